@@ -1,0 +1,219 @@
+"""Probes run by the engine, for Python users and for the commands: `run_attack`, `clever_scores`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+
+from jaxadv import checks, engine, metrics
+from jaxadv.classifier import Classifier
+from jaxadv.clever.sampler import PROTOCOLS, CleverSampler, SampleItem
+from jaxadv.clever.weibull import WeibullFit, fit_reverse_weibull
+from jaxadv.probe import AttackItem
+from jaxadv.progress import Progress
+
+DUAL = {1.0: 2, 2.0: 1, np.inf: 0}
+"""For each norm of a distortion the column of its dual norm among the sampler's maxima (l1, l2, linf)."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class AttackResult:
+    """What an attack did to each of N images."""
+
+    adversarial: np.ndarray
+    """(N, H, W, 3) float32 in [0, 1]. Fixed budgets: the last iterate, successful or not. Searches: the best success, else the clean image."""
+    success: np.ndarray
+    """(N,) bool, by a fresh highest-precision evaluation of `adversarial`"""
+    near_tie: np.ndarray
+    """(N,) bool, targeted failures that the study's rule of 0.001 alone would count"""
+    predicted: np.ndarray
+    """(N,) int32, class of `adversarial`"""
+    l0: np.ndarray
+    """(N,) float32, changed values; NaN where failed, as the other distances"""
+    l1: np.ndarray
+    l2: np.ndarray
+    linf: np.ndarray
+    gradients: np.ndarray
+    """(N,) int32, evaluations with gradient"""
+    forwards: np.ndarray
+    """(N,) int32, evaluations of logits alone, the final judgement included"""
+    details: dict[str, np.ndarray]
+    """Per attack: I-FGSM "eps" (N, attempts) and "best_eps" (N,); C&W and EAD "best_const" (N,), "const" and "iterations"
+    (N, search_steps)"""
+
+    def part(self, rows: slice) -> "AttackResult":
+        """The same of some of the images."""
+        return jax.tree.map(lambda array: array[rows], self)
+
+
+def run_attack(
+    clf: Classifier, attack, images, labels, targets=None, *, lanes: int | None = None, seed: int = 0, progress: bool = False
+) -> AttackResult:
+    """Attack every image with one setting.
+
+    attack: FGSM, IFGSM, CarliniWagnerL2 or ElasticNetL1. images: (N, S, S, 3) float32 in [0, 1]. labels: (N,) true classes.
+    targets: (N,) classes to reach, or None: untargeted. lanes: images side by side on the device; results depend on it by rounding only.
+    seed: no attack of the study is random, so it changes nothing here. progress: show a line with rate and remaining time.
+    Raises InputError.
+    """
+    del seed
+    images = clf.check(images)
+    labels = checks.classes(labels, count=len(images), num_classes=clf.num_classes, name="labels")
+    targeted = np.full(len(images), targets is not None)
+    classes = labels if targets is None else checks.targets(targets, labels, num_classes=clf.num_classes)
+    with Progress(f"{type(attack).__name__} on {clf.name}", len(images), "images", show=progress) as bar:
+        return run_attacks(clf, [attack] * len(images), images, classes, targeted, lanes=lanes, advance=bar.advance)
+
+
+def run_attacks(
+    clf: Classifier, attacks: Sequence, images: np.ndarray, classes: np.ndarray, targeted: np.ndarray, *, lanes=None, advance=None
+) -> AttackResult:
+    """Attack i on checked image i towards (targeted) or away from class i, for all i: a whole sweep as one queue.
+
+    ``details`` has the entries that all the attacks share. advance: called with 1 after each. Raises InputError.
+    """
+    lanes = _check_lanes(lanes, len(images))
+    for attack in set(attacks):
+        attack.check()
+    items = [AttackItem(*item) for item in zip(images, classes, targeted, strict=True)]
+    outcomes = [None] * len(items)
+    for index, outcome in engine.run(clf, attacks, items, lanes=lanes):
+        outcomes[index] = outcome
+        if advance:
+            advance(1)
+    if not outcomes:
+        return _empty_result(images)
+    return _judge(clf, images, classes, targeted, outcomes, lanes)
+
+
+def _judge(clf, images, classes, targeted, outcomes, lanes) -> AttackResult:
+    adversarial = np.stack([outcome.image for outcome in outcomes])
+    found = np.stack([outcome.found for outcome in outcomes])
+    searching = np.array(["const" in outcome.details or len(outcome.details.get("eps", ())) > 1 for outcome in outcomes])
+    logits = clf.logits_in_batches(adversarial, lanes)
+    success = found & metrics.fooled(logits.argmax(1), classes, targeted)
+    revoked = found & ~success & searching  # a tie that the two programs round differently: a failed search, so clean
+    if revoked.any():
+        adversarial[revoked] = images[revoked]
+        logits = clf.logits_in_batches(adversarial, lanes)
+    distances = {name: np.where(success, d, np.nan) for name, d in metrics.distances(adversarial, images).items()}
+    shared = set.intersection(*({(k, np.shape(v)) for k, v in outcome.details.items()} for outcome in outcomes))
+    return AttackResult(
+        adversarial=adversarial,
+        success=success,
+        near_tie=metrics.near_ties(logits, classes, targeted) & found,
+        predicted=logits.argmax(1).astype(np.int32),
+        **distances,
+        gradients=np.stack([outcome.gradients for outcome in outcomes]),
+        forwards=np.stack([outcome.forwards for outcome in outcomes]) + np.int32(1),
+        details={name: np.stack([outcome.details[name] for outcome in outcomes]) for name, _ in sorted(shared)},
+    )
+
+
+def _empty_result(images) -> AttackResult:
+    flags, numbers, distances = np.zeros(0, bool), np.zeros(0, np.int32), np.zeros(0, np.float32)
+    return AttackResult(images, flags, flags, numbers, *[distances] * 4, numbers, numbers, {})
+
+
+def _check_lanes(lanes: int | None, items: int) -> int:
+    if lanes is not None:
+        checks.count("lanes", lanes)
+    return engine.choose_lanes(items, lanes)
+
+
+@dataclass(frozen=True)
+class CleverResult:
+    """CLEVER scores of N (image, target) pairs in P norms."""
+
+    score: np.ndarray
+    """(N, P) float32, estimated lower bound on the distortion in each norm; untargeted: the least over the classes"""
+    margin: np.ndarray
+    """(N,) float32, g(x0) = Z_label - Z_target"""
+    target: np.ndarray
+    """(N,) int32; untargeted: the class of the least score in the first norm"""
+    maxima: np.ndarray
+    """(N, batches, P) float32, the largest dual norms of the gradient that were fitted; untargeted: towards `target`"""
+    fit: WeibullFit
+    """of each, arrays (N, P)"""
+
+
+def clever_scores(
+    clf: Classifier,
+    images,
+    labels,
+    targets=None,
+    *,
+    norms: Sequence[float] = (1, 2, np.inf),
+    batches: int = 500,
+    samples: int = 1024,
+    radius: float | None = None,
+    protocol: str = "released",
+    method: str = "released",
+    seed: int = 0,
+    ids=None,
+    lanes: int | None = None,
+    progress: bool | str = False,
+) -> CleverResult:
+    """CLEVER: margin over the local Lipschitz constant, which an extreme-value fit to gradient norms estimates.
+
+    images: (N, S, S, 3) float32 in [0, 1]. labels: (N,) classes c. targets: (N,) classes j, or None: untargeted, the least over all
+    j != c at K - 1 times the cost. norms: of the distortion, from 1, 2, inf; the gradient is measured in the dual norm. batches, samples:
+    Nb and Ns. radius: None for the protocol's own. protocol: "released" or "paper" (see `CleverSampler`; the paper's score is capped
+    at the radius, the release's is not). method: of the fit. ids: (N,) numbers of the images that, with ``seed``, fix their samples
+    (default 0..N-1). progress: show a line with rate and remaining time, under a title if a string. A pair whose margin is not positive scores 0. Raises InputError.
+    """
+    images = clf.check(images)
+    count, num_classes = len(images), clf.num_classes
+    labels = checks.classes(labels, count=count, num_classes=num_classes, name="labels")
+    columns = [DUAL.get(float(norm)) for norm in norms]
+    if None in columns or not columns:
+        raise checks.InputError(f"norms are {tuple(norms)}; each must be 1, 2 or inf, and there must be one at least")
+    checks.choice("protocol", protocol, tuple(PROTOCOLS))
+    checks.count("batches", batches, low=2)
+    sampler = CleverSampler(radius=PROTOCOLS[protocol] if radius is None else radius, samples=samples, protocol=protocol)
+    sampler.check()
+    ids = np.arange(count) if ids is None else np.asarray(ids)
+
+    if targets is None:  # every class but the label: K - 1 pairs for each image
+        aims = np.stack([np.delete(np.arange(num_classes), label) for label in labels]) if count else np.zeros((0, 1))
+    else:
+        aims = checks.targets(targets, labels, num_classes=num_classes)[:, None]
+    pairs = [(image, int(target)) for image in range(count) for target in aims[image]]
+    lanes = _check_lanes(lanes, len(pairs) * batches)
+    margins = clf.logits_in_batches(images, lanes)
+    margins = np.array([margins[i, labels[i]] - margins[i, t] for i, t in pairs], np.float32)
+    items = [
+        SampleItem(images[i], labels[i], np.int32(t), np.int32(seed), np.int32(ids[i]), np.int32(batch))
+        for i, t in pairs
+        for batch in range(batches)
+    ]
+    maxima = np.zeros((len(items), 3), np.float32)
+    title = progress if isinstance(progress, str) else f"CLEVER on {clf.name}"
+    with Progress(title, len(items), "batches", show=bool(progress)) as bar:
+        for index, norms_seen in engine.run(clf, [sampler] * len(items), items, lanes=lanes):
+            maxima[index] = norms_seen
+            bar.advance(1)
+    maxima = maxima.reshape(len(pairs), batches, 3)[:, :, columns]
+    fit = fit_reverse_weibull(np.moveaxis(maxima, 2, 1).reshape(-1, batches), method=method)
+    fit = jax.tree.map(lambda field: field.reshape(len(pairs), len(columns)), fit)
+    scores = _bound(margins[:, None], fit.lipschitz, cap=sampler.radius if protocol == "paper" else np.inf)
+    best = np.arange(len(pairs))
+    if targets is None and count:
+        best = np.arange(count) * (num_classes - 1) + scores[:, 0].reshape(count, -1).argmin(1)
+        scores = scores.reshape(count, num_classes - 1, -1).min(1)
+    return CleverResult(
+        score=scores.astype(np.float32),
+        margin=margins[best],
+        target=np.array([pairs[i][1] for i in best], np.int32),
+        maxima=maxima[best],
+        fit=jax.tree.map(lambda field: field[best], fit),
+    )
+
+
+def _bound(margin: np.ndarray, lipschitz: np.ndarray, *, cap: float) -> np.ndarray:
+    """min(margin / L, cap), 0 where the margin is not positive; a gradient of zero everywhere bounds nothing."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bound = margin / lipschitz
+    return np.minimum(np.where(margin > 0, bound, 0.0), cap)

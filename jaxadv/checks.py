@@ -1,0 +1,71 @@
+"""Checks at the entries of the library: one line that names the value, what is allowed, and the remedy."""
+
+import math
+
+import numpy as np
+
+from model_ports.errors import InputError
+
+
+def images(value, *, size: int | None = None, name: str = "images") -> np.ndarray:
+    """``value`` as float32 (N, S, S, 3) in [0, 1]. Raises InputError for another type, shape or range, or NaN."""
+    array = np.asarray(value)
+    if not np.issubdtype(array.dtype, np.floating) and array.dtype.name != "bfloat16":
+        raise InputError(f"{name} have type {array.dtype}; floating point in [0, 1] is needed: divide 8-bit pixels by 255")
+    side = "S" if size is None else size
+    if array.ndim != 4 or array.shape[3] != 3 or array.shape[1] != array.shape[2] or (size and array.shape[1] != size):
+        remedy = "jaxadv.refit(images, size) crops or borders them" if array.ndim == 4 else "one image is images[None]"
+        raise InputError(f"{name} have shape {array.shape}; (N, {side}, {side}, 3) is needed: {remedy}")
+    array = array.astype(np.float32, copy=False)
+    if array.size:
+        low, high = array.min(), array.max()
+        if not (low >= 0 and high <= 1):  # also true for NaN
+            remedy = "remove NaN and infinite pixels" if not np.isfinite(array).all() else "rescale them"
+            raise InputError(f"{name} range from {low:g} to {high:g}; pixels must lie in [0, 1]: {remedy}")
+    return array
+
+
+def classes(value, *, count: int, num_classes: int, name: str) -> np.ndarray:
+    """``value`` as int32 (count,) in 0..num_classes-1. Raises InputError otherwise."""
+    array = np.asarray(value)
+    if not np.issubdtype(array.dtype, np.integer):
+        raise InputError(f"{name} have type {array.dtype}; integers 0..{num_classes - 1} are needed: use .astype(int)")
+    if array.shape != (count,):
+        raise InputError(f"{name} have shape {array.shape}; ({count},) is needed: one class for each image")
+    bad = (array < 0) | (array >= num_classes)
+    if bad.any():
+        where = int(np.argmax(bad))
+        raise InputError(
+            f"{name}[{where}] is {array[where]}; classes are 0..{num_classes - 1}: a background class does not count"
+        )
+    return array.astype(np.int32)
+
+
+def targets(value, labels: np.ndarray, *, num_classes: int) -> np.ndarray:
+    """``value`` as target classes (N,) that differ from ``labels`` everywhere. Raises InputError otherwise."""
+    array = classes(value, count=len(labels), num_classes=num_classes, name="targets")
+    same = array == labels
+    if same.any():
+        where = int(np.argmax(same))
+        raise InputError(f"targets[{where}] is {array[where]}, its label; a target must be another class: leave the image out")
+    return array
+
+
+def number(name: str, value, *, low: float = -math.inf, high: float = math.inf, above: bool = False) -> None:
+    """Require a finite number in [low, high], or in (low, high] if ``above``. Raises InputError."""
+    allowed = f"{'above' if above else 'at least'} {low:g}" + ("" if high == math.inf else f" and at most {high:g}")
+    ok = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and math.isfinite(value)
+    if not ok or value < low or value > high or (above and value == low):
+        raise InputError(f"{name} is {value!r}; it must be a number {allowed}")
+
+
+def count(name: str, value, *, low: int = 1) -> None:
+    """Require a whole number of at least ``low``. Raises InputError."""
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < low:
+        raise InputError(f"{name} is {value!r}; it must be a whole number of at least {low}")
+
+
+def choice(name: str, value, allowed: tuple) -> None:
+    """Require one of a few values. Raises InputError."""
+    if value not in allowed:
+        raise InputError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, allowed))}")

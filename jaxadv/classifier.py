@@ -1,0 +1,115 @@
+"""A classifier: pixels in [0, 1] to logits over the K real classes, from the zoo or from any pure function."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxadv import checks, oracle
+from model_ports.errors import InputError
+
+
+class Classifier:
+    """A pure function ``apply(params, images) -> raw logits`` with what an evaluation has to know about it.
+
+    Args:
+        apply: images (N, S, S, 3) float32 RGB in [0, 1] -> (N, label_offset + K) float32; its own preprocessing inside.
+        params: any pytree of arrays.
+        input_size: S, pixels.
+        num_classes: K, real classes.
+        name: what tables call it.
+        label_offset: background columns in front of the real classes, which are dropped; 1 for TF-Slim networks. The study lets
+            least-likely and second-likely targets be the background class; here targets are real classes.
+        facts: anything to be kept with results (accuracy, fingerprint of the weights).
+    """
+
+    def __init__(
+        self,
+        apply: Callable[[Any, jax.Array], jax.Array],
+        params: Any,
+        *,
+        input_size: int,
+        num_classes: int,
+        name: str,
+        label_offset: int = 0,
+        facts: dict | None = None,
+    ):
+        checks.count("input_size", input_size)
+        checks.count("num_classes", num_classes, low=2)
+        checks.count("label_offset", label_offset, low=0)
+        self.name, self.params, self.facts = name, params, facts or {}
+        self.input_size, self.num_classes, self.label_offset = input_size, num_classes, label_offset
+        self.oracle = oracle.Oracle(lambda params, images: apply(params, images)[:, label_offset:])
+        self._raw = oracle.Oracle(apply)
+        shape = jax.eval_shape(apply, params, jax.ShapeDtypeStruct((1, input_size, input_size, 3), jnp.float32)).shape
+        if shape != (1, label_offset + num_classes):
+            raise InputError(
+                f"{name} gives an array of shape {shape} for one image; (1, {label_offset + num_classes}) is needed: "
+                f"num_classes={num_classes} real classes behind label_offset={label_offset} background columns"
+            )
+
+    def __repr__(self) -> str:
+        return f"Classifier({self.name!r}, input_size={self.input_size}, num_classes={self.num_classes})"
+
+    def check(self, images) -> np.ndarray:
+        """``images`` as float32 (N, S, S, 3) in [0, 1]. Raises InputError."""
+        return checks.images(images, size=self.input_size)
+
+    def logits(self, images) -> jax.Array:
+        """images (N, S, S, 3) float32 in [0, 1] -> (N, K) float32. Raises InputError."""
+        return self.oracle.logits(self.params, self.check(images))
+
+    def raw_logits(self, images) -> jax.Array:
+        """What the network itself puts out, (N, label_offset + K), background included. Raises InputError."""
+        return self._raw.logits(self.params, self.check(images))
+
+    def logits_and_gradient(self, images, weights) -> oracle.Answer:
+        """Logits (N, K), and the gradient (N, S, S, 3) of ``sum_k weights[k] * logit_k`` with respect to each image.
+
+        weights: (N, K). Raises InputError.
+        """
+        images = self.check(images)
+        weights = np.asarray(weights, np.float32)
+        if weights.shape != (len(images), self.num_classes):
+            raise InputError(
+                f"weights have shape {weights.shape}; ({len(images)}, {self.num_classes}) is needed: a row of classes for each image"
+            )
+        return self.oracle.ask(self.params, images, jax.vmap(oracle.linear)(weights))
+
+    def predict(self, images) -> np.ndarray:
+        """The class with the largest logit, (N,) int32; the lowest index among equals. Raises InputError."""
+        return np.asarray(jnp.argmax(self.logits(images), axis=1), np.int32)
+
+    def logits_in_batches(self, images: np.ndarray, batch: int) -> np.ndarray:
+        """Logits (N, K) of any number of checked images through one batch shape; the last batch is filled up with its first image."""
+        rows = [np.zeros((0, self.num_classes), np.float32)]
+        for start in range(0, len(images), batch):
+            part = images[start : start + batch]
+            filled = np.concatenate([part, np.repeat(part[:1], batch - len(part), axis=0)])
+            rows.append(self.oracle.logits(self.params, filled)[: len(part)])
+        return np.concatenate([np.asarray(row) for row in rows])
+
+
+def load_classifier(name: str, *, zoo: str = "digits", weights: str | None = None, input_size: int | None = None) -> Classifier:
+    """A network of the study with its weights.
+
+    zoo: "digits", the embedded trained small networks; or "imagenet", full size, with ``weights``: an Orbax directory written by
+    `convert`, or an .npz of arrays under their original names. Raises InputError for an unknown name, and for a missing, truncated
+    or foreign checkpoint.
+    """
+    from model_ports import weights as stored
+    from model_ports.registry import network
+
+    net = network(name, zoo=zoo, input_size=input_size)
+    params, facts = stored.load(net, weights)
+    return Classifier(
+        net.apply,
+        jax.device_put(params),
+        input_size=net.input_size,
+        num_classes=net.num_classes,
+        name=name,
+        label_offset=net.label_offset,
+        facts=facts,
+    )

@@ -1,0 +1,84 @@
+"""CLEVER's sampling: the largest gradient norms of a margin around an image (Weng et al. 2018, algorithm 1; the study, 2.5)."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jaxadv import checks, oracle
+from jaxadv.probe import Phase, Schedule, settings
+
+SAMPLE = Phase("sample", True)
+PROTOCOLS = {"released": 3.0, "paper": 5.0}
+"""Each sampling protocol with its usual radius, in pixel units of range 1."""
+
+
+class SampleItem(NamedTuple):
+    """One batch of samples at one image."""
+
+    image: Array  # (H, W, 3) float32 in [0, 1], x0
+    label: Array  # () int32, class c
+    target: Array  # () int32, class j
+    seed: Array  # () int32
+    image_id: Array  # () int32; with seed, batch and the sample's number it fixes the sample, whatever the target or the lane
+    batch: Array  # () int32
+
+
+class _State(NamedTuple):
+    sample: Array  # () int32, samples taken
+    maxima: Array  # (3,) float32, largest l1, l2 and linf norm of the gradient so far
+
+
+@settings(data=("radius",), static=("samples", "protocol"))
+@dataclass(frozen=True)
+class CleverSampler:
+    """The largest l1, l2 and linf norms of grad(Z_c - Z_j) over ``samples`` points around x0, all from the same points.
+
+    protocol "released": x = clip(x0 + s * u), u uniform in the unit l2 ball, s uniform on [0, radius] (3), so the distance from x0 is
+    about uniform, not the point in a ball. "paper": uniform in the l2 ball of ``radius`` R (5), not clipped (algorithm 1).
+    radius: pixel units, range 1.
+    """
+
+    radius: float
+    samples: int = 1024
+    protocol: str = "released"
+
+    @property
+    def schedule(self) -> Schedule:
+        return Schedule((), (SAMPLE,), self.samples)
+
+    def check(self) -> None:
+        """Raises InputError for settings out of range."""
+        checks.number("radius", self.radius, low=0, above=True)
+        checks.count("samples", self.samples)
+        checks.choice("protocol", self.protocol, tuple(PROTOCOLS))
+
+    def init(self, item: SampleItem) -> _State:
+        return _State(jnp.int32(0), jnp.zeros(3, jnp.float32))
+
+    def ask(self, item, state, phase, num_classes):
+        weights = jax.nn.one_hot(item.label, num_classes) - jax.nn.one_hot(item.target, num_classes)
+        key = jax.random.key(item.seed)
+        for number in (item.image_id, item.batch, state.sample):
+            key = jax.random.fold_in(key, number)
+        return self.draw(key, item.image), oracle.linear(weights)
+
+    def draw(self, key: Array, image: Array) -> Array:
+        """One random point around ``image``, of its shape."""
+        direction_key, ball_key, scale_key = jax.random.split(key, 3)
+        direction = jax.random.normal(direction_key, image.shape, jnp.float32)
+        in_ball = jax.random.uniform(ball_key) ** (1.0 / image.size)
+        point = direction / jnp.sqrt(jnp.sum(direction * direction)) * in_ball * self.radius
+        if self.protocol == "released":
+            return jnp.clip(image + point * jax.random.uniform(scale_key), 0.0, 1.0)
+        return image + point
+
+    def tell(self, item, state, answer, phase) -> _State:
+        size = jnp.abs(answer.gradient)
+        norms = jnp.stack([jnp.sum(size), jnp.sqrt(jnp.sum(size * size)), jnp.max(size)])
+        return _State(state.sample + 1, jnp.maximum(state.maxima, norms))
+
+    def result(self, item, state) -> Array:
+        return state.maxima

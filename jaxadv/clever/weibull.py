@@ -1,0 +1,280 @@
+"""The extreme-value fit of CLEVER: from batch maxima of gradient norms to a local Lipschitz constant (NumPy, float64).
+
+The maxima S of a sampled, bounded quantity follow a reverse Weibull law, P(S <= s) = exp(-((a_W - s) / b_W) ** c_W) for
+s < a_W, whose right end point a_W estimates the true maximum, the Lipschitz constant (Weng et al., ICLR 2018, section
+3.2 and algorithm 1). The released code fits -S with SciPy's `weibull_min` from seven initial shapes and keeps the fit
+with the largest Kolmogorov-Smirnov p-value. "released" keeps what that code did under the SciPy of its day (1.0 and
+1.1), which differs from current SciPy in the initial location and scale, in the p-value and on degenerate samples.
+
+The fit never depends on the order of the samples (they are sorted first), nor on the other rows of the batch.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import special
+
+from model_ports.errors import InputError, unknown
+
+METHODS = ("released", "mle", "max")
+INITIAL_SHAPES = (0.1, 1.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+MINIMUM_P_VALUE = 0.001  # no fit reaches it: the sample counts as ill-conditioned
+SCALE_PENALTY = 0.01
+# What SciPy's nearly unbounded likelihood pays for each point outside the support.
+OUTSIDE_PENALTY = 100.0 * np.log(np.finfo(np.float64).max)
+
+PARAMETERS = 3  # shape, location, scale
+TOLERANCE = 1e-4  # `fmin`'s, of the parameters and of the function value
+LIMIT = 200 * PARAMETERS  # `fmin`'s, of iterations and of function evaluations
+BLOCK_ELEMENTS = 1 << 16  # samples worked on at a time, so that temporary arrays stay in the processor's cache
+
+
+class WeibullFit(NamedTuple):
+    """The chosen fit of each row, arrays (N,) float64. Rows without a fit: NaN in all but `lipschitz`."""
+
+    shape: np.ndarray  # c_W > 0
+    location: np.ndarray  # a_W, the right end point, in the unit of the maxima (SciPy's loc of -S is -a_W)
+    scale: np.ndarray  # b_W > 0, in the unit of the maxima
+    ks: np.ndarray  # Kolmogorov-Smirnov statistic of the maxima against the fit, in [0, 1]
+    p_value: np.ndarray  # its p-value, at least MINIMUM_P_VALUE
+    lipschitz: np.ndarray  # the estimate: `location`, or the largest maximum where no fit was acceptable
+
+
+class _Candidates(NamedTuple):
+    """The fits from all initial shapes, arrays (N, 7), in the unit of the maxima."""
+
+    shape: np.ndarray
+    location: np.ndarray
+    scale: np.ndarray
+    ks: np.ndarray
+    p_value: np.ndarray
+
+
+def fit_reverse_weibull(maxima, *, method: str = "released") -> WeibullFit:
+    """Fit a reverse Weibull law to each row of batch maxima and return its right end point as the Lipschitz estimate.
+
+    maxima: (N, batches), finite, >= 0, at least two batches. method:
+      "released"  maximum likelihood on data rescaled to [0, 1], 0.01 * scale ** 2 added to the negative log-likelihood.
+                  The release calls it a shape regulariser, but it takes the wrong one of (shape, location, scale).
+      "mle"       the same without that term; it may diverge (L of 1e7) on light-tailed samples.
+      "max"       no fit, the largest of the maxima.
+    A row whose maxima are all equal, or whose best fit has a p-value below 0.001 or NaN, gives its largest maximum. The
+    estimate can lie below the largest maximum: a point outside the fitted support costs only a finite penalty.
+    Raises InputError for any other shape, value or method.
+    """
+    if method not in METHODS:
+        raise unknown("method", method, METHODS)
+    maxima = _checked(maxima)
+    samples = np.sort(maxima, axis=1)
+    largest = samples[:, -1].copy()
+    fit = WeibullFit(*(np.full(len(samples), np.nan) for _ in range(5)), largest)
+    spread = np.flatnonzero(samples[:, 0] < samples[:, -1])
+    if method == "max" or not len(spread):
+        return fit
+    candidates = _fit_from_every_start(samples[spread], SCALE_PENALTY if method == "released" else 0.0)
+    p_value = np.where(np.isnan(candidates.p_value), -np.inf, candidates.p_value)
+    best = p_value.argmax(axis=1)  # the first of equals, as nanargmax
+    accepted = p_value.max(axis=1) >= MINIMUM_P_VALUE
+    for field, values in zip(_Candidates._fields, candidates, strict=True):
+        getattr(fit, field)[spread[accepted]] = values[accepted, best[accepted]]
+    fit.lipschitz[spread[accepted]] = fit.location[spread[accepted]]
+    return fit
+
+
+def _checked(maxima) -> np.ndarray:
+    """The maxima as a float64 array, or InputError."""
+    try:
+        maxima = np.asarray(maxima, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"maxima are not numbers of one shape ({error}); give an array (N, batches)") from error
+    if maxima.ndim != 2 or maxima.shape[1] < 2:
+        raise InputError(
+            f"maxima have shape {maxima.shape}; they must be (N, batches) with at least 2 batches: "
+            "a single set goes in as maxima[None]"
+        )
+    wrong = ~(np.isfinite(maxima) & (maxima >= 0))
+    if wrong.any():
+        row, batch = np.argwhere(wrong)[0]
+        raise InputError(
+            f"maxima[{row}, {batch}] is {maxima[row, batch]}; maxima of norms are finite and >= 0 "
+            f"({wrong.any(axis=1).sum()} of {len(maxima)} rows are wrong): leave such rows out"
+        )
+    return maxima
+
+
+def _fit_from_every_start(samples: np.ndarray, penalty: float) -> _Candidates:
+    """Fits of sorted `samples` (N, batches), no row constant, from each initial shape."""
+    largest, width = samples[:, -1:], samples[:, -1:] - samples[:, :1]
+    data = np.ascontiguousarray(((largest - samples) / width)[:, ::-1])  # -S rescaled to [0, 1], ascending
+    rows = np.repeat(np.arange(len(data)), len(INITIAL_SHAPES))
+    location, scale = _initial_location_and_scale(data)
+    start = np.stack([np.tile(INITIAL_SHAPES, len(data)), location[rows], scale[rows]], axis=1)
+
+    def objective(parameters, problems):
+        return _negative_log_likelihood(parameters, data, rows[problems], penalty)
+
+    with np.errstate(all="ignore"):
+        found = minimise(objective, start).reshape(len(data), len(INITIAL_SHAPES), PARAMETERS)
+        shape, location, scale = found[..., 0], largest - width * found[..., 1], width * found[..., 2]
+        ks = np.empty(shape.shape)
+        for block in _blocks(len(data), samples.shape[1] * len(INITIAL_SHAPES)):
+            ks[block] = _ks_statistic(samples[block], shape[block], location[block], scale[block])
+        return _Candidates(shape, location, scale, ks, _ks_p_value(ks, samples.shape[1]))
+
+
+def _blocks(rows: int, elements_per_row: int):
+    """Slices that cover `rows`, each of about BLOCK_ELEMENTS elements."""
+    step = max(1, BLOCK_ELEMENTS // elements_per_row)
+    return (slice(first, first + step) for first in range(0, rows, step))
+
+
+def _initial_location_and_scale(data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """SciPy 1.0's start: the moment estimate at shape 1, whatever shape is asked for, if it supports all the data.
+
+    Otherwise a tenth of the range below the data, and scale 1. data: (M, batches) ascending. Returns two arrays (M,).
+    """
+    scale = np.sqrt(data.var(axis=1))
+    location = data.mean(axis=1) - scale
+    holds = location < data[:, 0]
+    outside = data[:, 0] - 0.1 * (data[:, -1] - data[:, 0])
+    return np.where(holds, location, outside), np.where(holds, scale, 1.0)
+
+
+def _negative_log_likelihood(parameters, data, rows, penalty) -> np.ndarray:
+    """Negative Weibull log-likelihood + penalty * scale ** 2, (P,), of parameters (P, 3) on data[rows] (P, batches).
+
+    Infinite for a shape or scale that is not positive. A point outside the support, or whose log-density is not finite,
+    is left out of the sum and costs OUTSIDE_PENALTY instead (SciPy's `_penalized_nnlf`).
+    """
+    valid = np.flatnonzero((parameters[:, 0] > 0) & (parameters[:, 2] > 0))
+    value = np.full(len(parameters), np.inf)
+    batches = data.shape[1]
+    for block in _blocks(len(valid), batches):
+        chosen = valid[block]
+        shape, location, scale = parameters[chosen].T[:, :, None]
+        x = data[rows[chosen]]
+        x -= location
+        x /= scale
+        outside = np.zeros(len(x))
+        cut = np.flatnonzero(~(x[:, 0] > 0))  # ascending, so in all other rows every point is inside the support
+        if len(cut):
+            part = x[cut]
+            outside[cut] = np.count_nonzero(~(part > 0), axis=1)
+            x[cut] = np.where(part > 0, part, 1.0)  # log 0, power 1: taken off again below
+        log_x = np.log(x, out=x)
+        log_sum = log_x.sum(axis=1)
+        log_x *= shape
+        power_sum = np.exp(log_x, out=log_x).sum(axis=1) - outside
+        shape = shape[:, 0]
+        likelihood = (batches - outside) * np.log(shape) + (shape - 1) * log_sum - power_sum - outside * OUTSIDE_PENALTY
+        infinite = np.flatnonzero(~np.isfinite(likelihood))
+        if len(infinite):
+            likelihood[infinite] = _penalised_likelihood(parameters[chosen[infinite]], data[rows[chosen[infinite]]])
+        value[chosen] = batches * np.log(scale[:, 0]) - likelihood + penalty * scale[:, 0] ** 2
+    return value
+
+
+def _penalised_likelihood(parameters, data) -> np.ndarray:
+    """Log-likelihood of the points that have a finite one, less OUTSIDE_PENALTY for each other point. (P,)"""
+    shape, location, scale = parameters.T[:, :, None]
+    x = (data - location) / scale
+    log_x = np.log(x)
+    log_density = np.log(shape) + (shape - 1) * log_x - np.exp(shape * log_x)
+    counted = np.isfinite(log_density)
+    return np.where(counted, log_density, 0.0).sum(axis=1) - OUTSIDE_PENALTY * np.count_nonzero(~counted, axis=1)
+
+
+def minimise(objective, start: np.ndarray) -> np.ndarray:
+    """Nelder-Mead on P independent problems at once, each step for step what SciPy's `fmin` does with it alone.
+
+    objective: (parameters (Q, 3), indices of their problems (Q,)) -> values (Q,), +inf allowed. start: (P, 3).
+    Returns (P, 3). Classic coefficients: reflection 1, expansion 2, contraction and shrinkage 1/2; first simplex 5 %
+    along each axis (0.00025 where it is 0). The limits are looked at between iterations only, as in 2018.
+    """
+    problems = np.arange(len(start))
+    simplex = np.repeat(start[:, None, :], PARAMETERS + 1, axis=1)
+    axes = np.arange(PARAMETERS)
+    simplex[:, axes + 1, axes] = np.where(start != 0, 1.05 * start, 0.00025)
+    value = np.stack([objective(simplex[:, corner], problems) for corner in range(PARAMETERS + 1)], axis=1)
+    simplex, value = _in_order(simplex, value)
+    evaluations = np.full(len(start), PARAMETERS + 1)
+    result = start.copy()
+    iteration = 1
+    while len(problems):
+        result[problems] = simplex[:, 0]
+        small = np.abs(simplex[:, 1:] - simplex[:, :1]).max(axis=(1, 2)) <= TOLERANCE
+        with np.errstate(invalid="ignore"):  # inf - inf: not flat
+            flat = np.abs(value[:, :1] - value[:, 1:]).max(axis=1) <= TOLERANCE
+        going = ~(small & flat) & (evaluations < LIMIT) & (iteration < LIMIT)
+        problems, simplex, value, evaluations = (each[going] for each in (problems, simplex, value, evaluations))
+        evaluations += _improve(objective, problems, simplex, value)
+        simplex, value = _in_order(simplex, value)
+        iteration += 1
+    return result
+
+
+def _in_order(simplex, value) -> tuple[np.ndarray, np.ndarray]:
+    """The corners of each simplex by ascending value, equals in the order they had."""
+    order = np.argsort(value, axis=1, kind="stable")
+    return np.take_along_axis(simplex, order[:, :, None], axis=1), np.take_along_axis(value, order, axis=1)
+
+
+def _improve(objective, problems, simplex, value) -> np.ndarray:
+    """One iteration on ordered simplices (P, 4, 3) and values (P, 4), in place. Returns the evaluations spent, (P,)."""
+    worst = simplex[:, -1]
+    centre = (simplex[:, 0] + simplex[:, 1] + simplex[:, 2]) / PARAMETERS
+    reflected = 2 * centre - worst
+    f_reflected = objective(reflected, problems)
+
+    expand = f_reflected < value[:, 0]
+    second = expand | ~(f_reflected < value[:, -2])  # else the reflected point is taken as it is
+    outside = second & ~expand & (f_reflected < value[:, -1])
+    trial = np.where(expand[:, None], 3 * centre - 2 * worst, 0.5 * centre + 0.5 * worst)
+    trial = np.where(outside[:, None], 1.5 * centre - 0.5 * worst, trial)
+    f_trial = np.full(len(problems), np.nan)
+    f_trial[second] = objective(trial[second], problems[second])
+
+    limit = np.where(expand | outside, f_reflected, value[:, -1])
+    take_trial = np.where(outside, f_trial <= limit, f_trial < limit)  # NaN, where there is no trial: False
+    take_reflected = ~take_trial & (expand | ~second)
+    shrink = np.flatnonzero(~take_trial & ~take_reflected)
+    for taken, point, f_point in ((take_trial, trial, f_trial), (take_reflected, reflected, f_reflected)):
+        simplex[taken, -1] = point[taken]
+        value[taken, -1] = f_point[taken]
+    for corner in range(1, PARAMETERS + 1):
+        best = simplex[shrink, 0]
+        simplex[shrink, corner] = best + 0.5 * (simplex[shrink, corner] - best)
+        value[shrink, corner] = objective(simplex[shrink, corner], problems[shrink])
+
+    spent = 1 + second.astype(int)
+    spent[shrink] += PARAMETERS
+    return spent
+
+
+def _ks_statistic(samples, shape, location, scale) -> np.ndarray:
+    """Two-sided Kolmogorov-Smirnov statistics, (M, starts), of ascending samples (M, batches) against fits (M, starts).
+
+    NaN for a shape or scale that is not positive.
+    """
+    batches = samples.shape[1]
+    x = (location[..., None] - samples[:, None, ::-1]) / scale[..., None]
+    below = -np.expm1(-(np.maximum(x, 0.0) ** shape[..., None]))
+    steps = np.arange(batches + 1) / batches
+    statistic = np.maximum((steps[1:] - below).max(axis=-1), (below - steps[:-1]).max(axis=-1))
+    return np.where((shape > 0) & (scale > 0), statistic, np.nan)
+
+
+def _ks_p_value(statistic, batches: int) -> np.ndarray:
+    """SciPy 1.0's `approx` p-values, (M, starts): asymptotic where that is large, else twice the exact one-sided one.
+
+    From 2667 batches on always asymptotic. The exact law is slow and falls with the statistic, so in each row only the
+    smallest statistic that needs it gets a p-value; the others cannot win and get NaN. (Where the two laws meet they
+    overlap, and there the order may reverse.)
+    """
+    p_value = special.kolmogorov(statistic * np.sqrt(batches))
+    exact = ~(p_value > 0.80 - batches * 0.3 / 1000)
+    exact_statistic = np.where(exact, statistic, np.nan)
+    contender = exact_statistic == np.fmin.reduce(exact_statistic, axis=1, keepdims=True)
+    p_value[exact] = np.nan
+    p_value[contender] = 2 * special.smirnov(batches, statistic[contender])
+    return p_value

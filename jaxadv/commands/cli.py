@@ -1,0 +1,77 @@
+"""From the command line to one command: flags, the default job, and errors as one line with exit status 2."""
+
+import importlib
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+from absl import flags
+
+from jaxadv.commands import options
+from model_ports.errors import InputError, unknown
+
+COMMANDS = {
+    "evaluate": "attack networks, estimate CLEVER scores, transfer, and report (the default)",
+    "report": "make tables and report.html again from the rows in --out",
+    "predict": "logits, and an input gradient, of one network for an .npy of images",
+    "train": "train the small networks on digits",
+    "list": "the networks",
+}
+EMBEDDED_JOB = Path(__file__).parents[2] / "flags" / "embedded.flags"
+USAGE = "python run.py [COMMAND] [--flags]"
+
+options.define()
+
+
+def parse(arguments: list[str]) -> list[str]:
+    """Parse flags; returns the program's name and the command.
+
+    Without a command, a flagfile and a zoo it is the embedded job, whose flags then come before the given ones.
+    """
+    if any(argument in ("-h", "--help", "-help", "--helpfull", "--helpshort") for argument in arguments[1:]):
+        print(help_text())
+        sys.exit(0)
+    given = [argument.lstrip("-").partition("=")[0] for argument in arguments[1:]]
+    positional = [argument for argument in arguments[1:] if not argument.startswith("-")]
+    if not positional and not {"flagfile", "zoo"} & set(given):
+        arguments = [arguments[0], f"--flagfile={EMBEDDED_JOB}", *arguments[1:]]
+    try:
+        return flags.FLAGS(arguments)
+    except flags.Error as error:
+        _fail(" ".join(str(error).split()) + f"; {sys.argv[0]} --help lists the flags")
+
+
+def main(arguments: list[str]) -> None:
+    """Run one command. Bad input ends in one line and status 2."""
+    try:
+        if len(arguments) > 2:
+            raise InputError(f"{arguments[2]!r} is one word too many; one command is allowed: {USAGE}")
+        command = arguments[1] if len(arguments) == 2 else "evaluate"
+        if command not in COMMANDS:
+            raise unknown("command", command, COMMANDS)
+        names = [name for group in options.GROUPS.values() for name in group]
+        settings = SimpleNamespace(**{name: flags.FLAGS[name].value for name in names})
+        importlib.import_module(f"jaxadv.commands.{command if command != 'list' else 'list_models'}").main(settings)
+    except InputError as error:
+        _fail(" ".join(str(error).split()))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def help_text() -> str:
+    """The commands, and the flags in their groups."""
+    lines = [f"usage: {USAGE}", "", "commands:"]
+    lines += [f"  {name:10} {meaning}" for name, meaning in COMMANDS.items()]
+    lines += ["", "Without arguments: the embedded job, flags/embedded.flags. --flagfile=FILE reads flags from a file."]
+    for group, names in options.GROUPS.items():
+        lines += ["", f"{group}:"]
+        for flag in (flags.FLAGS[name] for name in names):
+            default = "" if flag.default is None else f" (default {flag.default_as_str.strip(chr(39))})"
+            lines.append(f"  --{flag.name}: {flag.help}{default}")
+    return "\n".join(lines)
+
+
+def _fail(message: str) -> None:
+    print(f"run.py: {message}", file=sys.stderr)
+    sys.exit(2)

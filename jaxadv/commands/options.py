@@ -1,0 +1,98 @@
+"""Every flag of the command line, in groups. Light to import: names and ranges are checked by the commands that use them."""
+
+from absl import flags
+
+MULTI = "a comma-separated list makes a sweep"
+GROUPS: dict[str, list[str]] = {}
+"""The names of the flags in each group, in order."""
+
+
+def define() -> None:
+    """Define all flags; once a process."""
+    what = "What to evaluate"
+    _text(what, "zoo", "digits", "digits: the embedded, trained small networks; imagenet: full size, with weights_dir")
+    _names(what, "models", ["all"], "networks of the zoo, or all")
+    _text(what, "weights_dir", None, "folder with a converted folder, or an .npz of original names, for each network")
+    _text(what, "data", "digits", "images: digits, the test part of the embedded handwritten digits")
+    _count(what, "num_images", None, "images to classify, from the front of the data; all if not given")
+    _count(what, "attacked_images", None, "images to attack, the first that a network classifies correctly; all if not given")
+    _names(what, "parts", ["attacks", "transfer", "clever", "report"], "of attacks, transfer, clever, report")
+    _names(what, "attacks", ["fgsm", "ifgsm", "ifgsm_search", "cw", "ead"], "of fgsm, ifgsm, ifgsm_search, cw, ead")
+    _names(what, "targets", ["untargeted", "random"], "of untargeted, random, least, top2")
+    for attack in ("fgsm", "ifgsm", "ifgsm_search", "cw", "ead", "clever"):
+        _names(what, f"{attack}_targets", None, f"targets of {attack}, where they differ from --targets")
+
+    fgsm = "FGSM and I-FGSM"
+    _numbers(fgsm, "eps", ["0.1", "0.2", "0.3"], f"budgets in pixel units of range 1; {MULTI}")
+    _counts(fgsm, "steps", ["10"], f"iterations of I-FGSM; {MULTI}")
+    _numbers(fgsm, "initial_eps", ["0.02"], "where the search for the smallest eps starts")
+    _count(fgsm, "attempts", 9, "values of eps that the search tries")
+    _count(fgsm, "search_steps", 50, "iterations of I-FGSM for each of them")
+    _names(fgsm, "loss", ["logit"], f"logit, as the study ran it, or cross_entropy; {MULTI}")
+
+    hinge = "C&W and EAD-L1"
+    _numbers(hinge, "confidence", ["0"], f"kappa of both, in logit units; {MULTI}")
+    for prefix, rate in (("cw", "0.002"), ("ead", "0.01")):
+        _count(hinge, f"{prefix}_steps", 1000, "iterations for each constant c")
+        _count(hinge, f"{prefix}_search_steps", 9, "constants that the binary search tries")
+        _numbers(hinge, f"{prefix}_learning_rate", [rate], f"as effectively released; {MULTI}")
+        _numbers(hinge, f"{prefix}_initial_const", ["0.01"], f"the first c; {MULTI}")
+        _switch(hinge, f"{prefix}_abort_early", True, "end a c whose loss has stalled")
+    _switch(hinge, "cw_warm_start", True, "keep the perturbation from one c to the next, as released")
+    _numbers(hinge, "ead_beta", ["0.001"], f"weight of the L1 term and shrinkage threshold; {MULTI}")
+
+    clever = "CLEVER"
+    _count(clever, "clever_images", None, "images to score, the first that a network classifies correctly; all if not given")
+    _count(clever, "clever_batches", 500, "Nb: batches whose maxima are fitted")
+    _count(clever, "clever_samples", 1024, "Ns: samples in a batch")
+    _text(clever, "clever_protocol", "released", "released, or paper")
+    _text(clever, "clever_method", "released", "of the fit: released, mle or max")
+    _number(clever, "clever_radius", None, "of the samples, in pixel units; the protocol's own if not given")
+
+    how = "How to run"
+    _text(how, "out", None, "folder for the results; results/embedded for the embedded job, else results/<time>")
+    _switch(how, "overwrite", False, "replace the run that --out already holds")
+    _count(how, "lanes", 32, "images side by side on the device")
+    _integer(how, "seed", 1215, "of random targets, CLEVER's samples, and training")
+    _switch(how, "progress", True, "show progress on standard error")
+
+    other = "predict and train"
+    _text(other, "model", None, "predict: the network")
+    _text(other, "images", None, "predict: .npy of images (N, S, S, 3) in [0, 1]")
+    _text(other, "save", None, "predict: .npz to write: logits, raw_logits, and gradient if asked for")
+    _names(other, "gradient", None, "predict: A,B for the gradient of raw logit A minus raw logit B")
+    _switch(other, "float64", False, "predict: the whole network in double precision")
+    _count(other, "input_size", None, "predict: another input size than the network's own, where it can run at one")
+    _count(other, "epochs", None, "train: passes over the training pictures, where they differ from the recipe's")
+
+
+def _text(group, name, default, help):
+    _define(group, flags.DEFINE_string, name, default, help)
+
+
+def _names(group, name, default, help):
+    _define(group, flags.DEFINE_list, name, default, help)
+
+
+_numbers = _counts = _names  # lists, whose entries the commands read with `numbers`
+
+
+def _number(group, name, default, help):
+    _define(group, flags.DEFINE_float, name, default, help)
+
+
+def _integer(group, name, default, help):
+    _define(group, flags.DEFINE_integer, name, default, help)
+
+
+def _count(group, name, default, help):
+    _define(group, flags.DEFINE_integer, name, default, help, lower_bound=1)
+
+
+def _switch(group, name, default, help):
+    _define(group, flags.DEFINE_boolean, name, default, help)
+
+
+def _define(group, kind, name, default, help, **limits):
+    kind(name, default, help, **limits)
+    GROUPS.setdefault(group, []).append(name)

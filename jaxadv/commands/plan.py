@@ -1,0 +1,123 @@
+"""From flags to what is to be attacked how: names, ranges and lists, checked before anything runs."""
+
+import itertools
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from jaxadv import checks, targets
+from jaxadv.attacks import FGSM, IFGSM, CarliniWagnerL2, ElasticNetL1
+from model_ports.errors import InputError, unknown
+
+PARTS = ("attacks", "transfer", "clever", "report")
+ATTACKS = ("fgsm", "ifgsm", "ifgsm_search", "cw", "ead")
+
+
+class Setting(NamedTuple):
+    """One attack with one setting and one kind of target."""
+
+    attack: str  # its name on the command line and in tables
+    label: str  # "eps=0.1": the main parameter, and whatever else is swept
+    target_kind: str
+    probe: Any
+
+
+def chosen(name: str, values: list[str] | None, allowed: tuple[str, ...]) -> list[str]:
+    """A list-valued flag whose entries are names, without repeats. Raises InputError for an unknown or missing one."""
+    values = list(dict.fromkeys(value.strip() for value in values or [] if value.strip()))
+    if not values:
+        raise InputError(f"--{name} is empty; give some of {', '.join(allowed)}")
+    for value in values:
+        if value not in allowed:
+            raise unknown(name.rstrip("s").replace("_", " "), value, allowed)
+    return values
+
+
+def models(values: list[str], known: tuple[str, ...]) -> list[str]:
+    """The networks that --models names; "all" is every one."""
+    return list(known) if values == ["all"] else chosen("models", values, known)
+
+
+def numbers(name: str, values: list[str], kind: type = float) -> list:
+    """A list-valued flag whose entries are numbers. Raises InputError for anything else, or for none."""
+    try:
+        parsed = [kind(value) for value in values]
+    except ValueError:
+        what = "whole numbers" if kind is int else "numbers"
+        raise InputError(f"--{name} is {','.join(values)!r}; {what} separated by commas are needed") from None
+    if not parsed:
+        raise InputError(f"--{name} is empty; give at least one number")
+    return parsed
+
+
+def attack_settings(flags: SimpleNamespace) -> list[Setting]:
+    """Every attack, setting and kind of target that the flags ask for. Raises InputError."""
+    makers = {"fgsm": _fgsm, "ifgsm": _ifgsm, "ifgsm_search": _ifgsm_search, "cw": _carlini_wagner, "ead": _elastic_net}
+    settings = []
+    for attack in chosen("attacks", flags.attacks, ATTACKS):
+        for kind in target_kinds(flags, attack):
+            settings += [Setting(attack, label, kind, probe) for label, probe in makers[attack](flags)]
+    for setting in settings:
+        setting.probe.check()
+    return settings
+
+
+def target_kinds(flags: SimpleNamespace, attack: str) -> list[str]:
+    """The kinds of target of one attack, or of "clever"."""
+    own = getattr(flags, f"{attack}_targets")
+    return chosen("targets" if own is None else f"{attack}_targets", flags.targets if own is None else own, targets.KINDS)
+
+
+def _sweep(main: tuple[str, ...], **lists: list):
+    """Every combination, each with a label: the main parameters, and the others that have several values."""
+    for values in itertools.product(*lists.values()):
+        pairs = dict(zip(lists, values, strict=True))
+        shown = [f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in pairs.items() if k in main or len(lists[k]) > 1]
+        yield ",".join(shown), pairs
+
+
+def _fgsm(flags):
+    for label, pairs in _sweep(("eps",), eps=numbers("eps", flags.eps), loss=flags.loss):
+        yield label, FGSM(**pairs)
+
+
+def _ifgsm(flags):
+    steps = numbers("steps", flags.steps, int)
+    for label, pairs in _sweep(("eps", "steps"), eps=numbers("eps", flags.eps), steps=steps, loss=flags.loss):
+        yield label, IFGSM(**pairs)
+
+
+def _ifgsm_search(flags):
+    initial = numbers("initial_eps", flags.initial_eps)
+    for label, pairs in _sweep(("initial_eps",), initial_eps=initial, loss=flags.loss):
+        yield label, IFGSM(**pairs, attempts=flags.attempts, steps=flags.search_steps)
+
+
+def _carlini_wagner(flags):
+    yield from _constant_search(
+        flags, "cw", CarliniWagnerL2, fixed={"warm_start": flags.cw_warm_start}, confidence=numbers("confidence", flags.confidence)
+    )
+
+
+def _elastic_net(flags):
+    lists = {"confidence": numbers("confidence", flags.confidence), "beta": numbers("ead_beta", flags.ead_beta)}
+    yield from _constant_search(flags, "ead", ElasticNetL1, fixed={}, **lists)
+
+
+def _constant_search(flags, prefix: str, attack: type, *, fixed: dict, **lists: list):
+    lists["learning_rate"] = numbers(f"{prefix}_learning_rate", getattr(flags, f"{prefix}_learning_rate"))
+    lists["initial_const"] = numbers(f"{prefix}_initial_const", getattr(flags, f"{prefix}_initial_const"))
+    fixed = fixed | {name: getattr(flags, f"{prefix}_{name}") for name in ("steps", "search_steps", "abort_early")}
+    for label, pairs in _sweep(("confidence",), **lists):
+        yield label, attack(**pairs, **fixed)
+
+
+def check_clever(flags: SimpleNamespace) -> None:
+    """The choices of CLEVER, of which the ranges are checked with the flags. Raises InputError."""
+    from jaxadv.clever.sampler import PROTOCOLS, CleverSampler
+    from jaxadv.clever.weibull import METHODS
+
+    checks.choice("clever_protocol", flags.clever_protocol, tuple(PROTOCOLS))
+    checks.choice("clever_method", flags.clever_method, METHODS)
+    checks.count("clever_batches", flags.clever_batches, low=2)
+    radius = PROTOCOLS[flags.clever_protocol] if flags.clever_radius is None else flags.clever_radius
+    CleverSampler(radius=radius, samples=flags.clever_samples, protocol=flags.clever_protocol).check()

@@ -1,0 +1,31 @@
+"""``python run.py report --out=DIR``: tables and report.html again, from the rows of a run."""
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+from jaxadv.report import html, tables
+from jaxadv.store import Run
+from model_ports.errors import InputError
+
+
+def main(flags: SimpleNamespace) -> None:
+    """Remake the views of the run in --out. Raises InputError."""
+    if not flags.out:
+        raise InputError("--out is missing; report needs the folder of a run: give --out=results/embedded or another")
+    remake(flags.out)
+
+
+def remake(directory: str | os.PathLike) -> Path:
+    """Write ``directory``/tables and ``directory``/report.html from the rows there; returns the page's path.
+
+    Raises InputError if no run has left rows there.
+    """
+    run = Run(directory)
+    if not run.count_parts():
+        raise InputError(f"no run in {str(run.directory)!r}: it must be a folder with the rows of a run; evaluate makes one")
+    tables.write_all(run, run.directory / "tables")
+    page = run.directory / "report.html"
+    html.write(run, page)
+    print(f"report: {page}")
+    return page

@@ -1,0 +1,1 @@
+"""Where the pictures come from: the bundled digits, image folders, TensorFlow Datasets."""

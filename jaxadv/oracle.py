@@ -1,0 +1,95 @@
+"""The one question that every attack and every CLEVER sample asks of a model.
+
+"At this image, what are the logits, and what is the gradient of this objective with respect to the image?" The objective is
+data, a row per image, so that one model and batch shape has two compiled programs, whatever asks: logits, and logits with gradient.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+
+class Objective(NamedTuple):
+    """A scalar function of the logits Z of one image, to be differentiated: the sum of three terms.
+
+    ``weights . Z  +  cross_entropy * CE(Z, label)  +  hinge * max(0, sign * margin(Z, label) + confidence)``
+
+    with margin = Z_label - max_{i != label} Z_i. With sign -1 and label t the hinge is C&W's targeted
+    f = max(0, max_{i != t} Z_i - Z_t + kappa); with sign +1 and the true label it is the untargeted one.
+    """
+
+    weights: Array  # (K,) float32
+    cross_entropy: Array  # () float32, coefficient
+    hinge: Array  # () float32, coefficient
+    sign: Array  # () float32, +1 or -1
+    confidence: Array  # () float32, kappa in logit units
+    label: Array  # () int32, the class of cross-entropy and hinge
+
+
+class Answer(NamedTuple):
+    """What a model says at one image."""
+
+    logits: Array  # (K,) float32
+    gradient: Array | None  # (H, W, 3) float32, of the objective; None where only logits were asked for
+
+
+def linear(weights: Array) -> Objective:
+    """The objective ``weights . Z``; weights (K,)."""
+    zero = jnp.zeros((), weights.dtype)
+    return Objective(weights, zero, zero, zero, zero, jnp.zeros((), jnp.int32))
+
+
+def cross_entropy(label: Array, coefficient: Array, num_classes: int) -> Objective:
+    """The objective ``coefficient * CE(Z, label)``."""
+    zero = jnp.zeros((), jnp.float32)
+    return Objective(jnp.zeros(num_classes, jnp.float32), coefficient, zero, zero, zero, label)
+
+
+def hinge(label: Array, targeted: Array, confidence: Array, num_classes: int) -> Objective:
+    """C&W's hinge f of ``label``: the target (targeted) or the true class (untargeted); kappa = confidence."""
+    zero, one = jnp.zeros((), jnp.float32), jnp.ones((), jnp.float32)
+    return Objective(jnp.zeros(num_classes, jnp.float32), zero, one, jnp.where(targeted, -one, one), confidence, label)
+
+
+def margin(logits: Array, label: Array) -> Array:
+    """Z_label minus the largest other logit. The label is masked by -inf, not by the release's -10000, so that it is
+    exact for logits of any size."""
+    is_label = jnp.arange(logits.shape[-1]) == label
+    return logits[label] - jnp.max(jnp.where(is_label, -jnp.inf, logits))
+
+
+def value(objective: Objective, logits: Array) -> Array:
+    """The objective at logits (K,), a scalar. A hinge of exactly zero has zero slope, as TensorFlow's maximum gives."""
+    gap = objective.sign * margin(logits, objective.label) + objective.confidence
+    entropy = jax.nn.logsumexp(logits) - logits[objective.label]
+    return (
+        jnp.sum(objective.weights * logits)
+        + objective.cross_entropy * entropy
+        + objective.hinge * jnp.where(gap > 0, gap, jnp.zeros_like(gap))
+    )
+
+
+class Oracle:
+    """The two compiled programs of one pure function ``apply(params, images) -> logits``.
+
+    Weights are arguments, never constants, so that networks of one architecture share a program. Everything is computed in the
+    highest precision that the device has for the arrays' type: TF32 or bfloat16 passes move decisions.
+    """
+
+    def __init__(self, apply: Callable[[Any, Array], Array]):
+        def forward(params, images):
+            with jax.default_matmul_precision("highest"):
+                return apply(params, images)
+
+        def ask(params, images, objectives):
+            logits, pull_back = jax.vjp(lambda pixels: forward(params, pixels), images)
+            (gradient,) = pull_back(jax.vmap(jax.grad(value, argnums=1))(objectives, logits))
+            return Answer(logits, gradient)
+
+        self.logits: Callable[[Any, Array], Array] = jax.jit(forward)
+        """(params, images (N, H, W, 3)) -> logits (N, K)"""
+        self.ask: Callable[[Any, Array, Objective], Answer] = jax.jit(ask)
+        """(params, images (N, H, W, 3), objectives with a leading axis N) -> Answer with a leading axis N"""

@@ -1,0 +1,111 @@
+"""What the columns of the tables mean, and how their values are printed."""
+
+import math
+from typing import NamedTuple
+
+
+class Column(NamedTuple):
+    """``type``: text, count or number. ``unit``: what one is, or "" for none; a "share" is stored as 0..1 and printed in %."""
+
+    type: str
+    unit: str
+    meaning: str
+
+
+_PIXELS = "pixel range"  # a pixel's values lie in [0, 1]
+
+COLUMNS: dict[str, Column] = {
+    "model": Column("text", "", "The evaluated model; in transfer the one that is shown the images."),
+    "source": Column("text", "", "The model that the adversarial images were made for."),
+    "attack": Column("text", "", "How the images were made: fgsm, ifgsm (fixed budget), ifgsm_search (smallest eps), cw (L2), ead (L1)."),
+    "setting": Column("text", "", "The attack's settings that a run may sweep; the manifest has all others."),
+    "target_kind": Column(
+        "text",
+        "",
+        "What the attack aims at: untargeted (any wrong class), random, least (least likely) or top2 (second most likely class).",
+    ),
+    "norm": Column("text", "", "The norm of the distance that the CLEVER score bounds: 1, 2 or inf."),
+    # accuracy
+    "images": Column("count", "images", "Clean images shown to the model."),
+    "correct": Column("count", "images", "Clean images whose largest output is their label."),
+    "top1_percent": Column("number", "%", "Clean images whose largest output is their label."),
+    "top5_percent": Column("number", "%", "Clean images whose label is among the five largest outputs."),
+    "error_percent": Column("number", "%", "100 minus top-1."),
+    # robustness
+    "n": Column("count", "rows", "What was counted: attempts, each an image and a target; for CLEVER, scores."),
+    "successes": Column("count", "attempts", "Attempts after which the model gives the target (untargeted: a wrong class)."),
+    "failures": Column("count", "attempts", "Attempts without success; no distance below counts them."),
+    "success_rate": Column("number", "share", "Successes over attempts."),
+    "near_ties": Column(
+        "count", "attempts", "Failures that the study would count: the target is within 0.001 of the largest output. Not in successes."
+    ),
+    **{
+        f"{distance}_{statistic}": Column("number", unit, f"{how} {what}, over successes only.")
+        for distance, unit, what in [
+            ("l0", "values", "number of changed values"),
+            ("l1", _PIXELS, "L1 distance to the clean image"),
+            ("l2", _PIXELS, "L2 distance to the clean image"),
+            ("linf", _PIXELS, "largest change of a value"),
+            ("l2_per_pixel", _PIXELS, "L2 distance divided by the number of values, 3 H W"),
+        ]
+        for statistic, how in [("mean", "Mean"), ("std", "Population standard deviation of the"), ("median", "Median")]
+    },
+    "gradients_mean": Column("number", "evaluations", "Mean number of gradients an attempt took, failures included."),
+    "forwards_mean": Column("number", "evaluations", "Mean number of forward passes without gradient an attempt took, failures included."),
+    # CLEVER
+    **{
+        f"score_{statistic}": Column("number", _PIXELS, f"{how} CLEVER score, an estimated lower bound of the distance that fools.")
+        for statistic, how in [
+            ("mean", "Mean"),
+            ("median", "Median"),
+            ("std", "Population standard deviation of the"),
+            ("min", "Smallest"),
+        ]
+    },
+    "fell_back": Column("number", "share", "Scores without an acceptable fit (p below 0.001): they use the largest maximum instead."),
+    "p_value_mean": Column("number", "", "Mean p-value of the fits, where there is one (Kolmogorov-Smirnov)."),
+    # transfer
+    "n_released": Column("count", "images", "Images of the source that the shown model has right when clean, failed ones included."),
+    "released": Column("number", "share", "Transferred, as the study's code counts: a failed search is no image, and fools when untargeted."),
+    "n_left_out": Column("count", "images", "The same images without those on which the source itself failed."),
+    "left_out": Column("number", "share", "Transferred, of the images that fool their source."),
+    "n_as_failures": Column("count", "images", "The same as n_released."),
+    "as_failures": Column("number", "share", "Transferred, if an image that does not fool its source never counts."),
+    **{
+        f"{treatment}_top5": Column("number", "share", f"As {treatment}, but the target need only be among the five largest outputs.")
+        for treatment in ("released", "left_out", "as_failures")
+    },
+}
+
+
+def show(name: str, value) -> str:
+    """A value of column ``name`` for people: shares and percentages with one decimal, counts whole, else three digits."""
+    column = COLUMNS[name]
+    if column.type == "text":
+        return str(value)
+    if value is None or math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    if column.type == "count":
+        return str(int(value))
+    if column.unit in ("share", "%"):
+        return f"{value * (100 if column.unit == 'share' else 1):.1f} %"
+    return three_digits(float(value))
+
+
+def three_digits(value: float) -> str:
+    """Three significant digits, whole numbers in full; an exponent below a thousandth.
+
+    >>> [three_digits(value) for value in (0, 0.5, 12.345, 1234.5, 0.00000221)]
+    ['0', '0.500', '12.3', '1234', '2.21e-6']
+    """
+    if value == 0:
+        return "0"
+    rounded = float(f"{value:.2e}")
+    if abs(rounded) < 1e-3:
+        digits, exponent = f"{value:.2e}".split("e")
+        return f"{digits}e{int(exponent)}"
+    if abs(rounded) >= 100:
+        return f"{value:.0f}"
+    return f"{value:#.3g}"

@@ -1,0 +1,237 @@
+"""The tables of a run: each a function from rows (see `jaxadv.store.KINDS`) to a DataFrame, and their files.
+
+Every column is explained in `jaxadv.report.columns`; a transfer matrix has models as columns instead.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from jaxadv.report.columns import COLUMNS, show
+from jaxadv.store import Run, write_atomically
+from model_ports.errors import unknown
+
+DISTANCES = ("l0", "l1", "l2", "linf", "l2_per_pixel")
+STATISTICS = ("mean", "std", "median")
+TREATMENTS = ("released", "left_out", "as_failures")  # of images that do not fool their own source
+MINIMUM_P_VALUE = 0.001  # as in the fit
+ATTACKS = ("fgsm", "ifgsm", "ifgsm_search", "cw", "ead")
+TARGET_KINDS = ("untargeted", "random", "least", "top2")
+NORMS = ("1", "2", "inf")
+_HOW = ["attack", "target_kind", "setting"]  # what a matrix has in common
+
+
+class Panel(NamedTuple):
+    """What the cells of one transfer matrix have in common."""
+
+    attack: str
+    target_kind: str
+    setting: str
+
+
+def accuracy(clean: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
+    """How good each model is on the clean images. order: of models; those not in it follow as they appear."""
+    rows = clean[["model"]].assign(images=1, correct=clean["label"] == clean["predicted"], top5=clean["top5"])
+    table = rows.groupby("model", sort=False).sum().reset_index()
+    table["top1_percent"] = 100 * table["correct"] / table["images"]
+    table["top5_percent"] = 100 * table["top5"] / table["images"]
+    table["error_percent"] = 100 - table["top1_percent"]
+    return _arranged(table.drop(columns="top5"), ["model"], order)
+
+
+def robustness(examples: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
+    """How often and how far images had to be moved: by model, attack, setting and target kind.
+
+    Distances over successes only, as in the study, with population standard deviations; NaN where there is none (the
+    study's code writes 0, which would read as a distance).
+    """
+    keys = ["model", "attack", "setting", "target_kind"]
+    columns = [*keys, "n", "successes", "failures", "success_rate", "near_ties"]
+    columns += [f"{distance}_{statistic}" for distance in DISTANCES for statistic in STATISTICS]
+    records = []
+    for key, rows in examples.groupby(keys, sort=False):
+        n, successes = len(rows), int(rows["success"].sum())
+        record = [*key, n, successes, n - successes, successes / n, int(rows["near_tie"].sum())]
+        for distance in DISTANCES:
+            record += _statistics(rows.loc[rows["success"], distance])
+        records.append([*record, rows["gradients"].mean(), rows["forwards"].mean()])
+    table = pd.DataFrame(records, columns=[*columns, "gradients_mean", "forwards_mean"])
+    return _arranged(table, [*_HOW, "model"], order)
+
+
+def clever(scores: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
+    """CLEVER scores by model, target kind and norm, and how well their fits went."""
+    keys = ["model", "target_kind", "norm"]
+    records = []
+    for key, rows in scores.groupby(keys, sort=False):
+        mean, std, median = _statistics(rows["score"])
+        fitted = rows["shape"].notna() & (rows["p_value"] >= MINIMUM_P_VALUE)
+        records.append([*key, len(rows), mean, median, std, rows["score"].min(), 1 - fitted.mean(), rows["p_value"].mean()])
+    names = ["n", "score_mean", "score_median", "score_std", "score_min", "fell_back", "p_value_mean"]
+    return _arranged(pd.DataFrame(records, columns=[*keys, *names]), ["target_kind", "norm", "model"], order)
+
+
+def transfer(rows: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
+    """How often the images of one model fool another, in the three treatments of images that do not fool their source.
+
+    Rates are over the rows whose clean image the shown model has right; NaN where there is none. top5: targeted only.
+    """
+    keys = ["source", "model", "attack", "setting", "target_kind"]
+    attacked, own = rows["attacked"], rows["source_success"]
+    sums = rows[keys].assign(n_released=attacked, n_left_out=attacked & own, n_as_failures=attacked)
+    for suffix, column in (("", "success"), ("_top5", "top5")):
+        sums[f"released{suffix}"] = attacked & rows[f"released_{column}"]
+        sums[f"left_out{suffix}"] = sums[f"as_failures{suffix}"] = attacked & own & rows[column]
+    table = sums.groupby(keys, sort=False).sum().reset_index()
+    for treatment in TREATMENTS:
+        n = table[f"n_{treatment}"].astype(float).replace(0, np.nan)
+        table[treatment] = table[treatment] / n
+        table[f"{treatment}_top5"] = (table[f"{treatment}_top5"] / n).where(table["target_kind"] != "untargeted")
+    rates = [name for treatment in TREATMENTS for name in (f"n_{treatment}", treatment)]
+    table = table[[*keys, *rates, *(f"{treatment}_top5" for treatment in TREATMENTS)]]
+    return _arranged(table, [*_HOW, "source", "model"], order)
+
+
+def transfer_matrix(
+    rows: pd.DataFrame,
+    examples: pd.DataFrame,
+    *,
+    attack: str,
+    setting: str,
+    target_kind: str,
+    treatment: str = "released",
+    order: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Rates (M, M): row = source, column = the model that is shown its images, diagonal = white-box success rate.
+
+    NaN where there are no rows. Raises InputError for an unknown treatment.
+    """
+    if treatment not in TREATMENTS:
+        raise unknown("treatment", treatment, TREATMENTS)
+    panel = Panel(attack, target_kind, setting)
+    pairs, own = transfer(of_panel(rows, panel)), robustness(of_panel(examples, panel))
+    return square(pairs, own, column=treatment, order=order)
+
+
+def square(pairs: pd.DataFrame, white_box: pd.DataFrame, *, column: str, order: Sequence[str] = ()) -> pd.DataFrame:
+    """A column of one panel of `transfer` as a matrix, with success rates (or n) of `robustness` on the diagonal."""
+    names = sorted_models(order, pairs["source"], pairs["model"])
+    matrix = pd.DataFrame(np.nan, index=pd.Index(names, name="source"), columns=pd.Index(names, name="model"))
+    place = {name: number for number, name in enumerate(names)}
+    cells = matrix.to_numpy(copy=True)
+    for source, model, value in zip(pairs["source"], pairs["model"], pairs[column], strict=True):
+        cells[place[source], place[model]] = value
+    own = dict(zip(white_box["model"], white_box["n" if column.startswith("n_") else "success_rate"], strict=True))
+    np.fill_diagonal(cells, [own.get(name, np.nan) for name in names])
+    return pd.DataFrame(cells, index=matrix.index, columns=matrix.columns)
+
+
+def panels(table: pd.DataFrame) -> list[Panel]:
+    """The matrices that a table of `transfer` can give, in its order."""
+    return [Panel(*key) for key in table[_HOW].drop_duplicates().itertuples(index=False)]
+
+
+def of_panel(table: pd.DataFrame, panel: Panel) -> pd.DataFrame:
+    """The rows of a table, or of a run, that belong to ``panel``."""
+    return table[(table[_HOW] == list(panel)).all(axis=1)]
+
+
+def sorted_models(order: Sequence[str], *appearances: Iterable[str]) -> list[str]:
+    """The models that appear, each once: in ``order`` (a run's manifest["models"]), then as they appear."""
+    seen = dict.fromkeys(name for names in appearances for name in names)
+    return [name for name in order if name in seen] + [name for name in seen if name not in set(order)]
+
+
+def write_all(run: Run, directory: str | os.PathLike) -> list[Path]:
+    """Write every table that ``run`` has rows for into ``directory``, as .csv (seven digits, what float32 rows hold) and .md; returns the files.
+
+    Matrices, transfer_<attack>_<target kind>_<setting>, are as the study counts ("released"); transfer has the other rates.
+    """
+    directory = Path(directory)
+    order = run_models(run)
+    examples, shown = run.read("examples"), run.read("transfer")
+    own, pairs = robustness(examples, order), transfer(shown, order)
+    files = {
+        "accuracy": accuracy(run.read("clean"), order),
+        "robustness": own,
+        "clever": clever(run.read("clever"), order),
+        "transfer": pairs,
+    }
+    printed_as = {name: list(table) for name, table in files.items()}
+    for panel in panels(pairs):
+        matrix = square(of_panel(pairs, panel), of_panel(own, panel), column="released", order=order)
+        name = _file_name(panel, files)
+        files[name] = matrix.reset_index(allow_duplicates=True)
+        printed_as[name] = ["source"] + ["released"] * len(matrix)
+    written = []
+    for name, table in files.items():
+        if table.empty:
+            continue
+        text = table.to_csv(index=False, float_format="%.7g", lineterminator="\n")
+        for suffix, content in ((".csv", text), (".md", markdown(table, printed_as[name]))):
+            write_atomically(directory / f"{name}{suffix}", content.encode())
+            written.append(directory / f"{name}{suffix}")
+    return written
+
+
+def run_models(run: Run) -> list[str]:
+    """The order of models that the run was given: its manifest's "models"; empty if it has none."""
+    models = run.manifest().get("models")
+    return [str(model) for model in models] if isinstance(models, list) else []
+
+
+def markdown(table: pd.DataFrame, printed_as: Sequence[str]) -> str:
+    """A Markdown table, numbers to the right. printed_as: for each of its columns the name in COLUMNS that says how."""
+    right = [COLUMNS[name].type != "text" for name in printed_as]
+    columns = []
+    for position, name in enumerate(printed_as):
+        texts = [str(table.columns[position]), *(show(name, value) for value in table.iloc[:, position])]
+        texts = [" ".join(text.replace("\\", "\\\\").replace("|", "\\|").split()) for text in texts]
+        width = max(3, *map(len, texts))
+        rule = "-" * (width - 1) + ":" if right[position] else "-" * width
+        texts.insert(1, rule)
+        columns.append([text.rjust(width) if right[position] else text.ljust(width) for text in texts])
+    return "".join(f"| {' | '.join(line)} |\n" for line in zip(*columns, strict=True))
+
+
+def _statistics(values: pd.Series) -> list[float]:
+    """Mean, population standard deviation and median in float64; NaN without values."""
+    values = values.to_numpy(np.float64)
+    return [values.mean(), values.std(), float(np.median(values))] if len(values) else [np.nan] * 3
+
+
+def _arranged(table: pd.DataFrame, by: list[str], order: Sequence[str]) -> pd.DataFrame:
+    """``table`` sorted by the columns ``by``: models as in ``order``, names in the study's order, settings by their numbers."""
+    appearances = [table[name] for name in ("source", "model") if name in table]
+    models = sorted_models(order, *appearances)
+    known = {"attack": ATTACKS, "target_kind": TARGET_KINDS, "norm": NORMS, "source": models, "model": models}
+
+    def rank(position: int) -> list:
+        row = table.iloc[position]
+        return [_setting_key(row[name]) if name == "setting" else _rank(known[name], row[name]) for name in by]
+
+    return table.iloc[sorted(range(len(table)), key=rank)].reset_index(drop=True)
+
+
+def _rank(known: Sequence[str], name: str) -> tuple:
+    return (known.index(name), "") if name in known else (len(known), name)
+
+
+def _setting_key(setting: str) -> list:
+    """So that confidence=10 comes after confidence=2."""
+    parts = re.split(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)", setting)
+    return [(part, 0.0) if number % 2 == 0 else ("", float(part)) for number, part in enumerate(parts)]
+
+
+def _file_name(panel: Panel, taken: Iterable[str]) -> str:
+    """A name for a matrix: letters, digits, dot, minus and underscore; what becomes too long or ambiguous gets a checksum."""
+    name = re.sub(r"[^A-Za-z0-9.-]+", "_", "_".join(["transfer", *(part for part in panel if part)])).strip("_.")
+    if len(name) > 100 or name.lower() in {other.lower() for other in taken}:
+        name = f"{name[:90]}_{hashlib.sha256('/'.join(panel).encode()).hexdigest()[:8]}"
+    return name

@@ -1,0 +1,72 @@
+"""AlexNet (Krizhevsky et al. 2012) as in Kratzert's TensorFlow conversion of the Caffe reference network.
+
+Five convolutions, the second, fourth and fifth in two groups; local response normalisation and then a 3x3/2 max-pool
+after the first two, a pool after the fifth; three fully connected layers. The conversion's constants changed over time
+(alpha 2e-5 until 2017-12, 1e-5, 1e-4, and 2e-5 again since 2018-08, which is Caffe's 1e-4 over the window's length);
+which of them the study's file has is unknown, so alpha is a setting.
+"""
+
+from dataclasses import dataclass
+
+import jax
+from flax import nnx
+
+from model_ports.convert.weight_map import layer_rows
+from model_ports.layers import convolution, linear, local_response_normalization, max_pool
+
+
+@dataclass(frozen=True)
+class AlexNetConfig:
+    """`stem`: kernel and stride of the first convolution; `channels` of the five; `hidden`: units of fc6 and fc7."""
+
+    stem: tuple[int, int] = (11, 4)
+    channels: tuple[int, int, int, int, int] = (96, 256, 384, 384, 256)
+    hidden: int = 4096
+    alpha: float = 2e-5  # of the local response normalisation, with radius 2, power 0.75 and bias 1
+
+
+class AlexNet(nnx.Module):
+    """Network input (N, S, S, 3), BGR, 0..255 less the means -> raw logits (N, num_outputs), for one S."""
+
+    def __init__(self, config: AlexNetConfig, *, num_outputs: int, input_size: int, rngs: nnx.Rngs):
+        (kernel, stride), (c1, c2, c3, c4, c5) = config.stem, config.channels
+        self.alpha = config.alpha
+        self.conv1 = convolution(3, c1, kernel, stride=stride, padding="VALID", rngs=rngs)
+        self.conv2 = convolution(c1, c2, 5, groups=2, rngs=rngs)
+        self.conv3 = convolution(c2, c3, 3, rngs=rngs)
+        self.conv4 = convolution(c3, c4, 3, groups=2, rngs=rngs)
+        self.conv5 = convolution(c4, c5, 3, groups=2, rngs=rngs)
+        left = (input_size - kernel) // stride + 1
+        for _ in range(3):
+            left = (left - 3) // 2 + 1
+        # Images of the range 0..255 pass the convolutions unscaled: the small gain starts training at small logits.
+        self.fc6 = linear(left * left * c5, config.hidden, gain=0.2, rngs=rngs)
+        self.fc7 = linear(config.hidden, config.hidden, gain=0.2, rngs=rngs)
+        self.fc8 = linear(config.hidden, num_outputs, gain=0.2, rngs=rngs)
+
+    def _normalized(self, x: jax.Array) -> jax.Array:
+        return local_response_normalization(x, radius=2, alpha=self.alpha)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x = max_pool(self._normalized(jax.nn.relu(self.conv1(x))), 3, 2)
+        x = max_pool(self._normalized(jax.nn.relu(self.conv2(x))), 3, 2)
+        x = jax.nn.relu(self.conv3(x))
+        x = jax.nn.relu(self.conv4(x))
+        x = max_pool(jax.nn.relu(self.conv5(x)), 3, 2)
+        x = x.reshape(x.shape[0], -1)  # rows, columns, channels
+        x = jax.nn.relu(self.fc6(x))
+        x = jax.nn.relu(self.fc7(x))
+        return self.fc8(x)
+
+
+def alexnet(config: AlexNetConfig, *, num_outputs: int, input_size: int, rngs: nnx.Rngs) -> AlexNet:
+    """The network for square images of `input_size` pixels."""
+    return AlexNet(config, num_outputs=num_outputs, input_size=input_size, rngs=rngs)
+
+
+ALEXNET = AlexNetConfig()
+
+# At 25 pixels: 21 after the first convolution, then 10 -> 4 -> 1.
+DIGITS = AlexNetConfig(stem=(5, 1), channels=(12, 24, 32, 32, 24), hidden=64)
+
+WEIGHT_MAP = layer_rows(r"((?:conv|fc)\d)", r"\1")

@@ -1,0 +1,203 @@
+"""Checkpoints: the parameters of one network in a directory, written at once or not at all.
+
+    directory/arrays/     an Orbax checkpoint of one vector a dtype, {"float32": (n,)}: all arrays end to end
+    directory/meta.json   "model", "zoo" and what the writer adds; "arrays", the name, shape and dtype of each array in
+                          the order in which they lie in the vectors; their number and their SHA-256
+
+Packing costs 5 files and some hundred bytes a checkpoint; a tree of 600 small arrays costs Orbax 130 kB and a third of a
+second, more than a small network's numbers. Large vectors are cut into chunks, which Orbax reads in parallel. The arrays
+are host memory on both sides, so it does not matter which devices saved them or which will use them.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model_ports.errors import InputError
+
+FORMAT = 1
+META = "meta.json"
+ARRAYS = "arrays"
+_CHUNK_BYTES = 64 * 2**20
+
+
+def save(directory: str | os.PathLike, params: Any, meta: dict[str, Any]) -> None:
+    """Write params (nested dict of arrays) and meta (JSON values; "model" and "zoo" are required) to `directory`.
+
+    A checkpoint that is already there is replaced. Raises InputError if something else is there.
+    """
+    for key in ("model", "zoo"):
+        if key not in meta:
+            raise InputError(f"meta without {key!r}: a checkpoint must say its model and zoo; add it")
+    directory = Path(os.path.abspath(directory))
+    if directory.exists() and not (directory / META).is_file() and not _is_empty(directory):
+        raise InputError(f"{directory} exists and is not a checkpoint; give another directory or remove it")
+    named = {name: np.asarray(leaf) for name, leaf in _named(params)}
+    index = {name: {"shape": list(array.shape), "dtype": array.dtype.name} for name, array in named.items()}
+    fixed = {"format": FORMAT, "num_arrays": len(named), "sha256": fingerprint(named), "arrays": index}
+    text = _json({key: value for key, value in meta.items() if key not in fixed} | fixed)
+
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    workspace = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    try:
+        new, old = workspace / "new", workspace / "old"
+        new.mkdir(mode=0o755)
+        _write(new / ARRAYS, _pack(named))
+        (new / META).write_text(text)
+        if directory.exists():
+            directory.rename(old)
+        new.rename(directory)
+    finally:
+        shutil.rmtree(workspace, ignore_errors=True)
+
+
+def load(
+    directory: str | os.PathLike, abstract: Any, *, model: str | None = None, zoo: str | None = None
+) -> tuple[Any, dict[str, Any]]:
+    """Read (params, meta): NumPy arrays in the structure of `abstract`, a tree of anything that has a shape.
+
+    Raises InputError if there is no checkpoint, if it is of another model or zoo than those given, if its arrays have
+    other names or shapes than `abstract`, or if it is damaged.
+    """
+    import jax
+
+    meta = read_meta(directory)
+    for key, wanted in (("model", model), ("zoo", zoo)):
+        if wanted is not None and meta[key] != wanted:
+            raise InputError(f"{directory} is a checkpoint of {key} {meta[key]!r}, not {wanted!r}; give another path")
+    wanted_shapes = {name: tuple(leaf.shape) for name, leaf in _named(abstract)}
+    index = meta["arrays"]
+    _compare(directory, {name: tuple(entry["shape"]) for name, entry in index.items()}, wanted_shapes)
+    try:
+        named = _unpack(_read(Path(os.path.abspath(directory)) / ARRAYS), index)
+    except Exception as error:  # Orbax, TensorStore and the codecs each raise their own
+        reason = (str(error).strip().splitlines() or [""])[0][:160]
+        raise _damaged(directory, f"{type(error).__name__}: {reason}") from error
+    if fingerprint(named) != meta["sha256"]:
+        raise _damaged(directory, "the arrays do not have the recorded SHA-256")
+    return jax.tree.unflatten(jax.tree.structure(abstract), [named[name] for name, _ in _named(abstract)]), meta
+
+
+def read_meta(directory: str | os.PathLike) -> dict[str, Any]:
+    """meta.json of a checkpoint, without its arrays. Raises InputError if there is none or it cannot be read."""
+    path = Path(directory)
+    if not path.exists():
+        raise InputError(f"{path} does not exist; a checkpoint directory ({ARRAYS}/ and {META}) is needed: convert or train")
+    if not (path / META).is_file():
+        raise InputError(f"{path} is not a checkpoint: it has no {META}; give a directory that convert or train wrote")
+    try:
+        meta = json.loads((path / META).read_text())
+        complete = {"model", "zoo", "sha256", "arrays"} <= meta.keys() and all(
+            "shape" in entry and "dtype" in entry for entry in meta["arrays"].values()
+        )
+    except (ValueError, AttributeError, TypeError) as error:
+        raise _damaged(path, f"{META} is not readable") from error
+    if not complete:
+        raise _damaged(path, f"{META} lacks fields")
+    if meta.get("format") != FORMAT:
+        raise InputError(f"{path} has checkpoint format {meta.get('format')!r}; {FORMAT} can be read: convert it again")
+    return meta
+
+
+def fingerprint(named: dict[str, np.ndarray]) -> str:
+    """SHA-256, hexadecimal, over name, dtype, shape and little-endian bytes of each array, in the order of names."""
+    digest = hashlib.sha256()
+    for name in sorted(named):
+        array = named[name]
+        digest.update(f"{name} {array.dtype.name} {list(array.shape)}\n".encode())
+        digest.update(_bytes(array))
+    return digest.hexdigest()
+
+
+def _named(tree: Any) -> list[tuple[str, Any]]:
+    import jax
+
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return [(jax.tree_util.keystr(path, simple=True, separator="/"), leaf) for path, leaf in leaves]
+
+
+def _bytes(array: np.ndarray) -> memoryview:
+    array = np.ascontiguousarray(array)
+    if array.dtype.byteorder == ">":
+        array = array.astype(array.dtype.newbyteorder("<"))
+    return memoryview(array.reshape(-1).view(np.uint8))
+
+
+def _pack(named: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    kinds: dict[str, list[np.ndarray]] = {}
+    for array in named.values():
+        kinds.setdefault(array.dtype.name, []).append(array.reshape(-1))
+    return {kind: np.concatenate(parts) for kind, parts in kinds.items()}
+
+
+def _unpack(vectors: dict[str, np.ndarray], index: dict[str, dict]) -> dict[str, np.ndarray]:
+    named, used = {}, dict.fromkeys(vectors, 0)
+    for name, entry in index.items():
+        kind, count = entry["dtype"], int(np.prod(entry["shape"], dtype=np.int64))
+        named[name] = vectors[kind][used[kind] : used[kind] + count].reshape(entry["shape"])
+        used[kind] += count
+    return named
+
+
+def _handler():
+    import orbax.checkpoint as ocp
+
+    # without OCDBT file names are fixed; Zarr 3 has no dot file, which package builders leave out
+    return ocp.PyTreeCheckpointHandler(use_ocdbt=False, use_zarr3=True)
+
+
+def _write(path: Path, vectors: dict[str, np.ndarray]) -> None:
+    import orbax.checkpoint as ocp
+
+    options = {kind: ocp.SaveArgs(chunk_byte_size=_CHUNK_BYTES) for kind in vectors}
+    with ocp.Checkpointer(_handler()) as checkpointer:
+        checkpointer.save(path, args=ocp.args.PyTreeSave(vectors, save_args=options))
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    import orbax.checkpoint as ocp
+
+    with ocp.Checkpointer(_handler()) as checkpointer:
+        kinds = checkpointer.metadata(path).item_metadata.tree
+        options = {kind: ocp.RestoreArgs(restore_type=np.ndarray) for kind in kinds}
+        return checkpointer.restore(path, args=ocp.args.PyTreeRestore(restore_args=options))
+
+
+def _compare(directory, found: dict[str, tuple], wanted: dict[str, tuple]) -> None:
+    """InputError naming the first difference between two {name: shape}."""
+    for name in wanted:
+        if name not in found:
+            raise InputError(f"{directory} has no array {name!r}: it is of another network; {_counts(found, wanted)}")
+        if found[name] != wanted[name]:
+            raise InputError(
+                f"{directory}: array {name!r} has shape {found[name]}, not {wanted[name]}: it is of another network or"
+                " size; give another path"
+            )
+    for name in found:
+        if name not in wanted:
+            raise InputError(f"{directory} has an array {name!r} too many: it is of another network; {_counts(found, wanted)}")
+
+
+def _counts(found: dict, wanted: dict) -> str:
+    return f"{len(found)} arrays instead of {len(wanted)}; give another path"
+
+
+def _damaged(directory, reason: str) -> InputError:
+    return InputError(f"checkpoint {directory} is damaged ({reason}); convert or train it again")
+
+
+def _is_empty(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
+
+
+def _json(meta: dict[str, Any]) -> str:
+    """Indented, but an array a line."""
+    arrays = ",\n".join(f"    {json.dumps(name)}: {json.dumps(entry)}" for name, entry in meta["arrays"].items())
+    body = json.dumps({key: value for key, value in meta.items() if key != "arrays"}, indent=2)
+    return f'{body[:-2]},\n  "arrays": {{\n{arrays}\n  }}\n}}\n'

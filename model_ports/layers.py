@@ -1,0 +1,185 @@
+"""The layers of the ports: their gradients with respect to the image are fast on CPU too.
+
+On CPU, convolutions and max-pooling are those of `cpu_gradients`. Elsewhere the stock operations stay: cuDNN recognises
+their backward pattern. The choice is made when a program is traced, from the default back end.
+
+All images are NHWC, all kernels HWIO; a depthwise kernel is (height, width, 1, channels * multiplier) with output
+channel c * multiplier + m. The functions follow the dtype of their arguments. First-order reverse mode only on CPU.
+"""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import lax
+
+from model_ports import cpu_gradients as cpu
+from model_ports.cpu_gradients import NHWC, Pads, Pair
+
+
+def _on_cpu() -> bool:
+    return jax.default_backend() == "cpu"
+
+
+def conv_general_dilated(
+    lhs: jax.Array,
+    rhs: jax.Array,
+    window_strides: Sequence[int],
+    padding: str | Sequence[Pair],
+    lhs_dilation: Sequence[int] | None = None,
+    rhs_dilation: Sequence[int] | None = None,
+    dimension_numbers=None,
+    feature_group_count: int = 1,
+    precision=None,
+    out_sharding=None,
+) -> jax.Array:
+    """As `jax.lax.conv_general_dilated` for NHWC images and HWIO kernels without dilation; made for `nnx.Conv`.
+
+    On CPU a depthwise convolution is a sum over the kernel's taps, a grouped one is split into ordinary ones.
+    """
+    assert set((*(lhs_dilation or ()), *(rhs_dilation or ()))) <= {1}, "dilated convolutions are not used here"
+    numbers = lax.conv_dimension_numbers(lhs.shape, rhs.shape, NHWC)
+    assert dimension_numbers in (None, NHWC, numbers), dimension_numbers
+    groups = feature_group_count
+    if not _on_cpu():
+        return lax.conv_general_dilated(
+            lhs,
+            rhs,
+            window_strides,
+            padding,
+            dimension_numbers=NHWC,
+            feature_group_count=groups,
+            precision=precision,
+            out_sharding=out_sharding,
+        )
+    strides = tuple(window_strides)
+    if isinstance(padding, str):
+        padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], strides, padding)
+    pads = tuple((int(low), int(high)) for low, high in padding)
+    if groups > 1 and groups == lhs.shape[3]:
+        return cpu.depthwise(jnp.repeat(lhs, rhs.shape[3] // groups, axis=3), rhs, strides, pads)
+    if groups == 1:
+        return cpu.plain(lhs, rhs, strides, pads, precision)
+    parts = zip(jnp.split(lhs, groups, axis=3), jnp.split(rhs, groups, axis=3), strict=True)
+    return jnp.concatenate([cpu.plain(x, kernel, strides, pads, precision) for x, kernel in parts], axis=3)
+
+
+def max_pool(x: jax.Array, window: int, stride: int, *, padding: str = "VALID") -> jax.Array:
+    """Largest value of each window, (N, H, W, C) -> (N, H', W', C); SAME pads with -inf.
+
+    The gradient goes to the first maximum of a window in row-major order, as in TensorFlow and PyTorch.
+    """
+    windows, strides = (window, window), (stride, stride)
+    if not _on_cpu():
+        return nnx.max_pool(x, windows, strides=strides, padding=padding)
+    pads = tuple(lax.padtype_to_pads(x.shape[1:3], windows, strides, padding))
+    return cpu.max_pool(x, windows, strides, pads)
+
+
+def global_mean(x: jax.Array) -> jax.Array:
+    """Mean over space: (N, H, W, C) -> (N, C)."""
+    return jnp.mean(x, axis=(1, 2))
+
+
+# --- local response normalisation --------------------------------------------------------------------------------
+
+
+def local_response_normalization(x: jax.Array, *, radius: int, alpha: float) -> jax.Array:
+    """x / (1 + alpha * sum of squares of the channels within `radius`)^0.75, (N, H, W, C): TensorFlow's formula.
+
+    The window is cut off at the first and last channel; alpha is not divided by the window's length. The power is made
+    of square roots, which are several times as fast on CPU as a general power.
+    """
+    window, ones = (1, 1, 1, 2 * radius + 1), (1, 1, 1, 1)
+    pads = ((0, 0), (0, 0), (0, 0), (radius, radius))
+    total = lax.reduce_window(x * x, np.zeros((), x.dtype), lax.add, window, ones, pads)
+    root = lax.rsqrt(1.0 + alpha * total)
+    return x * (root * jnp.sqrt(root))
+
+
+# --- modules -----------------------------------------------------------------------------------------------------
+
+
+class ShapesOnly:
+    """Stands in for `nnx.Rngs`: a network built with it holds `jax.ShapeDtypeStruct`s and allocates no kernel."""
+
+    def params(self) -> None:
+        return None
+
+
+def _initializer(draw: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]):
+    """An initialiser that draws on the host, seeded by the key: in jax, compiling the draws would take seconds."""
+
+    def initialize(key, shape, dtype):
+        if key is None:
+            return jax.ShapeDtypeStruct(shape, dtype)
+        generator = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+        return jnp.asarray(draw(generator, shape), dtype)
+
+    return initialize
+
+
+def _kernel(gain: float):
+    """Normal with variance gain^2 * 2 / (inputs of one output), for ReLU networks (He et al. 2015)."""
+
+    def draw(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        spread = np.float32(gain * np.sqrt(2.0 / np.prod(shape[:-1])))
+        return spread * generator.standard_normal(shape, np.float32)
+
+    return _initializer(draw)
+
+
+_ZEROS = _initializer(lambda _, shape: np.zeros(shape, np.float32))
+_ONES = _initializer(lambda _, shape: np.ones(shape, np.float32))
+
+
+def convolution(
+    inputs: int,
+    outputs: int,
+    kernel: int | Pair,
+    *,
+    stride: int = 1,
+    padding: str | Pads = "SAME",
+    groups: int = 1,
+    use_bias: bool = True,
+    gain: float = 1.0,
+    rngs: nnx.Rngs,
+) -> nnx.Conv:
+    """2-D convolution with this file's gradients, depthwise where `groups` is `inputs`.
+
+    SAME is TensorFlow's: padding as the size asks for, the smaller half before. `gain` scales the initial kernel.
+    """
+    return nnx.Conv(
+        inputs,
+        outputs,
+        (kernel, kernel) if isinstance(kernel, int) else kernel,
+        (stride, stride),
+        padding=padding,
+        feature_group_count=groups,
+        use_bias=use_bias,
+        kernel_init=_kernel(gain),
+        bias_init=_ZEROS,
+        conv_general_dilated=conv_general_dilated,
+        rngs=rngs,
+    )
+
+
+def linear(inputs: int, outputs: int, *, gain: float = 1.0, rngs: nnx.Rngs) -> nnx.Linear:
+    """Fully connected layer with bias, (N, inputs) -> (N, outputs); `gain` as for `convolution`."""
+    return nnx.Linear(inputs, outputs, kernel_init=_kernel(gain), bias_init=_ZEROS, rngs=rngs)
+
+
+def batch_norm(features: int, *, epsilon: float, use_scale: bool = True, rngs: nnx.Rngs) -> nnx.BatchNorm:
+    """Batch normalisation by the moving statistics; `nnx.view(network, use_running_average=False)` is for training."""
+    return nnx.BatchNorm(
+        features,
+        use_running_average=True,
+        momentum=0.95,  # of the embedded networks' short trainings; the originals' is longer and plays no part here
+        epsilon=epsilon,
+        use_scale=use_scale,
+        bias_init=_ZEROS,
+        scale_init=_ONES,
+        rngs=rngs,
+    )

@@ -1,0 +1,108 @@
+"""MobileNet-v1 (Howard et al. 2017, arXiv 1704.04861), as TF-Slim has it.
+
+A convolution, then pairs of a depthwise 3x3 and a pointwise 1x1 convolution; batch normalisation (epsilon 1e-3) and
+ReLU6 after each of them, everything SAME. Global mean, 1x1 convolution to the logits.
+"""
+
+from dataclasses import dataclass, replace
+
+import jax
+from flax import nnx
+
+from model_ports.convert.weight_map import batch_norm_rows, depthwise, layer_rows
+from model_ports.layers import batch_norm, convolution, global_mean
+
+
+@dataclass(frozen=True)
+class MobileNetV1Config:
+    """`stem` and `pairs` are (channels, stride) before the width multiplier; no layer gets below `floor` channels."""
+
+    multiplier: float
+    stem: tuple[int, int] = (32, 2)
+    pairs: tuple[tuple[int, int], ...] = (
+        (64, 1),
+        (128, 2),
+        (128, 1),
+        (256, 2),
+        (256, 1),
+        (512, 2),
+        (512, 1),
+        (512, 1),
+        (512, 1),
+        (512, 1),
+        (512, 1),
+        (1024, 2),
+        (1024, 1),
+    )
+    floor: int = 8
+
+
+class NormalizedConvolution(nnx.Module):
+    """Convolution without bias -> batch normalisation -> ReLU6; depthwise if it is said to be."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1, rngs: nnx.Rngs):
+        self.convolution = convolution(inputs, outputs, kernel, stride=stride, groups=groups, use_bias=False, rngs=rngs)
+        self.norm = batch_norm(outputs, epsilon=1e-3, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return jax.nn.relu6(self.norm(self.convolution(x)))
+
+
+class MobileNetV1(nnx.Module):
+    """Network input (N, H, W, 3) in [-1, 1] -> raw logits (N, num_outputs), at any H and W.
+
+    Above 224 pixels the original pools 7x7 windows instead of everything and yields no single row of logits.
+    """
+
+    def __init__(self, config: MobileNetV1Config, *, num_outputs: int, rngs: nnx.Rngs):
+        def width(channels: int) -> int:
+            return max(int(channels * config.multiplier), config.floor)
+
+        channels, stride = width(config.stem[0]), config.stem[1]
+        layers = {"conv_0": NormalizedConvolution(3, channels, 3, stride=stride, rngs=rngs)}
+        for number, (base, stride) in enumerate(config.pairs, start=1):
+            layers[f"depthwise_{number}"] = NormalizedConvolution(
+                channels, channels, 3, stride=stride, groups=channels, rngs=rngs
+            )
+            layers[f"pointwise_{number}"] = NormalizedConvolution(channels, width(base), 1, rngs=rngs)
+            channels = width(base)
+        self.order = tuple(layers)
+        self.layers = nnx.Dict(layers)
+        self.logits = convolution(channels, num_outputs, 1, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        for name in self.order:
+            x = self.layers[name](x)
+        return self.logits(global_mean(x)[:, None, None, :])[:, 0, 0]
+
+
+def mobilenet_v1(config: MobileNetV1Config, *, num_outputs: int, input_size: int, rngs: nnx.Rngs) -> MobileNetV1:
+    """The network; its parameters do not depend on `input_size`."""
+    del input_size
+    return MobileNetV1(config, num_outputs=num_outputs, rngs=rngs)
+
+
+MOBILENET_V1_025 = MobileNetV1Config(multiplier=0.25)
+MOBILENET_V1_050 = MobileNetV1Config(multiplier=0.50)
+MOBILENET_V1_100 = MobileNetV1Config(multiplier=1.0)
+
+# At 24 pixels: 24 -> 12 -> 6 -> 3.
+DIGITS_100 = MobileNetV1Config(
+    multiplier=1.0, stem=(24, 2), pairs=((48, 1), (64, 2), (64, 1), (96, 1), (128, 2), (128, 1)), floor=6
+)
+DIGITS_050 = replace(DIGITS_100, multiplier=0.5)
+DIGITS_025 = replace(DIGITS_100, multiplier=0.25)
+
+WEIGHT_MAP = (
+    *layer_rows("MobilenetV1/Conv2d_0", "layers/conv_0/convolution", bias=False),
+    *batch_norm_rows("MobilenetV1/Conv2d_0/BatchNorm", "layers/conv_0/norm"),
+    (
+        r"MobilenetV1/Conv2d_(\d+)_depthwise/depthwise_weights",
+        r"layers/depthwise_\1/convolution/kernel",
+        depthwise,
+    ),
+    *batch_norm_rows(r"MobilenetV1/Conv2d_(\d+)_depthwise/BatchNorm", r"layers/depthwise_\1/norm"),
+    *layer_rows(r"MobilenetV1/Conv2d_(\d+)_pointwise", r"layers/pointwise_\1/convolution", bias=False),
+    *batch_norm_rows(r"MobilenetV1/Conv2d_(\d+)_pointwise/BatchNorm", r"layers/pointwise_\1/norm"),
+    *layer_rows("MobilenetV1/Logits/Conv2d_1c_1x1", "logits"),
+)

@@ -1,0 +1,34 @@
+"""From pixels in [0, 1] to what each family was trained on.
+
+The study hands x = pixel - 0.5 to its networks and writes these as 2 x, 255 (x + 0.5) - means, and so on (its released
+code); with pixels p in [0, 1] they read as below. All take and return (N, H, W, 3), RGB on entry, and keep the dtype.
+"""
+
+import jax
+import jax.numpy as jnp
+
+# Mean of the ImageNet training images, 0..255. RGB: the VGG release; BGR: the AlexNet conversion's ilsvrc_2012 mean.
+RGB_MEANS = (123.68, 116.78, 103.94)
+BGR_MEANS = (104.0, 117.0, 124.0)
+
+
+def _less(images: jax.Array, means: tuple[float, float, float]) -> jax.Array:
+    return images - jnp.asarray(means, images.dtype).reshape(1, 1, 1, 3)
+
+
+def inception(images: jax.Array) -> jax.Array:
+    """To [-1, 1]."""
+    return 2.0 * images - 1.0
+
+
+def vgg(images: jax.Array) -> jax.Array:
+    """To 0..255 less the mean of each channel."""
+    return _less(255.0 * images, RGB_MEANS)
+
+
+def alexnet(images: jax.Array) -> jax.Array:
+    """To BGR, 0..255 less the mean of each channel."""
+    return _less(255.0 * images[..., ::-1], BGR_MEANS)
+
+
+PREPROCESSING = {"inception": inception, "vgg": vgg, "alexnet": alexnet}

@@ -1,0 +1,18 @@
+"""What all tests share: JAX on the CPU, strict numerics on request."""
+
+import os
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # before anything imports jax
+
+import jax
+import pytest
+
+
+@pytest.fixture(scope="module")
+def strict_numerics():
+    """No silent promotion of types or ranks, also while other fixtures of the module compute.
+
+    Not for every test: optax needs standard promotion, so training does too.
+    """
+    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+        yield
