@@ -57,9 +57,7 @@ def save(directory: str | os.PathLike, params: Any, meta: dict[str, Any]) -> Non
         shutil.rmtree(workspace, ignore_errors=True)
 
 
-def load(
-    directory: str | os.PathLike, abstract: Any, *, model: str | None = None, zoo: str | None = None
-) -> tuple[Any, dict[str, Any]]:
+def load(directory: str | os.PathLike, abstract: Any, *, model: str | None = None, zoo: str | None = None) -> tuple[Any, dict[str, Any]]:
     """Read (params, meta): NumPy arrays in the structure of `abstract`, a tree of anything that has a shape.
 
     Raises InputError if there is no checkpoint, if it is of another model or zoo than those given, if its arrays have

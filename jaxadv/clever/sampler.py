@@ -27,6 +27,7 @@ class SampleItem(NamedTuple):
 
 
 class _State(NamedTuple):
+    key: Array  # raw random key of this seed, image and batch
     sample: Array  # () int32, samples taken
     maxima: Array  # (3,) float32, largest l1, l2 and linf norm of the gradient so far
 
@@ -56,29 +57,31 @@ class CleverSampler:
         checks.choice("protocol", self.protocol, tuple(PROTOCOLS))
 
     def init(self, item: SampleItem) -> _State:
-        return _State(jnp.int32(0), jnp.zeros(3, jnp.float32))
+        key = jax.random.key(item.seed)
+        for number in (item.image_id, item.batch):
+            key = jax.random.fold_in(key, number)
+        return _State(jax.random.key_data(key), jnp.int32(0), jnp.zeros(3, jnp.float32))
 
     def ask(self, item, state, phase, num_classes):
         weights = jax.nn.one_hot(item.label, num_classes) - jax.nn.one_hot(item.target, num_classes)
-        key = jax.random.key(item.seed)
-        for number in (item.image_id, item.batch, state.sample):
-            key = jax.random.fold_in(key, number)
+        key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.sample)
         return self.draw(key, item.image), oracle.linear(weights)
 
     def draw(self, key: Array, image: Array) -> Array:
         """One random point around ``image``, of its shape."""
-        direction_key, ball_key, scale_key = jax.random.split(key, 3)
-        direction = jax.random.normal(direction_key, image.shape, jnp.float32)
-        in_ball = jax.random.uniform(ball_key) ** (1.0 / image.size)
-        point = direction / jnp.sqrt(jnp.sum(direction * direction)) * in_ball * self.radius
+        # One flat draw compiles in a third of the time of several; two of its normals become uniform by their distribution function.
+        normals = jax.random.normal(key, (image.size + 2,), jnp.float32)
+        direction = normals[:-2].reshape(image.shape)
+        in_ball, scale = jax.scipy.special.ndtr(normals[-2:])
+        point = direction / jnp.sqrt(jnp.sum(direction * direction)) * in_ball ** (1.0 / image.size) * self.radius
         if self.protocol == "released":
-            return jnp.clip(image + point * jax.random.uniform(scale_key), 0.0, 1.0)
+            return jnp.clip(image + point * scale, 0.0, 1.0)
         return image + point
 
     def tell(self, item, state, answer, phase) -> _State:
         size = jnp.abs(answer.gradient)
         norms = jnp.stack([jnp.sum(size), jnp.sqrt(jnp.sum(size * size)), jnp.max(size)])
-        return _State(state.sample + 1, jnp.maximum(state.maxima, norms))
+        return state._replace(sample=state.sample + 1, maxima=jnp.maximum(state.maxima, norms))
 
     def result(self, item, state) -> Array:
         return state.maxima

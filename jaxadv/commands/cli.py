@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-from absl import flags
+from absl import flags, logging
 
 from jaxadv.commands import options
 from model_ports.errors import InputError, unknown
@@ -43,6 +43,7 @@ def parse(arguments: list[str]) -> list[str]:
 
 def main(arguments: list[str]) -> None:
     """Run one command. Bad input ends in one line and status 2."""
+    logging.set_verbosity(logging.ERROR)  # libraries tell what they load and save, and which devices are not there
     try:
         if len(arguments) > 2:
             raise InputError(f"{arguments[2]!r} is one word too many; one command is allowed: {USAGE}")

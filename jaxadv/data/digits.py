@@ -62,9 +62,7 @@ def glyphs(split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise InputError(
-            "data 'digits' come with scikit-learn, which is not installed; run: pip install scikit-learn"
-        ) from error
+        raise InputError("data 'digits' come with scikit-learn, which is not installed; run: pip install scikit-learn") from error
     source = load_digits()
     ids = np.arange(len(source.target), dtype=np.int32)[SPLITS[split]]
     return (source.images[ids] / 16).astype(np.float32), source.target[ids].astype(np.int32), ids

@@ -66,7 +66,7 @@ COLUMNS: dict[str, Column] = {
     "p_value_mean": Column("number", "", "Mean p-value of the fits, where there is one (Kolmogorov-Smirnov)."),
     # transfer
     "n_released": Column("count", "images", "Images of the source that the shown model has right when clean, failed ones included."),
-    "released": Column("number", "share", "Transferred, as the study's code counts: a failed search is no image, and fools when untargeted."),
+    "released": Column("number", "share", "As the study counts: a failed search is no image; untargeted that nearly always fools."),
     "n_left_out": Column("count", "images", "The same images without those on which the source itself failed."),
     "left_out": Column("number", "share", "Transferred, of the images that fool their source."),
     "n_as_failures": Column("count", "images", "The same as n_released."),

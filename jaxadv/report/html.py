@@ -52,8 +52,9 @@ HOW_TO_READ = (
     "In the transfer maps a row is the model that the images were made for, a column the model that is shown them, and a cell the "
     "share of fooled answers among the images that the shown model has right when clean: any wrong class if untargeted, the "
     "attack's target if targeted.",
-    "Where a search failed, the study's code hands on an image of NaN: untargeted that counts as transferred, targeted as not, and "
-    "it stays in the count. The maps follow that rule; where it changes anything, they unfold to the two alternatives.",
+    "Where a search failed, the study's code hands on an image of NaN: untargeted that practically always counts as transferred, "
+    "targeted as not, and it stays in the count. The maps follow that rule; where it changes anything, they unfold to the two "
+    "alternatives.",
 )
 
 

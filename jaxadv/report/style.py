@@ -51,13 +51,13 @@ figcaption{font-weight:600}
 .what{color:var(--soft);font-size:.86rem;margin:0 0 .5rem}
 details .what{margin-top:.8rem}
 .maps .scroll{width:fit-content;padding:.6rem}
-.heat{border-spacing:2px;font-size:.82rem}
+.heat{border-spacing:3px;font-size:.82rem}
 .heat td{min-width:2.7rem;height:2.1rem;text-align:center;border-radius:3px;padding:0 .2rem}
 .heat tbody th{padding-right:.6rem;white-space:nowrap;position:sticky;left:-.6rem;padding-left:.6rem;background:var(--card)}
 .heat .shown{vertical-align:bottom;padding:0 0 .3rem}
 .heat .shown span{writing-mode:vertical-rl;transform:rotate(180deg);display:block;margin:0 auto;white-space:nowrap;line-height:1}
 .heat .corner{vertical-align:bottom;color:var(--soft);font-size:.76rem;font-weight:400;white-space:nowrap;padding:0 .6rem .3rem}
-.own{box-shadow:inset 0 0 0 2px currentColor}
+.own{box-shadow:0 0 0 2px var(--ink)}
 .none{color:var(--soft);background:var(--tint)}
 .legend{display:flex;flex-wrap:wrap;align-items:center;gap:.4rem .7rem;font-size:.86rem;color:var(--soft)}
 .ramp{display:inline-block;width:11rem;height:.9rem;border-radius:3px}

@@ -149,9 +149,10 @@ def sorted_models(order: Sequence[str], *appearances: Iterable[str]) -> list[str
 
 
 def write_all(run: Run, directory: str | os.PathLike) -> list[Path]:
-    """Write every table that ``run`` has rows for into ``directory``, as .csv (seven digits, what float32 rows hold) and .md; returns the files.
+    """Write every table that ``run`` has rows for into ``directory``; returns the files.
 
-    Matrices, transfer_<attack>_<target kind>_<setting>, are as the study counts ("released"); transfer has the other rates.
+    As .csv, with the seven digits that float32 rows hold, and as .md. Matrices, transfer_<attack>_<target kind>_<setting>, are as
+    the study counts ("released"); transfer has the other rates.
     """
     directory = Path(directory)
     order = run_models(run)

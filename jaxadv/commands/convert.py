@@ -1,0 +1,68 @@
+"""convert: a checkpoint of the port's parameters from a file of the original network."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import jax
+
+import jaxadv
+from jaxadv.progress import Progress
+from model_ports import checkpoint, registry
+from model_ports.convert import sources
+from model_ports.convert.checksum import logit_checksum
+from model_ports.errors import InputError
+
+
+def main(flags: SimpleNamespace) -> None:
+    """Write --weights_dir/<model>/ from --source, at full size; what is there is replaced when all is done. Raises InputError."""
+    for name in ("model", "source", "weights_dir"):
+        if getattr(flags, name) is None:
+            raise InputError(f"--{name} is not given; convert needs --model, --source and --weights_dir")
+    network = registry.network(flags.model, zoo="imagenet")
+    summary = convert(network, flags.source, flags.weights_dir, progress=flags.progress)
+    print(summary)
+
+
+def convert(network: registry.Network, path: str | Path, weights_dir: str | Path, *, progress: bool = False) -> str:
+    """Read, check, compute the checksum, write; returns a line about what was written. Raises InputError.
+
+    Memory: the parameters twice, the file's pages not counted.
+    """
+    name = network.spec.name
+    target = Path(weights_dir) / name
+    source = sources.find(path)
+    _check_target(target)
+    with Progress(f"convert {name}", 4, "steps (read, hash, run, write)", show=progress) as bar:
+        params = jax.block_until_ready(jax.device_put(sources.parameters(path, network)))  # from here on the only copy
+        bar.advance(1)
+        sha256 = source.sha256()
+        bar.advance(1)
+        logits = logit_checksum(network, params)
+        bar.advance(1)
+        meta = {
+            "model": name,
+            "zoo": network.zoo,
+            "source": source.path.name,
+            "source_format": source.format,
+            "source_files": [file.name for file in source.files],
+            "source_sha256": sha256,
+            "converter": sources.VERSION,
+            "jaxadv": jaxadv.__version__,
+            "logit_checksum": logits,
+        }
+        try:
+            checkpoint.save(target, params, meta)
+        except OSError as error:
+            raise InputError(f"{target} cannot be written ({error.strerror or error}); give another --weights_dir") from None
+        bar.advance(1)
+    written = checkpoint.read_meta(target)
+    return (
+        f"{target}: {name} from {source.path.name} ({source.format}), {written['num_arrays']} arrays;"
+        f" logits of the test picture: norm {logits['norm']:.6g}, largest {logits['largest']}"
+    )
+
+
+def _check_target(target: Path) -> None:
+    """Before anything is read: only a checkpoint, or nothing, may be replaced."""
+    if target.exists() and not (target / checkpoint.META).is_file() and not (target.is_dir() and not any(target.iterdir())):
+        raise InputError(f"{target} exists and is not a checkpoint; give another --weights_dir or remove it")

@@ -1,0 +1,173 @@
+"""The command line: what it refuses, in one line with status 2 and nothing written, and what `evaluate` and `predict` leave."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from absl.testing import flagsaver
+
+from jaxadv.commands import cli
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess:
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(ROOT / "run.py"), *arguments]
+    return subprocess.run(command, cwd=cwd or ROOT, env=environment, capture_output=True, text=True, timeout=600)
+
+
+@pytest.fixture
+def refused(tmp_path, monkeypatch, capsys):
+    """Run a command in this process, in an empty folder; it must refuse in one line, which is returned."""
+    monkeypatch.chdir(tmp_path)
+
+    def refuse(*arguments: str) -> str:
+        with flagsaver.flagsaver(), pytest.raises(SystemExit) as exit:
+            cli.main(cli.parse(["run.py", *arguments]))
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if line]
+        assert exit.value.code == 2 and line.startswith("run.py: ")
+        return line
+
+    return refuse
+
+
+GREY = np.full((1, 24, 24, 3), 0.5, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["evalute"], ["'evalute'", "did you mean 'evaluate'"]),
+        (["evaluate", "report"], ["'report'", "one command"]),
+        (["evaluate", "--modles=vgg_16"], ["modles", "--help"]),
+        (["evaluate", "--models=vgg61"], ["'vgg61'", "did you mean 'vgg_16'"]),
+        (["evaluate", "--attacks=fgms"], ["'fgms'", "did you mean 'fgsm'"]),
+        (["evaluate", "--targets=leats"], ["'leats'", "did you mean 'least'"]),
+        (["evaluate", "--parts=transfer"], ["transfer without attacks"]),
+        (["evaluate", "--zoo=digit"], ["'digit'", "did you mean 'digits'"]),
+        (["evaluate", "--zoo=imagenet"], ["imagenet", "--data=digits"]),
+        (["evaluate", "--data=tfds:mnist"], ["'tfds:mnist'", "digits"]),
+        (["evaluate", "--eps=0.1,abc"], ["0.1,abc", "numbers"]),
+        (["evaluate", "--eps=-0.1"], ["-0.1", "above 0"]),
+        (["evaluate", "--eps=nan"], ["nan", "above 0"]),
+        (["evaluate", "--steps=0"], ["steps", "0", "at least 1"]),
+        (["evaluate", "--loss=logits"], ["'logits'", "'cross_entropy'"]),
+        (["evaluate", "--confidence=-1"], ["-1", "at least 0"]),
+        (["evaluate", "--cw_steps=0"], ["cw_steps", "0"]),
+        (["evaluate", "--lanes=0"], ["lanes", "0"]),
+        (["evaluate", "--clever_batches=1"], ["clever_batches", "1", "at least 2"]),
+        (["evaluate", "--clever_radius=0"], ["radius", "0", "above 0"]),
+        (["evaluate", "--clever_protocol=papers"], ["'papers'", "'paper'"]),
+        (["evaluate", "--weights_dir=nowhere"], ["nowhere", "alexnet"]),
+        (["report", "--out=nowhere"], ["nowhere"]),
+        (["train", "--models=vgg61"], ["'vgg61'"]),
+        (["predict", "--model=vgg_16", "--images=x.npy"], ["--save"]),
+        (["predict", "--model=vgg_16", "--images=x.npy", "--save=y.npz"], ["'x.npy'", "does not exist"]),
+    ],
+)
+def test_bad_input_is_one_line_with_status_2_and_nothing_written(tmp_path, refused, arguments, words):
+    if arguments[0] in ("evaluate", "train"):
+        arguments = [*arguments, "--out=out"]
+    line = refused(*arguments)
+    assert all(word in line for word in words), line
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("images", "extra", "words"),
+    [
+        (np.zeros((1, 24, 24, 3), np.uint8), [], ["uint8", "255"]),
+        (GREY * 3, [], ["1.5", "[0, 1]"]),
+        (GREY * np.nan, [], ["nan", "[0, 1]"]),
+        (GREY[:, :20, :20], [], ["(1, 20, 20, 3)", "(N, 24, 24, 3)"]),
+        (GREY, ["--gradient=7"], ["'7'", "0..9"]),
+        (GREY, ["--gradient=7,10"], ["7,10", "0..9"]),
+        (GREY, ["--weights_dir=."], ["vgg_16"]),
+    ],
+)
+def test_predict_refuses(tmp_path, refused, images, extra, words):
+    np.save("x.npy", images)
+    line = refused("predict", "--model=vgg_16", "--images=x.npy", "--save=y.npz", *extra)
+    assert all(word in line for word in words), line
+    assert not (tmp_path / "y.npz").exists()
+
+
+def test_predict_gradient_is_the_slope_of_the_logits_in_double_precision(tmp_path):
+    generator = np.random.default_rng(0)
+    images = generator.uniform(0.2, 0.8, (2, 24, 24, 3))
+    direction = generator.normal(size=images.shape)
+    answers = []
+    for step in (-1e-6, 0.0, 1e-6):
+        np.save(tmp_path / "x.npy", images + step * direction)
+        common = ["--model=mobilenet_v1_025", "--images=x.npy", "--save=y.npz", "--float64", "--gradient=7,3"]
+        assert run("predict", *common, cwd=tmp_path).returncode == 0
+        with np.load(tmp_path / "y.npz") as stored:
+            answers.append({name: stored[name] for name in stored.files})
+    low, middle, high = answers
+    assert middle["raw_logits"].dtype == np.float64 and middle["raw_logits"].shape == (2, 11)
+    np.testing.assert_array_equal(middle["logits"], middle["raw_logits"][:, 1:])
+    difference = ((high["raw_logits"] - low["raw_logits"]) @ (np.eye(11)[7] - np.eye(11)[3])) / 2e-6
+    slope = (middle["gradient"] * direction).sum((1, 2, 3))
+    np.testing.assert_allclose(difference, slope, rtol=1e-5)  # the second difference of a step of 1e-6
+
+
+def test_a_small_evaluation_end_to_end(tmp_path):
+    """Two networks of different input sizes, every part: the rows and views that a run leaves are complete and consistent."""
+    out = tmp_path / "run"
+    flags = ["--models=mobilenet_v1_025,resnet_v2_50", "--num_images=40", "--attacked_images=3", "--lanes=8", f"--out={out}"]
+    flags += ["--cw_steps=20", "--cw_search_steps=2", "--ead_steps=20", "--ead_search_steps=2", "--search_steps=3", "--attempts=3"]
+    flags += ["--targets=untargeted,random,least,top2", "--clever_targets=random", "--clever_images=2"]
+    flags += ["--clever_batches=4", "--clever_samples=4"]
+    done = run("evaluate", *flags)
+    assert done.returncode == 0, done.stderr
+    assert "report.html" in done.stdout
+
+    rows = pd.read_parquet(out / "examples")
+    settings = 3 + 3 + 1 + 1 + 1
+    assert len(rows) == 2 * settings * 4 * 3
+    assert not rows.duplicated(["model", "attack", "setting", "target_kind", "image_id"]).any()
+    assert (rows.loc[rows.target_kind != "untargeted", "target"] != rows.loc[rows.target_kind != "untargeted", "label"]).all()
+    assert rows.loc[rows.success, ["l0", "l1", "l2", "linf"]].notna().all(axis=None)
+    assert rows.loc[~rows.success, ["l0", "l1", "l2", "linf"]].isna().all(axis=None)
+    aimed = rows.target_kind != "untargeted"
+    assert ((rows.predicted == rows.target) == rows.success)[aimed].all()
+    budgets = rows[rows.success & rows.attack.isin(["fgsm", "ifgsm"])]
+    assert (budgets.linf <= budgets.eps + 1e-6).all() and len(budgets)
+    random = rows[rows.target_kind == "random"].groupby("image_id").target.nunique()
+    assert (random == 1).all()  # the same random class for every model and attack
+
+    transfer = pd.read_parquet(out / "transfer")
+    assert len(transfer) == len(rows) and (transfer.source != transfer.model).all()
+    assert len(pd.read_parquet(out / "clever")) == 2 * 2 * 3
+    assert len(pd.read_parquet(out / "clean")) == 2 * 40
+    for name in ("accuracy.csv", "robustness.csv", "clever.csv", "transfer.csv", "robustness.md"):
+        assert (out / "tables" / name).stat().st_size > 0
+    assert "<html" in (out / "report.html").read_text()
+
+    again = run("evaluate", *flags)  # a finished run is not overwritten unasked
+    assert again.returncode == 2 and str(out) in again.stderr
+    assert run("report", f"--out={out}").returncode == 0
+
+
+def test_help_and_list_answer():
+    done = run("--help")
+    assert done.returncode == 0 and "--cw_learning_rate" in done.stdout and "evaluate" in done.stdout
+    done = run("list")
+    assert done.returncode == 0 and "resnet_v2_50" in done.stdout and "embedded" in done.stdout
+
+
+def test_a_truncated_or_foreign_checkpoint_is_refused_before_anything_is_written(tmp_path, refused):
+    embedded = ROOT / "model_ports" / "digits"
+    shutil.copytree(embedded / "mobilenet_v1_050", tmp_path / "foreign" / "mobilenet_v1_025")
+    shutil.copytree(embedded / "mobilenet_v1_025", tmp_path / "truncated" / "mobilenet_v1_025")
+    largest = max((tmp_path / "truncated").rglob("*"), key=lambda path: path.stat().st_size if path.is_file() else 0)
+    largest.write_bytes(largest.read_bytes()[: largest.stat().st_size // 2])
+    for kind in ("foreign", "truncated"):
+        line = refused("evaluate", "--models=mobilenet_v1_025", f"--weights_dir={kind}", "--out=out")
+        assert "mobilenet_v1_025" in line and not (tmp_path / "out").exists()

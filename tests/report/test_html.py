@@ -1,0 +1,245 @@
+"""The page: whole, self-contained, safe, with the numbers worked out in conftest; and its colours."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jaxadv.commands.report import main, remake
+from jaxadv.report import heat, html
+from jaxadv.store import Run
+from model_ports.errors import InputError
+
+VOID = {"meta", "br", "hr", "img", "input", "link"}
+
+
+class Page(HTMLParser):
+    """Checks that tags nest, and collects what tests ask for."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.tables, self.words = [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.tags.append((tag, attributes))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "table":
+            self.tables.append((attributes["class"], []))
+        elif tag == "tr":
+            self.tables[-1][1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][1][-1].append([tag, attributes, ""])
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+        if "table" in self.open and ("td" in self.open or "th" in self.open):
+            self.tables[-1][1][-1][-1][2] += data
+
+    def of_class(self, name):
+        return [rows for kind, rows in self.tables if kind == name]
+
+
+def texts(row):
+    return [text for _, _, text in row]
+
+
+@pytest.fixture(scope="module")
+def text(synthetic_run, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    html.write(synthetic_run, path)
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(text):
+    return Page(text)
+
+
+def test_page_needs_nothing_else(text, page):
+    assert text.startswith("<!doctype html>")
+    assert not re.search(r"https?:|//[a-z]|url\(|@import|@font-face", text)
+    tags = {tag for tag, _ in page.tags}
+    assert not tags & {"script", "link", "img", "iframe", "object", "embed", "base", "svg", "form"}
+    assert not [attributes for _, attributes in page.tags if {"src", "srcset", "data", "onload", "onclick"} & set(attributes)]
+    links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
+    anchors = {"#" + attributes["id"] for _, attributes in page.tags if "id" in attributes}
+    assert links and set(links) == anchors
+    assert "prefers-color-scheme:dark" in text
+    assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in page.tags
+
+
+def test_wide_tables_scroll_in_their_own_box(text):
+    assert len(re.findall("<table class=.(?:numbers|heat)", text)) == len(re.findall('<div class="scroll"><table', text)) > 10
+
+
+def test_what_was_run(page):
+    about = {row[0][2]: row[1][2] for row in page.of_class("about")[0]}
+    assert about["models"] == "alexnet, vgg_16, resnet_v2_50, mobilenet_v1_025, mobilenet_v1_050, mobilenet_v1_100"
+    assert (about["data"], about["num images"], about["seed"], about["seconds"]) == ("digits", "24", "1215", "61.5")
+    assert about["FGSM"] == "eps=0.05; eps=0.3 (untargeted)"
+    assert about["C&W L2"] == "confidence=0 (untargeted, random target) · learning rate 0.002, steps 1000"
+    assert about["CLEVER"] == "L1; L2; L∞ (random target)"
+    everything = "".join(page.words)
+    assert '"test_accuracy": 0.97' in everything
+    for fact in ("6 models", "24 clean images", "432 attempts", "144 CLEVER scores", "1,080 transfer checks"):
+        assert fact in everything
+
+
+def test_it_says_what_the_means_leave_out(page):
+    words = "".join(page.words)
+    for phrase in ("means over successful attempts", "near tie", "within 0.001", "image of NaN", "stays in the count"):
+        assert phrase in words
+
+
+def test_numbers(page):
+    tables = page.of_class("numbers")
+    assert len(tables) == 1 + 4 + 1  # accuracy, four attacks, CLEVER
+    assert texts(tables[0][-1]) == ["mobilenet_v1_100", "24", "19", "79.2 %", "83.3 %", "20.8 %"]
+    weiss = [texts(row) for row in tables[3]]  # C&W: two header rows, and a heading before each kind of target
+    assert weiss[2] == ["untargeted · confidence=0"] and weiss[9] == ["random target · confidence=0"]
+    assert weiss[12] == [
+        *("resnet_v2_50", "12", "75.0 %", "3", "0"),
+        *("1100 ± 81.6", "1100", "6.00 ± 2.45", "6.00", "0.600 ± 0.245", "0.600", "0.0600 ± 0.0245", "0.0600"),
+        *("1.95e-4 ± 7.97e-5", "1.95e-4", "115", "9.00"),
+    ]
+    assert texts(tables[4][3])[:7] == ["alexnet", "12", "0.0 %", "12", "1", "–", "–"]  # EAD, where nothing succeeds
+    assert texts(tables[5][1]) == ["L1 · random target"]
+    assert texts(tables[5][2]) == ["alexnet", "8", "4.50", "4.50", "2.29", "1.00", "12.5 %", "0.429"]
+
+
+def test_headings_carry_their_meaning(page):
+    for rows in page.of_class("numbers"):
+        heads = [attributes for row in rows for tag, attributes, _ in row if tag == "th" and attributes["scope"].startswith("col")]
+        assert heads and all(attributes["title"].endswith(".") for attributes in heads)
+    robustness = page.of_class("numbers")[1]
+    width = sum(int(attributes.get("colspan", 1)) for _, attributes, _ in robustness[0])
+    assert width == len(robustness[3]) == 17
+
+
+def test_heat_maps(page):
+    figures = [attributes for tag, attributes in page.tags if tag == "figure"]
+    maps = page.of_class("heat")
+    assert len(figures) == 3 and len(maps) == 8  # released, left out and as failures; targeted, the last is the first
+    assert all(len(rows) == 7 and all(len(row) == 7 for row in rows) for rows in maps)
+    words = "".join(page.words)
+    assert "C&W L2 · confidence=0 · untargeted" in words and "FGSM · eps=0.3 · untargeted" in words
+    assert "as the study counts (released); n 11–12, white box 12" in words
+    assert "failed sources left out; n 8–9, white box 12" not in words and "failed sources left out; n 9, white box 12" in words
+    weiss = maps[3]  # FGSM's three come first
+    assert texts(weiss[0])[1:3] == ["alexnet", "vgg_16"]
+    assert texts(weiss[2]) == ["vgg_16", "42", "75", "33", "27", "33", "27"]
+    assert weiss[2][1][1]["title"] == "vgg_16, shown to alexnet: 41.7 % of 12"
+    assert weiss[2][2][1]["title"] == "vgg_16, white box: 75.0 % of 12"
+    for number, cells in enumerate(weiss[1:], 1):
+        assert [position for position, (_, attributes, _) in enumerate(cells) if attributes.get("class") == "own"] == [number]
+    assert weiss[2][1][1]["style"] == f"background:{heat.colour(5 / 12)};color:{heat.text_colour(heat.colour(5 / 12))}"
+    assert texts(maps[4][2])[1] == "22" and texts(maps[5][2])[1] == "17"  # 2 of 9, 2 of 12
+
+
+def test_the_other_treatments_are_shown_only_where_they_differ(tmp_path):
+    run = Run.create(tmp_path)
+    run.append("transfer", transfer(1, "a", "b"))
+    html.write(run, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert len(Page(text).of_class("heat")) == 1 and "counted otherwise" not in text
+    assert "Robustness of 2 classifiers" in text and "white box not run" in text
+    assert 'id="transfer"' in text and 'id="accuracy"' not in text and 'id="clever"' not in text and 'id="robustness"' not in text
+
+
+def transfer(count, source, model):
+    classes = {"label": 1, "target": -1, "clean_predicted": 1, "predicted": 2}
+    verdicts = {name: True for name in ("attacked", "source_success", "success", "top5", "released_success", "released_top5")}
+    names = {"source": source, "model": model, "attack": "cw", "setting": "", "target_kind": "untargeted"}
+    return pd.DataFrame({"image_id": range(count), **classes, **verdicts, **names})
+
+
+def test_every_text_is_escaped(tmp_path):
+    evil = "<script>alert('x')</script>\"&<b"
+    run = Run.create(tmp_path / "run")
+    example = {"model": evil, "attack": evil, "setting": evil, "target_kind": evil, "success": True, "near_tie": False}
+    whole = {name: 1 for name in ("image_id", "label", "target", "predicted", "gradients", "forwards")}
+    real = {name: 0.5 for name in ("l0", "l1", "l2", "linf", "l2_per_pixel", "eps", "const")}
+    run.append("examples", pd.DataFrame([example | whole | real]))
+    run.append("clean", pd.DataFrame([{"model": evil, "image_id": 0, "label": 1, "predicted": 1, "top5": True}]))
+    fit = {name: 0.5 for name in ("margin", "score", "lipschitz", "shape", "location", "scale", "ks", "p_value")}
+    names = {"model": evil, "target_kind": evil, "norm": evil, "maxima": [1.0], "image_id": 0, "label": 1, "target": 2}
+    run.append("clever", pd.DataFrame([names | fit]))
+    run.append("transfer", transfer(2, evil, "b").assign(attack=evil, setting=evil, target_kind=evil))
+    run.write_manifest({"models": [evil], evil: evil, "settings": {"data": evil, evil: [evil]}, "deep": [{evil: evil}]})
+    html.write(run, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert "script" not in {tag for tag, _ in page.tags} and "<b&" not in text and "alert('x')" not in text
+    assert "".join(page.words).count("alert('x')") > 10
+    known = set("class style title scope colspan rowspan id href lang charset name content role aria-label".split())
+    assert {name for _, attributes in page.tags for name in attributes} <= known
+
+
+def test_a_manifest_may_lack_anything(tmp_path):
+    for number, manifest in enumerate([{}, {"models": "a", "settings": [1]}, {"models": None, "x": {"y": None, "z": [True]}}]):
+        run = Run.create(tmp_path / str(number))
+        run.append("transfer", transfer(1, "b", "a"))
+        run.write_manifest(manifest)
+        html.write(run, tmp_path / "report.html")
+        page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+        assert texts(page.of_class("heat")[0][0])[1:] == ["b", "a"]
+
+
+def test_colours_grow_lighter_evenly_and_text_stands_out():
+    shares = np.linspace(0, 1, 201)
+    colours = [heat.colour(share) for share in shares]
+    light = np.array([heat.luminance(colour) for colour in colours])
+    assert (np.diff(light) > 0).all()
+    lightness = 116 * np.cbrt(light) - 16  # CIE L*, another measure of it than the scale is made with
+    assert lightness[0] < 20 and lightness[-1] > 88
+    steps = np.diff(lightness[::20])
+    assert steps.max() < 1.6 * steps.min()
+    for colour, background in zip(colours, light, strict=True):
+        text = heat.luminance(heat.text_colour(colour))
+        high, low = max(text, background) + 0.05, min(text, background) + 0.05
+        assert high / low >= 4.5  # WCAG AA
+    assert heat.colour(-1) == heat.colour(0) and heat.colour(2) == heat.colour(1)
+
+
+def test_luminance_of_known_colours():
+    assert heat.luminance("#ffffff") == pytest.approx(1.0) and heat.luminance("#000000") == 0.0
+    assert heat.luminance("#808080") == pytest.approx(0.2158605)
+    assert heat.text_colour("#ffff00") == "#000000" and heat.text_colour("#000080") == "#ffffff"
+
+
+@pytest.mark.parametrize(
+    "share, text", [(0.0, "0"), (0.001, "<1"), (0.006, "1"), (0.456, "46"), (0.994, "99"), (0.999, ">99"), (1.0, "100"), (np.nan, "–")]
+)
+def test_percent_never_claims_all_or_nothing_wrongly(share, text):
+    assert heat.percent(share) == text
+
+
+def test_report_command(synthetic_run, tmp_path, capsys):
+    page = remake(synthetic_run.directory)
+    assert page == synthetic_run.directory / "report.html" and page.exists()
+    assert (synthetic_run.directory / "tables" / "robustness.csv").exists()
+    assert capsys.readouterr().out == f"report: {page}\n"
+    first = page.read_bytes()
+    remake(synthetic_run.directory)
+    assert page.read_bytes() == first
+
+
+def test_report_without_a_run(tmp_path):
+    (tmp_path / "manifest.json").write_text("{}")
+    for directory in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(InputError, match="no run in .*evaluate makes one") as caught:
+            remake(directory)
+        assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
+    with pytest.raises(InputError, match="--out is missing"):
+        main(type("Flags", (), {"out": None}))

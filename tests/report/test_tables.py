@@ -1,0 +1,297 @@
+"""Tables against values worked out by hand, from a few literal rows and from the made-up run in conftest."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jaxadv.report import tables
+from jaxadv.report.columns import COLUMNS, show, three_digits
+from jaxadv.store import Run
+from model_ports.errors import InputError
+
+MODELS = ["alexnet", "vgg_16", "resnet_v2_50", "mobilenet_v1_025", "mobilenet_v1_050", "mobilenet_v1_100"]
+PANEL = {"attack": "cw", "setting": "confidence=0", "target_kind": "untargeted"}
+
+
+def examples(distances, near_tie=False, **columns):
+    """Attempts with these distances, NaN for a failure."""
+    row = {"model": "m", "attack": "cw", "setting": "confidence=0", "target_kind": "random", "gradients": 10, "forwards": 2}
+    success = ~np.isnan(distances)
+    lengths = {name: np.float32(distances) for name in ("l0", "l1", "l2", "linf", "l2_per_pixel")}
+    return pd.DataFrame(row | lengths | {"success": success, "near_tie": near_tie} | columns)
+
+
+def shown(**columns):
+    """Six images of model a shown to model b; b has the last one wrong when clean; a's attack failed on the third and fourth."""
+    return pd.DataFrame(
+        {
+            "source": "a",
+            "model": "b",
+            "attack": "cw",
+            "setting": "",
+            "target_kind": "random",
+            "attacked": [True, True, True, True, True, False],
+            "source_success": [True, True, False, False, True, True],
+            "success": [True, False, True, False, False, True],
+            "top5": [True, True, True, False, False, True],
+            "released_success": [True, False, False, False, False, True],
+            "released_top5": [True, True, True, True, False, True],
+        }
+        | columns
+    )
+
+
+def row(table, **where):
+    for name, value in where.items():
+        table = table[table[name] == value]
+    assert len(table) == 1
+    return table.iloc[0]
+
+
+def test_accuracy():
+    clean = pd.DataFrame({"model": ["b"] * 4 + ["a"], "label": [1, 2, 3, 4, 5], "predicted": [1, 2, 3, 0, 0], "top5": [True] * 4 + [False]})
+    table = tables.accuracy(clean)
+    assert table.values.tolist() == [["b", 4, 3, 75.0, 100.0, 25.0], ["a", 1, 0, 0.0, 0.0, 100.0]]
+    assert tables.accuracy(clean, ["a", "absent", "b"])["model"].tolist() == ["a", "b"]
+
+
+def test_robustness_is_over_successes_with_population_deviation():
+    distances = np.array([3.0, 4.0, np.nan, 8.0, np.nan])
+    found = row(tables.robustness(examples(distances, near_tie=[False, False, True, False, False], gradients=[1, 2, 3, 4, 5])))
+    assert (found["n"], found["successes"], found["failures"], found["near_ties"]) == (5, 3, 2, 1)
+    assert found["success_rate"] == 0.6
+    for distance in ("l0", "l1", "l2", "linf", "l2_per_pixel"):
+        assert found[f"{distance}_mean"] == 5.0
+        assert found[f"{distance}_std"] == pytest.approx(2.160246899469287)  # sqrt((4 + 1 + 9) / 3)
+        assert found[f"{distance}_median"] == 4.0
+    assert (found["gradients_mean"], found["forwards_mean"]) == (3.0, 2.0)  # failures included
+
+
+def test_robustness_without_success_has_no_distance():
+    found = row(tables.robustness(examples(np.full(4, np.nan))))
+    assert (found["n"], found["successes"], found["failures"], found["success_rate"]) == (4, 0, 4, 0.0)
+    assert found[[f"l2_{what}" for what in ("mean", "std", "median")]].isna().all()
+
+
+def test_means_are_taken_in_double_precision():
+    found = row(tables.robustness(examples(np.r_[2.0**24, np.ones(2**12)])))
+    assert found["l2_mean"] == (2**24 + 2**12) / (2**12 + 1)
+
+
+def test_transfer_treats_failed_sources_in_three_ways():
+    found = row(tables.transfer(shown()))
+    assert (found["n_released"], found["n_left_out"], found["n_as_failures"]) == (5, 3, 5)
+    assert found["released"] == 1 / 5
+    assert found["left_out"] == 1 / 3
+    assert found["as_failures"] == 1 / 5
+    assert (found["released_top5"], found["left_out_top5"], found["as_failures_top5"]) == (4 / 5, 2 / 3, 2 / 5)
+
+
+def test_transfer_untargeted_has_no_top_five():
+    found = row(tables.transfer(shown(target_kind="untargeted", released_success=[True, False, True, True, False, True])))
+    assert (found["released"], found["left_out"], found["as_failures"]) == (3 / 5, 1 / 3, 1 / 5)
+    assert found[[f"{treatment}_top5" for treatment in tables.TREATMENTS]].isna().all()
+
+
+def test_transfer_over_nothing_is_nan():
+    found = row(tables.transfer(shown(attacked=False)))
+    assert found["n_released"] == found["n_left_out"] == 0
+    assert np.isnan(found["released"]) and np.isnan(found["left_out"]) and np.isnan(found["as_failures"])
+    found = row(tables.transfer(shown(source_success=False)))
+    assert np.isnan(found["left_out"]) and found["as_failures"] == 0 and found["n_left_out"] == 0
+
+
+def test_matrix_has_sources_in_rows_and_white_box_on_the_diagonal():
+    pairs = pd.concat([shown(), shown(source="b", model="c")])
+    own = pd.concat([examples([1.0, 2.0, np.nan, np.nan], model="a", setting=""), examples([1.0], model="b", setting="")])
+    other = examples([np.nan], model="a", setting="confidence=5")
+    matrix = tables.transfer_matrix(
+        pairs, pd.concat([own, other]), attack="cw", setting="", target_kind="random", treatment="left_out", order=["c", "b", "a"]
+    )
+    assert list(matrix.index) == list(matrix.columns) == ["c", "b", "a"]
+    assert (matrix.index.name, matrix.columns.name) == ("source", "model")
+    nan = np.nan
+    np.testing.assert_array_equal(matrix.to_numpy(), [[nan, nan, nan], [1 / 3, 1.0, nan], [nan, 1 / 3, 0.5]])
+    with pytest.raises(InputError, match="unknown treatment 'relesed'; did you mean 'released'"):
+        tables.transfer_matrix(pairs, own, attack="cw", setting="", target_kind="random", treatment="relesed")
+
+
+def test_clever():
+    scores = pd.DataFrame(
+        {
+            "model": "m",
+            "target_kind": "random",
+            "norm": "2",
+            "score": np.float32([1, 2, 3, 6]),
+            "shape": [2.0, np.nan, 2.0, 2.0],
+            "p_value": [0.5, np.nan, 0.0005, 0.1],
+        }
+    )
+    found = row(tables.clever(scores))
+    assert found["n"] == 4 and found["score_mean"] == 3.0 and found["score_median"] == 2.5 and found["score_min"] == 1.0
+    assert found["score_std"] == pytest.approx(1.8708286933869707)  # sqrt((4 + 1 + 0 + 9) / 4)
+    assert found["fell_back"] == 0.5  # one without a fit, one with p below 0.001
+    assert found["p_value_mean"] == pytest.approx(0.6005 / 3)
+
+
+def test_rows_of_tables_are_in_the_study_s_order():
+    settings = ["confidence=10", "confidence=2", "confidence=2,learning_rate=0.01", "confidence=2,learning_rate=1e-05"]
+    every = [(attack, setting, model) for attack in ("ead", "cw") for setting in settings for model in "ba"]
+    rows = [examples([1.0], attack=attack, setting=setting, model=model) for attack, setting, model in every]
+    rows.append(examples([1.0], attack="fgsm", setting="", target_kind="top2", model="b"))
+    rows.append(examples([1.0], attack="fgsm", setting="", target_kind="untargeted", model="b"))
+    table = tables.robustness(pd.concat(rows), ["a", "b"])
+    assert table["attack"].tolist() == ["fgsm"] * 2 + ["cw"] * 8 + ["ead"] * 8
+    assert table["target_kind"].tolist()[:2] == ["untargeted", "top2"]
+    assert table["setting"].tolist()[2:10:2] == [settings[1], settings[3], settings[2], settings[0]]
+    assert table["model"].tolist()[2:6] == ["a", "b", "a", "b"]
+
+
+def test_the_run_s_robustness(synthetic_run):
+    table = tables.robustness(synthetic_run.read("examples"), MODELS)
+    assert len(table) == 36 and table["model"].tolist()[:6] == MODELS
+    found = row(table, model="resnet_v2_50", attack="cw", target_kind="random")
+    assert (found["n"], found["successes"], found["success_rate"]) == (12, 9, 0.75)
+    assert found["l2_mean"] == pytest.approx(0.6) and found["l2_median"] == pytest.approx(0.6)
+    assert found["l2_std"] == pytest.approx(0.2449489742783178)  # 0.3 * sqrt(2 / 3)
+    assert found["l2_per_pixel_mean"] == pytest.approx(0.6 / 3072)
+    assert (found["l0_mean"], found["gradients_mean"], found["forwards_mean"]) == (1100.0, 115.0, 9.0)
+    found = row(table, model="vgg_16", attack="fgsm", setting="eps=0.05")
+    assert (found["successes"], found["failures"], found["linf_mean"]) == (3, 9, pytest.approx(0.05))
+    found = row(table, model="alexnet", attack="ead")
+    assert (found["success_rate"], found["near_ties"]) == (0.0, 1) and np.isnan(found["l1_mean"])
+
+
+def test_the_run_s_transfer(synthetic_run):
+    shown_rows, attempts = synthetic_run.read("transfer"), synthetic_run.read("examples")
+    released = tables.transfer_matrix(shown_rows, attempts, **PANEL, order=MODELS)
+    assert released.shape == (6, 6) and list(released.columns) == MODELS
+    assert np.diag(released).tolist() == [0.75] * 6
+    # 3, 7 and 11 have no image and count as fooled, and so do 0 and, as alexnet comes before vgg_16, 1.
+    assert released.loc["vgg_16", "alexnet"] == 5 / 12
+    # 11 is wrong when clean; 0, 3 and 7 are left
+    assert released.loc["alexnet", "vgg_16"] == 3 / 11
+    assert tables.transfer_matrix(shown_rows, attempts, **PANEL, treatment="left_out").loc["vgg_16", "alexnet"] == 2 / 9
+    assert tables.transfer_matrix(shown_rows, attempts, **PANEL, treatment="as_failures").loc["alexnet", "vgg_16"] == 1 / 11
+    found = row(tables.transfer(shown_rows), source="alexnet", model="vgg_16", attack="cw", target_kind="random")
+    # 3 is fooled but has no image; top-5 adds 4
+    assert (found["released"], found["n_released"], found["n_left_out"]) == (1 / 11, 11, 9)
+    assert (found["released_top5"], found["left_out_top5"]) == (2 / 11, 2 / 9)
+    found = row(tables.transfer(shown_rows), source="alexnet", model="vgg_16", attack="fgsm")
+    assert found["released"] == 2 / 11  # FGSM always has an image: 0 and 3
+
+
+def test_every_column_is_explained(synthetic_run):
+    read = {kind: synthetic_run.read(kind) for kind in ("clean", "examples", "clever", "transfer")}
+    made = [
+        tables.accuracy(read["clean"]),
+        tables.robustness(read["examples"]),
+        tables.clever(read["clever"]),
+        tables.transfer(read["transfer"]),
+    ]
+    used = {name for table in made for name in table}
+    assert used == set(COLUMNS)
+    for name, column in COLUMNS.items():
+        assert column.type in ("text", "count", "number") and column.meaning.endswith("."), name
+        values = next(table[name] for table in made if name in table)
+        assert pd.api.types.is_numeric_dtype(values) == (column.type != "text"), name
+        assert pd.api.types.is_integer_dtype(values) == (column.type == "count"), name
+
+
+def test_empty_rows_make_empty_tables(tmp_path):
+    run = Run(tmp_path)
+    assert tables.accuracy(run.read("clean")).empty
+    assert tables.clever(run.read("clever")).empty
+    own, pairs = tables.robustness(run.read("examples")), tables.transfer(run.read("transfer"))
+    assert own.empty and pairs.empty and "l2_mean" in own and "left_out" in pairs and tables.panels(pairs) == []
+    assert tables.write_all(run, tmp_path / "tables") == [] and not (tmp_path / "tables").exists()
+
+
+def test_files(synthetic_run, tmp_path):
+    written = tables.write_all(synthetic_run, tmp_path)
+    names = ["accuracy", "clever", "robustness", "transfer"]
+    names += [f"transfer_{how}" for how in ("cw_random_confidence_0", "cw_untargeted_confidence_0", "fgsm_untargeted_eps_0.3")]
+    assert sorted(path.name for path in written) == sorted(f"{name}{end}" for name in names for end in (".csv", ".md"))
+    assert sorted(tmp_path.iterdir()) == sorted(written)
+    lines = (tmp_path / "accuracy.csv").read_text().splitlines()
+    assert lines[0] == "model,images,correct,top1_percent,top5_percent,error_percent"
+    assert lines[1] == "alexnet,24,24,100,100,0"
+    assert lines[-1] == "mobilenet_v1_100,24,19,79.16667,83.33333,20.83333"
+    matrix = pd.read_csv(tmp_path / "transfer_cw_untargeted_confidence_0.csv", index_col="source")
+    assert list(matrix) == list(matrix.index) == MODELS and matrix.loc["vgg_16", "alexnet"] == pytest.approx(5 / 12, abs=1e-6)
+    lines = (tmp_path / "transfer_cw_untargeted_confidence_0.md").read_text().splitlines()
+    assert re.sub(" +", " ", lines[2]).startswith("| alexnet | 75.0 % | 27.3 % | 33.3 % |")
+    failed = pd.read_csv(tmp_path / "robustness.csv").query("attack == 'ead'")
+    assert failed["l2_mean"].isna().all()
+
+
+def test_markdown_is_aligned_and_safe():
+    table = pd.DataFrame({"model": ["a|b\nc", "d\\"], "n": [7, 12345], "success_rate": [0.5, np.nan], "l2_mean": [12.345, 2.2e-6]})
+    assert tables.markdown(table, list(table)).splitlines() == [
+        r"| model  |     n | success_rate | l2_mean |",
+        r"| ------ | ----: | -----------: | ------: |",
+        r"| a\|b c |     7 |       50.0 % |    12.3 |",
+        r"| d\\    | 12345 |            – | 2.20e-6 |",
+    ]
+
+
+def test_file_names_are_safe_and_distinct(tmp_path):
+    run = Run.create(tmp_path / "run")
+    settings = ["../../up", "a/b", "a:b", "A b", "", "x" * 300]
+    run.append("transfer", pd.concat([full(shown(setting=setting)) for setting in settings]))
+    written = tables.write_all(run, tmp_path / "tables")
+    assert all(path.parent == tmp_path / "tables" for path in written)
+    stems = {path.stem.lower() for path in written}
+    assert len(stems) == 1 + len(settings) and all(re.fullmatch(r"[a-z0-9._-]{1,110}", stem) for stem in stems)
+    assert "transfer_cw_random" in stems
+
+
+def full(rows):
+    return rows.assign(image_id=range(len(rows)), label=1, target=2, clean_predicted=1, predicted=2)
+
+
+def test_a_model_may_have_any_name(tmp_path):
+    run = Run.create(tmp_path)
+    run.append("transfer", full(shown(source="source", model="n")))
+    tables.write_all(run, tmp_path / "tables")
+    assert (tmp_path / "tables" / "transfer_cw_random.csv").read_text() == "source,source,n\nsource,,0.2\nn,,\n"
+
+
+@pytest.mark.parametrize(
+    "name, value, text",
+    [
+        ("success_rate", 0.87499, "87.5 %"),
+        ("top1_percent", 100.0, "100.0 %"),
+        ("n", np.int64(1234), "1234"),
+        ("l2_mean", np.nan, "–"),
+        ("score_mean", np.inf, "∞"),
+        ("setting", "eps=0.1", "eps=0.1"),
+    ],
+)
+def test_values_are_printed_by_their_column(name, value, text):
+    assert show(name, value) == text
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        (0.0, "0"),
+        (0.5, "0.500"),
+        (0.09996, "0.100"),
+        (9.996, "10.0"),
+        (99.94, "99.9"),
+        (99.96, "100"),
+        (999.6, "1000"),
+        (123456.7, "123457"),
+        (0.001, "0.00100"),
+        (0.00099999, "0.00100"),
+        (0.000999, "9.99e-4"),
+        (2.213e-6, "2.21e-6"),
+        (9.999e-6, "1.00e-5"),
+        (-0.25, "-0.250"),
+    ],
+)
+def test_three_digits(value, text):
+    assert three_digits(value) == text
