@@ -7,12 +7,14 @@ import jax
 import numpy as np
 
 from jaxadv import checks, engine, metrics
+from jaxadv.attacks import FGSM, IFGSM, CarliniWagnerL2, ElasticNetL1
 from jaxadv.classifier import Classifier
 from jaxadv.clever.sampler import PROTOCOLS, CleverSampler, SampleItem
-from jaxadv.clever.weibull import WeibullFit, fit_reverse_weibull
+from jaxadv.clever.weibull import METHODS, WeibullFit, fit_reverse_weibull
 from jaxadv.probe import AttackItem
 from jaxadv.progress import Progress
 
+ATTACKS = (FGSM, IFGSM, CarliniWagnerL2, ElasticNetL1)
 DUAL = {1.0: 2, 2.0: 1, np.inf: 0}
 """For each norm of a distortion the column of its dual norm among the sampler's maxima (l1, l2, linf)."""
 
@@ -23,7 +25,8 @@ class AttackResult:
     """What an attack did to each of N images."""
 
     adversarial: np.ndarray
-    """(N, H, W, 3) float32 in [0, 1]. Fixed budgets: the last iterate, successful or not. Searches: the best success, else the clean image."""
+    """(N, H, W, 3) float32 in [0, 1]. Fixed budgets: the last iterate, successful or not. Searches: the best success, or
+    the clean image where there was none."""
     success: np.ndarray
     """(N,) bool, by a fresh highest-precision evaluation of `adversarial`"""
     near_tie: np.ndarray
@@ -75,8 +78,8 @@ def run_attacks(
     ``details`` has the entries that all the attacks share. advance: called with 1 after each. Raises InputError.
     """
     lanes = _check_lanes(lanes, len(images))
-    for attack in set(attacks):
-        attack.check()
+    for attack in {id(attack): attack for attack in attacks}.values():
+        _check_attack(attack)
     items = [AttackItem(*item) for item in zip(images, classes, targeted, strict=True)]
     outcomes = [None] * len(items)
     for index, outcome in engine.run(clf, attacks, items, lanes=lanes):
@@ -93,7 +96,7 @@ def _judge(clf, images, classes, targeted, outcomes, lanes) -> AttackResult:
     found = np.stack([outcome.found for outcome in outcomes])
     searching = np.array(["const" in outcome.details or len(outcome.details.get("eps", ())) > 1 for outcome in outcomes])
     logits = clf.logits_in_batches(adversarial, lanes)
-    success = found & metrics.fooled(logits.argmax(1), classes, targeted)
+    success = found & metrics.fooled(logits, classes, targeted)
     revoked = found & ~success & searching  # a tie that the two programs round differently: a failed search, so clean
     if revoked.any():
         adversarial[revoked] = images[revoked]
@@ -115,6 +118,13 @@ def _judge(clf, images, classes, targeted, outcomes, lanes) -> AttackResult:
 def _empty_result(images) -> AttackResult:
     flags, numbers, distances = np.zeros(0, bool), np.zeros(0, np.int32), np.zeros(0, np.float32)
     return AttackResult(images, flags, flags, numbers, *[distances] * 4, numbers, numbers, {})
+
+
+def _check_attack(attack) -> None:
+    if not isinstance(attack, ATTACKS):
+        allowed = ", ".join(kind.__name__ for kind in ATTACKS)
+        raise checks.InputError(f"attack is {attack!r}; it must be one of {allowed} with its settings, such as FGSM(eps=0.1)")
+    attack.check()
 
 
 def _check_lanes(lanes: int | None, items: int) -> int:
@@ -162,19 +172,22 @@ def clever_scores(
     j != c at K - 1 times the cost. norms: of the distortion, from 1, 2, inf; the gradient is measured in the dual norm. batches, samples:
     Nb and Ns. radius: None for the protocol's own. protocol: "released" or "paper" (see `CleverSampler`; the paper's score is capped
     at the radius, the release's is not). method: of the fit. ids: (N,) numbers of the images that, with ``seed``, fix their samples
-    (default 0..N-1). progress: show a line with rate and remaining time, under a title if a string. A pair whose margin is not positive scores 0. Raises InputError.
+    (default 0..N-1). progress: show a line with rate and remaining time, under a title if a string. A pair whose margin is not
+    positive scores 0. Raises InputError.
     """
     images = clf.check(images)
     count, num_classes = len(images), clf.num_classes
     labels = checks.classes(labels, count=count, num_classes=num_classes, name="labels")
-    columns = [DUAL.get(float(norm)) for norm in norms]
-    if None in columns or not columns:
-        raise checks.InputError(f"norms are {tuple(norms)}; each must be 1, 2 or inf, and there must be one at least")
+    if not isinstance(norms, Sequence) or not norms or any(norm not in DUAL for norm in norms):
+        raise checks.InputError(f"norms is {norms!r}; give a list of norms, each 1, 2 or inf, with one at least")
+    columns = [DUAL[norm] for norm in norms]
     checks.choice("protocol", protocol, tuple(PROTOCOLS))
+    checks.choice("method", method, METHODS)
     checks.count("batches", batches, low=2)
     sampler = CleverSampler(radius=PROTOCOLS[protocol] if radius is None else radius, samples=samples, protocol=protocol)
     sampler.check()
-    ids = np.arange(count) if ids is None else np.asarray(ids)
+    seed = checks.whole_numbers("seed", seed)
+    ids = checks.whole_numbers("ids", np.arange(count) if ids is None else ids, size=count)
 
     if targets is None:  # every class but the label: K - 1 pairs for each image
         aims = np.stack([np.delete(np.arange(num_classes), label) for label in labels]) if count else np.zeros((0, 1))
@@ -185,7 +198,7 @@ def clever_scores(
     margins = clf.logits_in_batches(images, lanes)
     margins = np.array([margins[i, labels[i]] - margins[i, t] for i, t in pairs], np.float32)
     items = [
-        SampleItem(images[i], labels[i], np.int32(t), np.int32(seed), np.int32(ids[i]), np.int32(batch))
+        SampleItem(images[i], labels[i], np.int32(t), seed, ids[i], np.int32(batch))
         for i, t in pairs
         for batch in range(batches)
     ]

@@ -69,3 +69,18 @@ def choice(name: str, value, allowed: tuple) -> None:
     """Require one of a few values. Raises InputError."""
     if value not in allowed:
         raise InputError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, allowed))}")
+
+
+def whole_numbers(name: str, value, *, size: int | None = None) -> np.ndarray:
+    """One whole number, or ``size`` of them, that an int32 holds, as such. Raises InputError."""
+    array = np.asarray(value)
+    shape = () if size is None else (size,)
+    limit = np.iinfo(np.int32).max
+    if array.shape != shape or not np.issubdtype(array.dtype, np.integer) or (abs(array.astype(np.int64)) > limit).any():
+        if size is None:
+            raise InputError(f"{name} is {value!r}; it must be a whole number between {-limit} and {limit}")
+        raise InputError(
+            f"{name} have type {array.dtype} and shape {array.shape}; integers of shape ({size},) between {-limit} and {limit} "
+            "are needed: one for each image"
+        )
+    return array.astype(np.int32)

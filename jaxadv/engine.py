@@ -77,21 +77,16 @@ def run(classifier: Classifier, probes: Sequence, items: Sequence, *, lanes: int
     for index, probe in enumerate(probes):
         groups.setdefault(jax.tree.structure(probe), []).append(index)
     for members in groups.values():
-        queue = _Queue([_as_arrays(probes[i]) for i in members], [_as_arrays(items[i]) for i in members], lanes)
+        queue = _Queue([_settings(probes[i]) for i in members], [items[i] for i in members], lanes)
         schedule = probes[members[0]].schedule
         runner = _run_waves if schedule.cycles is not None else _run_until_done
         for position, result in runner(classifier, queue, schedule):
             yield members[position], result
 
 
-def _as_arrays(tree):
-    """Python numbers as float32 or int32 arrays: a setting must not be a constant of the program."""
-
-    def convert(leaf):
-        leaf = np.asarray(leaf)
-        return leaf.astype(np.float32) if leaf.dtype == np.float64 else leaf.astype(np.int32) if leaf.dtype == np.int64 else leaf
-
-    return jax.tree.map(convert, tree)
+def _settings(probe):
+    """Its numbers as float32 arrays: a setting must not be a constant of the program, nor whole for all lanes because one's is."""
+    return jax.tree.map(lambda number: np.asarray(number, np.float32), probe)
 
 
 class _Queue:

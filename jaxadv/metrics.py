@@ -16,9 +16,12 @@ def distances(images: np.ndarray, clean: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def fooled(predicted: np.ndarray, classes: np.ndarray, targeted: np.ndarray) -> np.ndarray:
-    """Success: the prediction is the target (targeted), or is not the true class; all (N,)."""
-    return (predicted == classes) == targeted
+def fooled(logits: np.ndarray, classes: np.ndarray, targeted: np.ndarray) -> np.ndarray:
+    """Success, (N,) bool: the largest of the logits (N, K) is the target's (targeted), or not the true class's.
+
+    Logits that are not numbers fool nobody.
+    """
+    return ((logits.argmax(axis=1) == classes) == targeted) & ~np.isnan(logits).any(axis=1)
 
 
 def near_ties(logits: np.ndarray, classes: np.ndarray, targeted: np.ndarray) -> np.ndarray:
@@ -28,7 +31,7 @@ def near_ties(logits: np.ndarray, classes: np.ndarray, targeted: np.ndarray) -> 
     at the background class where a network has one; here at the first real class.)
     """
     close = logits[:, :-1] > logits.max(axis=1, keepdims=True) - NEAR_TIE
-    strict = fooled(logits.argmax(axis=1), classes, targeted)
+    strict = fooled(logits, classes, targeted)
     last = classes == logits.shape[1] - 1
     of_target = close[np.arange(len(logits)), np.where(last, 0, classes)] & ~last
     return targeted & ~strict & of_target & (close.sum(axis=1) >= 2)

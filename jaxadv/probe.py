@@ -79,7 +79,7 @@ def uncentred(point: Array, item: AttackItem) -> Array:
 
 def fools(logits: Array, item: AttackItem, confidence: Array | None = None) -> Array:
     """The release's success rule for a candidate: argmax is the target, or is not the true class, after taking
-    ``confidence`` (kappa) from the target's logit, or adding it to the true class's."""
+    ``confidence`` (kappa) from the target's logit, or adding it to the true class's. Logits that are not numbers fool nobody."""
     if confidence is not None:
         logits = logits.at[item.label].add(jnp.where(item.targeted, -confidence, confidence))
-    return (jnp.argmax(logits) == item.label) == item.targeted
+    return ((jnp.argmax(logits) == item.label) == item.targeted) & ~jnp.isnan(logits).any()

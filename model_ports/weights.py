@@ -47,7 +47,8 @@ def load(network: Network, path: str | Path | None) -> tuple[dict[str, Any], dic
     params, meta = checkpoint.load(path, network.abstract())
     if (meta.get("model"), meta.get("zoo")) != (name, zoo):
         raise InputError(
-            f"{path} holds {meta.get('model')!r} of the {meta.get('zoo')!r} zoo, not {name!r} of {zoo!r}: name that network, or other weights"
+            f"{path} holds {meta.get('model')!r} of the {meta.get('zoo')!r} zoo, not {name!r} of {zoo!r}: "
+            "name that network, or other weights"
         )
     return params, meta
 
