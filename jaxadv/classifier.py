@@ -82,6 +82,12 @@ class Classifier:
         """The class with the largest logit, (N,) int32; the lowest index among equals. Raises InputError."""
         return np.asarray(jnp.argmax(self.logits(images), axis=1), np.int32)
 
+    def compile(self, batch: int) -> None:
+        """Compile both programs for ``batch`` images, by asking them about grey ones. Safe in another thread."""
+        images = np.full((batch, self.input_size, self.input_size, 3), 0.5, np.float32)
+        self.oracle.logits(self.params, images)
+        self.oracle.ask(self.params, images, jax.vmap(oracle.linear)(np.zeros((batch, self.num_classes), np.float32)))
+
     def logits_in_batches(self, images: np.ndarray, batch: int) -> np.ndarray:
         """Logits (N, K) of any number of checked images through one batch shape; the last batch is filled up with its first image."""
         rows = [np.zeros((0, self.num_classes), np.float32)]

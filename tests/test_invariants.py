@@ -136,6 +136,17 @@ def test_a_sweep_compiles_the_model_twice():
     assert model.traced == 2
 
 
+def test_compiling_ahead_leaves_nothing_to_compile():
+    model = Counting(5)
+    clf, images = model.classifier, inner_images(12, LANES)
+    clf.compile(LANES)
+    assert model.traced == 2
+    labels = clf.logits_in_batches(images, LANES).argmax(1)
+    for attack in (jaxadv.FGSM(0.1), jaxadv.ElasticNetL1(steps=5, search_steps=2)):
+        jaxadv.run_attack(clf, attack, images, labels, lanes=LANES)
+    assert model.traced == 2
+
+
 def test_sweeping_a_number_compiles_nothing_of_the_probe_either():
     clf, images = random_linear(13, 4), inner_images(14, 4)
     labels = clf.predict(images)

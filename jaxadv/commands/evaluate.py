@@ -3,6 +3,8 @@
 import platform
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -58,7 +60,7 @@ def main(flags: SimpleNamespace) -> None:
     run = Run.create(out, overwrite=flags.overwrite)
 
     sources = {}
-    for number, classifier in enumerate(classifiers, 1):
+    for number, classifier in enumerate(_compiled_ahead(classifiers, flags.lanes), 1):
         title = f"[{number}/{len(classifiers)}] {classifier.name}"
         attacked = _classify(run, classifier, flags)
         if settings:
@@ -84,6 +86,18 @@ def _load(flags) -> list[Classifier]:
     names = plan.models(flags.models, tuple(spec.name for spec in registry.MODELS))
     places = [weights.find(registry.network(name, zoo=flags.zoo), flags.weights_dir) for name in names]
     return [load_classifier(name, zoo=flags.zoo, weights=place) for name, place in zip(names, places, strict=True)]
+
+
+def _compiled_ahead(classifiers: list[Classifier], lanes: int) -> Iterator[Classifier]:
+    """Each classifier when its programs are compiled, which a thread does while those before it are at work."""
+    pool = ThreadPoolExecutor(max_workers=1)
+    try:
+        compiled = [pool.submit(classifier.compile, lanes) for classifier in classifiers]
+        for classifier, done in zip(classifiers, compiled, strict=True):
+            done.result()
+            yield classifier
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _classify(run: Run, classifier: Classifier, flags) -> Attacked:
@@ -138,7 +152,7 @@ def _example_rows(classifier: Classifier, attacked: Attacked, attempt: Attempts)
     setting, use, result = attempt.setting, attempt.chosen, attempt.result
     values = 3 * classifier.input_size**2
     nan = np.full(int(use.sum()), np.nan, np.float32)
-    eps = np.float32(setting.probe.eps) + 0 * nan if setting.attack == "fgsm" else nan
+    eps = np.full_like(nan, setting.probe.eps) if setting.attack == "fgsm" else nan
     return pd.DataFrame(
         {
             "model": classifier.name,
