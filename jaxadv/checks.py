@@ -9,6 +9,17 @@ from model_ports.errors import InputError
 
 def images(value, *, size: int | None = None, name: str = "images") -> np.ndarray:
     """``value`` as float32 (N, S, S, 3) in [0, 1]. Raises InputError for another type, shape or range, or NaN."""
+    array = pictures(value, size=size, name=name)
+    if array.size:
+        low, high = array.min(), array.max()
+        if not (low >= 0 and high <= 1):  # also true for NaN
+            remedy = "remove NaN and infinite pixels" if not np.isfinite(array).all() else "rescale them"
+            raise InputError(f"{name} range from {low:g} to {high:g}; pixels must lie in [0, 1]: {remedy}")
+    return array
+
+
+def pictures(value, *, size: int | None = None, name: str = "images") -> np.ndarray:
+    """``value`` as float32 (N, S, S, 3), of any range. Raises InputError for another type or shape."""
     array = np.asarray(value)
     if not np.issubdtype(array.dtype, np.floating) and array.dtype.name != "bfloat16":
         raise InputError(f"{name} have type {array.dtype}; floating point in [0, 1] is needed: divide 8-bit pixels by 255")
@@ -16,13 +27,7 @@ def images(value, *, size: int | None = None, name: str = "images") -> np.ndarra
     if array.ndim != 4 or array.shape[3] != 3 or array.shape[1] != array.shape[2] or (size and array.shape[1] != size):
         remedy = "jaxadv.refit(images, size) crops or borders them" if array.ndim == 4 else "one image is images[None]"
         raise InputError(f"{name} have shape {array.shape}; (N, {side}, {side}, 3) is needed: {remedy}")
-    array = array.astype(np.float32, copy=False)
-    if array.size:
-        low, high = array.min(), array.max()
-        if not (low >= 0 and high <= 1):  # also true for NaN
-            remedy = "remove NaN and infinite pixels" if not np.isfinite(array).all() else "rescale them"
-            raise InputError(f"{name} range from {low:g} to {high:g}; pixels must lie in [0, 1]: {remedy}")
-    return array
+    return array.astype(np.float32, copy=False)
 
 
 def classes(value, *, count: int, num_classes: int, name: str) -> np.ndarray:

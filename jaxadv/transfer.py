@@ -15,9 +15,9 @@ def refit(images, size: int) -> np.ndarray:
     """The study's rule between input sizes, without resampling: images (N, S, S, 3) -> (N, size, size, 3) float32.
 
     A larger picture loses its border (the crop begins at S // 2 - size // 2), a smaller one gets a mid-grey border, the odd
-    row and column after it. Raises InputError for anything but images in [0, 1].
+    row and column after it. Whatever the pixels are, NaN too. Raises InputError for anything but pictures in floating point.
     """
-    images = checks.images(images)
+    images = checks.pictures(images)
     checks.count("size", size)
     source = images.shape[1]
     if source >= size:

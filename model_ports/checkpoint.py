@@ -132,7 +132,19 @@ def _pack(named: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     kinds: dict[str, list[np.ndarray]] = {}
     for array in named.values():
         kinds.setdefault(array.dtype.name, []).append(array.reshape(-1))
-    return {kind: np.concatenate(parts) for kind, parts in kinds.items()}
+    return {kind: _joined(parts) for kind, parts in kinds.items()}
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    """Vectors end to end; not copied where they are all the parts of one vector, in its order."""
+    whole = parts[0].base
+    if isinstance(whole, np.ndarray) and whole.ndim == 1 and whole.flags.c_contiguous and whole.dtype == parts[0].dtype:
+        places = whole.ctypes.data + np.cumsum([0, *(part.nbytes for part in parts)])
+        if whole.ctypes.data + whole.nbytes == places[-1] and all(
+            part.base is whole and part.ctypes.data == place for part, place in zip(parts, places[:-1], strict=True)
+        ):
+            return whole
+    return np.concatenate(parts)
 
 
 def _unpack(vectors: dict[str, np.ndarray], index: dict[str, dict]) -> dict[str, np.ndarray]:
@@ -148,7 +160,10 @@ def _handler():
     import orbax.checkpoint as ocp
 
     # without OCDBT file names are fixed; Zarr 3 has no dot file, which package builders leave out
-    return ocp.PyTreeCheckpointHandler(use_ocdbt=False, use_zarr3=True)
+    # and no private copy of the vectors before they are written: nobody else has them
+    arrays = ocp.type_handlers.NumpyHandler(deepcopy_host_arrays=False)
+    registry = ocp.type_handlers.create_type_handler_registry((np.ndarray, arrays))
+    return ocp.PyTreeCheckpointHandler(use_ocdbt=False, use_zarr3=True, type_handler_registry=registry)
 
 
 def _write(path: Path, vectors: dict[str, np.ndarray]) -> None:

@@ -1,11 +1,17 @@
 """The one error a user is meant to read: a single line that names the value, what is allowed, and the remedy."""
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable
 
 
 class InputError(ValueError):
     """Bad input. The command line prints it as one line and exits with status 2."""
+
+
+def _likeness(value: str, name: str) -> tuple[float, int]:
+    """How alike in order, then how many characters are shared in any order: swapped digits are a common slip."""
+    return difflib.SequenceMatcher(None, value, name).ratio(), (Counter(value) & Counter(name)).total()
 
 
 def unknown(kind: str, value: str, known: Iterable[str]) -> InputError:
@@ -15,6 +21,6 @@ def unknown(kind: str, value: str, known: Iterable[str]) -> InputError:
     "unknown model 'vgg61'; did you mean 'vgg_16'? known: vgg_16, alexnet"
     """
     known = list(known)
-    near = difflib.get_close_matches(str(value), known, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    near = max(known, key=lambda name: _likeness(str(value), name), default="")
+    hint = f"did you mean {near!r}? " if near and _likeness(str(value), near)[0] >= 0.6 else ""
     return InputError(f"unknown {kind} {value!r}; {hint}known: {', '.join(known)}")

@@ -97,6 +97,8 @@ RESNET_V2_152 = ResNetV2Config(blocks=((3, 64, 2), (8, 128, 2), (36, 256, 2), (3
 
 # At 32 pixels: 32 -> 16 -> 8 -> 4 -> 2.
 DIGITS_50 = ResNetV2Config(blocks=((2, 10, 2), (2, 20, 2), (2, 40, 1)), root=16)
+DIGITS_101 = ResNetV2Config(blocks=((2, 10, 2), (2, 20, 2), (4, 24, 1)), root=16)
+DIGITS_152 = ResNetV2Config(blocks=((2, 10, 2), (3, 20, 2), (5, 24, 1)), root=16)
 
 _UNIT = r"resnet_v2_\d+/(block\d)/(unit_\d+)/bottleneck_v2"
 _PORT = r"units/\1_\2"

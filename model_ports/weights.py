@@ -1,14 +1,10 @@
-"""Where the weights of a network come from: the embedded zoo, a converted checkpoint, or an .npz of the original's arrays."""
+"""Where the weights of a network come from: the embedded zoo, a converted checkpoint, or a file of the original's arrays."""
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from model_ports import checkpoint
-from model_ports.convert.weight_map import assemble
+from model_ports.convert import sources
 from model_ports.errors import InputError
 from model_ports.registry import Network
 
@@ -33,7 +29,7 @@ def find(network: Network, weights_dir: str | Path | None) -> Path | None:
 def load(network: Network, path: str | Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """The parameters of a network, and the facts stored with them.
 
-    path: a checkpoint folder, or an .npz of arrays under their original names; None for the embedded zoo's own. Raises InputError
+    path: a checkpoint folder, or any file that `convert.sources` reads; None for the embedded zoo's own. Raises InputError
     for anything missing, truncated or foreign.
     """
     name, zoo = network.spec.name, network.zoo
@@ -41,9 +37,8 @@ def load(network: Network, path: str | Path | None) -> tuple[dict[str, Any], dic
         if zoo != "digits":
             raise InputError(f"no weights given for {name} of the {zoo} zoo: name a converted checkpoint or an .npz")
         path = EMBEDDED / name
-    path = Path(path)
-    if path.suffix == ".npz":
-        return assemble(network.spec.weight_map, _read_npz(path), network.abstract()), {"source": path.name}
+    elif not Path(path).is_dir():
+        return sources.parameters(path, network), {"source": Path(path).name}
     params, meta = checkpoint.load(path, network.abstract())
     if (meta.get("model"), meta.get("zoo")) != (name, zoo):
         raise InputError(
@@ -51,13 +46,3 @@ def load(network: Network, path: str | Path | None) -> tuple[dict[str, Any], dic
             "name that network, or other weights"
         )
     return params, meta
-
-
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {key: stored[key] for key in stored.files}
-    except FileNotFoundError:
-        raise InputError(f"no file {path}: name an existing .npz") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
-        raise InputError(f"{path} is not an .npz, or it is cut short: copy or convert it again") from None

@@ -13,6 +13,7 @@ from model_ports.errors import InputError, unknown
 COMMANDS = {
     "evaluate": "attack networks, estimate CLEVER scores, transfer, and report (the default)",
     "report": "make tables and report.html again from the rows in --out",
+    "convert": "a checkpoint of a full-size network from a file of the original's weights",
     "predict": "logits, and an input gradient, of one network for an .npy of images",
     "train": "train the small networks on digits",
     "list": "the networks",

@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import jax
+import numpy as np
 
 import jaxadv
 from jaxadv.progress import Progress
@@ -26,14 +27,14 @@ def main(flags: SimpleNamespace) -> None:
 def convert(network: registry.Network, path: str | Path, weights_dir: str | Path, *, progress: bool = False) -> str:
     """Read, check, compute the checksum, write; returns a line about what was written. Raises InputError.
 
-    Memory: the parameters twice, the file's pages not counted.
+    Memory: the parameters twice, and what their compression takes; a source that is mapped adds its pages in the cache.
     """
     name = network.spec.name
     target = Path(weights_dir) / name
     source = sources.find(path)
     _check_target(target)
     with Progress(f"convert {name}", 4, "steps (read, hash, run, write)", show=progress) as bar:
-        params = jax.block_until_ready(jax.device_put(sources.parameters(path, network)))  # from here on the only copy
+        params = end_to_end(sources.parameters(path, network))
         bar.advance(1)
         sha256 = source.sha256()
         bar.advance(1)
@@ -60,6 +61,14 @@ def convert(network: registry.Network, path: str | Path, weights_dir: str | Path
         f"{target}: {name} from {source.path.name} ({source.format}), {written['num_arrays']} arrays;"
         f" logits of the test picture: norm {logits['norm']:.6g}, largest {logits['largest']}"
     )
+
+
+def end_to_end(params: dict) -> dict:
+    """The same tree of float32 arrays, now parts of one vector in the tree's order, which a checkpoint writes uncopied."""
+    leaves, structure = jax.tree.flatten(params)
+    vector = np.concatenate([leaf.reshape(-1) for leaf in leaves])
+    parts = np.split(vector, np.cumsum([leaf.size for leaf in leaves])[:-1])
+    return jax.tree.unflatten(structure, [part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)])
 
 
 def _check_target(target: Path) -> None:

@@ -12,7 +12,7 @@ def define() -> None:
     what = "What to evaluate"
     _text(what, "zoo", "digits", "digits: the embedded, trained small networks; imagenet: full size, with weights_dir")
     _names(what, "models", ["all"], "networks of the zoo, or all")
-    _text(what, "weights_dir", None, "folder with a converted folder, or an .npz of original names, for each network")
+    _text(what, "weights_dir", None, "folder with a converted folder, or an .npz of original names, for each network; convert writes there")
     _text(what, "data", "digits", "images: digits, the test part of the embedded handwritten digits")
     _count(what, "num_images", None, "images to classify, from the front of the data; all if not given")
     _count(what, "attacked_images", None, "images to attack, the first that a network classifies correctly; all if not given")
@@ -56,8 +56,9 @@ def define() -> None:
     _integer(how, "seed", 1215, "of random targets, CLEVER's samples, and training")
     _switch(how, "progress", True, "show progress on standard error")
 
-    other = "predict and train"
-    _text(other, "model", None, "predict: the network")
+    other = "convert, predict and train"
+    _text(other, "model", None, "convert, predict: the network")
+    _text(other, "source", None, "convert: frozen .pb, TensorFlow checkpoint's prefix, .npz or .safetensors of original names")
     _text(other, "images", None, "predict: .npy of images (N, S, S, 3) in [0, 1]")
     _text(other, "save", None, "predict: .npz to write: logits, raw_logits, and gradient if asked for")
     _names(other, "gradient", None, "predict: A,B for the gradient of raw logit A minus raw logit B")

@@ -46,14 +46,25 @@ class Recipe(NamedTuple):
     weight_decay: float = 0.02  # of kernels only
 
 
-DEFAULT = Recipe(epochs=80)
 RECIPES: dict[str, Recipe] = {
     "alexnet": Recipe(epochs=400, pictures=100, learning_rate=4e-3),
     "vgg_16": Recipe(epochs=50, learning_rate=4e-3),
+    "vgg_19": Recipe(epochs=50, learning_rate=4e-3),
+    "inception_v1": Recipe(epochs=40),
+    "inception_v2": Recipe(epochs=40),
+    "inception_v3": Recipe(epochs=40),
+    "inception_v4": Recipe(epochs=40),
+    "inception_resnet_v2": Recipe(epochs=40),
     "resnet_v2_50": Recipe(epochs=40),
+    "resnet_v2_101": Recipe(epochs=40),
+    "resnet_v2_152": Recipe(epochs=40),
+    "densenet121_k32": Recipe(epochs=40),
+    "densenet169_k32": Recipe(epochs=40),
+    "densenet161_k48": Recipe(epochs=40),
     "mobilenet_v1_025": Recipe(epochs=250, pictures=256),
     "mobilenet_v1_050": Recipe(epochs=120, pictures=512),
     "mobilenet_v1_100": Recipe(epochs=60, pictures=900),
+    "nasnet_large": Recipe(epochs=40),
 }
 
 
@@ -94,7 +105,7 @@ def train_network(
     `epochs` and `pictures` override the recipe. metrics: "recipe" (as used), "input_size", "num_parameters",
     "train_accuracy" and "test_accuracy" (fractions, on the pictures as `digits.load` draws them) and "test_pictures".
     """
-    recipe = RECIPES.get(name, DEFAULT)
+    recipe = RECIPES[name]
     recipe = recipe._replace(epochs=epochs or recipe.epochs, pictures=pictures or recipe.pictures)
     _check(name, epochs)
     net = network(name, zoo="digits")

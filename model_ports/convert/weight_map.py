@@ -16,8 +16,15 @@ from model_ports.errors import InputError
 Transform = Callable[[np.ndarray], np.ndarray] | None
 Row = tuple[str, str, Transform]
 
-# In a checkpoint, but no parameter of a network: the step counter, and the mean pixel in the VGG release.
-IGNORED = ("global_step", r"vgg_1[69]/mean_rgb")
+# In a checkpoint, but no parameter of a network: the step counter, the mean pixel in the VGG release, and the auxiliary
+# classifiers, which only training uses.
+IGNORED = (
+    "global_step",
+    r"vgg_1[69]/mean_rgb",
+    r"InceptionV[34]/AuxLogits/.+",
+    r"InceptionResnetV2/AuxLogits/.+",
+    r"aux_11/aux_logits/.+",
+)
 
 
 def depthwise(kernel: np.ndarray) -> np.ndarray:

@@ -1,0 +1,131 @@
+"""Frozen TensorFlow graphs (.pb): the constants that stand where the variables were. Nothing is ever executed.
+
+Freezing puts in place of each variable a Const node of its name, which an Identity reads (`<name>/read`, or
+`<name>/Read/ReadVariableOp` of later versions). All other constants (shapes, axes, epsilons, the ones in place of a missing
+gamma) are the graph's arithmetic, not weights; so are the nodes of a batch normalisation that is unrolled into rsqrt, mul
+and sub, whose beta, gamma and moving statistics are Consts of their names too. Field numbers are those of TensorFlow's
+graph.proto, node_def.proto, attr_value.proto, tensor.proto, types.proto and function.proto.
+"""
+
+import mmap
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from model_ports.convert.arrays import LIMIT, Collector
+from model_ports.convert.protobuf import Malformed, Value, fields, last, message, numbers, shape, text, view
+from model_ports.errors import InputError
+
+_KINDS = {1: "float32", 2: "float64", 14: "bfloat16", 19: "float16"}
+_TYPED_FIELD = {"float32": 5, "float64": 6}  # float_val, double_val
+_VARIABLES = ("Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable")
+_OUTSIDE = re.compile(
+    r".*File(?:V2)?|MatchingFiles|ShardedFile.*|LoadAndRemapMatrix|Save.*|Restore.*|MergeV2Checkpoints|.*Reader(?:V2)?|Reader.*|.*Dataset.*"
+    r"|.*Py[Ff]unc(?:Stateless)?|PrintV2|.*Summary.*Writer.*|Write.*Summary|ImportEvent|Rpc|TryRpc|RemoteCall"
+)
+"""Operations that reach files, other machines or Python; no network's forward pass has one."""
+
+
+class Node(NamedTuple):
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    attributes: tuple[Value, ...]  # serialised map entries, looked into where needed
+    inside_function: bool  # of the library, not in the graph itself
+
+
+def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
+    """Variable name -> float32 array, a view of the file where it can be. Raises InputError.
+
+    Refused besides damage: graphs that still have variables, and graphs with operations on files or in Python.
+    """
+    collector = Collector(path, limit)
+    try:
+        constants: dict[str, Node] = {}
+        read_by_identity: set[str] = set()
+        for node in nodes(path):
+            if node.op in _VARIABLES:
+                raise InputError(
+                    f"{path} is not frozen: it has a variable {node.name!r} but not its values; give the frozen graph, or the checkpoint"
+                )
+            if _OUTSIDE.fullmatch(node.op):
+                raise InputError(
+                    f"{path} has an operation {node.op!r} ({node.name!r}), which reaches outside the graph; nothing was executed:"
+                    " give a graph frozen for inference"
+                )
+            if node.inside_function:
+                continue
+            if node.op == "Const":
+                if node.name in constants:
+                    raise InputError(f"{path} has two nodes called {node.name!r}: each variable once is needed")
+                constants[node.name] = node
+            elif node.op == "Identity" and node.inputs:
+                read_by_identity.add(node.inputs[0].removesuffix(":0"))
+        for node in _weights(constants, read_by_identity):
+            _collect(collector, node)
+    except Malformed as error:
+        raise InputError(f"{path} is not a frozen graph, or it is cut short ({error}); give a GraphDef of variables as constants") from None
+    if not collector.arrays:
+        raise InputError(f"{path} has no weights: none of its {len(constants)} constants is an array that stands for a variable")
+    return collector.arrays
+
+
+def nodes(path: Path) -> Iterator[Node]:
+    """All nodes of the graph, and of the functions in its library. Raises Malformed."""
+    with open(path, "rb") as file:
+        graph = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    for number, value in fields(graph):
+        if number == 1:  # GraphDef.node
+            yield _node(value, inside_function=False)
+        elif number == 2:  # GraphDef.library; FunctionDefLibrary.function; FunctionDef.node_def
+            for function in message(value).get(1, []):
+                yield from (_node(inner, inside_function=True) for inner in message(function).get(3, []))
+
+
+def _node(data: Value, *, inside_function: bool) -> Node:
+    found = message(data)
+    if not {1, 2} <= found.keys():
+        raise Malformed("a node without name and operation")
+    inputs = tuple(text(value) for value in found.get(3, []))
+    return Node(text(found[1][-1]), text(found[2][-1]), inputs, tuple(found.get(5, [])), inside_function)
+
+
+def _weights(constants: dict[str, Node], read_by_identity: set[str]) -> list[Node]:
+    """The constants that were variables. Where an optimiser has taken all Identities away: those with a name of their own."""
+    read = [node for name, node in constants.items() if name in read_by_identity]
+    return read or [node for name, node in constants.items() if not re.fullmatch(r"(?:.*/)?Const(?:_\d+)?", name)]
+
+
+def _collect(collector: Collector, node: Node) -> None:
+    tensor = _tensor(node)
+    kind = _KINDS.get(last(tensor, 1, 0))
+    dimensions = shape(tensor[2][-1]) if 2 in tensor else ()
+    if kind is None or not dimensions:  # whole numbers and single numbers are no weights
+        return
+    if collector.wants(node.name, kind, dimensions):
+        collector.put(node.name, _values(collector, node.name, tensor, kind, dimensions))
+
+
+def _tensor(node: Node) -> dict[int, list[Value]]:
+    """TensorProto in the attribute "value" of a Const."""
+    for entry in map(message, node.attributes):
+        if text(last(entry, 1, memoryview(b""))) == "value":
+            return message(last(message(last(entry, 2, memoryview(b""))), 8, memoryview(b"")))
+    raise Malformed(f"constant {node.name} has no value")
+
+
+def _values(collector: Collector, name: str, tensor, kind: str, dimensions: tuple[int, ...]) -> np.ndarray:
+    """tensor_content, or float_val and double_val, of which the last value stands for all that follow."""
+    size = int(np.prod(dimensions, dtype=object))
+    content = view(last(tensor, 4, memoryview(b"")))
+    flat = numbers([content] if len(content) else tensor.get(_TYPED_FIELD[kind], []), kind)
+    if flat.size == size:
+        return flat.reshape(dimensions)
+    if len(content) or flat.size > size:
+        raise collector.damaged(f"{name} has {flat.size} numbers for shape {dimensions}")
+    if flat.size <= 1:
+        return np.broadcast_to(flat[0] if flat.size else np.float32(0), dimensions)
+    return np.concatenate([flat, np.broadcast_to(flat[-1], (size - flat.size,))]).reshape(dimensions)

@@ -1,0 +1,118 @@
+"""One entry to all files of weights: which format a file has, by its content, and its arrays under their original names."""
+
+import hashlib
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from model_ports.convert import frozen_graph, npz, safetensors, tf_checkpoint
+from model_ports.convert.arrays import LIMIT
+from model_ports.convert.weight_map import assemble
+from model_ports.errors import InputError
+from model_ports.registry import Network
+
+VERSION = 1
+"""Of the converter: to be raised when the same file would give other parameters."""
+
+KINDS = "a frozen .pb, a TensorFlow checkpoint's prefix, .npz or .safetensors"
+
+
+class Source(NamedTuple):
+    """A file of weights, or the several files of a checkpoint."""
+
+    path: Path
+    format: str
+    files: tuple[Path, ...]
+    reader: Callable[[Path, int], dict[str, np.ndarray]]
+
+    def sha256(self) -> str:
+        """Hexadecimal, of the file; of all files one after the other where there are several, the index first."""
+        digest = hashlib.sha256()
+        for file in self.files:
+            with open(file, "rb") as stream:
+                while block := stream.read(2**22):
+                    digest.update(block)
+        return digest.hexdigest()
+
+
+def read(path: str | Path, *, limit: int = LIMIT) -> dict[str, np.ndarray]:
+    """Original name -> array, float32 and finite; views of the file where the format allows it.
+
+    limit: bytes that all arrays together may take. Raises InputError, one line that names the file, for anything that is
+    missing, foreign, damaged, too large, of another precision, or that would have to be executed or unpickled.
+    """
+    source = find(path)
+    try:
+        return source.reader(source.path, limit)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror or error}); give a file that can") from None
+
+
+def parameters(path: str | Path, network: Network) -> dict[str, Any]:
+    """The parameters of a network from a file of original names; nested dict of NumPy arrays. Raises InputError."""
+    numbers = sum(leaf.size for leaf in jax.tree.leaves(network.abstract()))
+    arrays = read(path, limit=16 * numbers + 2**24)  # double precision, and as much again for what a port has no use for
+    try:
+        return assemble(network.spec.weight_map, arrays, network.abstract())
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def find(path: str | Path) -> Source:
+    """What kind of file this is, from its first and last bytes, or else its ending. Raises InputError."""
+    path = Path(path)
+    try:
+        prefix = tf_checkpoint.prefix_of(path)
+        if prefix is not None:
+            return Source(prefix, "TensorFlow checkpoint", tuple(tf_checkpoint.files(prefix)), tf_checkpoint.read)
+        if path.is_dir():
+            raise InputError(f"{path} is a folder; a file is needed: {KINDS}")
+        if not path.is_file():
+            raise InputError(f"no file {path}, and no {path.name}.index of a checkpoint: give {KINDS}")
+        format, reader = _recognise(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror or error}); give a file that can") from None
+    return Source(path, format, (path,), reader)
+
+
+def _recognise(path: Path) -> tuple[str, Callable]:
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        head = file.read(9)
+        file.seek(max(0, size - 8))
+        tail = file.read(8)
+    if not size:
+        raise InputError(f"{path} is empty; copy or download it again")
+    if head.startswith(b"PK\x03\x04") and _is_torch(path):
+        raise _pickle(path, "a PyTorch file, that is a pickle")
+    if head.startswith(b"PK") or path.suffix == ".npz":
+        return ".npz", npz.read
+    if head.startswith(b"\x89HDF"):
+        raise InputError(f"{path} is an HDF5 file, which is not read; save its arrays under their original names: {KINDS}")
+    if head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5") or path.suffix in (".pth", ".pt", ".pkl", ".pickle"):
+        raise _pickle(path, "a pickle")
+    if head.startswith(b"\x93NUMPY"):
+        raise InputError(f"{path} is a single NumPy array; many are needed, by name: save them with numpy.savez")
+    if tail == tf_checkpoint.MAGIC:
+        return "TensorFlow checkpoint, version 1", tf_checkpoint.read_v1
+    if path.suffix == ".safetensors" or head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size:
+        return ".safetensors", safetensors.read
+    if path.suffix == ".pb" or head[0] == 0x0A:  # the first field of a GraphDef is a node
+        return "frozen graph", frozen_graph.read
+    raise InputError(f"{path} is of no known format, or it is damaged; give {KINDS}")
+
+
+def _is_torch(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("data.pkl") for name in archive.namelist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return False  # npz.read says what is wrong with it
+
+
+def _pickle(path: Path, what: str) -> InputError:
+    return InputError(f"{path} is {what}, which was not loaded: it could run code; save its arrays under their original names: {KINDS}")

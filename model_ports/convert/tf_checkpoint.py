@@ -1,0 +1,148 @@
+"""TensorFlow checkpoints: V2 bundles (`<prefix>.index`, `<prefix>.data-00000-of-00001`) without TensorFlow, V1 files with it.
+
+The index is a sorted string table as LevelDB writes it (github.com/google/leveldb, doc/table_format.md): blocks of entries
+whose keys share prefixes, and at the end of the file the handle of a block that points to the others. Its values are
+BundleEntryProto messages (TensorFlow's tensor_bundle.proto), which say where in the data files an array lies. Data files are
+mapped, not read; their checksums (CRC-32C) are not compared, which Python alone would need minutes for.
+"""
+
+import mmap
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from model_ports.convert.arrays import LIMIT, Collector
+from model_ports.convert.protobuf import Malformed, last, message, shape, varint
+from model_ports.errors import InputError
+
+MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
+"""The last 8 bytes of a table: of V2's index, and of a whole V1 checkpoint."""
+
+_FOOTER = 48  # bytes: two block handles, padding, MAGIC
+_KINDS = {1: "float32", 2: "float64", 3: "int32", 7: "string", 9: "int64", 10: "bool", 14: "bfloat16", 19: "float16"}
+
+
+def prefix_of(path: Path) -> Path | None:
+    """The prefix of a V2 bundle, given that or one of its files; None if there is no such bundle."""
+    head, _, tail = path.name.rpartition(".")
+    prefix = path.with_name(head) if head and (tail in ("index", "meta") or tail.startswith("data-")) else path
+    return prefix if _beside(prefix, ".index").is_file() else None
+
+
+def files(prefix: Path) -> list[Path]:
+    """The files of a V2 bundle that hold its arrays: index first."""
+    pattern = ".data-[0-9][0-9][0-9][0-9][0-9]-of-[0-9][0-9][0-9][0-9][0-9]"
+    data = sorted(file for file in prefix.parent.iterdir() if file.match("*" + pattern) and file.name.startswith(prefix.name + ".data-"))
+    return [_beside(prefix, ".index"), *data]
+
+
+def read(prefix: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
+    """Variable name -> float32 array of a V2 bundle, views of its files where they can be. Raises InputError."""
+    collector = Collector(prefix, limit)
+    try:
+        entries = _table(_map(_beside(prefix, ".index")))
+        key, value = next(entries, (b"", memoryview(b"")))
+        header = message(value)
+        count, order = last(header, 1, 0), ">" if last(header, 2, 0) else "<"
+        if key or not 1 <= count <= 99_999:
+            raise Malformed("no header")
+        shards: dict[int, memoryview] = {}
+        for key, value in entries:
+            if key == b"_CHECKPOINTABLE_OBJECT_GRAPH":
+                raise InputError(f"{prefix} names its arrays by objects: save it by variable names, with tf.compat.v1.train.Saver")
+            _collect(collector, str(key, "utf-8", "backslashreplace"), message(value), order, shards, count)
+    except Malformed as error:
+        raise collector.damaged(f"index: {error}") from None
+    return collector.arrays
+
+
+def _collect(collector: Collector, name: str, entry: dict, order: str, shards: dict[int, memoryview], count: int) -> None:
+    """entry: dtype = 1, shape = 2, shard_id = 3, offset = 4, size = 5, slices = 7."""
+    code = last(entry, 1, 0)
+    dimensions = shape(entry[2][-1]) if 2 in entry else ()
+    if not collector.wants(name, _KINDS.get(code, f"of TensorFlow's type {code}"), dimensions):
+        return
+    if 7 in entry:
+        raise InputError(f"{collector.path}: {name} is stored in slices; save the variables whole, with tf.compat.v1.train.Saver")
+    shard, offset, size = (last(entry, number, 0) for number in (3, 4, 5))
+    if shard not in shards:
+        file = _beside(collector.path, f".data-{shard:05d}-of-{count:05d}")
+        if shard >= count or not file.is_file():
+            raise InputError(f"no file {file}: a checkpoint needs all its data files beside {collector.path.name}.index")
+        shards[shard] = _map(file)
+    dtype = np.dtype(_KINDS[code]).newbyteorder(order)
+    if size != int(np.prod(dimensions, dtype=object)) * dtype.itemsize or offset + size > len(shards[shard]):
+        raise collector.damaged(f"{name} has {size} bytes at {offset} for shape {dimensions}, its file {len(shards[shard])}")
+    collector.put(name, np.frombuffer(shards[shard][offset : offset + size], dtype).reshape(dimensions))
+
+
+def read_v1(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
+    """Variable name -> float32 array of a V1 checkpoint, through TensorFlow. Raises InputError, also without TensorFlow."""
+    try:
+        import tensorflow as tf
+    except ImportError:
+        raise InputError(f"{path} is a TensorFlow checkpoint of version 1, which takes TensorFlow: pip install 'jaxadv[tf]'") from None
+    collector = Collector(path, limit)
+    try:
+        reader = tf.compat.v1.train.NewCheckpointReader(str(path))
+        kinds = reader.get_variable_to_dtype_map()
+        for name, dimensions in reader.get_variable_to_shape_map().items():
+            if collector.wants(name, kinds[name].name, tuple(dimensions)):
+                collector.put(name, reader.get_tensor(name))
+    except tf.errors.OpError as error:
+        raise collector.damaged(" ".join(str(error).split())[:160]) from None
+    return collector.arrays
+
+
+def _beside(prefix: Path, ending: str) -> Path:
+    return prefix.with_name(prefix.name + ending)
+
+
+def _map(path: Path) -> memoryview:
+    if not path.stat().st_size:
+        return memoryview(b"")
+    with open(path, "rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _table(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    """Key and value of each entry of a table."""
+    if len(data) < _FOOTER or data[-8:] != MAGIC:
+        raise Malformed("no table")
+    footer = data[-_FOOTER:-8]
+    _, at = _handle(footer, 0)  # of the filters, of which there are none
+    index, _ = _handle(footer, at)
+    for _, value in _block(data, index):
+        yield from _block(data, _handle(value, 0)[0])
+
+
+def _handle(data: memoryview, at: int) -> tuple[tuple[int, int], int]:
+    """((offset, size) of a block, where the handle ends)."""
+    offset, at = varint(data, at)
+    size, at = varint(data, at)
+    return (offset, size), at
+
+
+def _block(data: memoryview, handle: tuple[int, int]) -> Iterator[tuple[bytes, memoryview]]:
+    """An entry: how many bytes of the key are those of the key before, how many are new, the value's size, both."""
+    offset, size = handle
+    if offset + size >= len(data) or size < 4:
+        raise Malformed("a block beyond the end")
+    if data[offset + size] != 0:
+        raise Malformed("a compressed block, which TensorFlow does not write")
+    block = data[offset : offset + size]
+    restarts = int.from_bytes(block[-4:], "little")
+    end = size - 4 * (restarts + 1)
+    if end < 0:
+        raise Malformed("a block without entries")
+    at, key = 0, b""
+    while at < end:
+        shared, at = varint(block, at)
+        new, at = varint(block, at)
+        length, at = varint(block, at)
+        if shared > len(key) or at + new + length > end:
+            raise Malformed("an entry beyond its block")
+        key = key[:shared] + bytes(block[at : at + new])
+        yield key, block[at + new : at + new + length]
+        at += new + length
