@@ -1,12 +1,13 @@
 """AlexNet (Krizhevsky et al. 2012) as in Kratzert's TensorFlow conversion of the Caffe reference network.
 
 Five convolutions, the second, fourth and fifth in two groups; local response normalisation and then a 3x3/2 max-pool
-after the first two, a pool after the fifth; three fully connected layers. The conversion's constants changed over time
-(alpha 2e-5 until 2017-12, 1e-5, 1e-4, and 2e-5 again since 2018-08, which is Caffe's 1e-4 over the window's length);
-which of them the study's file has is unknown, so alpha is a setting.
+after the first two, a pool after the fifth; three fully connected layers. The conversion changed over time: alpha was
+2e-5 until 2017-12, 1e-5 until 2018-05, 1e-4 until 2018-08, and is 2e-5 since, which is Caffe's 1e-4 over the window's
+length; until 2017-08 the pool came before the normalisation. Which of them the study's file has is unknown, so both are
+settings; the weights are the same.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 from flax import nnx
@@ -23,6 +24,7 @@ class AlexNetConfig:
     channels: tuple[int, int, int, int, int] = (96, 256, 384, 384, 256)
     hidden: int = 4096
     alpha: float = 2e-5  # of the local response normalisation, with radius 2, power 0.75 and bias 1
+    pool_first: bool = False  # max-pool before the normalisation, not after it
 
 
 class AlexNet(nnx.Module):
@@ -30,7 +32,7 @@ class AlexNet(nnx.Module):
 
     def __init__(self, config: AlexNetConfig, *, num_outputs: int, input_size: int, rngs: nnx.Rngs):
         (kernel, stride), (c1, c2, c3, c4, c5) = config.stem, config.channels
-        self.alpha = config.alpha
+        self.alpha, self.pool_first = config.alpha, config.pool_first
         self.conv1 = convolution(3, c1, kernel, stride=stride, padding="VALID", rngs=rngs)
         self.conv2 = convolution(c1, c2, 5, groups=2, rngs=rngs)
         self.conv3 = convolution(c2, c3, 3, rngs=rngs)
@@ -44,12 +46,15 @@ class AlexNet(nnx.Module):
         self.fc7 = linear(config.hidden, config.hidden, gain=0.2, rngs=rngs)
         self.fc8 = linear(config.hidden, num_outputs, gain=0.2, rngs=rngs)
 
-    def _normalized(self, x: jax.Array) -> jax.Array:
-        return local_response_normalization(x, radius=2, alpha=self.alpha)
+    def _reduced(self, x: jax.Array) -> jax.Array:
+        """Normalised and pooled."""
+        if self.pool_first:
+            return local_response_normalization(max_pool(x, 3, 2), radius=2, alpha=self.alpha)
+        return max_pool(local_response_normalization(x, radius=2, alpha=self.alpha), 3, 2)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        x = max_pool(self._normalized(jax.nn.relu(self.conv1(x))), 3, 2)
-        x = max_pool(self._normalized(jax.nn.relu(self.conv2(x))), 3, 2)
+        x = self._reduced(jax.nn.relu(self.conv1(x)))
+        x = self._reduced(jax.nn.relu(self.conv2(x)))
         x = jax.nn.relu(self.conv3(x))
         x = jax.nn.relu(self.conv4(x))
         x = max_pool(jax.nn.relu(self.conv5(x)), 3, 2)
@@ -65,6 +70,13 @@ def alexnet(config: AlexNetConfig, *, num_outputs: int, input_size: int, rngs: n
 
 
 ALEXNET = AlexNetConfig()
+
+# What the conversion computed at other times, by the last month in which it did.
+VARIANTS = {
+    "2017-08": replace(ALEXNET, pool_first=True),
+    "2018-05": replace(ALEXNET, alpha=1e-5),
+    "2018-08": replace(ALEXNET, alpha=1e-4),
+}
 
 # At 25 pixels: 21 after the first convolution, then 10 -> 4 -> 1.
 DIGITS = AlexNetConfig(stem=(5, 1), channels=(12, 24, 32, 32, 24), hidden=64)

@@ -405,13 +405,17 @@ class Network:
         """Fresh float32 parameters."""
         return nnx.to_pure_dict(nnx.state(self._build(nnx.Rngs(params=key))))
 
+    def module(self, params: Params) -> nnx.Module:
+        """The network itself, for those who look into it; it takes preprocessed images."""
+        return nnx.merge(self._abstract[0], params)
+
     def _apply(self, params: Params, images: jax.Array) -> jax.Array:
         """Images (N, H, W, 3), RGB in [0, 1] -> raw logits (N, num_outputs), in the dtype of params and images."""
-        return nnx.merge(self._abstract[0], params)(PREPROCESSING[self.spec.preprocessing](images))
+        return self.module(params)(PREPROCESSING[self.spec.preprocessing](images))
 
     def _train_apply(self, params: Params, images: jax.Array) -> tuple[jax.Array, Params]:
         """As `apply`, normalised by the batch: (raw logits, params with the moving statistics brought up to date)."""
-        module = nnx.merge(self._abstract[0], params)
+        module = self.module(params)
         view = nnx.view(module, use_running_average=False, raise_if_not_found=False)
         logits = view(PREPROCESSING[self.spec.preprocessing](images))
         return logits, nnx.to_pure_dict(nnx.state(module))

@@ -16,3 +16,10 @@ def strict_numerics():
     """
     with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
         yield
+
+
+def pytest_ignore_collect(collection_path, config):
+    """The tests that need TensorFlow, Keras or PyTorch are a suite of their own: `pytest -m frameworks`."""
+    if collection_path.name == "frameworks":
+        return config.getoption("markexpr") != "frameworks"
+    return None

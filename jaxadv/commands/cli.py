@@ -14,6 +14,7 @@ COMMANDS = {
     "evaluate": "attack networks, estimate CLEVER scores, transfer, and report (the default)",
     "report": "make tables and report.html again from the rows in --out",
     "convert": "a checkpoint of a full-size network from a file of the original's weights",
+    "validate": "a port against the original's frozen graph, which TensorFlow executes",
     "predict": "logits, and an input gradient, of one network for an .npy of images",
     "train": "train the small networks on digits",
     "list": "the networks",

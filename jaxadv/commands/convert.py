@@ -9,19 +9,36 @@ import numpy as np
 import jaxadv
 from jaxadv.progress import Progress
 from model_ports import checkpoint, registry
-from model_ports.convert import sources
+from model_ports.convert import download, sources
 from model_ports.convert.checksum import logit_checksum
 from model_ports.errors import InputError
 
 
 def main(flags: SimpleNamespace) -> None:
     """Write --weights_dir/<model>/ from --source, at full size; what is there is replaced when all is done. Raises InputError."""
-    for name in ("model", "source", "weights_dir"):
+    for name in ("model", "weights_dir"):
         if getattr(flags, name) is None:
-            raise InputError(f"--{name} is not given; convert needs --model, --source and --weights_dir")
+            raise InputError(f"--{name} is not given; convert needs --model, --weights_dir, and --source or --download")
+    if flags.source is None and not flags.download:
+        raise InputError("--source is not given; convert needs it, or --download")
+    if flags.source is not None and flags.download:
+        raise InputError(f"--source is {flags.source!r} and --download is given; convert needs one of the two")
     network = registry.network(flags.model, zoo="imagenet")
-    summary = convert(network, flags.source, flags.weights_dir, progress=flags.progress)
+    source = _downloaded(flags) if flags.download else flags.source
+    summary = convert(network, source, flags.weights_dir, progress=flags.progress)
     print(summary)
+
+
+def _downloaded(flags: SimpleNamespace) -> Path:
+    """The checkpoint from its public address, kept in --weights_dir/downloads. Raises InputError."""
+    _check_target(Path(flags.weights_dir) / flags.model)
+    with Progress(f"download {flags.model}", 0, "MB", show=flags.progress) as bar:
+
+        def report(received: int, total: int | None) -> None:
+            bar.total = (total or received) // 10**6
+            bar.advance(received // 10**6 - bar.count)
+
+        return download.source(flags.model, Path(flags.weights_dir) / "downloads", report=report)
 
 
 def convert(network: registry.Network, path: str | Path, weights_dir: str | Path, *, progress: bool = False) -> str:

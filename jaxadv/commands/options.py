@@ -56,14 +56,16 @@ def define() -> None:
     _integer(how, "seed", 1215, "of random targets, CLEVER's samples, and training")
     _switch(how, "progress", True, "show progress on standard error")
 
-    other = "convert, predict and train"
-    _text(other, "model", None, "convert, predict: the network")
-    _text(other, "source", None, "convert: frozen .pb, TensorFlow checkpoint's prefix, .npz or .safetensors of original names")
-    _text(other, "images", None, "predict: .npy of images (N, S, S, 3) in [0, 1]")
-    _text(other, "save", None, "predict: .npz to write: logits, raw_logits, and gradient if asked for")
-    _names(other, "gradient", None, "predict: A,B for the gradient of raw logit A minus raw logit B")
-    _switch(other, "float64", False, "predict: the whole network in double precision")
-    _count(other, "input_size", None, "predict: another input size than the network's own, where it can run at one")
+    other = "convert, validate, predict and train"
+    _text(other, "model", None, "convert, validate, predict: the network")
+    _text(other, "source", None, "convert: frozen .pb, checkpoint's prefix, .npz or .safetensors of original names; validate: frozen .pb")
+    _switch(other, "download", False, "convert: fetch the source from its public address into --weights_dir/downloads")
+    _text(other, "images", None, "predict, validate: .npy of images (N, S, S, 3) in [0, 1]; validate has two of its own")
+    _text(other, "save", None, "predict: .npz to write: logits, raw_logits, and gradient if asked for; validate: .csv, .md or .json")
+    _names(other, "gradient", None, "predict, validate: A,B for the gradient of raw logit A minus raw logit B")
+    _switch(other, "float64", False, "predict, validate: the whole network in double precision")
+    _count(other, "input_size", None, "predict, validate: another input size than the network's own, where it can run at one")
+    _number(other, "tolerance", None, "validate: relative difference of the logits that is allowed; 1e-5, MobileNets 5e-5, --float64 1e-7")
     _count(other, "epochs", None, "train: passes over the training pictures, where they differ from the recipe's")
 
 

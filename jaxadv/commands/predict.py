@@ -22,7 +22,7 @@ def main(flags: SimpleNamespace) -> None:
     if flags.float64:
         jax.config.update("jax_enable_x64", True)
     network = registry.network(flags.model, zoo=flags.zoo, input_size=flags.input_size)
-    images = _images(flags.images, size=network.input_size, double=flags.float64)
+    images = read_images(flags.images, size=network.input_size, double=flags.float64)
     difference = _difference(flags.gradient, network.num_outputs)
     save = Path(flags.save)
     if save.suffix != ".npz" or not save.parent.is_dir():
@@ -36,7 +36,8 @@ def main(flags: SimpleNamespace) -> None:
     print(f"{save}: {', '.join(f'{name} {array.shape} {array.dtype}' for name, array in arrays.items())}")
 
 
-def _images(path: str, *, size: int, double: bool) -> np.ndarray:
+def read_images(path: str, *, size: int, double: bool) -> np.ndarray:
+    """The images of --images, (N, size, size, 3) in [0, 1], float32 or as they are in float64. Raises InputError."""
     try:
         stored = np.load(path, allow_pickle=False)
     except FileNotFoundError:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from model_ports.convert import frozen_graph, npz, safetensors, tf_checkpoint
+from model_ports.convert import frozen_graph, keras_h5, npz, safetensors, same_function, tf_checkpoint, torch_state
 from model_ports.convert.arrays import LIMIT
 from model_ports.convert.weight_map import assemble
 from model_ports.errors import InputError
@@ -18,7 +18,7 @@ from model_ports.registry import Network
 VERSION = 1
 """Of the converter: to be raised when the same file would give other parameters."""
 
-KINDS = "a frozen .pb, a TensorFlow checkpoint's prefix, .npz or .safetensors"
+KINDS = "a frozen .pb, a TensorFlow checkpoint's prefix, .npz, .safetensors, Keras's .h5 or PyTorch's .pth"
 
 
 class Source(NamedTuple):
@@ -40,7 +40,9 @@ class Source(NamedTuple):
 
 
 def read(path: str | Path, *, limit: int = LIMIT) -> dict[str, np.ndarray]:
-    """Original name -> array, float32 and finite; views of the file where the format allows it.
+    """Name in the file -> array, float32 and finite; views of the file where the format allows it.
+
+    Names are the original's, but in files of Keras (`keras_h5`) and PyTorch (`torch_state`).
 
     limit: bytes that all arrays together may take. Raises InputError, one line that names the file, for anything that is
     missing, foreign, damaged, too large, of another precision, or that would have to be executed or unpickled.
@@ -53,10 +55,21 @@ def read(path: str | Path, *, limit: int = LIMIT) -> dict[str, np.ndarray]:
 
 
 def parameters(path: str | Path, network: Network) -> dict[str, Any]:
-    """The parameters of a network from a file of original names; nested dict of NumPy arrays. Raises InputError."""
+    """The parameters of a network from a file of weights; nested dict of NumPy arrays. Raises InputError.
+
+    Names of Keras and PyTorch are translated where the network is the same function there, and refused with the reason where not.
+    """
     numbers = sum(leaf.size for leaf in jax.tree.leaves(network.abstract()))
+    framework = {keras_h5.FORMAT: "keras", torch_state.FORMAT: "torch"}.get(find(path).format)
+    if framework is not None:
+        same_function.check(network.spec.name, framework, path)
     arrays = read(path, limit=16 * numbers + 2**24)  # double precision, and as much again for what a port has no use for
+    if framework is None and torch_state.recognises(arrays):
+        framework = "torch"
+        same_function.check(network.spec.name, framework, path)
     try:
+        if framework is not None:
+            arrays = {"keras": keras_h5, "torch": torch_state}[framework].translate(arrays, network)
         return assemble(network.spec.weight_map, arrays, network.abstract())
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
@@ -87,13 +100,13 @@ def _recognise(path: Path) -> tuple[str, Callable]:
         tail = file.read(8)
     if not size:
         raise InputError(f"{path} is empty; copy or download it again")
-    if head.startswith(b"PK\x03\x04") and _is_torch(path):
-        raise _pickle(path, "a PyTorch file, that is a pickle")
+    if path.suffix in (".pth", ".pt") or (head.startswith(b"PK\x03\x04") and _is_torch(path)):
+        return torch_state.FORMAT, torch_state.read
     if head.startswith(b"PK") or path.suffix == ".npz":
         return ".npz", npz.read
     if head.startswith(b"\x89HDF"):
-        raise InputError(f"{path} is an HDF5 file, which is not read; save its arrays under their original names: {KINDS}")
-    if head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5") or path.suffix in (".pth", ".pt", ".pkl", ".pickle"):
+        return keras_h5.FORMAT, keras_h5.read
+    if head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5") or path.suffix in (".pkl", ".pickle"):
         raise _pickle(path, "a pickle")
     if head.startswith(b"\x93NUMPY"):
         raise InputError(f"{path} is a single NumPy array; many are needed, by name: save them with numpy.savez")

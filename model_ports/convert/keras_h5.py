@@ -1,0 +1,174 @@
+"""HDF5 files of keras.applications: `.h5` (weights, or a whole model, of any Keras) and `.weights.h5` (Keras 3).
+
+Only arrays are read, by h5py: no model is built, and the configuration that such a file may hold, Lambda layers with code
+included, is never looked at. Links to other files and data stored outside the file are refused.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from model_ports.convert import slim_layers
+from model_ports.convert.arrays import LIMIT, Collector
+from model_ports.convert.foreign import Layers, Row, originals
+from model_ports.errors import InputError
+
+FORMAT = "Keras HDF5"
+
+_PART = re.compile(
+    r"(?:.*_)?(?:(?P<kernel>kernel|W)|(?P<bias>bias|b)|(?P<gamma>gamma)|(?P<beta>beta)"
+    r"|(?P<mean>moving_mean|running_mean)|(?P<variance>moving_variance|running_std))(?:_\d+)?(?::0)?"
+)
+_TRAINING = re.compile(r"(?:.*/)?(?:seed_generator(?:_\d+)?|optimizer|optimizer_weights)(?:/.*)?|.*seed_generator_state(?::0)?")
+
+
+def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
+    """'<layer>/<part>' -> float32 array, part as in `foreign.PARTS`. Raises InputError, also without h5py."""
+    try:
+        import h5py
+    except ImportError:
+        raise InputError(
+            f"{path} is an HDF5 file, which takes h5py: pip install 'jaxadv[keras]', or save its arrays by original names as .npz"
+        ) from None
+    collector = Collector(path, limit)
+    try:
+        with h5py.File(path, "r") as file:
+            top = file["model_weights"] if "model_weights" in file else file
+            found = _numbered(top["layers"], h5py) if "layers" in top else _named(top, h5py)
+            for name, data in found:
+                if data.external or data.is_virtual:
+                    raise InputError(f"{path}: {name} is stored in another file, which was not opened; give a file that holds its arrays")
+                if collector.wants(name, data.dtype.name, data.shape):
+                    collector.put(name, data[()])
+    except InputError:
+        raise
+    except Exception as error:  # h5py raises whatever its library's callbacks meet in foreign bytes
+        raise InputError(
+            f"{path} is not a Keras file, or it is damaged ({' '.join(str(error).split())[:120]}): HDF5 of layers is needed;"
+            " copy it again, or give .npz of original names"
+        ) from None
+    if not collector.arrays:
+        raise InputError(f"{path} is an HDF5 file without layers; give .h5 or .weights.h5 as Keras saves them, or .npz of original names")
+    return collector.arrays
+
+
+def _arrays(group, h5py) -> list:
+    """(path in the group, dataset), by hard links alone: visiting follows no others, and meets each object once."""
+    found = []
+    group.visititems(lambda name, item: found.append((name, item)) if isinstance(item, h5py.Dataset) else None)
+    return [(name, item) for name, item in found if not _TRAINING.fullmatch(name)]
+
+
+def _named(top, h5py) -> list:
+    """Keras 1 to 3, `.h5`: <layer>/.../<part>, the part with odd beginnings and endings."""
+    found = []
+    for name, data in _arrays(top, h5py):
+        layer, *_, last = name.split("/") if "/" in name else ("", name)
+        match = _PART.fullmatch(last.removeprefix("depthwise_"))
+        found.append((f"{layer}/{match.lastgroup if match else last}", data))
+    return found
+
+
+def _numbered(top, h5py) -> list:
+    """Keras 3, `.weights.h5`: <class>_<n>/vars/<number>, the layer's name an attribute of vars."""
+    groups: dict[str, list] = {}
+    for name, data in _arrays(top, h5py):
+        groups.setdefault(name.rpartition("/")[0], []).append((int(name.rpartition("/")[2]), data))
+    found = []
+    for place, numbered in groups.items():
+        layer = top[place].attrs.get("name")
+        if not isinstance(layer, str):
+            raise InputError(
+                f"{top.file.filename} does not say which layer {place!r} is, as early releases of Keras 3 did not;"
+                " save it again with a later one, or as .h5"
+            )
+        arrays = [data for _, data in sorted(numbered, key=lambda pair: pair[0])]
+        normalises = len(arrays) >= 3 and all(data.ndim == 1 for data in arrays)
+        parts = ("gamma", "beta", "mean", "variance")[-len(arrays) :] if normalises else ("kernel", "bias", *map(str, range(len(arrays))))
+        found += [(f"{layer}/{part}", data) for part, data in zip(parts, arrays, strict=False)]
+    return found
+
+
+# --- names -------------------------------------------------------------------------------------------------------
+
+
+def translate(arrays: dict[str, np.ndarray], network) -> dict[str, np.ndarray]:
+    """The variables of `network` (a `registry.Network`, which must be one of `ROWS`) under their original names. Raises InputError."""
+    layers: dict[str, dict[str, np.ndarray]] = {}
+    for name, array in arrays.items():
+        layer, _, part = name.rpartition("/")
+        layers.setdefault(layer, {})[part] = array
+    return originals(*ROWS[network.spec.name](layers, network), network=network)
+
+
+def _vgg(layers: Layers, network) -> tuple[Layers, list[Row]]:
+    net = network.spec.name
+    rows = [
+        Row(f"block{stage}_conv{number}", f"{net}/conv{stage}/conv{stage}_{number}")
+        for stage, (repeats, _) in enumerate(network.spec.config.stages, start=1)
+        for number in range(1, repeats + 1)
+    ]
+    rows += [Row("fc1", f"{net}/fc6"), Row("fc2", f"{net}/fc7"), Row("predictions", f"{net}/fc8", "logits")]
+    changed = {name: dict(parts) for name, parts in layers.items()}
+    first = changed.get("block1_conv1", {})
+    if np.ndim(first.get("kernel")) == 4:
+        first["kernel"] = first["kernel"][:, :, ::-1]  # BGR there
+    for name in ("fc1", "fc2", "predictions"):
+        kernel = changed.get(name, {}).get("kernel")
+        if np.ndim(kernel) == 2:
+            channels = network.spec.config.stages[-1][1] if name == "fc1" else kernel.shape[0]
+            side = round((kernel.shape[0] / channels) ** 0.5)
+            if side * side * channels == kernel.shape[0]:
+                changed[name]["kernel"] = kernel.reshape(side, side, channels, -1)  # flattened in this order
+    return changed, rows
+
+
+def _mobilenet(layers: Layers, network) -> tuple[Layers, list[Row]]:
+    net = "MobilenetV1"
+    rows = [Row("conv1", f"{net}/Conv2d_0"), Row("conv1_bn", f"{net}/Conv2d_0/BatchNorm", "norm")]
+    for number in range(1, 14):
+        for short, long, kind in (("dw", "depthwise", "depthwise"), ("pw", "pointwise", "convolution")):
+            scope = f"{net}/Conv2d_{number}_{long}"
+            rows += [Row(f"conv_{short}_{number}", scope, kind), Row(f"conv_{short}_{number}_bn", f"{scope}/BatchNorm", "norm")]
+    return layers, [*rows, Row("conv_preds", f"{net}/Logits/Conv2d_1c_1x1", "logits")]
+
+
+def _inception_v3(layers: Layers, network) -> tuple[Layers, list[Row]]:
+    logits = Row("predictions", "InceptionV3/Logits/Conv2d_1c_1x1", "logits")
+    changed = dict(layers)
+    if np.ndim(layers.get("predictions", {}).get("kernel")) == 2:
+        changed["predictions"] = {**layers["predictions"], "kernel": layers["predictions"]["kernel"][None, None]}
+    return changed, [*_in_order(layers, "InceptionV3", slim_layers.inception_v3()), logits]
+
+
+def _inception_resnet_v2(layers: Layers, network) -> tuple[Layers, list[Row]]:
+    net, last = "InceptionResnetV2", "Conv2d_7b_1x1"
+    rows = _in_order(layers, net, [scope for scope in slim_layers.inception_resnet_v2() if scope != last])
+    rows += [Row("conv_7b", f"{net}/{last}", norm="conv_7b_bn"), Row("predictions", f"{net}/Logits/Logits", "logits")]
+    for scope in slim_layers.residual_blocks():
+        layer = "block8_10" if scope == "Block8" else scope.split("/")[1]
+        rows.append(Row(f"{layer}_conv", f"{net}/{scope}/Conv2d_1x1"))
+    return layers, rows
+
+
+def _in_order(layers: Layers, net: str, scopes: list[str]) -> list[Row]:
+    """Rows of layers that have no names but are numbered as they were made, from any number on."""
+    pairs = []
+    for kind in ("conv2d", "batch_normalization"):
+        found = [(int(match[1] or 0), name) for name in layers if (match := re.fullmatch(rf"{kind}(?:_(\d+))?", name))]
+        names = [name for _, name in sorted(found)]
+        # Where some are missing, invented names let the error tell how many.
+        pairs.append(names[: len(scopes)] + [f"{kind} number {number + 1}" for number in range(len(names), len(scopes))])
+    return [Row(conv, f"{net}/{scope}", norm=norm) for scope, conv, norm in zip(scopes, *pairs, strict=True)]
+
+
+ROWS = {
+    "vgg_16": _vgg,
+    "vgg_19": _vgg,
+    "inception_v3": _inception_v3,
+    "inception_resnet_v2": _inception_resnet_v2,
+    "mobilenet_v1_025": _mobilenet,
+    "mobilenet_v1_050": _mobilenet,
+    "mobilenet_v1_100": _mobilenet,
+}

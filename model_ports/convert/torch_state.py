@@ -1,0 +1,143 @@
+"""State dicts of PyTorch (`.pth`, `.pt`), and the same names in `.safetensors`: the networks that timm took over from TensorFlow.
+
+A `.pth` is a pickle. It is read by `torch.load(weights_only=True)`, which builds tensors and containers and calls nothing
+else; whatever asks for more is refused.
+"""
+
+import os
+import re
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from model_ports.convert import slim_layers
+from model_ports.convert.arrays import LIMIT, Collector
+from model_ports.convert.foreign import Row, originals
+from model_ports.errors import InputError
+
+FORMAT = "PyTorch state dict"
+
+_PARTS = {"running_mean": "mean", "running_var": "variance", "bias": "bias", "weight": "kernel"}
+_UNUSED = re.compile(r"(?:.*\.)?num_batches_tracked|AuxLogits\..*")
+
+
+def recognises(names: Iterable[str]) -> bool:
+    """Whether these are names of PyTorch's modules, joined by dots, and not of TensorFlow's scopes."""
+    names = list(names)
+    return not any("/" in name for name in names) and any(name.endswith(".weight") for name in names)
+
+
+def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
+    """Name -> float32 array, layouts as in PyTorch. Raises InputError, also without PyTorch."""
+    if os.path.getsize(path) > limit + 2**24 or (zipfile.is_zipfile(path) and _unpacked(path) > limit + 2**24):
+        raise InputError(f"{path} is larger than {limit} bytes, more than the network can use; give the state dict of this very model")
+    try:
+        import torch
+    except ImportError:
+        raise InputError(
+            f"{path} is a pickle of PyTorch's, which was not loaded: reading it without running it takes PyTorch: pip install"
+            " 'jaxadv[torch]', or save its arrays as .safetensors"
+        ) from None
+    collector = Collector(path, limit)
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # whatever its own unpickler meets in foreign bytes; its text advises to unpickle all the same
+        raise InputError(
+            f"{path} is a pickle of more than tensors, or it is damaged; it was not loaded, as it could run code: save"
+            " model.state_dict() alone, or .safetensors"
+        ) from None
+    for key in ("state_dict", "model"):
+        if isinstance(found, dict) and isinstance(found.get(key), dict):
+            found = found[key]
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        raise InputError(f"{path} holds no state dict: names and tensors are needed; save model.state_dict()")
+    for name, tensor in found.items():
+        if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
+            raise InputError(f"{path}: {name[:80]!r} is no plain tensor; save model.state_dict() alone")
+        if not _UNUSED.fullmatch(name) and collector.wants(name, str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape)):
+            collector.put(name, tensor.detach().numpy())
+    if not collector.arrays:
+        raise InputError(f"{path} has no weights; save model.state_dict()")
+    return collector.arrays
+
+
+def _unpacked(path: Path) -> int:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
+        return 0  # torch.load says that it is damaged
+
+
+# --- names -------------------------------------------------------------------------------------------------------
+
+
+def translate(arrays: dict[str, np.ndarray], network) -> dict[str, np.ndarray]:
+    """The variables of `network` (a `registry.Network`, which must be one of `ROWS`) under their original names. Raises InputError."""
+    layers: dict[str, dict[str, np.ndarray]] = {}
+    for name, array in arrays.items():
+        if not _UNUSED.fullmatch(name):
+            layer, _, part = name.removeprefix("module.").rpartition(".")  # DataParallel puts "module." before all
+            layers.setdefault(layer, {})[_PARTS.get(part, part)] = array
+    return originals({name: _in_tensorflows_layout(parts) for name, parts in layers.items()}, ROWS[network.spec.name](), network=network)
+
+
+def _in_tensorflows_layout(parts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    if "mean" in parts:
+        named = {"kernel": "gamma", "bias": "beta"}
+        return {named.get(part, part): array for part, array in parts.items()}
+    kernel = parts.get("kernel")
+    if np.ndim(kernel) == 4:  # (out, in, height, width)
+        return parts | {"kernel": kernel.transpose(2, 3, 1, 0)}
+    return parts | {"kernel": kernel.T} if np.ndim(kernel) == 2 else parts
+
+
+def _normalised(layers: Iterable[str], net: str, scopes: Iterable[str]) -> list[Row]:
+    """timm's ConvNormAct: <layer>.conv and <layer>.bn."""
+    return [Row(f"{layer}.conv", f"{net}/{scope}", norm=f"{layer}.bn") for layer, scope in zip(layers, scopes, strict=True)]
+
+
+def _branches(block: str, lengths: Iterable[int]) -> list[str]:
+    """Layers of a block by the length of its branches; 0: one layer that stands alone, -1: one behind a pool."""
+    found = []
+    for number, length in enumerate(lengths):
+        places = {0: [""], -1: [".1"]}.get(length, [f".{place}" for place in range(length)])
+        found += [f"{block}.branch{number}{place}" for place in places]
+    return found
+
+
+def _inception_v4() -> list[Row]:
+    """timm's inception_v4: all but the classifier in one sequence, `features`."""
+    layers = ["features.0", "features.1", "features.2", "features.3.conv", *_branches("features.4", (2, 4)), "features.5.conv"]
+    for number in range(6, 10):
+        layers += _branches(f"features.{number}", (0, 2, 3, -1))
+    layers += _branches("features.10", (0, 3))
+    for number in range(11, 18):
+        layers += _branches(f"features.{number}", (0, 3, 5, -1))
+    layers += _branches("features.18", (2, 4))
+    forks = ["branch0", "branch1_0", "branch1_1a", "branch1_1b"]
+    forks += ["branch2_0", "branch2_1", "branch2_2", "branch2_3a", "branch2_3b", "branch3.1"]
+    layers += [f"features.{number}.{layer}" for number in range(19, 22) for layer in forks]
+    return [*_normalised(layers, "InceptionV4", slim_layers.inception_v4()), Row("last_linear", "InceptionV4/Logits/Logits", "logits")]
+
+
+def _inception_resnet_v2() -> list[Row]:
+    """timm's inception_resnet_v2."""
+    net = "InceptionResnetV2"
+    blocks = [
+        *(f"repeat{at}.{number}" for at, count in (("", 10), ("_1", 20), ("_2", 9)) for number in range(count)),
+        "block8",
+    ]
+    layers = [f"conv2d_{place}" for place in ("1a", "2a", "2b", "3b", "4a")] + _branches("mixed_5b", (0, 2, 3, -1))
+    for block in blocks:
+        layers += {"repeat_1.0": _branches("mixed_6a", (0, 3)), "repeat_2.0": _branches("mixed_7a", (2, 2, 3))}.get(block, [])
+        layers += _branches(block, (0, 2, 3) if block.startswith("repeat.") else (0, 3))
+    rows = _normalised([*layers, "conv2d_7b"], net, slim_layers.inception_resnet_v2())
+    ups = zip(blocks, slim_layers.residual_blocks(), strict=True)
+    rows += [Row(f"{block}.conv2d", f"{net}/{scope}/Conv2d_1x1") for block, scope in ups]
+    return [*rows, Row("classif", f"{net}/Logits/Logits", "logits")]
+
+
+ROWS = {"inception_v4": _inception_v4, "inception_resnet_v2": _inception_resnet_v2}
