@@ -15,6 +15,7 @@ LEFT_ASIDE = re.compile(
     r"|.*/(?:Momentum|RMSProp(?:_1)?|Adam(?:_1)?|Adagrad|ExponentialMovingAverage)"  # what TF-Slim's optimisers keep
     r"|(?:.*/)?AuxLogits/.*|aux_\d+/.*"  # auxiliary heads, no part of the logits (Inception, NASNet)
     r"|vgg_1[69]/mean_rgb"
+    r"|(?:.*\.)?num_batches_tracked"  # PyTorch's counters
 )
 """Names in public checkpoints that are no parameters of a port. The plain variables are read, not their moving averages:
 this is what TF-Slim's export and freezing scripts do without further flags."""

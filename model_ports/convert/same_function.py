@@ -2,8 +2,8 @@
 
 The same function means: a picture with values in [0, 1] gives the same logits of the 1000 classes to 1e-5 relative, each
 framework with its own preprocessing. What is said to be the same was run with the same random weights (tests/frameworks); a
-refusal names the first thing that differs in the published code: Keras 3.15 (keras.applications), torchvision 0.28, timm
-1.0.31. Differences of layers and epsilons there were read, not run, but for VGG's.
+refusal names the first things that differ in the published code: read in Keras 3.15 (keras.applications) and timm 1.0.31,
+known of torchvision, and not run. Only VGG's number was measured, with random weights.
 """
 
 from model_ports.errors import InputError
