@@ -58,7 +58,7 @@ def define() -> None:
 
     other = "convert, validate, predict and train"
     _text(other, "model", None, "convert, validate, predict: the network")
-    _text(other, "source", None, "convert: frozen .pb, checkpoint's prefix, .npz, .safetensors, Keras .h5, PyTorch .pth; validate: frozen .pb")
+    _text(other, "source", None, "convert: .pb, checkpoint's prefix, .npz, .safetensors, .h5, .pth; validate: frozen .pb")
     _switch(other, "download", False, "convert: fetch the source from its public address into --weights_dir/downloads")
     _text(other, "images", None, "predict, validate: .npy of images (N, S, S, 3) in [0, 1]; validate has two of its own")
     _text(other, "save", None, "predict: .npz to write: logits, raw_logits, and gradient if asked for; validate: .csv, .md or .json")
