@@ -39,10 +39,4 @@ def load(network: Network, path: str | Path | None) -> tuple[dict[str, Any], dic
         path = EMBEDDED / name
     elif not Path(path).is_dir():
         return sources.parameters(path, network), {"source": Path(path).name}
-    params, meta = checkpoint.load(path, network.abstract())
-    if (meta.get("model"), meta.get("zoo")) != (name, zoo):
-        raise InputError(
-            f"{path} holds {meta.get('model')!r} of the {meta.get('zoo')!r} zoo, not {name!r} of {zoo!r}: "
-            "name that network, or other weights"
-        )
-    return params, meta
+    return checkpoint.load(path, network.abstract(), model=name, zoo=zoo)

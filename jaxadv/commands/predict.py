@@ -23,12 +23,12 @@ def main(flags: SimpleNamespace) -> None:
         jax.config.update("jax_enable_x64", True)
     network = registry.network(flags.model, zoo=flags.zoo, input_size=flags.input_size)
     images = read_images(flags.images, size=network.input_size, double=flags.float64)
-    difference = _difference(flags.gradient, network.num_outputs)
+    difference = difference_of(flags.gradient, network.num_outputs)
     save = Path(flags.save)
     if save.suffix != ".npz" or not save.parent.is_dir():
         raise InputError(f"--save is {flags.save!r}; a file name that ends in .npz, in a folder that exists, is needed")
     params, _ = weights.load(network, weights.find(network, flags.weights_dir))
-    raw, gradient = _evaluate(network, jax.tree.map(lambda a: np.asarray(a, images.dtype), params), images, difference)
+    raw, gradient = evaluate(network, jax.tree.map(lambda a: np.asarray(a, images.dtype), params), images, difference)
     arrays = {"logits": raw[:, network.label_offset :], "raw_logits": raw}
     if difference is not None:
         arrays["gradient"] = gradient
@@ -50,8 +50,8 @@ def read_images(path: str, *, size: int, double: bool) -> np.ndarray:
     return stored.astype(np.float64) if double else checked
 
 
-def _difference(gradient: list[str] | None, outputs: int) -> np.ndarray | None:
-    """Weights of raw logit A minus raw logit B, from ["A", "B"]."""
+def difference_of(gradient: list[str] | None, outputs: int) -> np.ndarray | None:
+    """Weights (outputs,) of raw logit A minus raw logit B, from ["A", "B"]. Raises InputError."""
     if gradient is None:
         return None
     indices = plan.numbers("gradient", gradient, int)
@@ -60,7 +60,8 @@ def _difference(gradient: list[str] | None, outputs: int) -> np.ndarray | None:
     return np.eye(outputs)[indices[0]] - np.eye(outputs)[indices[1]]
 
 
-def _evaluate(network: registry.Network, params, images: np.ndarray, difference) -> tuple[np.ndarray, np.ndarray]:
+def evaluate(network: registry.Network, params, images: np.ndarray, difference) -> tuple[np.ndarray, np.ndarray]:
+    """Raw logits (N, outputs), and the gradient (N, S, S, 3) of ``difference . logits``; difference (outputs,), or None: no gradient."""
     @jax.jit
     def program(params, images):
         with jax.default_matmul_precision("highest"):

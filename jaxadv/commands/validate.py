@@ -9,8 +9,7 @@ import jax
 import numpy as np
 
 from jaxadv import comparison
-from jaxadv.commands import plan
-from jaxadv.commands.predict import read_images
+from jaxadv.commands.predict import difference_of, evaluate, read_images
 from model_ports import registry, weights
 from model_ports.convert import sources
 from model_ports.convert.originals import Original
@@ -18,7 +17,6 @@ from model_ports.errors import InputError
 from model_ports.intermediate import outputs_of_layers
 from model_ports.preprocessing import PREPROCESSING
 
-BATCH = 4
 FORMATS = (".csv", ".md", ".json")
 
 
@@ -50,24 +48,20 @@ def validate(original: Original, flags: SimpleNamespace, limits: dict[str, float
     network = registry.network(flags.model, zoo="imagenet", input_size=_size(original, flags))
     kind = np.float64 if flags.float64 else np.float32
     pixels = _pixels(flags, network.input_size).astype(kind)
-    outputs = plan.numbers("gradient", flags.gradient or ["7", "3"], int)
-    if len(outputs) != 2 or not all(0 <= index < network.num_outputs for index in outputs):
-        raise InputError(f"--gradient is {flags.gradient}; two outputs A,B of 0..{network.num_outputs - 1} are needed")
+    outputs = flags.gradient or ["7", "3"]
+    difference = difference_of(outputs, network.num_outputs)
     if flags.weights_dir is None:
         params = sources.parameters(original.path, network)
     else:
         params, _ = weights.load(network, weights.find(network, flags.weights_dir))
     params = jax.tree.map(lambda array: np.asarray(array, kind), params)
 
-    difference = np.zeros((len(pixels), network.num_outputs), kind)
-    difference[:, outputs[0]] += 1
-    difference[:, outputs[1]] -= 1
     preprocessed, pull_back = jax.vjp(PREPROCESSING[network.spec.preprocessing], pixels)
-    logits, gradient = original.logits_and_gradient(np.asarray(preprocessed), difference)
+    logits, gradient = original.logits_and_gradient(np.asarray(preprocessed), np.tile(difference.astype(kind), (len(pixels), 1)))
     if logits.shape != (len(pixels), network.num_outputs):
         raise InputError(f"{original.path} puts out {logits.shape[1:]} logits, {flags.model} has {network.num_outputs}; name its own model")
     [gradient] = pull_back(gradient)
-    found, found_gradient = _port(network, params, pixels, difference)
+    found, found_gradient = evaluate(network, params, pixels, difference)
     rows = comparison.rows(logits, found, np.asarray(gradient), found_gradient)
     report = {
         "model": flags.model,
@@ -77,7 +71,7 @@ def validate(original: Original, flags: SimpleNamespace, limits: dict[str, float
         "input": original.input,
         "input_size": network.input_size,
         "logits": original.logits,
-        "gradient_of": outputs,
+        "gradient_of": [int(output) for output in outputs],
         "precision": np.dtype(kind).name,
         "tolerances": limits,
         "images": rows,
@@ -124,16 +118,3 @@ def test_images(size: int) -> np.ndarray:
 
 
 test_images.__test__ = False  # for pytest: no test
-
-
-def _port(network: registry.Network, params, pixels: np.ndarray, difference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    @jax.jit
-    def program(params, pixels, difference):
-        with jax.default_matmul_precision("highest"):
-            logits, pull_back = jax.vjp(lambda pixels: network.apply(params, pixels), pixels)
-            return logits, pull_back(difference)[0]
-
-    starts = range(0, len(pixels), BATCH)
-    parts = [jax.device_get(program(params, pixels[i : i + BATCH], difference[i : i + BATCH])) for i in starts]
-    logits, gradient = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return logits, gradient
