@@ -1,6 +1,6 @@
 """Probes run by the engine, for Python users and for the commands: `run_attack`, `clever_scores`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import jax
@@ -11,6 +11,7 @@ from jaxadv.attacks import FGSM, IFGSM, CarliniWagnerL2, ElasticNetL1
 from jaxadv.classifier import Classifier
 from jaxadv.clever.sampler import PROTOCOLS, CleverSampler, SampleItem
 from jaxadv.clever.weibull import METHODS, WeibullFit, fit_reverse_weibull
+from jaxadv.journal import Journal
 from jaxadv.probe import AttackItem
 from jaxadv.progress import Progress
 
@@ -71,18 +72,27 @@ def run_attack(
 
 
 def run_attacks(
-    clf: Classifier, attacks: Sequence, images: np.ndarray, classes: np.ndarray, targeted: np.ndarray, *, lanes=None, advance=None
+    clf: Classifier,
+    attacks: Sequence,
+    images: np.ndarray,
+    classes: np.ndarray,
+    targeted: np.ndarray,
+    *,
+    lanes: int | None = None,
+    advance: Callable[[int], None] | None = None,
+    journal: Journal | None = None,
 ) -> AttackResult:
     """Attack i on checked image i towards (targeted) or away from class i, for all i: a whole sweep as one queue.
 
-    ``details`` has the entries that all the attacks share. advance: called with 1 after each. Raises InputError.
+    ``details`` has the entries that all the attacks share. advance: called with 1 after each. journal: keeps what is not finished, and has
+    what an interrupted call with the same arguments left. Raises InputError.
     """
     lanes = _check_lanes(lanes, len(images))
     for attack in {id(attack): attack for attack in attacks}.values():
         _check_attack(attack)
     items = [AttackItem(*item) for item in zip(images, classes, targeted, strict=True)]
     outcomes = [None] * len(items)
-    for index, outcome in engine.run(clf, attacks, items, lanes=lanes):
+    for index, outcome in engine.run(clf, attacks, items, lanes=lanes, journal=journal):
         outcomes[index] = outcome
         if advance:
             advance(1)
@@ -165,6 +175,7 @@ def clever_scores(
     ids=None,
     lanes: int | None = None,
     progress: bool | str = False,
+    journal: Journal | None = None,
 ) -> CleverResult:
     """CLEVER: margin over the local Lipschitz constant, which an extreme-value fit to gradient norms estimates.
 
@@ -172,7 +183,8 @@ def clever_scores(
     j != c at K - 1 times the cost. norms: of the distortion, from 1, 2, inf; the gradient is measured in the dual norm. batches, samples:
     Nb and Ns. radius: None for the protocol's own. protocol: "released" or "paper" (see `CleverSampler`; the paper's score is capped
     at the radius, the release's is not). method: of the fit. ids: (N,) numbers of the images that, with ``seed``, fix their samples
-    (default 0..N-1). progress: show a line with rate and remaining time, under a title if a string. A pair whose margin is not
+    (default 0..N-1). progress: show a line with rate and remaining time, under a title if a string. journal: keeps what is not
+    finished, and has what an interrupted call with the same arguments left. A pair whose margin is not
     positive scores 0. Raises InputError.
     """
     images = clf.check(images)
@@ -205,7 +217,7 @@ def clever_scores(
     maxima = np.zeros((len(items), 3), np.float32)
     title = progress if isinstance(progress, str) else f"CLEVER on {clf.name}"
     with Progress(title, len(items), "batches", show=bool(progress)) as bar:
-        for index, norms_seen in engine.run(clf, [sampler] * len(items), items, lanes=lanes):
+        for index, norms_seen in engine.run(clf, [sampler] * len(items), items, lanes=lanes, journal=journal):
             maxima[index] = norms_seen
             bar.advance(1)
     maxima = maxima.reshape(len(pairs), batches, 3)[:, :, columns]

@@ -6,6 +6,7 @@ lanes' shape never changes, so the last items compile nothing, and a result does
 """
 
 import functools
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -14,10 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxadv.classifier import Classifier
+from jaxadv.journal import Journal
 from jaxadv.oracle import Answer
 from jaxadv.probe import Schedule, select
 
 DEFAULT_LANES = 32
+AHEAD = 8
+"""Steps that the host may be ahead of the device: enough to keep it busy, and few enough for the journal to see time pass."""
 
 
 class _Lane(NamedTuple):
@@ -67,20 +71,32 @@ def choose_lanes(items: int, lanes: int | None) -> int:
     return lanes or min(DEFAULT_LANES, 1 << max(0, items - 1).bit_length())
 
 
-def run(classifier: Classifier, probes: Sequence, items: Sequence, *, lanes: int) -> Iterator[tuple[int, Any]]:
+def run(
+    classifier: Classifier, probes: Sequence, items: Sequence, *, lanes: int, journal: Journal | None = None
+) -> Iterator[tuple[int, Any]]:
     """Run probe i on item i, for all i, ``lanes`` at a time.
 
     Yields (i, result as NumPy arrays), in the order of finishing: items of one schedule are kept together. Probes are settings
-    (see `jaxadv.probe`), items NamedTuples of one probe's kind.
+    (see `jaxadv.probe`), items NamedTuples of one probe's kind. journal: what it knows of these items is not done again, and it
+    is told what becomes of them.
     """
     groups: dict[Any, list[int]] = {}
     for index, probe in enumerate(probes):
         groups.setdefault(jax.tree.structure(probe), []).append(index)
-    for members in groups.values():
-        queue = _Queue([_settings(probes[i]) for i in members], [items[i] for i in members], lanes)
+    known = journal.outcomes() if journal else {}
+    for group, members in enumerate(groups.values()):
+        settings, own = [_settings(probes[i]) for i in members], [items[i] for i in members]
+        kind = jax.eval_shape(lambda probe, item: probe.result(item, probe.init(item)), settings[0], own[0])
+        done = [position for position, i in enumerate(members) if i in known]
+        for position in done:
+            yield members[position], jax.tree.unflatten(jax.tree.structure(kind), known.pop(members[position]))
+        notes = journal and _Notes(journal, group)
+        queue = _Queue(settings, own, lanes, done=set(done), saved=notes.lanes() if notes else {})
         schedule = probes[members[0]].schedule
         runner = _run_waves if schedule.cycles is not None else _run_until_done
-        for position, result in runner(classifier, queue, schedule):
+        for position, result in runner(classifier, queue, schedule, notes):
+            if journal:
+                journal.add(members[position], jax.tree.leaves(result))
             yield members[position], result
 
 
@@ -90,33 +106,66 @@ def _settings(probe):
 
 
 class _Queue:
-    """The items of one group, their lanes, and which lane holds which."""
+    """The items of one group, their lanes, and which lane holds which.
 
-    def __init__(self, probes: list, items: list, lanes: int):
+    done: positions that need no lane. saved: what `state` gave when the run was interrupted.
+    """
+
+    def __init__(self, probes: list, items: list, lanes: int, *, done: set[int], saved: dict[str, np.ndarray]):
         self.probes, self.items = probes, items
-        self.next = 0
-        self.holds = [-1] * lanes
         shape = jax.eval_shape(lambda probe, item: _Lane(probe, item, probe.init(item)), probes[0], items[0])
-        self.lanes = jax.tree.map(lambda leaf: jnp.zeros((lanes, *leaf.shape), leaf.dtype), shape)
-        for lane in range(min(lanes, len(items)), lanes):  # lanes that no item needs run a copy of the first
-            self.lanes = _put(self.lanes, lane, probes[0], items[0])
+        leaves, structure = jax.tree.flatten(shape)
+        if saved:
+            self.holds = [int(held) if held not in done else -1 for held in saved["holds"]]
+            self.phase = int(saved["phase"])
+            self.lanes = jax.tree.unflatten(structure, [jnp.asarray(saved[f"leaf{number}"]) for number in range(len(leaves))])
+        else:
+            self.holds, self.phase = [-1] * lanes, 0
+            self.lanes = jax.tree.map(lambda leaf: jnp.zeros((lanes, *leaf.shape), leaf.dtype), shape)
+        self.todo = deque(position for position in range(len(items)) if position not in done and position not in self.holds)
+        if not saved:
+            for lane in range(min(lanes, len(self.todo)), lanes):  # lanes that no item needs run a copy of the first
+                self.lanes = _put(self.lanes, lane, probes[0], items[0])
 
-    def refill(self, free: Sequence[int]) -> None:
-        """Put the next items into the ``free`` lanes, as far as there are any."""
-        for lane in free:
-            self.holds[lane] = -1
-            if self.next < len(self.items):
-                self.lanes = _put(self.lanes, lane, self.probes[self.next], self.items[self.next])
-                self.holds[lane] = self.next
-                self.next += 1
+    def state(self, phase: int) -> dict[str, np.ndarray]:
+        """All lanes, before the phase of that number."""
+        leaves = jax.device_get(jax.tree.leaves(self.lanes))
+        return {"holds": np.array(self.holds), "phase": np.array(phase)} | {f"leaf{number}": leaf for number, leaf in enumerate(leaves)}
+
+    def refill(self) -> None:
+        """Put the next items into the free lanes, as far as there are any."""
+        for lane, held in enumerate(self.holds):
+            if held < 0 and self.todo:
+                position = self.todo.popleft()
+                self.lanes = _put(self.lanes, lane, self.probes[position], self.items[position])
+                self.holds[lane] = position
 
     def take(self, finished: Sequence[int]) -> list[tuple[int, Any]]:
-        """The results of lanes, still on the device."""
-        return [(self.holds[lane], _result(self.lanes, lane)) for lane in finished if self.holds[lane] >= 0]
+        """The results of lanes, still on the device; the lanes are free."""
+        results = [(self.holds[lane], _result(self.lanes, lane)) for lane in finished]
+        for lane in finished:
+            self.holds[lane] = -1
+        return results
 
     @property
     def busy(self) -> list[int]:
         return [lane for lane, item in enumerate(self.holds) if item >= 0]
+
+
+class _Notes(NamedTuple):
+    """The journal of one group."""
+
+    journal: Journal
+    group: int
+
+    def lanes(self) -> dict[str, np.ndarray]:
+        return self.journal.lanes(self.group)
+
+    def due(self) -> bool:
+        return self.journal.due()
+
+    def write(self, queue: _Queue, phase: int) -> None:
+        self.journal.write(self.group, queue.state(phase))
 
 
 def _fetch(results: list[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
@@ -131,26 +180,37 @@ def _evaluate(classifier: Classifier, phase, question) -> Answer:
     return Answer(classifier.oracle.logits(classifier.params, images), None)
 
 
-def _run_waves(classifier, queue: _Queue, schedule: Schedule):
+def _run_waves(classifier, queue: _Queue, schedule: Schedule, notes: _Notes | None):
     """Probes of one known length: all lanes start and finish together."""
     phases = schedule.prologue + schedule.cycle * schedule.cycles
     waiting: list = []
-    while queue.next < len(queue.items):
-        queue.refill(range(len(queue.holds)))
-        question = _ask(queue.lanes, phase=phases[0], num_classes=classifier.num_classes)
-        for phase, following in zip(phases, (*phases[1:], None), strict=True):
-            answers = _evaluate(classifier, phase, question)
-            queue.lanes, question, _ = _tell(queue.lanes, answers, phase=phase, following=following)
+    ahead: deque = deque()
+    while queue.busy or queue.todo:
+        if not queue.busy:
+            queue.refill()
+            queue.phase = 0
+        question = _ask(queue.lanes, phase=phases[queue.phase], num_classes=classifier.num_classes)
+        for number in range(queue.phase, len(phases)):
+            if notes and notes.due():
+                yield from _fetch(waiting)
+                waiting = []
+                notes.write(queue, number)
+            answers = _evaluate(classifier, phases[number], question)
+            ahead.append(answers.logits)
+            if len(ahead) > AHEAD:
+                ahead.popleft().block_until_ready()
+            following = phases[number + 1] if number + 1 < len(phases) else None
+            queue.lanes, question, _ = _tell(queue.lanes, answers, phase=phases[number], following=following)
         # The wave before is fetched while this one computes.
         yield from _fetch(waiting)
         waiting = queue.take(queue.busy)
     yield from _fetch(waiting)
 
 
-def _run_until_done(classifier, queue: _Queue, schedule: Schedule):
+def _run_until_done(classifier, queue: _Queue, schedule: Schedule, notes: _Notes | None):
     """Probes that say when they are done: a lane is refilled at the start of a cycle."""
     cycle = schedule.cycle
-    queue.refill(range(len(queue.holds)))
+    queue.refill()
     question = _ask(queue.lanes, phase=cycle[0], num_classes=classifier.num_classes)
     seen = None
     while queue.busy:
@@ -164,6 +224,8 @@ def _run_until_done(classifier, queue: _Queue, schedule: Schedule):
         finished = [lane for lane in queue.busy if flags[lane] and looked[1][lane] == queue.holds[lane]]
         if finished:
             results = queue.take(finished)
-            queue.refill(finished)
+            queue.refill()
             question = _ask(queue.lanes, phase=cycle[0], num_classes=classifier.num_classes)
             yield from _fetch(results)
+        if notes and notes.due():
+            notes.write(queue, 0)

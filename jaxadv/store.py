@@ -1,166 +1,141 @@
 """What a run leaves on disk: rows, one per attempt, in parts that appear whole or not at all, and a manifest.
 
-A table or figure is a view of the rows and is remade from them; nothing here needs JAX.
+A part holds one unit of work, such as one attack on one network, and is named after it: a unit whose part is there is done, and
+one whose part is damaged is done again. A table or figure is a view of the rows and is remade from them; nothing here needs JAX.
 """
 
 import json
 import math
 import os
 import re
-from collections.abc import Iterable
+import socket
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model_ports.errors import InputError, unknown
+from jaxadv.files import cannot_write, write_atomically
+from jaxadv.rows import KINDS, one_line, schema, table
+from model_ports.errors import InputError
 
-# Each kind of row: its columns and their types. Classes are 0..K-1; pixels have range 1.
-KINDS: dict[str, dict[str, str]] = {
-    # What a model makes of a clean image.
-    "clean": {
-        "model": "str",
-        "image_id": "int64",
-        "label": "int32",
-        "predicted": "int32",
-        "top5": "bool",  # the label is among the five largest outputs
-    },
-    # One attempt to fool a model.
-    "examples": {
-        "model": "str",
-        "attack": "str",  # fgsm, ifgsm, ifgsm_search, cw, ead
-        "setting": "str",  # e.g. "eps=0.1"; several are comma separated
-        "target_kind": "str",  # untargeted, random, least, top2
-        "image_id": "int64",
-        "label": "int32",
-        "target": "int32",  # -1 if untargeted
-        "success": "bool",
-        "near_tie": "bool",  # a failure that only the study's 0.001 rule would count
-        "predicted": "int32",  # class of the adversarial image
-        "l0": "float32",  # this and the next four: NaN where the attempt failed
-        "l1": "float32",
-        "l2": "float32",
-        "linf": "float32",
-        "l2_per_pixel": "float32",  # l2 / (3 H W)
-        "gradients": "int32",  # evaluations spent
-        "forwards": "int32",
-        "eps": "float32",  # ifgsm_search: the smallest that succeeded; fgsm, ifgsm: as set; else NaN
-        "const": "float32",  # cw, ead: the best constant; else NaN
-    },
-    # One CLEVER score.
-    "clever": {
-        "model": "str",
-        "image_id": "int64",
-        "label": "int32",
-        "target": "int32",  # -1 if untargeted
-        "target_kind": "str",
-        "norm": "str",  # 1, 2, inf: of the distance that the score bounds
-        "margin": "float32",  # logit of the label minus logit of the target, at the image
-        "score": "float32",
-        "lipschitz": "float64",  # this and the next five: the fit; NaN where there is none
-        "shape": "float64",
-        "location": "float64",
-        "scale": "float64",
-        "ks": "float64",
-        "p_value": "float64",
-        "maxima": "list<float32>",  # one a batch: what was fitted
-    },
-    # One adversarial image of a source model, shown to another.
-    "transfer": {
-        "source": "str",
-        "attack": "str",
-        "setting": "str",
-        "target_kind": "str",
-        "image_id": "int64",
-        "label": "int32",
-        "target": "int32",  # of the attack; -1 if untargeted
-        "model": "str",  # the one that is shown the image
-        "attacked": "bool",  # it has the clean image right: rates are over these rows
-        "clean_predicted": "int32",
-        "predicted": "int32",
-        "source_success": "bool",
-        "success": "bool",  # with the picture as it is
-        "top5": "bool",
-        "released_success": "bool",  # what the study's code would log: a failed search hands on no image
-        "released_top5": "bool",
-    },
+_NAME = re.compile(r"\w[\w.-]*")
+_OWN = {  # what this module and the report write, folder by folder
+    **{kind: re.compile(r"part-.+\.parquet") for kind in KINDS},
+    "tables": re.compile(r"(accuracy|robustness|clever|law|transfer(_.*)?)\.(csv|md|tex)"),
+    "figures": re.compile(r".+\.(png|svg)"),
+    "unfinished": re.compile(r".+\.npz"),
+    "": re.compile(r"manifest\.json|report\.html"),
 }
-_ARROW = {
-    "str": pa.string(),
-    "bool": pa.bool_(),
-    "int32": pa.int32(),
-    "int64": pa.int64(),
-    "float32": pa.float32(),
-    "float64": pa.float64(),
-    "list<float32>": pa.list_(pa.float32()),
-}
-_MAY_BE_MISSING = ("float32", "float64")  # NaN; anything else must be there
-_PART = re.compile(r"part-(\d{5,})\.parquet")
-_OWN_TABLES = re.compile(r"(accuracy|robustness|clever|transfer(_.*)?)\.(csv|md)")
 
 
 class Run:
-    """The folder of one run. Reading creates nothing; `create` begins a new run, `append` adds rows to it."""
+    """The folder of one run. Reading creates nothing; `begin` starts or continues a run, `append` adds rows to it."""
 
     def __init__(self, directory: str | os.PathLike):
         self.directory = Path(directory)
+        self._lock = None
         if self.directory.exists() and not self.directory.is_dir():
             raise InputError(f"run directory {str(self.directory)!r} is a file; it must be a folder: give another name")
 
     @classmethod
-    def create(cls, directory: str | os.PathLike, overwrite: bool = False) -> "Run":
-        """A run without rows in ``directory``, made if needed.
+    def begin(cls, directory: str | os.PathLike, identity: dict | None = None, *, overwrite: bool = False) -> "Run":
+        """A new run in ``directory``, made if needed, or the run that is there, to be continued; locked until `close`.
 
-        overwrite: remove the rows, manifest, tables and report of an earlier run there, and nothing else. Otherwise a directory
-        that holds rows is an InputError, as is one that cannot be written.
+        identity: everything that changes rows, by the name that a user knows it by; None for nothing. overwrite: remove the rows, manifest,
+        tables, figures and page of an earlier run there, and nothing else. Raises InputError where a run of another identity or
+        another process is at work, or the directory cannot be written.
         """
         run = cls(directory)
-        parts = run.count_parts()
-        if parts and not overwrite:
-            raise InputError(
-                f"run directory {str(run.directory)!r} already holds rows ({parts} parts); a new run needs one without: "
-                "give another name, or remove it"
-            )
+        identity = _plain(identity or {})
         try:
             run.directory.mkdir(parents=True, exist_ok=True)
-            for path in run._own_files():
+            run._lock = _locked(run.directory / ".lock")
+            if overwrite:
+                for path in run._own_files():
+                    path.unlink(missing_ok=True)
+            for path in run._own_files(leftovers=True):
                 path.unlink(missing_ok=True)
-            write_atomically(run.directory / ".writable", b"")
-            (run.directory / ".writable").unlink()
+            known = run.manifest()
+            if known or run.count_parts():
+                run._compare(known.get("identity"), identity)
+            run.write_manifest(known | {"identity": identity})
         except OSError as error:
-            raise _cannot_write(run.directory, error) from error
+            run.close()
+            raise cannot_write(run.directory, error) from error
+        except BaseException:
+            run.close()
+            raise
         return run
 
-    def append(self, kind: str, rows: pd.DataFrame) -> None:
-        """Add ``rows`` as the next part of ``kind``, whole or not at all. Columns may come in any order; no rows: no part.
+    create = begin  # TODO
+
+    def close(self) -> None:
+        """Let other processes write."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, kind, value, traceback) -> None:
+        self.close()
+
+    @property
+    def unfinished(self) -> Path:
+        """The folder of what is kept until its rows are written."""
+        return self.directory / "unfinished"
+
+    def sweep(self) -> None:
+        """All rows are written: remove what was kept until then."""
+        for path in _files(self.unfinished):
+            path.unlink()
+        if self.unfinished.is_dir():
+            self.unfinished.rmdir()
+
+    def append(self, kind: str, rows: pd.DataFrame, *, part: str) -> None:
+        """Write ``rows`` as one ``part`` of ``kind``, whole or not at all, in place of one of that name. Columns may come in any order.
 
         Raises InputError for an unknown kind, missing or unknown columns, values that do not fit their column, or a disk that
         cannot be written.
         """
-        table = _table(kind, rows)
-        if not table.num_rows:
-            return
+        if not _NAME.fullmatch(part):
+            raise InputError(f"part {part!r} is no name; letters, digits, '_', '-' and '.' are allowed: rename it")
         sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd")
-        parts = self._parts(kind)
-        number = _number(parts[-1]) + 1 if parts else 0
-        path = self.directory / kind / f"part-{number:05d}.parquet"
-        write_atomically(path, sink.getvalue().to_pybytes())
+        pq.write_table(table(kind, rows), sink, compression="zstd", write_page_checksum=True)
+        write_atomically(self._path(kind, part), sink.getvalue())
 
-    def read(self, kind: str) -> pd.DataFrame:
-        """All rows of ``kind``, parts in order; without any, an empty frame with its columns. Raises InputError."""
-        schema = _schema(kind)
-        tables = [schema.empty_table()]
-        for path in self._parts(kind):
-            try:
-                table = pq.ParquetFile(path).read()  # not read_table, which makes a column of a folder named "eps=0.1"
-            except (OSError, pa.ArrowInvalid) as error:
-                raise InputError(f"{str(path)!r} is not a readable part ({_one_line(error)}); remove it and run again") from error
-            if not table.schema.equals(schema):
-                raise InputError(f"{str(path)!r} does not have the columns of {kind!r}; it is of another version: run again")
-            tables.append(table)
+    def has(self, kind: str, part: str) -> bool:
+        """Whether a part is there, and whole; a damaged one is removed, and a line says so."""
+        path = self._path(kind, part)
+        if not path.is_file():
+            return False
+        try:
+            _read(path, kind)
+        except InputError as error:
+            print(f"removed, to be made again: {error}", file=sys.stderr)
+            path.unlink()
+            return False
+        return True
+
+    def read(self, kind: str, columns: Sequence[str] | None = None, *, part: str | None = None) -> pd.DataFrame:
+        """All rows of ``kind``, in the order of the parts' names, or of one part.
+
+        Without any, an empty frame with its columns. Raises InputError.
+        """
+        empty = schema(kind).empty_table()
+        paths = self._parts(kind) if part is None else [self._path(kind, part)]
+        tables = [empty if columns is None else empty.select(columns), *(_read(path, kind, columns) for path in paths)]
         return pa.concat_tables(tables).to_pandas()
+
+    def parts(self, kind: str, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+        """The rows of ``kind`` part by part, text as categories: to count in little memory. Raises InputError."""
+        text = [name for name, dtype in KINDS[kind].items() if dtype == "str"]
+        for path in self._parts(kind):
+            yield _read(path, kind, columns).to_pandas(categories=[name for name in text if columns is None or name in columns])
 
     def count_parts(self) -> int:
         """How many parts there are, of all kinds; 0: no run has left rows here."""
@@ -179,90 +154,72 @@ class Run:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
-            raise InputError(f"{str(path)!r} is not a readable manifest ({_one_line(error)}); remove it and run again") from error
+            raise InputError(f"{str(path)!r} is not a readable manifest ({one_line(error)}); give another --out, or --overwrite") from error
         if not isinstance(value, dict):
-            raise InputError(f"{str(path)!r} holds a JSON {type(value).__name__}; a manifest is an object: remove it and run again")
+            raise InputError(
+                f"{str(path)!r} holds a JSON {type(value).__name__}; a manifest is an object: give another --out, or --overwrite"
+            )
         return value
 
-    def _parts(self, kind: str) -> list[Path]:
-        _schema(kind)
-        return sorted((path for path in _files(self.directory / kind) if _PART.fullmatch(path.name)), key=_number)
+    def _compare(self, known: dict | None, identity: dict) -> None:
+        """InputError that names what differs between the run that is there and the one that is asked for."""
+        what = f"run directory {str(self.directory)!r} holds"
+        remedy = "give another --out, or --overwrite to replace it"
+        if not isinstance(known, dict):
+            raise InputError(f"{what} rows of a run that does not say its settings; {remedy}")
+        differing = [name for name in known | identity if known.get(name) != identity.get(name)]
+        if differing:
+            told = [f"{name} {_told(known.get(name))} there, {_told(identity.get(name))} now" for name in differing[:3]]
+            more = f", and {len(differing) - 3} more" if len(differing) > 3 else ""
+            raise InputError(f"{what} a run of other settings ({'; '.join(told)}{more}); continue it with its own, {remedy}")
 
-    def _own_files(self) -> Iterable[Path]:
-        """Every file in the directory that this module or the report writes, leftovers of an interrupted write included."""
-        for folder, pattern in [
-            *((kind, _PART) for kind in KINDS),
-            ("tables", _OWN_TABLES),
-            ("", re.compile(r"manifest\.json|report\.html")),
-        ]:
+    def _parts(self, kind: str) -> list[Path]:
+        schema(kind)
+        return [path for path in _files(self.directory / kind) if _OWN[kind].fullmatch(path.name)]
+
+    def _path(self, kind: str, part: str) -> Path:
+        return self.directory / kind / f"part-{part}.parquet"
+
+    def _own_files(self, leftovers: bool = False) -> Iterable[Path]:
+        """Every file in the directory that this module or the report writes; or what interrupted writes have left of them."""
+        for folder, pattern in _OWN.items():
             for path in _files(self.directory / folder):
                 leftover = re.fullmatch(r"\.(.+)\.\d+\.tmp", path.name)
-                if pattern.fullmatch(leftover[1] if leftover else path.name):
+                if bool(leftover) == leftovers and pattern.fullmatch(leftover[1] if leftover else path.name):
                     yield path
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file (and its folder) so that ``path`` is the old or the new content, never a part. Raises InputError."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def _locked(path: Path) -> int:
+    """An open file that this process alone has locked, which ends with the process however that ends. Raises InputError."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(temporary, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` last, where the system can."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        import fcntl
+    except ImportError:  # Windows: nobody is told apart
+        return handle
     try:
-        os.fsync(handle)
-    finally:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.read(handle, 200).decode(errors="replace").strip() or "another process"
         os.close(handle)
+        raise InputError(f"run directory {str(path.parent)!r} is in use by {owner}; wait for it, or give another --out") from None
+    os.ftruncate(handle, 0)
+    os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+    return handle
 
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
 
 
-def _number(part: Path) -> int:
-    return int(_PART.fullmatch(part.name)[1])
-
-
-def _schema(kind: str) -> pa.Schema:
-    if kind not in KINDS:
-        raise unknown("kind of rows", kind, KINDS)
-    return pa.schema([(name, _ARROW[dtype]) for name, dtype in KINDS[kind].items()])
-
-
-def _table(kind: str, rows: pd.DataFrame) -> pa.Table:
-    """``rows`` in the column order and types of ``kind``. Raises InputError."""
-    schema = _schema(kind)
-    missing = [name for name in KINDS[kind] if name not in rows.columns]
-    extra = [str(name) for name in rows.columns if name not in KINDS[kind]]
-    if missing or extra:
-        wrong = [f"{what} {', '.join(names)}" for what, names in (("lack", missing), ("have unknown", extra)) if names]
-        raise InputError(f"{kind} rows {' and '.join(wrong)}; their columns are: {', '.join(KINDS[kind])}")
-    arrays = []
-    for name, dtype in KINDS[kind].items():
-        try:
-            array = pa.Array.from_pandas(rows[name], type=_ARROW[dtype])
-        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-            raise InputError(f"{kind} column {name!r} does not hold {dtype} ({_one_line(error)}); convert it") from error
-        if array.null_count and dtype not in _MAY_BE_MISSING:
-            raise InputError(f"{kind} column {name!r} lacks {array.null_count} values; each row needs one: fill them in")
-        arrays.append(array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array)
-    return pa.Table.from_arrays(arrays, schema=schema)
+def _read(path: Path, kind: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """A part, its checksums verified. Raises InputError."""
+    try:
+        file = pq.ParquetFile(path, page_checksum_verification=True)  # not read_table, which makes a column of a folder named "eps=0.1"
+        if not file.schema_arrow.equals(schema(kind)):
+            raise InputError(f"{str(path)!r} does not have the columns of {kind!r}; it is of another version: run again")
+        return file.read(columns=columns)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{str(path)!r} is not a readable part ({one_line(error)}); give the command that made it again") from error
 
 
 def _plain(value):
@@ -278,9 +235,6 @@ def _plain(value):
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
 
 
-def _cannot_write(path: Path, error: OSError) -> InputError:
-    return InputError(f"cannot write {str(path)!r}: {error.strerror or error}; give a folder that can be written")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+def _told(value) -> str:
+    text = ",".join(map(str, value)) if isinstance(value, list) else "not given" if value is None else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

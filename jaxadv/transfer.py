@@ -77,8 +77,7 @@ def transfer_rates(
     clean = checks.images(clean, name="clean")
     count = len(clean)
     labels = checks.classes(labels, count=count, num_classes=clf.num_classes, name="labels")
-    if targets is not None:
-        targets = checks.targets(targets, labels, num_classes=clf.num_classes)
+    targets = np.full(count, -1) if targets is None else checks.targets(targets, labels, num_classes=clf.num_classes)
     success = np.asarray(success, bool)
     # A failed source may be given as NaN, as the release has it: its picture is then the clean one.
     adversarial = np.asarray(adversarial, np.float32)
@@ -100,7 +99,7 @@ def transfer_rates(
 def judge_transfer(logits, clean_predicted, labels, targets, has_image, *, source_success, label_offset: int) -> TransferRates:
     """The rates of a target model with ``logits`` (N, K) at the adapted adversarial images; see `transfer_rates`.
 
-    has_image: (N,) bool, where the release would have an image rather than NaN.
+    targets: (N,), -1 if untargeted. has_image: (N,) bool, where the release would have an image rather than NaN.
     """
     attacked = clean_predicted == labels
     predicted = logits.argmax(1)
@@ -108,13 +107,11 @@ def judge_transfer(logits, clean_predicted, labels, targets, has_image, *, sourc
     nan_predicted = -label_offset  # of an array of NaN: the first output, which is no class if it is the background
     nan_top_five = np.arange(logits.shape[1])[-5:]  # and the last five, as NaN sorts
     released_predicted = np.where(has_image, predicted, nan_predicted)
-    if targets is None:
-        hit = top5 = predicted != clean_predicted
-        released = released5 = released_predicted != clean_predicted
-    else:
-        hit, released = predicted == targets, released_predicted == targets
-        top5 = (top_five == targets[:, None]).any(1)
-        released5 = np.where(has_image, top5, np.isin(targets, nan_top_five))
+    targeted = targets >= 0
+    hit = np.where(targeted, predicted == targets, predicted != clean_predicted)
+    top5 = np.where(targeted, (top_five == targets[:, None]).any(1), hit)
+    released = np.where(targeted, released_predicted == targets, released_predicted != clean_predicted)
+    released5 = np.where(targeted, np.where(has_image, top5, np.isin(targets, nan_top_five)), released)
     return TransferRates(
         attacked,
         clean_predicted.astype(np.int32),

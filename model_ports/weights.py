@@ -40,3 +40,12 @@ def load(network: Network, path: str | Path | None) -> tuple[dict[str, Any], dic
     elif not Path(path).is_dir():
         return sources.parameters(path, network), {"source": Path(path).name}
     return checkpoint.load(path, network.abstract(), model=name, zoo=zoo)
+
+
+def facts(network: Network, path: str | Path | None) -> dict[str, Any]:
+    """What is known of the weights that `load` would read, their sha256 among it, without reading them. Raises InputError."""
+    path = EMBEDDED / network.spec.name if path is None else Path(path)
+    if not path.is_dir():
+        return {"source": path.name, "sha256": sources.find(path).sha256()}
+    meta = checkpoint.read_meta(path)
+    return {key: value for key, value in meta.items() if key != "arrays"}

@@ -19,7 +19,7 @@ class Recording(NamedTuple):
     meta: dict
     logits: dict[str, np.ndarray]
     sample_index: np.ndarray
-    gradient: np.ndarray
+    gradient: dict[str, np.ndarray]
 
 
 def recording(name: str) -> Recording:
@@ -28,7 +28,7 @@ def recording(name: str) -> Recording:
             meta=json.loads(file["meta"].tobytes()),
             logits={kind: file[f"logits_{kind}"] for kind in ("uniform", "smooth")},
             sample_index=file["sample_index"],
-            gradient=file["gradient_uniform"],
+            gradient={kind: file[f"gradient_{kind}"] for kind in ("uniform", "smooth")},
         )
 
 

@@ -52,34 +52,40 @@ def case(request):
     return record, net, assemble(net.spec.weight_map, golden.weights(record.meta), net.abstract()), images
 
 
-def test_double_precision_logits_and_gradients_are_the_originals(case):
-    # The same double-precision arithmetic in another order: 1e-8 leaves room for nothing but rounding. One image of the two
-    # of each kind, for time: nothing mixes the images of a batch.
-    record, net, params, images = case
+def evaluated(net, params, images, *, double: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Logits, and the gradient of logit 7 minus logit 3, of the first image of each kind: nothing mixes the images of a batch."""
+    dtype = jnp.float64 if double else jnp.float32
 
     def objective(images, params):
         logits = net.apply(params, images)
         return jnp.sum(logits[:, 7] - logits[:, 3]), logits
 
-    with strict(double=True):
-        params = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), params)
-        program = jax.jit(jax.grad(objective, has_aux=True))
-        gradient, logits = program(jnp.asarray(images["uniform"][:1], jnp.float64) + 0.5, params)
-        _, smooth = program(jnp.asarray(images["smooth"][:1], jnp.float64) + 0.5, params)
-        assert logits.dtype == gradient.dtype == jnp.float64
-    assert distance(logits, record.logits["uniform"][:1]) < 1e-8
-    assert distance(smooth, record.logits["smooth"][:1]) < 1e-8
-    assert distance(np.asarray(gradient).reshape(1, -1)[:, record.sample_index], record.gradient[:1]) < 1e-8
+    with strict(double=double):
+        params = jax.tree.map(lambda a: jnp.asarray(a, dtype), params)
+        pixels = jnp.concatenate([jnp.asarray(images[kind][:1], dtype) + 0.5 for kind in ("uniform", "smooth")])
+        gradient, logits = jax.jit(jax.grad(objective, has_aux=True))(pixels, params)
+        assert logits.dtype == gradient.dtype == dtype
+    return np.asarray(logits), np.asarray(gradient)
 
 
-def test_single_precision_logits_are_within_rounding(case):
-    # The original's own float32 error is about 1e-6, and 1e-5 for MobileNets.
+def hold(case, *, double: bool, logits: float, gradient: float) -> None:
     record, net, params, images = case
-    tolerance = 5e-5 if net.spec.family == "MobileNet" else 5e-6
-    with strict():
-        logits = jax.jit(net.apply)(params, jnp.asarray(images["smooth"]) + 0.5)
-        assert logits.dtype == jnp.float32
-    assert distance(logits, record.logits["smooth"]) < tolerance
+    found, slopes = evaluated(net, params, images, double=double)
+    for number, kind in enumerate(("uniform", "smooth")):
+        assert distance(found[number], record.logits[kind][0]) < logits, kind
+        assert distance(slopes[number].reshape(-1)[record.sample_index], record.gradient[kind][0]) < gradient, kind
+
+
+def test_double_precision_logits_and_gradients_are_the_originals(case):
+    # The same double-precision arithmetic in another order: 1e-8 leaves room for nothing but rounding.
+    hold(case, double=True, logits=1e-8, gradient=1e-8)
+
+
+def test_single_precision_is_within_rounding(case):
+    # The original's own float32 error is about 1e-6 in the logits, and 1e-5 for MobileNets; one ReLU or maximum that rounding
+    # flips moves the whole gradient by up to 5e-2.
+    mobile = case[1].spec.family == "MobileNet"
+    hold(case, double=False, logits=5e-5 if mobile else 5e-6, gradient=5e-2)
 
 
 def test_parameter_counts_are_the_originals(case):

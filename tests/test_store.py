@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 import jaxadv
-from jaxadv import store
-from jaxadv.store import KINDS, Run
+from jaxadv import files as written
+from jaxadv.rows import KINDS
+from jaxadv.store import Run
 from model_ports.errors import InputError
 
 ROOT = Path(jaxadv.__file__).parents[1]
@@ -34,16 +35,19 @@ def files(directory):
 
 
 def test_what_is_appended_is_read_in_order_and_type(tmp_path):
-    run = Run.create(tmp_path / "runs" / "eps=0.1")
+    run = Run.begin(tmp_path / "runs" / "eps=0.1")
     for part in range(11):
-        run.append("clean", clean(2, label=part)[::-1][list(reversed(clean().columns))])
+        run.append("clean", clean(2, label=part)[::-1][list(reversed(clean().columns))], part=f"{part:02d}")
     rows = Run(tmp_path / "runs" / "eps=0.1").read("clean")
     assert list(rows.columns) == list(KINDS["clean"])  # a folder named "eps=0.1" adds no column
     assert rows["label"].tolist() == [part for part in range(11) for _ in range(2)]
     assert rows["image_id"].tolist() == [1, 0] * 11
     assert all(str(rows[name].dtype) == dtype for name, dtype in KINDS["clean"].items() if dtype != "str")
     assert rows["model"].tolist() == ["vgg_16"] * 22
-    assert files(run.directory)[:2] == ["clean/part-00000.parquet", "clean/part-00001.parquet"]
+    assert files(run.directory)[1:3] == ["clean/part-00.parquet", "clean/part-01.parquet"]
+    assert rows.equals(pd.concat([part.astype({"model": rows["model"].dtype}) for part in run.parts("clean")], ignore_index=True))
+    assert run.read("clean", ["label"], part="03")["label"].tolist() == [3, 3]
+    assert [str(part["model"].dtype) for part in run.parts("clean", ["model"])] == ["category"] * 11
     assert run.count_parts() == 11
 
 
@@ -58,18 +62,28 @@ def test_without_parts_there_are_columns(tmp_path):
 
 
 def test_lists_and_nan_survive(tmp_path):
-    run = Run.create(tmp_path)
-    run.append("clever", clever([np.float32([1, 2.5]), np.float32([3, np.nan])]))
+    run = Run.begin(tmp_path)
+    run.append("clever", clever([np.float32([1, 2.5]), np.float32([3, np.nan])]), part="a")
     rows = run.read("clever")
     assert rows["maxima"][0].tolist() == [1, 2.5] and np.isnan(rows["maxima"][1][1])
     assert rows["maxima"][0].dtype == np.float32
     assert rows["shape"].isna().all() and rows["shape"].dtype == np.float64
 
 
-def test_no_rows_make_no_part(tmp_path):
-    run = Run.create(tmp_path)
-    run.append("clean", clean(0))
-    assert files(tmp_path) == []
+def test_a_unit_without_rows_is_a_part(tmp_path):
+    run = Run(tmp_path)
+    run.append("clean", clean(0), part="vgg_16")
+    assert run.has("clean", "vgg_16") and not run.has("clean", "vgg_19") and run.read("clean").empty
+
+
+def test_the_same_unit_is_replaced(tmp_path):
+    run = Run(tmp_path)
+    for label in (1, 2):
+        run.append("clean", clean(label=label), part="vgg_16")
+    assert run.read("clean")["label"].tolist() == [2] * 3
+    for name in ("", "../vgg_16", ".vgg", "a/b", "vgg 16"):
+        with pytest.raises(InputError, match="is no name"):
+            run.append("clean", clean(), part=name)
 
 
 @pytest.mark.parametrize(
@@ -85,30 +99,30 @@ def test_no_rows_make_no_part(tmp_path):
     ],
 )
 def test_wrong_rows_are_refused_and_nothing_is_written(tmp_path, rows, said):
-    run = Run.create(tmp_path)
+    run = Run(tmp_path)
     with pytest.raises(InputError) as caught:
-        run.append("clean", rows)
+        run.append("clean", rows, part="a")
     assert said in str(caught.value) and "\n" not in str(caught.value)
     assert files(tmp_path) == []
 
 
 def test_unknown_kind(tmp_path):
-    for use in (lambda: Run(tmp_path).append("exmples", clean()), lambda: Run(tmp_path).read("exmples")):
+    for use in (lambda: Run(tmp_path).append("exmples", clean(), part="a"), lambda: Run(tmp_path).read("exmples")):
         with pytest.raises(InputError, match="unknown kind of rows 'exmples'; did you mean 'examples'"):
             use()
 
 
 def test_an_interrupted_write_leaves_the_old_content(tmp_path, monkeypatch):
-    run = Run.create(tmp_path)
-    run.append("clean", clean())
+    run = Run(tmp_path)
+    run.append("clean", clean(), part="a")
     run.write_manifest({"models": ["a"]})
     before = files(tmp_path)
 
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(store.os, "replace", interrupted)
-    for write in (lambda: run.append("clean", clean()), lambda: run.write_manifest({"models": ["b"]})):
+    monkeypatch.setattr(written.os, "replace", interrupted)
+    for write in (lambda: run.append("clean", clean(), part="a"), lambda: run.write_manifest({"models": ["b"]})):
         with pytest.raises(KeyboardInterrupt):
             write()
     monkeypatch.undo()
@@ -119,45 +133,54 @@ def test_an_interrupted_write_leaves_the_old_content(tmp_path, monkeypatch):
 def test_a_part_is_synced_before_it_appears(tmp_path, monkeypatch):
     events = []
     sync, replace = os.fsync, os.replace
-    monkeypatch.setattr(store.os, "fsync", lambda handle: (events.append("sync"), sync(handle)))
-    monkeypatch.setattr(store.os, "replace", lambda *paths: (events.append(Path(paths[0]).parent), replace(*paths)))
+    monkeypatch.setattr(written.os, "fsync", lambda handle: (events.append("sync"), sync(handle)))
+    monkeypatch.setattr(written.os, "replace", lambda *paths: (events.append(Path(paths[0]).parent), replace(*paths)))
     run = Run(tmp_path)
-    run.append("clean", clean())
+    run.append("clean", clean(), part="a")
     assert events == ["sync", tmp_path / "clean", "sync"]  # the file, the rename in its own folder, the folder
 
 
-def test_leftovers_are_not_rows_and_parts_go_on_after_a_gap(tmp_path):
-    run = Run.create(tmp_path)
-    run.append("clean", clean())
-    (tmp_path / "clean" / "part-00000.parquet").rename(tmp_path / "clean" / "part-100000.parquet")
-    (tmp_path / "clean" / ".part-00001.parquet.4711.tmp").write_bytes(b"half")
+def test_what_is_not_a_part_is_left_alone_and_leftovers_of_writing_go(tmp_path):
+    Run(tmp_path).append("clean", clean(), part="a")
+    Run(tmp_path).write_manifest({"identity": {}})
+    (tmp_path / "clean" / ".part-b.parquet.4711.tmp").write_bytes(b"half")
     (tmp_path / "clean" / "notes.parquet").write_bytes(b"mine")
-    run.append("clean", clean(label=9))
-    assert (tmp_path / "clean" / "part-100001.parquet").exists()
-    assert run.read("clean")["label"].tolist() == [7] * 3 + [9] * 3
+    with Run.begin(tmp_path) as run:
+        assert run.read("clean")["label"].tolist() == [7] * 3
+    assert files(tmp_path / "clean") == ["notes.parquet", "part-a.parquet"]
 
 
-@pytest.mark.parametrize("content", [b"", b"PAR1 and then nothing"])
-def test_a_damaged_part_is_named(tmp_path, content):
-    run = Run.create(tmp_path)
-    run.append("clean", clean())
-    (tmp_path / "clean" / "part-00000.parquet").write_bytes(content)
-    with pytest.raises(InputError, match=r"part-00000\.parquet' is not a readable part") as caught:
-        run.read("clean")
-    assert "\n" not in str(caught.value)
+@pytest.mark.parametrize("seed", range(5))
+def test_a_part_cut_short_or_changed_is_named_and_made_again(tmp_path, capsys, seed):
+    """Fifty lengths, and ten changed bytes, which checksums tell."""
+    run, random = Run(tmp_path), np.random.default_rng(seed)
+    run.append("clean", clean(500, image_id=random.permutation(500)), part="a")
+    path = tmp_path / "clean" / "part-a.parquet"
+    whole = path.read_bytes()
+    for length in random.integers(len(whole), size=10):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError, match=r"part-a\.parquet' is not a readable part .*; give the command that made it again") as caught:
+            run.read("clean")
+        assert "\n" not in str(caught.value)
+        assert not run.has("clean", "a") and not path.exists()
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("removed, to be made again: ") and str(path) in line
+    for place in random.integers(4, len(whole) // 2, size=2):  # among the numbers
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert not run.has("clean", "a")
 
 
 def test_a_part_of_another_kind_is_named(tmp_path):
-    run = Run.create(tmp_path)
-    run.append("clever", clever([[1.0, 2.0]]))
+    run = Run(tmp_path)
+    run.append("clever", clever([[1.0, 2.0]]), part="a")
     (tmp_path / "clean").mkdir()
-    (tmp_path / "clever" / "part-00000.parquet").rename(tmp_path / "clean" / "part-00000.parquet")
+    (tmp_path / "clever" / "part-a.parquet").rename(tmp_path / "clean" / "part-a.parquet")
     with pytest.raises(InputError, match="does not have the columns of 'clean'"):
         run.read("clean")
 
 
 def test_manifest_is_plain_indented_json(tmp_path):
-    run = Run.create(tmp_path)
+    run = Run(tmp_path)
     manifest = {"models": ("a", "ü"), "eps": np.float32(0.5), "norms": [1, np.inf], "counts": np.arange(2), "at": tmp_path, "no": None}
     run.write_manifest(manifest)
     assert run.manifest() == {"models": ["a", "ü"], "eps": 0.5, "norms": [1, "inf"], "counts": [0, 1], "at": str(tmp_path), "no": None}
@@ -174,52 +197,79 @@ def test_a_damaged_manifest_is_named(tmp_path, content):
     assert "\n" not in str(caught.value)
 
 
-def test_a_fresh_run_refuses_a_folder_with_rows(tmp_path):
-    Run.create(tmp_path).append("clean", clean())
+def test_a_run_is_continued_with_its_own_identity_only(tmp_path):
+    identity = {"--eps": ("0.1", "0.2"), "--lanes": 8, "jax": "0.10", "weights of vgg_16": "ab" * 32}
+    with Run.begin(tmp_path, identity) as run:
+        run.append("clean", clean(), part="a")
+    with Run.begin(tmp_path, identity) as run:
+        assert run.has("clean", "a")
     before = files(tmp_path)
-    with pytest.raises(InputError, match=r"already holds rows \(1 parts\)"):
-        Run.create(tmp_path)
-    assert files(tmp_path) == before
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "thesis.txt").write_text("mine")
-    Run.create(tmp_path / "other")  # files that are not rows are in nobody's way
-    assert files(tmp_path / "other") == ["thesis.txt"]
+    for other, words in (
+        (identity | {"--eps": ["0.1"]}, "--eps 0.1,0.2 there, 0.1 now"),
+        (identity | {"--seed": 3}, "--seed not given there, 3 now"),
+        (dict.fromkeys(identity, 0), "; jax 0.10 there, 0 now, and 1 more)"),
+    ):
+        with pytest.raises(InputError) as caught:
+            Run.begin(tmp_path, other)
+        assert words in str(caught.value) and "--overwrite" in str(caught.value) and "\n" not in str(caught.value)
+    assert files(tmp_path) == before and run.manifest()["identity"]["--lanes"] == 8
+    with Run.begin(tmp_path, identity | {"--seed": 3}, overwrite=True) as run:
+        assert not run.count_parts()
+    (tmp_path / "other" / "clean").mkdir(parents=True)
+    (tmp_path / "other" / "clean" / "part-a.parquet").write_bytes(b"of nobody knows what")
+    with pytest.raises(InputError, match="does not say its settings"):
+        Run.begin(tmp_path / "other")
+
+
+def test_files_that_are_not_rows_are_in_nobodys_way(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    Run.begin(tmp_path).close()
+    assert files(tmp_path) == [".lock", "manifest.json", "thesis.txt"]
+
+
+def test_one_writer_at_a_time(tmp_path):
+    with Run.begin(tmp_path):
+        with pytest.raises(InputError, match=f"in use by process {os.getpid()} on ") as caught:
+            Run.begin(tmp_path)
+        assert "\n" not in str(caught.value)
+    with Run.begin(tmp_path):
+        pass
 
 
 def test_overwriting_removes_only_what_a_run_writes(tmp_path):
-    run = Run.create(tmp_path)
-    run.append("clean", clean())
-    run.append("clever", clever([[1.0, 2.0]]))
+    run = Run(tmp_path)
+    run.append("clean", clean(), part="a")
+    run.append("clever", clever([[1.0, 2.0]]), part="a")
     run.write_manifest({})
     own = ["tables/accuracy.csv", "tables/transfer_cw_random.md", "report.html"]
-    own += ["examples/.part-00003.parquet.12.tmp", ".manifest.json.1.tmp"]
+    own += ["examples/.part-cw.parquet.12.tmp", ".manifest.json.1.tmp", "figures/frontier.svg", "unfinished/vgg_16-cw+lanes-0.npz"]
     foreign = [
-        "clean/part-1.parquet",
-        "clean/part-00000.parquet.bak",
-        "clean/deeper/part-00000.parquet",
+        "clean/mine.parquet",
+        "clean/part-a.parquet.bak",
+        "clean/deeper/part-a.parquet",
         "tables/thesis.csv",
         "tables/transfer.xlsx",
         "manifest.json.txt",
         ".env",
-        "figures/part-00000.parquet",
-        "part-00000.parquet",
+        "figures/part-a.parquet",
+        "part-a.parquet",
         "notes/report.html",
     ]
     for name in own + foreign:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
-    again = Run.create(tmp_path, overwrite=True)
-    assert files(tmp_path) == sorted(foreign)
-    assert again.count_parts() == 0 and again.read("clean").empty
+    with Run.begin(tmp_path, overwrite=True) as again:
+        assert again.count_parts() == 0 and again.read("clean").empty
+    assert files(tmp_path) == sorted([*foreign, ".lock", "manifest.json"])
 
 
 def test_a_file_is_no_directory(tmp_path):
     (tmp_path / "file").write_text("x")
-    for use in (Run, Run.create):
+    for use in (Run, Run.begin):
         with pytest.raises(InputError, match="is a file; it must be a folder"):
             use(tmp_path / "file")
     with pytest.raises(InputError, match="cannot write .*Not a directory") as caught:
-        Run.create(tmp_path / "file" / "run")
+        Run.begin(tmp_path / "file" / "run")
     assert "\n" not in str(caught.value)
 
 
@@ -228,12 +278,12 @@ def test_a_directory_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied", "x")
 
     monkeypatch.setattr("builtins.open", refuse)  # not by chmod, which does not bind root
-    for use in (lambda: Run.create(tmp_path), lambda: Run(tmp_path).append("clean", clean())):
-        with pytest.raises(InputError, match="cannot write .*Permission denied; give a folder that can be written") as caught:
+    for use in (lambda: Run.begin(tmp_path), lambda: Run(tmp_path).append("clean", clean(), part="a")):
+        with pytest.raises(InputError, match="cannot write .*Permission denied; free it or choose another") as caught:
             use()
         assert "\n" not in str(caught.value)
     monkeypatch.undo()
-    assert files(tmp_path) == []
+    assert files(tmp_path) == [".lock"]
 
 
 def test_store_and_report_need_no_jax():

@@ -1,6 +1,9 @@
 """From the command line to one command: flags, the default job, and errors as one line with exit status 2."""
 
+import hashlib
 import importlib
+import os
+import platform
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,11 +17,18 @@ COMMANDS = {
     "evaluate": "attack networks, estimate CLEVER scores, transfer, and report (the default)",
     "report": "make tables and report.html again from the rows in --out",
     "convert": "a checkpoint of a full-size network from a file of the original's weights",
-    "validate": "a port against the original's frozen graph, which TensorFlow executes",
+    "validate": "a port against the original, which its own framework executes",
     "predict": "logits, and an input gradient, of one network for an .npy of images",
     "train": "train the small networks on digits",
     "list": "the networks",
 }
+EXAMPLES = (
+    "python run.py --models=alexnet,mobilenet_v1_025 --parts=attacks,transfer,report --attacks=fgsm,cw --out=results/two",
+    "python run.py evaluate --models=mobilenet_v1_025 --attacks=fgsm --eps=0.02,0.05,0.1 --parts=attacks,report --out=results/sweep",
+    "python run.py report --out=results/sweep",
+    "python run.py evaluate --models=mobilenet_v1_025 --attacks=ifgsm,ead --targets=least --dry_run",
+    "python run.py list",
+)
 EMBEDDED_JOB = Path(__file__).parents[2] / "flags" / "embedded.flags"
 USAGE = "python run.py [COMMAND] [--flags]"
 
@@ -31,7 +41,10 @@ def parse(arguments: list[str]) -> list[str]:
     Without a command, a flagfile and a zoo it is the embedded job, whose flags then come before the given ones.
     """
     if any(argument in ("-h", "--help", "-help", "--helpfull", "--helpshort") for argument in arguments[1:]):
-        print(help_text())
+        try:
+            print(help_text(), flush=True)
+        except BrokenPipeError:  # of `| head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     given = [argument.lstrip("-").partition("=")[0] for argument in arguments[1:]]
     positional = [argument for argument in arguments[1:] if not argument.startswith("-")]
@@ -54,6 +67,7 @@ def main(arguments: list[str]) -> None:
             raise unknown("command", command, COMMANDS)
         names = [name for group in options.GROUPS.values() for name in group]
         settings = SimpleNamespace(**{name: flags.FLAGS[name].value for name in names})
+        _keep_compiled_programs(settings.compilation_cache)
         importlib.import_module(f"jaxadv.commands.{command if command != 'list' else 'list_models'}").main(settings)
     except InputError as error:
         _fail(" ".join(str(error).split()))
@@ -62,11 +76,32 @@ def main(arguments: list[str]) -> None:
         sys.exit(130)
 
 
+def _keep_compiled_programs(folder: str) -> None:
+    """Let JAX keep what it compiles in ``folder``, for this processor and its user alone; nothing if that is empty or cannot be."""
+    if not folder or "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    try:
+        processor = Path("/proc/cpuinfo").read_text().partition("flags")[2].partition("\n")[0]
+    except OSError:
+        processor = platform.processor()
+    name = f"{platform.machine()}-{hashlib.sha256(processor.encode()).hexdigest()[:8]}"
+    place = Path(folder).expanduser() / name
+    try:
+        place.parent.parent.mkdir(parents=True, exist_ok=True)
+        place.parent.mkdir(mode=0o700, exist_ok=True)
+        place.mkdir(mode=0o700, exist_ok=True)
+    except OSError:
+        return
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(place)
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+
+
 def help_text() -> str:
     """The commands, and the flags in their groups."""
     lines = [f"usage: {USAGE}", "", "commands:"]
     lines += [f"  {name:10} {meaning}" for name, meaning in COMMANDS.items()]
     lines += ["", "Without arguments: the embedded job, flags/embedded.flags. --flagfile=FILE reads flags from a file."]
+    lines += ["", "examples:", *(f"  {example}" for example in EXAMPLES)]
     for group, names in options.GROUPS.items():
         lines += ["", f"{group}:"]
         for flag in (flags.FLAGS[name] for name in names):

@@ -51,21 +51,25 @@ def define() -> None:
 
     how = "How to run"
     _text(how, "out", None, "folder for the results; results/embedded for the embedded job, else results/<time>")
-    _switch(how, "overwrite", False, "replace the run that --out already holds")
+    _switch(how, "overwrite", False, "replace the run that --out already holds; without it, the same command continues that run")
+    _switch(how, "dry_run", False, "say what would be done, how long it would take and how much disk, and do nothing")
+    _number(how, "save_seconds", 60.0, "how often unfinished attacks and scores are written down, so that a kill loses no more")
     _count(how, "lanes", 32, "images side by side on the device")
     _integer(how, "seed", 1215, "of random targets, CLEVER's samples, and training")
+    _text(how, "compilation_cache", "~/.cache/jaxadv", "folder for compiled programs, so that they are compiled once; empty for none")
     _switch(how, "progress", True, "show progress on standard error")
 
     other = "convert, validate, predict and train"
     _text(other, "model", None, "convert, validate, predict: the network")
-    _text(other, "source", None, "convert: .pb, checkpoint's prefix, .npz, .safetensors, .h5, .pth; validate: frozen .pb")
+    _text(other, "source", None, ".pb, checkpoint's prefix (validate: with its .meta), .h5, .pth, .safetensors; convert: .npz too")
+    _text(other, "alexnet_lrn", None, "AlexNet at full size as it was until 2017-08, 2018-05 or 2018-08, where its normalisation differed")
     _switch(other, "download", False, "convert: fetch the source from its public address into --weights_dir/downloads")
     _text(other, "images", None, "predict, validate: .npy of images (N, S, S, 3) in [0, 1]; validate has two of its own")
     _text(other, "save", None, "predict: .npz to write: logits, raw_logits, and gradient if asked for; validate: .csv, .md or .json")
     _names(other, "gradient", None, "predict, validate: A,B for the gradient of raw logit A minus raw logit B")
     _switch(other, "float64", False, "predict, validate: the whole network in double precision")
     _count(other, "input_size", None, "predict, validate: another input size than the network's own, where it can run at one")
-    _number(other, "tolerance", None, "validate: relative difference of the logits that is allowed; 1e-5, MobileNets 5e-5, --float64 1e-7")
+    _number(other, "tolerance", None, "validate: allowed relative difference of logits: 1e-5 (MobileNets, Keras's VGG 5e-5), float64 1e-7")
     _count(other, "epochs", None, "train: passes over the training pictures, where they differ from the recipe's")
 
 

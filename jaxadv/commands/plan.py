@@ -21,6 +21,49 @@ class Setting(NamedTuple):
     probe: Any
 
 
+class Job(NamedTuple):
+    """All that an evaluation has to do."""
+
+    models: list[str]
+    parts: list[str]
+    settings: list[Setting]
+    clever_kinds: list[str]
+    clever: dict[str, Any]  # of clever_scores: batches, samples, radius, protocol, method
+    num_images: int | None
+    attacked_images: int | None
+    clever_images: int | None
+    lanes: int
+    seed: int
+    progress: bool
+    save_seconds: float
+
+    @property
+    def attacks(self) -> list[str]:
+        return list(dict.fromkeys(setting.attack for setting in self.settings))
+
+
+def job(flags: SimpleNamespace, known: tuple[str, ...]) -> Job:
+    """What the flags ask for. known: the networks of the zoo. Raises InputError."""
+    parts = chosen("parts", flags.parts, PARTS)
+    if "transfer" in parts and "attacks" not in parts:
+        raise InputError("--parts has transfer without attacks; transfer shows the attacks' images to the others: add attacks")
+    settings = attack_settings(flags) if "attacks" in parts else []
+    clever_kinds = []
+    if "clever" in parts:
+        check_clever(flags)
+        clever_kinds = target_kinds(flags, "clever")
+    checks.number("save_seconds", flags.save_seconds, low=0)
+    as_given = ("num_images", "attacked_images", "clever_images", "lanes", "seed", "progress", "save_seconds")
+    return Job(
+        models=models(flags.models, known),
+        parts=parts,
+        settings=settings,
+        clever_kinds=clever_kinds,
+        clever={name: getattr(flags, f"clever_{name}") for name in ("batches", "samples", "radius", "protocol", "method")},
+        **{name: getattr(flags, name) for name in as_given},
+    )
+
+
 def chosen(name: str, values: list[str] | None, allowed: tuple[str, ...]) -> list[str]:
     """A list-valued flag whose entries are names, without repeats. Raises InputError for an unknown or missing one."""
     values = list(dict.fromkeys(value.strip() for value in values or [] if value.strip()))

@@ -4,14 +4,17 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from absl.testing import flagsaver
+from models import inner_images, random_linear
 
-from jaxadv.commands import cli
+import jaxadv
+from jaxadv.commands import cli, dry_run
 
 ROOT = Path(__file__).parents[2]
 
@@ -150,16 +153,54 @@ def test_a_small_evaluation_end_to_end(tmp_path):
         assert (out / "tables" / name).stat().st_size > 0
     assert "<html" in (out / "report.html").read_text()
 
-    again = run("evaluate", *flags)  # a finished run is not overwritten unasked
+    again = run("evaluate", *flags, "--seed=3")  # a finished run is not overwritten unasked
     assert again.returncode == 2 and str(out) in again.stderr
     assert run("report", f"--out={out}").returncode == 0
 
 
-def test_help_and_list_answer():
-    done = run("--help")
+def test_help_answers_at_once():
+    """Within a second, the quickest of three starts; whatever reads it."""
+    times = []
+    for _ in range(3):
+        began = time.monotonic()
+        done = run("--help")
+        times.append(time.monotonic() - began)
     assert done.returncode == 0 and "--cw_learning_rate" in done.stdout and "evaluate" in done.stdout
-    done = run("list")
-    assert done.returncode == 0 and "resnet_v2_50" in done.stdout and "embedded" in done.stdout
+    assert min(times) < 1
+    piped = f"{sys.executable} {ROOT / 'run.py'} --help | head -1"
+    done = subprocess.run(["sh", "-c", piped], capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith("usage: ") and not done.stderr
+
+
+def test_examples_run_as_printed(tmp_path):
+    """All that --help shows, one after another in an empty folder."""
+    (tmp_path / "run.py").symlink_to(ROOT / "run.py")
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "JAX_PLATFORMS": "cpu"}
+    examples = [line.strip() for line in run("--help").stdout.splitlines() if line.startswith("  python run.py ")]
+    assert len(examples) == len(cli.EXAMPLES)
+    for example in examples:
+        done = subprocess.run(example, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, f"{example}: {done.stderr}"
+        if example.endswith(" list"):
+            assert "resnet_v2_50" in done.stdout and "embedded" in done.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"run.py", "results"}  # the dry run left nothing
+    assert {path.name for path in (tmp_path / "results").iterdir()} == {"two", "sweep"}
+
+
+def test_a_dry_run_counts_what_the_attacks_then_take():
+    """Known lengths exactly, per lane; searches without early abort at most."""
+    classifier = random_linear(0, 4)
+    images, labels = inner_images(1, 5), np.zeros(5, np.int32)
+    for attack in (
+        jaxadv.FGSM(0.1),
+        jaxadv.IFGSM(eps=0.1, steps=3),
+        jaxadv.IFGSM(initial_eps=0.02, attempts=3, steps=4),
+        jaxadv.CarliniWagnerL2(steps=7, search_steps=2, abort_early=False),
+        jaxadv.ElasticNetL1(steps=7, search_steps=2, abort_early=False),
+    ):
+        result = jaxadv.run_attack(classifier, attack, images, labels, labels + 1, lanes=2)
+        gradients, forwards = dry_run.attack_steps(attack, 5, 2)
+        assert gradients == 3 * result.gradients.max() and forwards == 3 * (result.forwards.max() - 1), attack  # the judgement's apart
 
 
 def test_a_truncated_or_foreign_checkpoint_is_refused_before_anything_is_written(tmp_path, refused):

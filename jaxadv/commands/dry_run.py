@@ -1,0 +1,113 @@
+"""--dry_run: what an evaluation would do, how long it would take on this machine, and how much disk; nothing is written."""
+
+import math
+import time
+
+import jax
+import numpy as np
+
+from jaxadv import oracle
+from jaxadv.classifier import Classifier
+from jaxadv.clever.sampler import PROTOCOLS, CleverSampler
+from jaxadv.commands.plan import Job
+from jaxadv.data import digits
+from jaxadv.probe import Schedule
+from jaxadv.progress import Progress
+
+REPEATS = 3
+# Bytes of a row on disk, compressed; measured on the embedded job
+ROW = {"examples": 45, "transfer": 6, "clever": 100}
+
+
+def show(job: Job, classifiers: dict[str, Classifier]) -> None:
+    """Print the plan, the evaluations that it takes at most, and from a short measurement of each network the time."""
+    images = min(job.num_images or len(digits.glyphs("test")[1]), len(digits.glyphs("test")[1]))
+    attacked = min(job.attacked_images or images, images)
+    scored = min(job.clever_images or attacked, attacked)
+    attempts = attacked * len(job.settings)
+    print(f"{len(job.models)} networks, {images} images each, {attacked} of them attacked, {job.lanes} lanes; at most, for a network:")
+    table = [("", "attempts", "gradients", "forwards")]
+    totals = np.zeros(2, int)  # steps of all lanes, gradient and forward
+    for attack in job.attacks:
+        steps = sum(attack_steps(setting.probe, attacked, job.lanes) for setting in job.settings if setting.attack == attack)
+        totals += steps
+        count = attacked * sum(setting.attack == attack for setting in job.settings)
+        table.append((attack, f"{count:,}", *(f"{job.lanes * step:,}" for step in steps)))
+    pairs = {name: scored * sum(c.num_classes - 1 if k == "untargeted" else 1 for k in job.clever_kinds) for name, c in classifiers.items()}
+    if job.clever_kinds:
+        probe = CleverSampler(radius=PROTOCOLS[job.clever["protocol"]], samples=job.clever["samples"], protocol=job.clever["protocol"])
+        most = max(pairs.values())
+        steps = _steps(probe.schedule, most * job.clever["batches"], job.lanes)
+        totals += steps
+        table.append(("clever", f"{most * job.clever['batches']:,} batches", *(f"{job.lanes * step:,}" for step in steps)))
+    others = len(job.models) - 1 if "transfer" in job.parts else 0
+    shown = math.ceil(images / job.lanes) + math.ceil(attempts / job.lanes) + others * math.ceil((attempts + attacked) / job.lanes)
+    totals[1] += shown
+    table.append(("clean and shown", f"{images + others * (attempts + attacked):,} images", "0", f"{job.lanes * shown:,}"))
+    print(_aligned(table))
+
+    table, seconds = [("", "gradient", "forward", "compiled in", "at most")], 0.0
+    with Progress("measuring", len(classifiers), "networks", show=job.progress) as bar:
+        for name, classifier in classifiers.items():
+            compiled, gradient, forward = measure(classifier, job.lanes)
+            own = compiled + totals @ (gradient, forward)
+            seconds += own
+            table.append((name, f"{gradient * 1e3:.1f} ms", f"{forward * 1e3:.1f} ms", f"{compiled:.1f} s", _clock(own)))
+            bar.advance(1)
+    print(f"\na step of {job.lanes} lanes on {jax.devices()[0].device_kind}, measured:\n{_aligned(table)}")
+    rows = ROW["examples"] * attempts + ROW["transfer"] * attempts * others
+    kept = sum(rows + count * 3 * (ROW["clever"] + 4 * job.clever["batches"]) for count in pairs.values())
+    passing = max(12 * attempts * classifier.input_size**2 for classifier in classifiers.values())
+    print(f"\ntime: at most {_clock(seconds)}; C&W and EAD-L1 usually end early")
+    print(f"disk: about {_size(kept)} of rows, and {_size(passing)} of images while a network is at work; nothing was written")
+
+
+def attack_steps(probe, items: int, lanes: int) -> np.ndarray:
+    """Steps of all lanes that ``items`` attacks with one setting take at most: with gradient, and of logits alone."""
+    schedule = probe.schedule
+    if schedule.cycles is None:
+        schedule = schedule._replace(cycles=probe.steps * probe.search_steps)
+    return _steps(schedule, items, lanes)
+
+
+def _steps(schedule: Schedule, items: int, lanes: int) -> np.ndarray:
+    phases = schedule.prologue + schedule.cycle * schedule.cycles
+    gradients = sum(phase.gradient for phase in phases)
+    return math.ceil(items / lanes) * np.array([gradients, len(phases) - gradients])
+
+
+def measure(classifier: Classifier, lanes: int) -> tuple[float, float, float]:
+    """Seconds to compile both programs, and of a step with gradient and of one without: the shortest of a few."""
+    began = time.perf_counter()
+    classifier.compile(lanes)
+    compiled = time.perf_counter() - began
+    images = np.full((lanes, classifier.input_size, classifier.input_size, 3), 0.5, np.float32)
+    objectives = jax.vmap(oracle.linear)(np.zeros((lanes, classifier.num_classes), np.float32))
+    return (
+        compiled,
+        _shortest(lambda: classifier.oracle.ask(classifier.params, images, objectives)),
+        _shortest(lambda: classifier.oracle.logits(classifier.params, images)),
+    )
+
+
+def _shortest(step) -> float:
+    times = []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        jax.block_until_ready(step())
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def _aligned(table: list[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return "\n".join("  " + "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in table)
+
+
+def _clock(seconds: float) -> str:
+    minutes = math.ceil(seconds / 60)
+    return f"{seconds:.0f} s" if seconds < 120 else f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e3:.0f} kB" if count < 1e6 else f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"

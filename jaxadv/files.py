@@ -1,0 +1,61 @@
+"""Files that appear whole or not at all."""
+
+import io
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from model_ports.errors import InputError
+
+
+def write_atomically(path: Path, content) -> None:
+    """Write a file (and its folder) so that ``path`` is the old or the new content, never a part. Raises InputError."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(temporary, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write an .npz so that ``path`` is the old or the new content. Raises InputError."""
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)
+    write_atomically(path, stream.getbuffer())
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz; none if it is not there or damaged."""
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            return dict(file)
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        return {}
+
+
+def cannot_write(path: Path, error: OSError) -> InputError:
+    """What to tell a user."""
+    return InputError(f"cannot write {str(path)!r}: {error.strerror or error}; free it or choose another, and give the command again")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in ``folder`` last, where the system can."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
