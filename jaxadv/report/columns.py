@@ -75,6 +75,26 @@ COLUMNS: dict[str, Column] = {
         f"{treatment}_top5": Column("number", "share", f"As {treatment}, but the target need only be among the five largest outputs.")
         for treatment in ("released", "left_out", "as_failures")
     },
+    # law
+    "distance": Column("text", "", "The distance that the attack makes small; for CLEVER the one that the score bounds: l1, l2 or linf."),
+    "fitted": Column("text", "", "The models that the law is fitted to: frontier (no other is as accurate and as robust) or all."),
+    "models": Column("count", "models", "Models that the law is fitted to; those without an error or a distance are left out."),
+    "intercept": Column("number", _PIXELS, "a of the law, mean distance = a + b ln(error), error as a share: its value at an error of 1."),
+    "slope": Column("number", _PIXELS, "b of the law: positive where models with a smaller error are less robust."),
+    "r_squared": Column("number", "", "Share of the variance of the mean distances that the law explains."),
+    "frontier": Column("text", "", "The models on the frontier of error and mean distance."),
+}
+_INTERVALS = {  # columns that have an interval: how it is made
+    **dict.fromkeys(["top1_percent", "error_percent", "success_rate", "released", "left_out", "as_failures"], "Wilson"),
+    **dict.fromkeys(
+        ["l0_mean", "l1_mean", "l2_mean", "linf_mean", "l2_per_pixel_mean", "score_mean"], "studentised bootstrap over the rows"
+    ),
+    "slope": "Student's t",
+}
+COLUMNS |= {
+    f"{name}_{end}": Column("number", COLUMNS[name].unit, f"{where} end of the 95 % interval of {name} ({how}).")
+    for name, how in _INTERVALS.items()
+    for end, where in (("low", "Lower"), ("high", "Upper"))
 }
 
 

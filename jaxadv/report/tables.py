@@ -13,8 +13,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from jaxadv.analysis import fit_law, mean_intervals, pareto_frontier, rate_interval
+from jaxadv.files import write_atomically
 from jaxadv.report.columns import COLUMNS, show
-from jaxadv.store import Run, write_atomically
+from jaxadv.report.latex import latex
+from jaxadv.store import Run
 from model_ports.errors import unknown
 
 DISTANCES = ("l0", "l1", "l2", "linf", "l2_per_pixel")
@@ -24,7 +27,11 @@ MINIMUM_P_VALUE = 0.001  # as in the fit
 ATTACKS = ("fgsm", "ifgsm", "ifgsm_search", "cw", "ead")
 TARGET_KINDS = ("untargeted", "random", "least", "top2")
 NORMS = ("1", "2", "inf")
+MINIMISED = {"ifgsm_search": "linf", "cw": "l2", "ead": "l1"}  # what each attack that searches makes small
 _HOW = ["attack", "target_kind", "setting"]  # what a matrix has in common
+_EXAMPLE_KEYS = ["model", "attack", "setting", "target_kind"]
+_TRANSFER_KEYS = ["source", "model", "attack", "setting", "target_kind"]
+_TRANSFER_COLUMNS = [*_TRANSFER_KEYS, "attacked", "source_success", "success", "top5", "released_success", "released_top5"]
 
 
 class Panel(NamedTuple):
@@ -35,6 +42,43 @@ class Panel(NamedTuple):
     setting: str
 
 
+class Tables(NamedTuple):
+    """All that a report shows of a run in numbers, computed once by `compute`."""
+
+    order: list[str]  # of models, as the run was given them
+    accuracy: pd.DataFrame
+    robustness: pd.DataFrame
+    clever: pd.DataFrame
+    transfer: pd.DataFrame
+    law: pd.DataFrame
+    matrices: dict[Panel, pd.DataFrame]  # rates as the study counts ("released"), white box on the diagonal
+    counts: dict[str, int]  # of rows: models, clean images, attempts, CLEVER scores, transfer checks
+
+
+def compute(run: Run) -> Tables:
+    """Every table of ``run``; its transfer rows are counted part by part. Raises InputError for rows that cannot be read."""
+    order = run_models(run)
+    clean = run.read("clean")
+    right = accuracy(clean, order)
+    attempts = run.read("examples", [*_EXAMPLE_KEYS, "success", "near_tie", *DISTANCES, "gradients", "forwards"])
+    own = robustness(attempts, order)
+    scores = run.read("clever", ["model", "target_kind", "norm", "score", "shape", "p_value"])
+    bounds = clever(scores, order)
+    sums = [_transfer_sums(rows) for rows in run.parts("transfer", _TRANSFER_COLUMNS)]
+    sums = pd.concat(sums) if sums else _transfer_sums(run.read("transfer"))
+    pairs = _transfer_rates(sums, order)
+    matrices = {panel: square(of_panel(pairs, panel), of_panel(own, panel), column="released", order=order) for panel in panels(pairs)}
+    models = sorted_models(order, right["model"], own["model"], bounds["model"], pairs["source"], pairs["model"])
+    counts = {
+        "models": len(models),
+        "clean images": clean["image_id"].nunique(),
+        "attempts": len(attempts),
+        "CLEVER scores": len(scores),
+        "transfer checks": int(sums["rows"].sum()),
+    }
+    return Tables(order, right, own, bounds, pairs, law(right, own, bounds), matrices, counts)
+
+
 def accuracy(clean: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
     """How good each model is on the clean images. order: of models; those not in it follow as they appear."""
     rows = clean[["model"]].assign(images=1, correct=clean["label"] == clean["predicted"], top5=clean["top5"])
@@ -42,6 +86,9 @@ def accuracy(clean: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
     table["top1_percent"] = 100 * table["correct"] / table["images"]
     table["top5_percent"] = 100 * table["top5"] / table["images"]
     table["error_percent"] = 100 - table["top1_percent"]
+    low, high = (100 * end for end in rate_interval(table["correct"], table["images"]))
+    table["top1_percent_low"], table["top1_percent_high"] = low, high
+    table["error_percent_low"], table["error_percent_high"] = 100 - high, 100 - low
     return _arranged(table.drop(columns="top5"), ["model"], order)
 
 
@@ -51,17 +98,21 @@ def robustness(examples: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFram
     Distances over successes only, as in the study, with population standard deviations; NaN where there is none (the
     study's code writes 0, which would read as a distance).
     """
-    keys = ["model", "attack", "setting", "target_kind"]
-    columns = [*keys, "n", "successes", "failures", "success_rate", "near_ties"]
-    columns += [f"{distance}_{statistic}" for distance in DISTANCES for statistic in STATISTICS]
+    columns = [*_EXAMPLE_KEYS, "n", "successes", "failures", "success_rate", "near_ties"]
+    columns += [f"{distance}_{statistic}" for distance in DISTANCES for statistic in (*STATISTICS, "mean_low", "mean_high")]
     records = []
-    for key, rows in examples.groupby(keys, sort=False):
+    for key, rows in examples.groupby(_EXAMPLE_KEYS, sort=False):
         n, successes = len(rows), int(rows["success"].sum())
         record = [*key, n, successes, n - successes, successes / n, int(rows["near_tie"].sum())]
-        for distance in DISTANCES:
-            record += _statistics(rows.loc[rows["success"], distance])
+        distances = rows.loc[rows["success"], list(DISTANCES)].to_numpy(np.float64)
+        for values, *interval in zip(distances.T, *mean_intervals(distances), strict=True):
+            record += [*_statistics(values), *interval]
         records.append([*record, rows["gradients"].mean(), rows["forwards"].mean()])
     table = pd.DataFrame(records, columns=[*columns, "gradients_mean", "forwards_mean"])
+    place = table.columns.get_loc("success_rate") + 1
+    low, high = rate_interval(table["successes"], table["n"])
+    table.insert(place, "success_rate_low", low)
+    table.insert(place + 1, "success_rate_high", high)
     return _arranged(table, [*_HOW, "model"], order)
 
 
@@ -70,10 +121,12 @@ def clever(scores: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
     keys = ["model", "target_kind", "norm"]
     records = []
     for key, rows in scores.groupby(keys, sort=False):
-        mean, std, median = _statistics(rows["score"])
+        values = rows["score"].to_numpy(np.float64)
+        mean, std, median = _statistics(values)
+        (low,), (high,) = mean_intervals(values[:, None])
         fitted = rows["shape"].notna() & (rows["p_value"] >= MINIMUM_P_VALUE)
-        records.append([*key, len(rows), mean, median, std, rows["score"].min(), 1 - fitted.mean(), rows["p_value"].mean()])
-    names = ["n", "score_mean", "score_median", "score_std", "score_min", "fell_back", "p_value_mean"]
+        records.append([*key, len(rows), mean, low, high, median, std, rows["score"].min(), 1 - fitted.mean(), rows["p_value"].mean()])
+    names = ["n", "score_mean", "score_mean_low", "score_mean_high", "score_median", "score_std", "score_min", "fell_back", "p_value_mean"]
     return _arranged(pd.DataFrame(records, columns=[*keys, *names]), ["target_kind", "norm", "model"], order)
 
 
@@ -82,20 +135,53 @@ def transfer(rows: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
 
     Rates are over the rows whose clean image the shown model has right; NaN where there is none. top5: targeted only.
     """
-    keys = ["source", "model", "attack", "setting", "target_kind"]
+    return _transfer_rates(_transfer_sums(rows), order)
+
+
+def _transfer_sums(rows: pd.DataFrame) -> pd.DataFrame:
+    """What `transfer` divides: counts for each pair and attack."""
     attacked, own = rows["attacked"], rows["source_success"]
-    sums = rows[keys].assign(n_released=attacked, n_left_out=attacked & own, n_as_failures=attacked)
+    sums = rows[_TRANSFER_KEYS].assign(rows=1, n_released=attacked, n_left_out=attacked & own, n_as_failures=attacked)
     for suffix, column in (("", "success"), ("_top5", "top5")):
         sums[f"released{suffix}"] = attacked & rows[f"released_{column}"]
         sums[f"left_out{suffix}"] = sums[f"as_failures{suffix}"] = attacked & own & rows[column]
-    table = sums.groupby(keys, sort=False).sum().reset_index()
+    sums = sums.groupby(_TRANSFER_KEYS, sort=False, observed=True).sum().reset_index()
+    return sums.astype(dict.fromkeys(_TRANSFER_KEYS, "str") | dict.fromkeys(sums.columns[len(_TRANSFER_KEYS) :], "int64"))
+
+
+def _transfer_rates(sums: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
+    table = sums.groupby(_TRANSFER_KEYS, sort=False).sum().reset_index()
     for treatment in TREATMENTS:
         n = table[f"n_{treatment}"].astype(float).replace(0, np.nan)
+        table[f"{treatment}_low"], table[f"{treatment}_high"] = rate_interval(table[treatment], table[f"n_{treatment}"])
         table[treatment] = table[treatment] / n
         table[f"{treatment}_top5"] = (table[f"{treatment}_top5"] / n).where(table["target_kind"] != "untargeted")
-    rates = [name for treatment in TREATMENTS for name in (f"n_{treatment}", treatment)]
-    table = table[[*keys, *rates, *(f"{treatment}_top5" for treatment in TREATMENTS)]]
+    rates = [name for way in TREATMENTS for name in (f"n_{way}", way, f"{way}_low", f"{way}_high")]
+    table = table[[*_TRANSFER_KEYS, *rates, *(f"{treatment}_top5" for treatment in TREATMENTS)]]
     return _arranged(table, [*_HOW, "source", "model"], order)
+
+
+def law(accuracy: pd.DataFrame, robustness: pd.DataFrame, clever: pd.DataFrame) -> pd.DataFrame:
+    """The fit mean distance = a + b ln(error), from those tables: for each attack that searches, its settings and targets, in the
+    distance that it makes small, and for the CLEVER scores (attack "clever") in each norm. On the Pareto frontier, and on all models.
+    """
+    error = accuracy.set_index("model")["error_percent"] / 100
+    attacks = robustness.assign(distance=robustness["attack"].map(MINIMISED)).dropna(subset="distance")
+    attacks["value"] = [row[f"{row['distance']}_mean"] for row in attacks.to_dict("records")]
+    bounds = clever.assign(attack="clever", setting="", distance="l" + clever["norm"], value=clever["score_mean"])
+    keys = [*_HOW, "distance"]
+    records = []
+    for table in (attacks, bounds):
+        for key, rows in table[table["model"].isin(error.index)].groupby(keys, sort=False):
+            errors, values = error[rows["model"]].to_numpy(), rows["value"].to_numpy(np.float64)
+            on_frontier = pareto_frontier(errors, values)
+            names = ", ".join(rows["model"][on_frontier])
+            for fitted, chosen in (("frontier", on_frontier), ("all", np.ones_like(on_frontier))):
+                fit = fit_law(errors[chosen], values[chosen])
+                fit = [fit.n, fit.intercept, fit.slope, fit.slope_low, fit.slope_high, fit.r_squared]
+                records.append([*key, fitted, *fit, names])
+    columns = ["fitted", "models", "intercept", "slope", "slope_low", "slope_high", "r_squared", "frontier"]
+    return _arranged(pd.DataFrame(records, columns=[*keys, *columns]), keys, ())
 
 
 def transfer_matrix(
@@ -148,25 +234,16 @@ def sorted_models(order: Sequence[str], *appearances: Iterable[str]) -> list[str
     return [name for name in order if name in seen] + [name for name in seen if name not in set(order)]
 
 
-def write_all(run: Run, directory: str | os.PathLike) -> list[Path]:
-    """Write every table that ``run`` has rows for into ``directory``; returns the files.
+def write_all(run: Run, directory: str | os.PathLike, made: Tables | None = None) -> list[Path]:
+    """Write every table that ``run`` has rows for into ``directory``; returns the files. made: its tables, if they are computed.
 
-    As .csv, with the seven digits that float32 rows hold, and as .md. Matrices, transfer_<attack>_<target kind>_<setting>, are as
-    the study counts ("released"); transfer has the other rates.
+    As .csv, with the seven digits that float32 rows hold, .md, and .tex with the columns worth printing. Matrices,
+    transfer_<attack>_<target kind>_<setting>, are as the study counts ("released"); transfer has the other rates.
     """
-    directory = Path(directory)
-    order = run_models(run)
-    examples, shown = run.read("examples"), run.read("transfer")
-    own, pairs = robustness(examples, order), transfer(shown, order)
-    files = {
-        "accuracy": accuracy(run.read("clean"), order),
-        "robustness": own,
-        "clever": clever(run.read("clever"), order),
-        "transfer": pairs,
-    }
+    directory, made = Path(directory), made or compute(run)
+    files = {name: getattr(made, name) for name in ("accuracy", "robustness", "clever", "transfer", "law")}
     printed_as = {name: list(table) for name, table in files.items()}
-    for panel in panels(pairs):
-        matrix = square(of_panel(pairs, panel), of_panel(own, panel), column="released", order=order)
+    for panel, matrix in made.matrices.items():
         name = _file_name(panel, files)
         files[name] = matrix.reset_index(allow_duplicates=True)
         printed_as[name] = ["source"] + ["released"] * len(matrix)
@@ -174,8 +251,12 @@ def write_all(run: Run, directory: str | os.PathLike) -> list[Path]:
     for name, table in files.items():
         if table.empty:
             continue
-        text = table.to_csv(index=False, float_format="%.7g", lineterminator="\n")
-        for suffix, content in ((".csv", text), (".md", markdown(table, printed_as[name]))):
+        contents = {
+            ".csv": table.to_csv(index=False, float_format="%.7g", lineterminator="\n"),
+            ".md": markdown(table, printed_as[name]),
+            ".tex": latex(name, table, printed_as[name]),
+        }
+        for suffix, content in contents.items():
             write_atomically(directory / f"{name}{suffix}", content.encode())
             written.append(directory / f"{name}{suffix}")
     return written
@@ -201,9 +282,8 @@ def markdown(table: pd.DataFrame, printed_as: Sequence[str]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in zip(*columns, strict=True))
 
 
-def _statistics(values: pd.Series) -> list[float]:
-    """Mean, population standard deviation and median in float64; NaN without values."""
-    values = values.to_numpy(np.float64)
+def _statistics(values: np.ndarray) -> list[float]:
+    """Mean, population standard deviation and median; NaN without values."""
     return [values.mean(), values.std(), float(np.median(values))] if len(values) else [np.nan] * 3
 
 
@@ -213,11 +293,9 @@ def _arranged(table: pd.DataFrame, by: list[str], order: Sequence[str]) -> pd.Da
     models = sorted_models(order, *appearances)
     known = {"attack": ATTACKS, "target_kind": TARGET_KINDS, "norm": NORMS, "source": models, "model": models}
 
-    def rank(position: int) -> list:
-        row = table.iloc[position]
-        return [_setting_key(row[name]) if name == "setting" else _rank(known[name], row[name]) for name in by]
-
-    return table.iloc[sorted(range(len(table)), key=rank)].reset_index(drop=True)
+    ranks = [[_setting_key(value) if name == "setting" else _rank(known.get(name, ()), value) for value in table[name]] for name in by]
+    ranks = list(zip(*ranks, strict=True))
+    return table.iloc[sorted(range(len(table)), key=ranks.__getitem__)].reset_index(drop=True)
 
 
 def _rank(known: Sequence[str], name: str) -> tuple:

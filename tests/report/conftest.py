@@ -146,15 +146,16 @@ def transfer_rows(source: int, model: int, attack: str, setting: str, kind: str)
 
 
 def fill(run: Run, models=range(6)) -> Run:
-    for m in reversed(models):  # out of order on purpose: tables follow the manifest
-        run.append("clean", clean_rows(m))
-        run.append("examples", pd.concat([example_rows(m, *attempt) for attempt in ATTEMPTS]))
-        run.append("clever", pd.concat([clever_rows(m, norm) for norm in ("inf", "2", "1")]))
-        run.append("transfer", pd.concat([transfer_rows(m, other, *how) for other in models if other != m for how in SHOWN]))
+    for m in models:  # parts are read by name, so out of order on purpose: tables follow the manifest
+        part = MODELS[m]
+        run.append("clean", clean_rows(m), part=part)
+        run.append("examples", pd.concat([example_rows(m, *attempt) for attempt in ATTEMPTS]), part=part)
+        run.append("clever", pd.concat([clever_rows(m, norm) for norm in ("inf", "2", "1")]), part=part)
+        run.append("transfer", pd.concat([transfer_rows(m, other, *how) for other in models if other != m for how in SHOWN]), part=part)
     run.write_manifest(MANIFEST)
     return run
 
 
 @pytest.fixture(scope="session")
 def synthetic_run(tmp_path_factory) -> Run:
-    return fill(Run.create(tmp_path_factory.mktemp("runs") / "eps=0.1"))
+    return fill(Run.begin(tmp_path_factory.mktemp("runs") / "eps=0.1"))

@@ -5,7 +5,9 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
+from jaxadv.analysis import mean_intervals, rate_interval
 from jaxadv.report import tables
 from jaxadv.report.columns import COLUMNS, show, three_digits
 from jaxadv.store import Run
@@ -53,7 +55,10 @@ def row(table, **where):
 def test_accuracy():
     clean = pd.DataFrame({"model": ["b"] * 4 + ["a"], "label": [1, 2, 3, 4, 5], "predicted": [1, 2, 3, 0, 0], "top5": [True] * 4 + [False]})
     table = tables.accuracy(clean)
-    assert table.values.tolist() == [["b", 4, 3, 75.0, 100.0, 25.0], ["a", 1, 0, 0.0, 0.0, 100.0]]
+    assert table.iloc[:, :6].values.tolist() == [["b", 4, 3, 75.0, 100.0, 25.0], ["a", 1, 0, 0.0, 0.0, 100.0]]
+    low, high = rate_interval(np.array([3, 0]), np.array([4, 1]))
+    np.testing.assert_allclose(table[["top1_percent_low", "top1_percent_high"]], 100 * np.c_[low, high])
+    np.testing.assert_allclose(table[["error_percent_low", "error_percent_high"]], 100 - 100 * np.c_[high, low])
     assert tables.accuracy(clean, ["a", "absent", "b"])["model"].tolist() == ["a", "b"]
 
 
@@ -66,13 +71,24 @@ def test_robustness_is_over_successes_with_population_deviation():
         assert found[f"{distance}_mean"] == 5.0
         assert found[f"{distance}_std"] == pytest.approx(2.160246899469287)  # sqrt((4 + 1 + 9) / 3)
         assert found[f"{distance}_median"] == 4.0
+        low, high = mean_intervals(np.array([[3.0], [4.0], [8.0]]))
+        assert (found[f"{distance}_mean_low"], found[f"{distance}_mean_high"]) == (low[0], high[0])
+    assert (found["success_rate_low"], found["success_rate_high"]) == pytest.approx(rate_interval(3, 5))
     assert (found["gradients_mean"], found["forwards_mean"]) == (3.0, 2.0)  # failures included
+
+
+def test_intervals_do_not_depend_on_the_order_of_groups():
+    values = np.random.default_rng(0).lognormal(size=(3, 30))
+    rows = [examples(values[number], model=model) for number, model in enumerate("abc")]
+    one, other = tables.robustness(pd.concat(rows)), tables.robustness(pd.concat(rows[::-1]), ["a", "b", "c"])
+    pd.testing.assert_frame_equal(one, other)
 
 
 def test_robustness_without_success_has_no_distance():
     found = row(tables.robustness(examples(np.full(4, np.nan))))
     assert (found["n"], found["successes"], found["failures"], found["success_rate"]) == (4, 0, 4, 0.0)
-    assert found[[f"l2_{what}" for what in ("mean", "std", "median")]].isna().all()
+    assert found[[f"l2_{what}" for what in ("mean", "std", "median", "mean_low", "mean_high")]].isna().all()
+    assert found["success_rate_low"] == 0 and 0 < found["success_rate_high"] < 1
 
 
 def test_means_are_taken_in_double_precision():
@@ -87,6 +103,8 @@ def test_transfer_treats_failed_sources_in_three_ways():
     assert found["left_out"] == 1 / 3
     assert found["as_failures"] == 1 / 5
     assert (found["released_top5"], found["left_out_top5"], found["as_failures_top5"]) == (4 / 5, 2 / 3, 2 / 5)
+    for treatment, fooled, n in (("released", 1, 5), ("left_out", 1, 3), ("as_failures", 1, 5)):
+        assert (found[f"{treatment}_low"], found[f"{treatment}_high"]) == pytest.approx(rate_interval(fooled, n))
 
 
 def test_transfer_untargeted_has_no_top_five():
@@ -134,6 +152,29 @@ def test_clever():
     assert found["score_std"] == pytest.approx(1.8708286933869707)  # sqrt((4 + 1 + 0 + 9) / 4)
     assert found["fell_back"] == 0.5  # one without a fit, one with p below 0.001
     assert found["p_value_mean"] == pytest.approx(0.6005 / 3)
+    low, high = mean_intervals(np.array([[1.0], [2.0], [3.0], [6.0]]))
+    assert (found["score_mean_low"], found["score_mean_high"]) == (low[0], high[0])
+
+
+def test_law():
+    error = pd.DataFrame({"model": list("abcde"), "error_percent": [100.0, 100 / np.e, 100 / np.e**2, 0.0, 50.0]})
+    distances = {"a": 0.06, "b": 0.031, "c": 0.002, "d": 0.001, "e": 0.01, "f": 9.0}  # d: no error, so no logarithm; f: no error known
+    own = tables.robustness(pd.concat([examples(np.full(3, value), model=model) for model, value in distances.items()]))
+    fgsm = tables.robustness(examples(np.ones(3), attack="fgsm", model="a"))  # minimises nothing
+    scores = pd.DataFrame({"model": ["a", "b"], "target_kind": "random", "norm": "inf", "score": 1.0, "shape": 2.0, "p_value": 0.5})
+    table = tables.law(error, pd.concat([fgsm, own]), tables.clever(scores))
+    assert table["fitted"].tolist() == ["frontier", "all"] * 2
+    found = row(table, attack="cw", fitted="frontier")
+    assert (found["distance"], found["target_kind"], found["setting"]) == ("l2", "random", "confidence=0")
+    assert (found["models"], found["frontier"]) == (3, "a, b, c, d")
+    # 0.06 + 0.029 ln(error); distances are float32 rows
+    assert found[["intercept", "slope", "r_squared"]].tolist() == pytest.approx([0.06, 0.029, 1.0], rel=1e-6)
+    everyone = row(table, attack="cw", fitted="all")
+    known = stats.linregress(np.log([1, np.exp(-1), np.exp(-2), 0.5]), [0.06, 0.031, 0.002, 0.01])
+    assert everyone["models"] == 4 and everyone["slope"] == pytest.approx(known.slope, rel=1e-6)
+    assert everyone["slope_high"] == pytest.approx(known.slope + stats.t.ppf(0.975, 2) * known.stderr, rel=1e-5)
+    found = row(table, attack="clever", fitted="frontier")
+    assert (found["distance"], found["frontier"], found["models"]) == ("linf", "b", 1) and np.isnan(found["slope"])
 
 
 def test_rows_of_tables_are_in_the_study_s_order():
@@ -184,13 +225,8 @@ def test_the_run_s_transfer(synthetic_run):
 
 
 def test_every_column_is_explained(synthetic_run):
-    read = {kind: synthetic_run.read(kind) for kind in ("clean", "examples", "clever", "transfer")}
-    made = [
-        tables.accuracy(read["clean"]),
-        tables.robustness(read["examples"]),
-        tables.clever(read["clever"]),
-        tables.transfer(read["transfer"]),
-    ]
+    computed = tables.compute(synthetic_run)
+    made = [computed.accuracy, computed.robustness, computed.clever, computed.transfer, computed.law]
     used = {name for table in made for name in table}
     assert used == set(COLUMNS)
     for name, column in COLUMNS.items():
@@ -198,6 +234,28 @@ def test_every_column_is_explained(synthetic_run):
         values = next(table[name] for table in made if name in table)
         assert pd.api.types.is_numeric_dtype(values) == (column.type != "text"), name
         assert pd.api.types.is_integer_dtype(values) == (column.type == "count"), name
+
+
+def test_what_a_run_s_tables_are_computed_from(synthetic_run):
+    """Part by part, in little memory, is the same as from all rows."""
+    made = tables.compute(synthetic_run)
+    read = {kind: synthetic_run.read(kind) for kind in ("clean", "examples", "clever", "transfer")}
+    pd.testing.assert_frame_equal(made.accuracy, tables.accuracy(read["clean"], MODELS))
+    pd.testing.assert_frame_equal(made.robustness, tables.robustness(read["examples"], MODELS))
+    pd.testing.assert_frame_equal(made.clever, tables.clever(read["clever"], MODELS))
+    pd.testing.assert_frame_equal(made.transfer, tables.transfer(read["transfer"], MODELS))
+    pd.testing.assert_frame_equal(made.law, tables.law(made.accuracy, made.robustness, made.clever))
+    matrix = tables.transfer_matrix(read["transfer"], read["examples"], **PANEL, order=MODELS)
+    pd.testing.assert_frame_equal(made.matrices[tables.Panel("cw", "untargeted", "confidence=0")], matrix)
+    assert made.order == MODELS and list(made.matrices) == tables.panels(made.transfer)
+    assert list(made.counts.values()) == [6, 24, 6 * 6 * 12, 6 * 3 * 8, 6 * 5 * 3 * 12]
+
+
+def test_a_pair_may_be_in_several_parts(tmp_path):
+    run = Run.begin(tmp_path)
+    for part, rows in (("a", full(shown()).iloc[:2]), ("b", full(shown()).iloc[2:])):
+        run.append("transfer", rows, part=part)
+    pd.testing.assert_frame_equal(tables.compute(run).transfer, tables.transfer(shown()))
 
 
 def test_empty_rows_make_empty_tables(tmp_path):
@@ -211,14 +269,15 @@ def test_empty_rows_make_empty_tables(tmp_path):
 
 def test_files(synthetic_run, tmp_path):
     written = tables.write_all(synthetic_run, tmp_path)
-    names = ["accuracy", "clever", "robustness", "transfer"]
+    names = ["accuracy", "clever", "law", "robustness", "transfer"]
     names += [f"transfer_{how}" for how in ("cw_random_confidence_0", "cw_untargeted_confidence_0", "fgsm_untargeted_eps_0.3")]
-    assert sorted(path.name for path in written) == sorted(f"{name}{end}" for name in names for end in (".csv", ".md"))
+    assert sorted(path.name for path in written) == sorted(f"{name}{end}" for name in names for end in (".csv", ".md", ".tex"))
     assert sorted(tmp_path.iterdir()) == sorted(written)
     lines = (tmp_path / "accuracy.csv").read_text().splitlines()
-    assert lines[0] == "model,images,correct,top1_percent,top5_percent,error_percent"
-    assert lines[1] == "alexnet,24,24,100,100,0"
-    assert lines[-1] == "mobilenet_v1_100,24,19,79.16667,83.33333,20.83333"
+    intervals = "top1_percent_low,top1_percent_high,error_percent_low,error_percent_high"
+    assert lines[0] == f"model,images,correct,top1_percent,top5_percent,error_percent,{intervals}"
+    assert lines[1] == "alexnet,24,24,100,100,0,86.20238,100,0,13.79762"  # Wilson: 24 / (24 + 1.959964^2)
+    assert lines[-1].startswith("mobilenet_v1_100,24,19,79.16667,83.33333,20.83333,")
     matrix = pd.read_csv(tmp_path / "transfer_cw_untargeted_confidence_0.csv", index_col="source")
     assert list(matrix) == list(matrix.index) == MODELS and matrix.loc["vgg_16", "alexnet"] == pytest.approx(5 / 12, abs=1e-6)
     lines = (tmp_path / "transfer_cw_untargeted_confidence_0.md").read_text().splitlines()
@@ -238,13 +297,13 @@ def test_markdown_is_aligned_and_safe():
 
 
 def test_file_names_are_safe_and_distinct(tmp_path):
-    run = Run.create(tmp_path / "run")
+    run = Run.begin(tmp_path / "run")
     settings = ["../../up", "a/b", "a:b", "A b", "", "x" * 300]
-    run.append("transfer", pd.concat([full(shown(setting=setting)) for setting in settings]))
+    run.append("transfer", pd.concat([full(shown(setting=setting)) for setting in settings]), part="all")
     written = tables.write_all(run, tmp_path / "tables")
     assert all(path.parent == tmp_path / "tables" for path in written)
     stems = {path.stem.lower() for path in written}
-    assert len(stems) == 1 + len(settings) and all(re.fullmatch(r"[a-z0-9._-]{1,110}", stem) for stem in stems)
+    assert len(stems) == 1 + len(settings) == len(written) / 3 and all(re.fullmatch(r"[a-z0-9._-]{1,110}", stem) for stem in stems)
     assert "transfer_cw_random" in stems
 
 
@@ -253,8 +312,8 @@ def full(rows):
 
 
 def test_a_model_may_have_any_name(tmp_path):
-    run = Run.create(tmp_path)
-    run.append("transfer", full(shown(source="source", model="n")))
+    run = Run.begin(tmp_path)
+    run.append("transfer", full(shown(source="source", model="n")), part="all")
     tables.write_all(run, tmp_path / "tables")
     assert (tmp_path / "tables" / "transfer_cw_random.csv").read_text() == "source,source,n\nsource,,0.2\nn,,\n"
 
