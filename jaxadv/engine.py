@@ -32,6 +32,12 @@ class _Lane(NamedTuple):
     state: Any
 
 
+@jax.jit
+def _fill(probes, items) -> _Lane:
+    """Start an item in every lane."""
+    return jax.vmap(lambda probe, item: _Lane(probe, item, probe.init(item)))(probes, items)
+
+
 @functools.partial(jax.jit, donate_argnums=0)
 def _put(lanes: _Lane, index, probe, item) -> _Lane:
     """Start ``item`` in the lane ``index``."""
@@ -58,6 +64,12 @@ def _tell(lanes: _Lane, answers: Answer, *, phase, following):
         return _Lane(probe, item, state), question, finished
 
     return jax.vmap(one)(lanes, answers)
+
+
+@jax.jit
+def _results(lanes: _Lane):
+    """What every lane has to say."""
+    return jax.vmap(lambda lane: lane.probe.result(lane.item, lane.state))(lanes)
 
 
 @jax.jit
@@ -113,24 +125,27 @@ class _Queue:
 
     def __init__(self, probes: list, items: list, lanes: int, *, done: set[int], saved: dict[str, np.ndarray]):
         self.probes, self.items = probes, items
-        shape = jax.eval_shape(lambda probe, item: _Lane(probe, item, probe.init(item)), probes[0], items[0])
-        leaves, structure = jax.tree.flatten(shape)
-        if saved:
-            self.holds = [int(held) if held not in done else -1 for held in saved["holds"]]
-            self.phase = int(saved["phase"])
-            self.lanes = jax.tree.unflatten(structure, [jnp.asarray(saved[f"leaf{number}"]) for number in range(len(leaves))])
-        else:
-            self.holds, self.phase = [-1] * lanes, 0
-            self.lanes = jax.tree.map(lambda leaf: jnp.zeros((lanes, *leaf.shape), leaf.dtype), shape)
+        self.holds = [int(held) if held not in done else -1 for held in saved["holds"]] if saved else [-1] * lanes
         self.todo = deque(position for position in range(len(items)) if position not in done and position not in self.holds)
-        if not saved:
-            for lane in range(min(lanes, len(self.todo)), lanes):  # lanes that no item needs run a copy of the first
-                self.lanes = _put(self.lanes, lane, probes[0], items[0])
+        self.phase = int(saved["phase"]) if saved else 0
+        if saved:
+            kind = jax.eval_shape(lambda probe, item: _Lane(probe, item, probe.init(item)), probes[0], items[0])
+            leaves, structure = jax.tree.flatten(kind)
+            self.lanes = jax.tree.unflatten(structure, [jnp.asarray(saved[f"leaf{number}"]) for number in range(len(leaves))])
 
     def state(self, phase: int) -> dict[str, np.ndarray]:
         """All lanes, before the phase of that number."""
         leaves = jax.device_get(jax.tree.leaves(self.lanes))
         return {"holds": np.array(self.holds), "phase": np.array(phase)} | {f"leaf{number}": leaf for number, leaf in enumerate(leaves)}
+
+    def fill(self) -> None:
+        """Put the next items into all lanes, which are free; a lane that no item needs runs a copy of the first."""
+        count = min(len(self.holds), len(self.todo))
+        taken = [self.todo.popleft() for _ in range(count)]
+        self.holds = taken + [-1] * (len(self.holds) - count)
+        places = taken + taken[:1] * (len(self.holds) - count)
+        stack = functools.partial(jax.tree.map, lambda *leaves: np.stack(leaves))
+        self.lanes = _fill(stack(*(self.probes[place] for place in places)), stack(*(self.items[place] for place in places)))
 
     def refill(self) -> None:
         """Put the next items into the free lanes, as far as there are any."""
@@ -140,12 +155,14 @@ class _Queue:
                 self.lanes = _put(self.lanes, lane, self.probes[position], self.items[position])
                 self.holds[lane] = position
 
-    def take(self, finished: Sequence[int]) -> list[tuple[int, Any]]:
-        """The results of lanes, still on the device; the lanes are free."""
-        results = [(self.holds[lane], _result(self.lanes, lane)) for lane in finished]
+    def take(self, finished: Sequence[int]) -> "_Taken":
+        """The results in lanes that are finished, and now free."""
+        positions = [self.holds[lane] for lane in finished]
         for lane in finished:
             self.holds[lane] = -1
-        return results
+        if 4 * len(finished) > len(self.holds):  # one call for all lanes
+            return _Taken(positions, list(finished), _results(self.lanes))
+        return _Taken(positions, None, [_result(self.lanes, lane) for lane in finished])
 
     @property
     def busy(self) -> list[int]:
@@ -168,8 +185,18 @@ class _Notes(NamedTuple):
         self.journal.write(self.group, queue.state(phase))
 
 
-def _fetch(results: list[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
-    return zip([position for position, _ in results], jax.device_get([result for _, result in results]), strict=True)
+class _Taken(NamedTuple):
+    """Results that are still on the device."""
+
+    positions: list[int]
+    lanes: list[int] | None  # which of all lanes are wanted; None: the results are a list of just those
+    results: Any
+
+    def fetch(self) -> Iterator[tuple[int, Any]]:
+        fetched = jax.device_get(self.results)
+        if self.lanes is not None:
+            fetched = [jax.tree.map(lambda leaf, lane=lane: leaf[lane], fetched) for lane in self.lanes]
+        return zip(self.positions, fetched, strict=True)
 
 
 def _evaluate(classifier: Classifier, phase, question) -> Answer:
@@ -183,17 +210,17 @@ def _evaluate(classifier: Classifier, phase, question) -> Answer:
 def _run_waves(classifier, queue: _Queue, schedule: Schedule, notes: _Notes | None):
     """Probes of one known length: all lanes start and finish together."""
     phases = schedule.prologue + schedule.cycle * schedule.cycles
-    waiting: list = []
+    waiting = _Taken([], None, [])
     ahead: deque = deque()
     while queue.busy or queue.todo:
         if not queue.busy:
-            queue.refill()
+            queue.fill()
             queue.phase = 0
         question = _ask(queue.lanes, phase=phases[queue.phase], num_classes=classifier.num_classes)
         for number in range(queue.phase, len(phases)):
             if notes and notes.due():
-                yield from _fetch(waiting)
-                waiting = []
+                yield from waiting.fetch()
+                waiting = _Taken([], None, [])
                 notes.write(queue, number)
             answers = _evaluate(classifier, phases[number], question)
             ahead.append(answers.logits)
@@ -202,15 +229,20 @@ def _run_waves(classifier, queue: _Queue, schedule: Schedule, notes: _Notes | No
             following = phases[number + 1] if number + 1 < len(phases) else None
             queue.lanes, question, _ = _tell(queue.lanes, answers, phase=phases[number], following=following)
         # The wave before is fetched while this one computes.
-        yield from _fetch(waiting)
+        yield from waiting.fetch()
         waiting = queue.take(queue.busy)
-    yield from _fetch(waiting)
+    yield from waiting.fetch()
 
 
 def _run_until_done(classifier, queue: _Queue, schedule: Schedule, notes: _Notes | None):
     """Probes that say when they are done: a lane is refilled at the start of a cycle."""
     cycle = schedule.cycle
-    queue.refill()
+    if queue.busy:  # going on
+        queue.refill()
+    elif queue.todo:
+        queue.fill()
+    else:
+        return
     question = _ask(queue.lanes, phase=cycle[0], num_classes=classifier.num_classes)
     seen = None
     while queue.busy:
@@ -226,6 +258,6 @@ def _run_until_done(classifier, queue: _Queue, schedule: Schedule, notes: _Notes
             results = queue.take(finished)
             queue.refill()
             question = _ask(queue.lanes, phase=cycle[0], num_classes=classifier.num_classes)
-            yield from _fetch(results)
+            yield from results.fetch()
         if notes and notes.due():
             notes.write(queue, 0)

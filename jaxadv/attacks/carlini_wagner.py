@@ -18,6 +18,8 @@ STEP = Phase("step", True)
 class _State(NamedTuple):
     start: Array  # (H, W, 3) float32, w0: the clean image in the tanh variable
     delta: Array  # (H, W, 3) float32, the perturbation of w, which is optimised
+    original: Array  # (H, W, 3) float32, tanh(w0)
+    point: Array  # (H, W, 3) float32, tanh(w0 + delta): what is asked about
     first_moment: Array  # (H, W, 3) float32, Adam's m
     second_moment: Array  # (H, W, 3) float32, Adam's v
     search: ConstantSearch
@@ -61,16 +63,17 @@ class CarliniWagnerL2:
     def init(self, item: AttackItem) -> _State:
         zeros = jnp.zeros_like(item.image)
         start = jnp.arctanh(centred(item.image) * 1.999999)
-        return _State(start, zeros, zeros, zeros, constant_search.start(item, self.initial_const, self.search_steps))
+        original = jnp.tanh(start)
+        return _State(start, zeros, original, original, zeros, zeros, constant_search.start(item, self.initial_const, self.search_steps))
 
     def ask(self, item, state, phase, num_classes):
         objective = oracle.hinge(item.label, item.targeted, self.confidence, num_classes)
-        return jnp.tanh(state.start + state.delta) / 2 + 0.5, objective
+        return state.point / 2 + 0.5, objective
 
     def tell(self, item, state, answer, phase) -> _State:
         search = state.search
-        point = jnp.tanh(state.start + state.delta)
-        image, difference = point / 2 + 0.5, point / 2 - jnp.tanh(state.start) / 2
+        point = state.point
+        image, difference = point / 2 + 0.5, point / 2 - state.original / 2
         distance = jnp.sum(difference * difference)
         objective = oracle.hinge(item.label, item.targeted, self.confidence, answer.logits.shape[0])
         loss = distance + search.const * oracle.value(objective, answer.logits)
@@ -94,9 +97,11 @@ class CarliniWagnerL2:
             abort_early=self.abort_early,
         )
         zeros = jnp.zeros_like(delta)
-        restart = state._replace(delta=delta if self.warm_start else zeros, first_moment=zeros, second_moment=zeros)
-        going_on = state._replace(delta=delta, first_moment=first, second_moment=second)
-        return select(ended, restart, going_on)._replace(search=search)
+        if not self.warm_start:
+            delta = jnp.where(ended, zeros, delta)
+        first, second = select(ended, (zeros, zeros), (first, second))
+        moved = jnp.tanh(state.start + delta)
+        return state._replace(delta=delta, point=moved, first_moment=first, second_moment=second, search=search)
 
     def done(self, state: _State) -> Array:
         return constant_search.done(state.search)

@@ -20,6 +20,7 @@ COMMANDS = {
     "validate": "a port against the original, which its own framework executes",
     "predict": "logits, and an input gradient, of one network for an .npy of images",
     "train": "train the small networks on digits",
+    "bench": "how fast the attacks and CLEVER are beside a network's raw gradient",
     "list": "the networks",
 }
 EXAMPLES = (

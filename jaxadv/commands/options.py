@@ -59,6 +59,11 @@ def define() -> None:
     _text(how, "compilation_cache", "~/.cache/jaxadv", "folder for compiled programs, so that they are compiled once; empty for none")
     _switch(how, "progress", True, "show progress on standard error")
 
+    bench = "bench"
+    _switch(bench, "random_weights", False, "networks with fresh weights, which need no file")
+    _count(bench, "bench_steps", 16, "evaluations of an attack, at least 4")
+    _count(bench, "bench_turns", 5, "how often everything is measured")
+
     other = "convert, validate, predict and train"
     _text(other, "model", None, "convert, validate, predict: the network")
     _text(other, "source", None, ".pb, checkpoint's prefix (validate: with its .meta), .h5, .pth, .safetensors; convert: .npz too")

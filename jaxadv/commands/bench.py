@@ -1,0 +1,241 @@
+"""bench: how fast every attack and CLEVER run, beside the raw speed of the network's own gradient on the same batch.
+
+The ceiling is one compiled call, logits and input gradient, repeated without waiting in between. Everything is measured in one
+process, in turn, again and again; a probe's share of the ceiling is taken within each turn, so that a machine that is busy with
+something else slows both.
+"""
+
+import platform
+import resource
+import subprocess
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pandas as pd
+
+from jaxadv import checks, engine, oracle
+from jaxadv.api import run_attacks
+from jaxadv.attacks import FGSM, IFGSM, CarliniWagnerL2, ElasticNetL1
+from jaxadv.classifier import Classifier, load_classifier
+from jaxadv.clever.sampler import PROTOCOLS, CleverSampler, SampleItem
+from jaxadv.commands import plan
+from jaxadv.files import write_atomically
+from jaxadv.progress import Progress
+from model_ports import registry, weights
+from model_ports.errors import unknown
+
+SEED = 1215
+PEAK = {  # arithmetic operations a second in float32 without tensor cores, from the makers' data sheets
+    "NVIDIA H200": 67e12,
+    "NVIDIA H100 80GB HBM3": 67e12,
+    "NVIDIA A100-SXM4-80GB": 19.5e12,
+    "NVIDIA A100-SXM4-40GB": 19.5e12,
+    "Tesla V100-SXM2-16GB": 15.7e12,
+    "NVIDIA L4": 30.3e12,
+    "Tesla T4": 8.1e12,
+}
+UNITS = {
+    "model": "",
+    "what": "",
+    "evaluations_per_second": "image evaluations, with and without gradient, in a second",
+    "percent": "of the ceiling: what its evaluations take in raw calls, over what it took; median of the turns",
+    "percent_low": "25 % of the turns are below",
+    "percent_high": "25 % of the turns are above",
+    "gradients": "evaluations with gradient for an item, an image and target (CLEVER: a batch of samples)",
+    "forwards": "evaluations of logits alone for an item, the final judgement included",
+    "items_per_second": "at these settings, shorter than the study's",
+    "compile_seconds": "of the first run, beyond what a run takes",
+    "teraflops": "arithmetic of the gradient call in a second, as the compiler counts it",
+    "percent_of_peak": "of what the device's maker states for float32",
+    "device_megabytes": "most memory in use on the device so far",
+    "host_megabytes": "most memory of the process so far",
+}
+
+
+def main(flags: SimpleNamespace) -> None:
+    """Measure --models, and write bench.csv, bench.md and a line for each measurement to history.csv in --out. Raises InputError."""
+    if flags.zoo not in registry.ZOOS:
+        raise unknown("zoo", flags.zoo, registry.ZOOS)
+    names = plan.models(flags.models, tuple(spec.name for spec in registry.MODELS))
+    checks.count("bench_steps", flags.bench_steps, low=4)
+    out = Path(flags.out or "results/bench")
+    networks = {name: registry.network(name, zoo=flags.zoo) for name in names}
+    places = {} if flags.random_weights else {name: weights.find(net, flags.weights_dir) for name, net in networks.items()}
+    rows = []
+    for name, network in networks.items():
+        classifier = random_classifier(network) if flags.random_weights else load_classifier(name, zoo=flags.zoo, weights=places[name])
+        with Progress(f"bench {name}", flags.bench_turns, "turns", show=flags.progress) as bar:
+            rows += measure(classifier, lanes=flags.lanes, steps=flags.bench_steps, turns=flags.bench_turns, advance=bar.advance)
+        table = pd.DataFrame(rows, columns=list(UNITS)).dropna(axis=1, how="all")
+        write(out, table, flags)
+    print(text(table))
+    print(f"written: {out / 'bench.md'}")
+
+
+def random_classifier(network: registry.Network) -> Classifier:
+    """A network with fresh weights: as fast as a trained one."""
+    return Classifier(
+        network.apply,
+        jax.device_put(network.init(jax.random.key(SEED))),
+        input_size=network.input_size,
+        num_classes=network.num_classes,
+        name=network.spec.name,
+        label_offset=network.label_offset,
+    )
+
+
+def probes(steps: int) -> dict:
+    """What is measured: every attack at settings of about ``steps`` evaluations, without early abort."""
+    return {
+        "fgsm": FGSM(0.1),
+        "ifgsm": IFGSM(eps=0.1, steps=steps),
+        "ifgsm_search": IFGSM(initial_eps=0.02, attempts=2, steps=steps // 2),
+        "cw": CarliniWagnerL2(steps=steps, search_steps=1, abort_early=False),
+        "ead": ElasticNetL1(steps=steps, search_steps=1, abort_early=False),
+        "clever": CleverSampler(PROTOCOLS["released"], samples=steps),
+    }
+
+
+def measure(classifier: Classifier, *, lanes: int, steps: int, turns: int, advance=lambda _: None) -> list[dict]:
+    """Rows of `UNITS` for one network: the two raw calls, then every probe."""
+    random = np.random.default_rng(SEED)
+    images = random.uniform(0.1, 0.9, (lanes, classifier.input_size, classifier.input_size, 3)).astype(np.float32)
+    labels = classifier.predict(images)
+    targets = ((labels + 1) % classifier.num_classes).astype(np.int32)
+    on_device = jax.device_put(images)
+    objectives = jax.device_put(jax.vmap(oracle.linear)(np.eye(classifier.num_classes, dtype=np.float32)[targets]))
+    gradient = _seconds(lambda: classifier.oracle.ask(classifier.params, on_device, objectives))
+    forward = _seconds(lambda: classifier.oracle.logits(classifier.params, on_device))
+    first = {"gradient": gradient, "forward": forward}
+    works = {name: _work(classifier, probe, images, labels, targets) for name, probe in probes(steps).items()}
+    counts = {}
+    for name, work in works.items():
+        first[name] = _seconds(lambda work=work, name=name: counts.__setitem__(name, work()))
+    times: dict[str, list[float]] = {name: [] for name in first}
+    raw = {"gradient": (classifier.oracle.ask, on_device, objectives), "forward": (classifier.oracle.logits, on_device)}
+    for _ in range(turns):
+        for name, (program, *question) in raw.items():
+            times[name].append(_seconds(lambda: _repeat(program, (classifier.params, *question), steps)) / steps)  # noqa: B023
+        for name, work in works.items():
+            times[name].append(_seconds(work))
+        advance(1)
+    times = {name: np.array(values) for name, values in times.items()}
+    common = {"model": classifier.name, "host_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    common |= {"device_megabytes": _device_megabytes()}
+    rows = []
+    for name, values in times.items():
+        gradients, forwards = counts.get(name, (name == "gradient", name == "forward"))
+        least = gradients * times["gradient"] + forwards * times["forward"]
+        percent = np.percentile(100 * least / values, [25, 50, 75])
+        rows.append(
+            common
+            | {
+                "what": name,
+                "evaluations_per_second": lanes * (gradients + forwards) / np.median(values),
+                **dict(zip(("percent_low", "percent", "percent_high"), percent, strict=True)),
+                "gradients": gradients,
+                "forwards": forwards,
+                "items_per_second": lanes / np.median(values) if name in works else None,
+                "compile_seconds": max(0.0, first[name] - np.median(values)),
+            }
+            | (_arithmetic(classifier, on_device, objectives, np.median(values)) if name == "gradient" else {})
+        )
+    return rows
+
+
+def _work(classifier: Classifier, probe, images, labels, targets):
+    """A function that runs one item a lane and returns the evaluations, with gradient and without, that an item takes."""
+    lanes = len(images)
+    if isinstance(probe, CleverSampler):
+        seed, batch = np.int32(SEED), np.int32(0)
+        items = [SampleItem(images[i], labels[i], targets[i], seed, np.int32(i), batch) for i in range(lanes)]
+
+        def sample():
+            for _ in engine.run(classifier, [probe] * lanes, items, lanes=lanes):
+                pass
+            return probe.samples, 0
+
+        return sample
+
+    def attack():
+        result = run_attacks(classifier, [probe] * lanes, images, targets, np.full(lanes, True), lanes=lanes)
+        return result.gradients.mean(), result.forwards.mean()
+
+    return attack
+
+
+def _repeat(program, arguments, count: int) -> None:
+    for _ in range(count):
+        answer = program(*arguments)
+    jax.block_until_ready(answer)
+
+
+def _seconds(work) -> float:
+    began = time.perf_counter()
+    jax.block_until_ready(work())
+    return time.perf_counter() - began
+
+
+def _device_megabytes() -> float | None:
+    stats = jax.local_devices()[0].memory_stats() or {}
+    return stats["peak_bytes_in_use"] / 2**20 if "peak_bytes_in_use" in stats else None
+
+
+def _arithmetic(classifier: Classifier, images, objectives, seconds: float) -> dict:
+    """On an accelerator, where compiling once more is quick: what the gradient call makes of the device."""
+    device = jax.devices()[0]
+    if device.platform == "cpu":
+        return {}
+    operations = classifier.oracle.ask.lower(classifier.params, images, objectives).compile().cost_analysis()["flops"]
+    peak = PEAK.get(device.device_kind)
+    return {"teraflops": operations / seconds / 1e12, "percent_of_peak": peak and 100 * operations / seconds / peak}
+
+
+def write(out: Path, table: pd.DataFrame, flags: SimpleNamespace) -> None:
+    """bench.csv and bench.md anew; in history.csv the rows of this run behind those of others."""
+    facts = {
+        "date": time.strftime("%Y-%m-%d %H:%M"),
+        "commit": _commit(),
+        "device": jax.devices()[0].device_kind,
+        "machine": f"{platform.machine()}, {jax.device_count()} devices",
+        "jax": jax.__version__,
+        "zoo": flags.zoo,
+        "lanes": flags.lanes,
+        "steps": flags.bench_steps,
+    }
+    head = ", ".join(f"{name} {value}" for name, value in facts.items())
+    meaning = "\n".join(f"* {name}: {unit}" for name, unit in UNITS.items() if unit and name in table)
+    write_atomically(out / "bench.csv", table.to_csv(index=False, float_format="%.5g").encode())
+    write_atomically(out / "bench.md", f"# Throughput\n\n{head}\n\n{text(table, markdown=True)}\n\n{meaning}\n".encode())
+    history = out / "history.csv"
+    before = pd.read_csv(history) if history.exists() else pd.DataFrame()
+    before = before[before["date"] != facts["date"]] if len(before) else before
+    write_atomically(history, pd.concat([before, table.assign(**facts)]).to_csv(index=False, float_format="%.5g").encode())
+
+
+def text(table: pd.DataFrame, *, markdown: bool = False) -> str:
+    """For people: four digits."""
+    cells = [list(table)] + [[_cell(value) for value in row] for row in table.itertuples(index=False)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [[cell.rjust(width) for cell, width in zip(row, widths, strict=True)] for row in cells]
+    if not markdown:
+        return "\n".join("  ".join(line) for line in lines)
+    rule = ["-" * (width - 1) + ":" for width in widths]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], rule, *lines[1:]])
+
+
+def _cell(value) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if value is None or value != value else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _commit() -> str:
+    try:
+        done = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True)
+    except OSError:
+        return "unknown"
+    return done.stdout.strip() or "unknown"
