@@ -19,18 +19,18 @@ COLUMNS = {
 }
 
 
-def tolerances(family: str, *, double: bool, logits: float | None) -> dict[str, float]:
+def tolerances(
+    family: str, *, double: bool, logits: float | None, least: tuple[float, float] = (1e-7, 1e-7)
+) -> dict[str, float]:
     """The largest relative L2 differences of logits and of the input gradient that count as the same function.
 
     Single precision: 1e-5 for the logits, and 5e-2 for the gradient, because one ReLU or maximum that rounding flips moves the
     whole gradient by as much; five times that for MobileNets, whose logits are 1e-5 from those of double precision in the
-    original itself. Double precision: 1e-7, because the graph's constants are still numbers of single precision. `logits`
-    replaces the tolerance of the logits.
+    original itself. Never less than `least`, of logits and gradient, which is what counts in double precision: constants are still
+    numbers of single precision. `logits` replaces the tolerance of the logits.
     """
-    if double:
-        own, gradient = 1e-7, 1e-7
-    else:
-        own, gradient = (5e-5, 0.25) if family == "MobileNet" else (1e-5, 5e-2)
+    single = (5e-5, 0.25) if family == "MobileNet" else (1e-5, 5e-2)
+    own, gradient = least if double else map(max, single, least)
     return {"logits": own if logits is None else logits, "gradient": gradient if logits is None else max(gradient, logits)}
 
 
@@ -152,7 +152,8 @@ def _verdict(report: dict[str, Any]) -> list[str]:
     lines = [f"NOT the same function ({rule})"]
     table = report["layers"]
     if table is None:
-        return [*lines, "the logits agree, the gradients do not: a ReLU or a maximum may be flipped by rounding; --float64 decides"]
+        decides = "; --float64 decides" if report["precision"] == "float32" else ""
+        return [*lines, f"the logits agree, the gradients do not: a ReLU or a maximum may be flipped by rounding{decides}"]
     if not table or table[-1]["agrees"]:
         return [*lines, f"all {len(table)} layers that were found in both agree: they part behind the last"]
     first = table[-1]

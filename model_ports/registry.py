@@ -4,8 +4,8 @@ Accuracies are what was published with the checkpoints that the study used; wher
 that was, the later one's. Input sizes are those of the study's code: its MobileNets run at 224, however trained.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -54,6 +54,7 @@ class ModelSpec:
     digits_input_size: int
     weight_map: tuple
     fixed_size: bool = False  # True where the parameters' shapes depend on the input size
+    variants: Mapping[str, Any] = field(default_factory=dict, hash=False)  # other configs at full size that take the same weights
 
 
 _SLIM = "TF-Slim model zoo, "  # github.com/tensorflow/models, research/slim, as of 2018
@@ -75,6 +76,7 @@ MODELS: tuple[ModelSpec, ...] = (
         digits_input_size=25,
         weight_map=alexnet.WEIGHT_MAP,
         fixed_size=True,
+        variants=alexnet.VARIANTS,
     ),
     ModelSpec(
         name="vgg_16",
@@ -421,15 +423,20 @@ class Network:
         return logits, nnx.to_pure_dict(nnx.state(module))
 
 
-def network(name: str, *, zoo: str, input_size: int | None = None, num_outputs: int | None = None) -> Network:
+def network(
+    name: str, *, zoo: str, input_size: int | None = None, num_outputs: int | None = None, variant: str | None = None
+) -> Network:
     """The network `name` at full size ("imagenet") or small ("digits").
 
-    `input_size` in pixels and `num_outputs` (background class included) default to the zoo's own. InputError for an
-    unknown name or zoo, and for another input size where the parameters depend on it.
+    `input_size` in pixels and `num_outputs` (background class included) default to the zoo's own; `variant`: a name in the
+    entry's `variants`. InputError for an unknown name, zoo or variant, and for another input size where the parameters depend on it.
     """
     entry = spec(name)
     if zoo not in ZOOS:
         raise unknown("zoo", zoo, ZOOS)
+    if variant is not None:
+        check_variant(entry, variant, zoo)
+        entry = replace(entry, config=entry.variants[variant])
     own_size = entry.input_size if zoo == "imagenet" else entry.digits_input_size
     size = own_size if input_size is None else input_size
     if entry.fixed_size and size != own_size:
@@ -440,3 +447,10 @@ def network(name: str, *, zoo: str, input_size: int | None = None, num_outputs: 
     if classes < 2:
         raise InputError(f"{num_outputs} outputs for {name}: at least {2 + entry.label_offset} are needed")
     return Network(entry, zoo=zoo, input_size=size, num_classes=classes)
+
+
+def check_variant(entry: ModelSpec, variant: str | None, zoo: str) -> None:
+    """Raises InputError for a variant that this network has not."""
+    if variant is not None and (variant not in entry.variants or zoo != "imagenet"):
+        known = "; ".join(f"{other.name} at full size: {', '.join(other.variants)}" for other in MODELS if other.variants)
+        raise InputError(f"--alexnet_lrn={variant} is no variant of {entry.name} ({zoo} zoo); allowed is {known}; or leave it out")

@@ -83,9 +83,9 @@ def test_double_precision_logits_and_gradients_are_the_originals(case):
 
 def test_single_precision_is_within_rounding(case):
     # The original's own float32 error is about 1e-6 in the logits, and 1e-5 for MobileNets; one ReLU or maximum that rounding
-    # flips moves the whole gradient by up to 5e-2.
+    # flips moves the whole gradient, by up to 7e-3 in the original, and by up to 5.5e-2 in its MobileNets (which unit flips is chance).
     mobile = case[1].spec.family == "MobileNet"
-    hold(case, double=False, logits=5e-5 if mobile else 5e-6, gradient=5e-2)
+    hold(case, double=False, logits=5e-5 if mobile else 5e-6, gradient=0.1 if mobile else 5e-2)
 
 
 def test_parameter_counts_are_the_originals(case):

@@ -23,7 +23,7 @@ def main(flags: SimpleNamespace) -> None:
         raise InputError("--source is not given; convert needs it, or --download")
     if flags.source is not None and flags.download:
         raise InputError(f"--source is {flags.source!r} and --download is given; convert needs one of the two")
-    network = registry.network(flags.model, zoo="imagenet")
+    network = registry.network(flags.model, zoo="imagenet", variant=flags.alexnet_lrn)
     source = _downloaded(flags) if flags.download else flags.source
     summary = convert(network, source, flags.weights_dir, progress=flags.progress)
     print(summary)
@@ -60,6 +60,7 @@ def convert(network: registry.Network, path: str | Path, weights_dir: str | Path
         meta = {
             "model": name,
             "zoo": network.zoo,
+            "variant": next((variant for variant, config in network.spec.variants.items() if config == network.spec.config), None),
             "source": source.path.name,
             "source_format": source.format,
             "source_files": [file.name for file in source.files],

@@ -1,4 +1,8 @@
-"""validate: a port against the original network, which TensorFlow executes from its frozen graph, on the same images."""
+"""validate: a port against the original network, executed by its own framework, on the same images.
+
+TensorFlow executes a frozen graph or the graph beside a checkpoint; of Keras's and PyTorch's files of weights the network is built
+by keras.applications or timm, with its own preprocessing.
+"""
 
 import sys
 from pathlib import Path
@@ -11,27 +15,36 @@ import numpy as np
 from jaxadv import comparison
 from jaxadv.commands.predict import difference_of, evaluate, read_images
 from model_ports import registry, weights
-from model_ports.convert import sources
-from model_ports.convert.originals import Original
+from model_ports.convert import keras_h5, originals, originals_keras, originals_torch, sources, torch_state
 from model_ports.errors import InputError
 from model_ports.intermediate import outputs_of_layers
-from model_ports.preprocessing import PREPROCESSING
 
 FORMATS = (".csv", ".md", ".json")
+ORIGINALS = {
+    "frozen graph": originals.Original,
+    "TensorFlow checkpoint": originals.Original,
+    "TensorFlow checkpoint, version 1": originals.Original,
+    keras_h5.FORMAT: originals_keras.Original,
+    torch_state.FORMAT: originals_torch.Original,
+}
+"""What executes a file, by its format (`sources.find`)."""
+
+Original = originals.Original | originals_keras.Original | originals_torch.Original
 
 
 def main(flags: SimpleNamespace) -> None:
     """Print, and write to --save, how port and original differ. Exit status 1 where that is beyond tolerance. Raises InputError."""
     for name in ("model", "source"):
         if getattr(flags, name) is None:
-            raise InputError(f"--{name} is not given; validate needs --model and --source, the original's frozen graph")
+            raise InputError(f"--{name} is not given; validate needs --model and --source, the original's file")
     spec = registry.spec(flags.model)
+    registry.check_variant(spec, flags.alexnet_lrn, "imagenet")
     if flags.save is not None and (Path(flags.save).suffix not in FORMATS or not Path(flags.save).parent.is_dir()):
         raise InputError(f"--save is {flags.save!r}; a file name that ends in {', '.join(FORMATS)}, in a folder that exists, is needed")
-    limits = comparison.tolerances(spec.family, double=flags.float64, logits=flags.tolerance)
     if flags.float64:
         jax.config.update("jax_enable_x64", True)
-    original = Original(flags.source, spec, double=flags.float64)
+    original = open_original(flags.source, spec, size=flags.input_size, double=flags.float64)
+    limits = comparison.tolerances(spec.family, double=flags.float64, logits=flags.tolerance, least=original.least_tolerances)
     try:
         report = validate(original, flags, limits)
     finally:
@@ -43,26 +56,40 @@ def main(flags: SimpleNamespace) -> None:
         sys.exit(1)
 
 
+def open_original(path: str, spec: registry.ModelSpec, *, size: int | None, double: bool) -> Original:
+    """The network in a file, ready for execution. Raises InputError."""
+    source = sources.find(path)
+    if source.format == ".safetensors" and torch_state.recognises(sources.read(path)):
+        return originals_torch.Original(path, spec, size=size, double=double)
+    if source.format not in ORIGINALS:
+        raise InputError(
+            f"{path} ({source.format}) has weights but no graph to execute; validate needs a frozen graph (.pb), a TensorFlow"
+            " checkpoint with its .meta, Keras's .h5, or PyTorch's .pth"
+        )
+    return ORIGINALS[source.format](path, spec, size=size, double=double)
+
+
 def validate(original: Original, flags: SimpleNamespace, limits: dict[str, float]) -> dict[str, Any]:
     """All that the table shows, as JSON values. The port's weights are the file's own, or those in --weights_dir."""
-    network = registry.network(flags.model, zoo="imagenet", input_size=_size(original, flags))
+    network = registry.network(flags.model, zoo="imagenet", input_size=original.size, variant=flags.alexnet_lrn)
     kind = np.float64 if flags.float64 else np.float32
     pixels = _pixels(flags, network.input_size).astype(kind)
     outputs = flags.gradient or ["7", "3"]
     difference = difference_of(outputs, network.num_outputs)
+    lacks = network.num_outputs - original.outputs  # the background column, which only the original has
+    if lacks not in (0, network.label_offset):
+        raise InputError(f"{original.path} puts out {original.outputs} logits, {flags.model} has {network.num_outputs}; name its own model")
+    if difference[:lacks].any():
+        raise InputError(f"--gradient is {','.join(outputs)}, but {original.path} has no output {lacks - 1}, the background; name classes")
     if flags.weights_dir is None:
         params = sources.parameters(original.path, network)
     else:
         params, _ = weights.load(network, weights.find(network, flags.weights_dir))
     params = jax.tree.map(lambda array: np.asarray(array, kind), params)
 
-    preprocessed, pull_back = jax.vjp(PREPROCESSING[network.spec.preprocessing], pixels)
-    logits, gradient = original.logits_and_gradient(np.asarray(preprocessed), np.tile(difference.astype(kind), (len(pixels), 1)))
-    if logits.shape != (len(pixels), network.num_outputs):
-        raise InputError(f"{original.path} puts out {logits.shape[1:]} logits, {flags.model} has {network.num_outputs}; name its own model")
-    [gradient] = pull_back(gradient)
+    logits, gradient = original.logits_and_gradient(pixels, np.tile(difference[lacks:].astype(kind), (len(pixels), 1)))
     found, found_gradient = evaluate(network, params, pixels, difference)
-    rows = comparison.rows(logits, found, np.asarray(gradient), found_gradient)
+    rows = comparison.rows(logits, found[:, lacks:], gradient, found_gradient)
     report = {
         "model": flags.model,
         "source": original.path.name,
@@ -81,22 +108,14 @@ def validate(original: Original, flags: SimpleNamespace, limits: dict[str, float
     report["layers"] = None
     worst = int(np.argmax([row["relative_logit_difference"] for row in rows]))
     if not report["overall"]["relative_logit_difference"] <= limits["logits"]:
+        image = pixels[worst : worst + 1]
+        found_layers = outputs_of_layers(network, params, image)
+        last = list(original.layers)[-1]
+        found_layers[last] = found_layers[last][..., lacks:]
         report["layers"] = comparison.layers(
-            original.outputs_of_layers(np.asarray(preprocessed)[worst : worst + 1]),
-            outputs_of_layers(network, params, pixels[worst : worst + 1]),
-            nodes=original.layers,
-            limit=limits["logits"],
+            original.outputs_of_layers(image), found_layers, nodes=original.layers, limit=limits["logits"]
         )
     return report
-
-
-def _size(original: Original, flags: SimpleNamespace) -> int | None:
-    """The size that is asked for, or that the graph was made for; None for the network's own."""
-    if flags.input_size is None:
-        return original.size
-    if original.size not in (None, flags.input_size):
-        raise InputError(f"--input_size is {flags.input_size}, but {original.path} takes {original.size} pixels; leave it out")
-    return flags.input_size
 
 
 def _pixels(flags: SimpleNamespace, size: int) -> np.ndarray:

@@ -4,11 +4,13 @@ Both bring their arrays into one form first: {layer: {part: array}}, part one of
 (height, width, in, out), depthwise (height, width, channels, 1), fully connected (in, out).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from model_ports.convert.graph_layers import modules
+from model_ports.convert.weight_map import Row as MapRow
 from model_ports.errors import InputError
 
 PARTS = ("kernel", "bias", "gamma", "beta", "mean", "variance")
@@ -30,6 +32,30 @@ class Row(NamedTuple):
     scope: str
     kind: str = "convolution"
     norm: str | None = None
+
+
+class Place(NamedTuple):
+    """A layer of the port there: its name, and that of the normalisation whose gamma the port's kernel has taken, if any."""
+
+    layer: str
+    scaled_by: str | None = None
+
+
+def places(rows: Iterable[Row], weight_map: Sequence[MapRow]) -> dict[str, Place]:
+    """Path of each convolution, linear layer and normalisation in the port -> where it is there."""
+    found: dict[str, Place] = {}
+    for row in rows:
+        if row.kind == "norm":
+            found[f"{row.scope}/beta"] = Place(row.layer)
+            continue
+        found[f"{row.scope}/{_kernel(row)}"] = Place(row.layer, row.norm)
+        if row.norm is not None:
+            found[f"{row.scope}/BatchNorm/beta"] = Place(row.norm)
+    return {path: found[name] for path, leaves in modules(found, weight_map).items() for name in leaves.values()}
+
+
+def _kernel(row: Row) -> str:
+    return "depthwise_weights" if row.kind == "depthwise" else "weights"
 
 
 def originals(layers: Layers, rows: Iterable[Row], *, network) -> dict[str, np.ndarray]:
@@ -74,7 +100,7 @@ def _variables(row: Row, layers: Layers, network) -> tuple[dict[str, np.ndarray]
     wrong = [f"{row.layer}/{part}" for part in (needed - {*parts}) | ({*parts} - allowed)]
     if wrong:
         return {}, sorted(wrong)
-    made = {f"{row.scope}/{'depthwise_weights' if row.kind == 'depthwise' else 'weights'}": parts["kernel"]}
+    made = {f"{row.scope}/{_kernel(row)}": parts["kernel"]}
     if "bias" in parts:
         made[f"{row.scope}/biases"] = parts["bias"]
     if row.kind == "logits":

@@ -21,7 +21,7 @@ from model_ports.errors import InputError
 
 _KINDS = {1: "float32", 2: "float64", 14: "bfloat16", 19: "float16"}
 _TYPED_FIELD = {"float32": 5, "float64": 6}  # float_val, double_val
-_VARIABLES = ("Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable")
+VARIABLES = ("Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable")
 _OUTSIDE = re.compile(
     r".*File(?:V2)?|MatchingFiles|ShardedFile.*|LoadAndRemapMatrix|Save.*|Restore.*|MergeV2Checkpoints|.*Reader(?:V2)?|Reader.*|.*Dataset.*"
     r"|.*Py[Ff]unc(?:Stateless)?|PrintV2|.*Summary.*Writer.*|Write.*Summary|ImportEvent|Rpc|TryRpc|RemoteCall"
@@ -46,8 +46,8 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
     try:
         constants: dict[str, Node] = {}
         read_by_identity: set[str] = set()
-        for node in nodes(path):
-            if node.op in _VARIABLES:
+        for node in nodes(content(path)):
+            if node.op in VARIABLES:
                 raise InputError(
                     f"{path} is not frozen: it has a variable {node.name!r} but not its values; give the frozen graph, or the checkpoint"
                 )
@@ -73,10 +73,14 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
     return collector.arrays
 
 
-def nodes(path: Path) -> Iterator[Node]:
-    """All nodes of the graph, and of the functions in its library. Raises Malformed."""
+def content(path: Path) -> memoryview:
+    """The bytes of a file, mapped."""
     with open(path, "rb") as file:
-        graph = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def nodes(graph: memoryview) -> Iterator[Node]:
+    """All nodes of a GraphDef, and of the functions in its library. Raises Malformed."""
     for number, value in fields(graph):
         if number == 1:  # GraphDef.node
             yield _node(value, inside_function=False)

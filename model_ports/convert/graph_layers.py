@@ -33,7 +33,7 @@ def find(nodes: Iterable[Node], weight_map: Sequence[Row], name: str) -> Layers:
     """The layers of a port in the nodes of a graph; `name` stands in errors. Raises InputError if there are no logits."""
     graph = _Graph(nodes)
     found = {}
-    for path, leaves in _modules(graph.nodes, weight_map).items():
+    for path, leaves in modules(graph.nodes, weight_map).items():
         node = graph.product(leaves) if "kernel" in leaves else graph.normalisation(leaves)
         if node is not None:
             found[path] = node
@@ -52,7 +52,7 @@ def source(reference: str) -> str:
     return reference.removeprefix("^").partition(":")[0]
 
 
-def _modules(names: Iterable[str], weight_map: Sequence[Row]) -> dict[str, dict[str, str]]:
+def modules(names: Iterable[str], weight_map: Sequence[Row]) -> dict[str, dict[str, str]]:
     """Path of a layer in the port -> {leaf: constant}: {"conv1": {"kernel": "conv1/weights", "bias": "conv1/biases"}}."""
     rows = [(re.compile(pattern), template) for pattern, template, _ in weight_map]
     modules: dict[str, dict[str, str]] = defaultdict(dict)

@@ -1,7 +1,7 @@
 """HDF5 files of keras.applications: `.h5` (weights, or a whole model, of any Keras) and `.weights.h5` (Keras 3).
 
 Only arrays are read, by h5py: no model is built, and the configuration that such a file may hold, Lambda layers with code
-included, is never looked at. Links to other files and data stored outside the file are refused.
+included, is never looked at. A file with a link to another file, or with data stored outside it, is refused.
 """
 
 import re
@@ -34,11 +34,10 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
     collector = Collector(path, limit)
     try:
         with h5py.File(path, "r") as file:
+            _refuse_other_files(file, h5py)
             top = file["model_weights"] if "model_weights" in file else file
             found = _numbered(top["layers"], h5py) if "layers" in top else _named(top, h5py)
             for name, data in found:
-                if data.external or data.is_virtual:
-                    raise InputError(f"{path}: {name} is stored in another file, which was not opened; give a file that holds its arrays")
                 if collector.wants(name, data.dtype.name, data.shape):
                     collector.put(name, data[()])
     except InputError:
@@ -51,6 +50,28 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
     if not collector.arrays:
         raise InputError(f"{path} is an HDF5 file without layers; give .h5 or .weights.h5 as Keras saves them, or .npz of original names")
     return collector.arrays
+
+
+def _refuse_other_files(file, h5py) -> None:
+    """Nothing in the file may point out of it, so that Keras too can be given it."""
+
+    def linked(name: str, link) -> str | None:
+        return name if isinstance(link, h5py.ExternalLink) else None
+
+    def stored(name: str, item) -> str | None:
+        return name if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual) else None
+
+    name = file.visititems_links(linked) or file.visititems(stored)
+    if name:
+        raise InputError(f"{file.filename}: {name} is stored in another file, which was not opened; give a file that holds its arrays")
+
+
+def numbered(path: Path) -> bool:
+    """Whether this is Keras 3's own format, whatever its name ends in. The file must be one that `read` has read."""
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        return "layers" in file
 
 
 def _arrays(group, h5py) -> list:
@@ -76,14 +97,14 @@ def _numbered(top, h5py) -> list:
     for name, data in _arrays(top, h5py):
         groups.setdefault(name.rpartition("/")[0], []).append((int(name.rpartition("/")[2]), data))
     found = []
-    for place, numbered in groups.items():
+    for place, pairs in groups.items():
         layer = top[place].attrs.get("name")
         if not isinstance(layer, str):
             raise InputError(
                 f"{top.file.filename} does not say which layer {place!r} is, as early releases of Keras 3 did not;"
                 " save it again with a later one, or as .h5"
             )
-        arrays = [data for _, data in sorted(numbered, key=lambda pair: pair[0])]
+        arrays = [data for _, data in sorted(pairs, key=lambda pair: pair[0])]
         normalises = len(arrays) >= 3 and all(data.ndim == 1 for data in arrays)
         parts = ("gamma", "beta", "mean", "variance")[-len(arrays) :] if normalises else ("kernel", "bias", *map(str, range(len(arrays))))
         found += [(f"{layer}/{part}", data) for part, data in zip(parts, arrays, strict=False)]
@@ -100,6 +121,11 @@ def translate(arrays: dict[str, np.ndarray], network) -> dict[str, np.ndarray]:
         layer, _, part = name.rpartition("/")
         layers.setdefault(layer, {})[part] = array
     return originals(*ROWS[network.spec.name](layers, network), network=network)
+
+
+def last_layer(network) -> str:
+    """What Keras calls the layer that makes the logits."""
+    return next(row.layer for row in ROWS[network.spec.name]({}, network)[1] if row.kind == "logits")
 
 
 def _vgg(layers: Layers, network) -> tuple[Layers, list[Row]]:

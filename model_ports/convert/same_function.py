@@ -1,9 +1,9 @@
 """Which networks are the same function in Keras and in PyTorch, and whose weights can therefore be converted.
 
-The same function means: a picture with values in [0, 1] gives the same logits of the 1000 classes to 1e-5 relative, each
-framework with its own preprocessing. What is said to be the same was run with the same random weights (tests/frameworks); a
-refusal names the first things that differ in the published code: read in Keras 3.15 (keras.applications) and timm 1.0.31,
-known of torchvision, and not run. Only VGG's number was measured, with random weights.
+The same function means: a picture with values in [0, 1] gives the same logits of the 1000 classes to 1e-5 relative (VGG in
+Keras 2e-5: its means have one digit more), each framework with its own preprocessing. What is said to be the same was run with
+the same random weights (tests/frameworks); a refusal names the first things that differ in the published code: read in Keras
+3.15 (keras.applications) and timm 1.0.31, known of torchvision, and not run. Only VGG's number in PyTorch was measured.
 """
 
 from model_ports.errors import InputError

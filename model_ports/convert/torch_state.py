@@ -20,7 +20,7 @@ from model_ports.errors import InputError
 FORMAT = "PyTorch state dict"
 
 _PARTS = {"running_mean": "mean", "running_var": "variance", "bias": "bias", "weight": "kernel"}
-_UNUSED = re.compile(r"(?:.*\.)?num_batches_tracked|AuxLogits\..*")
+UNUSED = re.compile(r"(?:.*\.)?num_batches_tracked|AuxLogits\..*")
 
 
 def recognises(names: Iterable[str]) -> bool:
@@ -56,7 +56,7 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
     for name, tensor in found.items():
         if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
             raise InputError(f"{path}: {name[:80]!r} is no plain tensor; save model.state_dict() alone")
-        if not _UNUSED.fullmatch(name) and collector.wants(name, str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape)):
+        if not UNUSED.fullmatch(name) and collector.wants(name, str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape)):
             collector.put(name, tensor.detach().numpy())
     if not collector.arrays:
         raise InputError(f"{path} has no weights; save model.state_dict()")
@@ -74,12 +74,17 @@ def _unpacked(path: Path) -> int:
 # --- names -------------------------------------------------------------------------------------------------------
 
 
+def own_name(name: str) -> str:
+    """The network's own name of an array: DataParallel puts "module." before all."""
+    return name.removeprefix("module.")
+
+
 def translate(arrays: dict[str, np.ndarray], network) -> dict[str, np.ndarray]:
     """The variables of `network` (a `registry.Network`, which must be one of `ROWS`) under their original names. Raises InputError."""
     layers: dict[str, dict[str, np.ndarray]] = {}
     for name, array in arrays.items():
-        if not _UNUSED.fullmatch(name):
-            layer, _, part = name.removeprefix("module.").rpartition(".")  # DataParallel puts "module." before all
+        if not UNUSED.fullmatch(name):
+            layer, _, part = own_name(name).rpartition(".")
             layers.setdefault(layer, {})[_PARTS.get(part, part)] = array
     return originals({name: _in_tensorflows_layout(parts) for name, parts in layers.items()}, ROWS[network.spec.name](), network=network)
 

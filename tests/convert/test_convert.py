@@ -23,6 +23,7 @@ MOBILENET = "mobilenet_v1_025"
 
 def flags(**given) -> SimpleNamespace:
     defaults = {"model": MOBILENET, "source": None, "weights_dir": None, "zoo": "digits", "progress": False, "download": False}
+    defaults["alexnet_lrn"] = None
     return SimpleNamespace(**defaults | given)
 
 

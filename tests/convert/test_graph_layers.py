@@ -15,7 +15,7 @@ ONES = np.ones(4, np.float32)
 def layers(tmp_path, *parts: bytes) -> graph_layers.Layers:
     path = tmp_path / "graph.pb"
     path.write_bytes(b"".join(parts))
-    return graph_layers.find(frozen_graph.nodes(path), MAP, "graph.pb")
+    return graph_layers.find(frozen_graph.nodes(frozen_graph.content(path)), MAP, "graph.pb")
 
 
 def last(reads: str) -> list[bytes]:

@@ -5,8 +5,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from writers import node, variable
+from writers import bundle, field, node, variable
 
+from jaxadv.commands.validate import open_original
+from model_ports.convert import frameworks
 from model_ports.convert.originals import Original
 from model_ports.convert.weight_map import layer_rows
 from model_ports.errors import InputError
@@ -55,4 +57,52 @@ def test_one_placeholder_for_the_images(tmp_path):
 def test_weights_alone_cannot_be_executed(tmp_path):
     np.savez(tmp_path / "weights.npz", a=np.ones(3, np.float32))
     with pytest.raises(InputError, match=r"\.npz\) has weights but no graph"):
-        Original(tmp_path / "weights.npz", SPEC)
+        open_original(tmp_path / "weights.npz", SPEC, size=None, double=False)
+
+
+class TestCheckpoints:
+    """A checkpoint's graph is that of its .meta, with our reader's arrays in place of variables."""
+
+    @pytest.fixture
+    def prefix(self, tmp_path, monkeypatch):
+        monkeypatch.setitem(sys.modules, "tensorflow", None)
+        index, data = bundle({"fc8/weights": np.ones((3, 2), np.float32)})
+        (tmp_path / "model.ckpt.index").write_bytes(index)
+        (tmp_path / "model.ckpt.data-00000-of-00001").write_bytes(data)
+        return tmp_path / "model.ckpt"
+
+    def refusal(self, prefix, meta: bytes | None, *words: str) -> None:
+        if meta is not None:
+            prefix.with_name("model.ckpt.meta").write_bytes(meta)
+        with pytest.raises(InputError) as caught:
+            open_original(prefix, SPEC, size=None, double=False)
+        line = str(caught.value)
+        assert "\n" not in line and all(word in line for word in words), line
+
+    def test_without_a_graph(self, prefix):
+        self.refusal(prefix, None, "model.ckpt", "put its .meta beside it")
+        self.refusal(prefix, field(1, b""), "model.ckpt.meta has no graph")
+        self.refusal(prefix, b"\x0a\xff", "model.ckpt.meta cannot be read")
+        self.refusal(prefix, field(2, b"\x0a\xff"), "cut short")
+
+    @pytest.mark.parametrize(("variable", "reading"), [("VariableV2", "Identity"), ("VarHandleOp", "ReadVariableOp")])
+    def test_variables_of_both_kinds_are_found(self, prefix, variable, reading):
+        """What saves and restores is no hindrance, nor is what only training needs, unless the logits need it."""
+        for reads, words in (("input", "not installed"), ("file", "'ReadFile'")):
+            parts = [node("input", "Placeholder"), node("fc8/weights", variable), node("fc8/weights/read", reading, "fc8/weights")]
+            parts += [node("logits", "MatMul", reads, "fc8/weights/read"), node("file", "ReadFile"), node("save/RestoreV2", "RestoreV2")]
+            self.refusal(prefix, field(2, b"".join(parts)), words)
+
+
+@pytest.mark.parametrize(
+    ("framework", "load", "extra"),
+    [
+        ("tensorflow", frameworks.keras, "jaxadv[tf]"),
+        ("torch", frameworks.timm, "jaxadv[torch]"),
+    ],
+)
+def test_a_missing_framework_names_its_extra(monkeypatch, framework, load, extra):
+    monkeypatch.setitem(sys.modules, framework, None)
+    with pytest.raises(InputError) as caught:
+        load()
+    assert "not installed" in str(caught.value) and extra in str(caught.value)

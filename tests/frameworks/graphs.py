@@ -1,4 +1,4 @@
-"""Original networks made of TensorFlow's own operations, as frozen graphs under TF-Slim's names."""
+"""Original networks made of TensorFlow's own operations, as frozen graphs or checkpoints under TF-Slim's names."""
 
 from pathlib import Path
 
@@ -16,11 +16,15 @@ def mobilenet(
     unrolled: bool = False,
     capped: bool = True,
     file_name: str | None = None,
+    training: bool = False,
+    resource: bool = False,
+    version: str = "V2",
 ) -> None:
-    """Write MobileNet-v1 0.25 with the weights of the recordings, frozen.
+    """Write MobileNet-v1 0.25 with the weights of the recordings: frozen to a .pb, else a checkpoint with this prefix.
 
     epsilon: of the normalisation of layer 5's depthwise convolution; the others have 1e-3. capped: False makes the last
-    activation a ReLU instead of a ReLU6. file_name: adds the contents of this file to the logits.
+    activation a ReLU instead of a ReLU6. file_name: adds the contents of this file to the features.
+    training: makes normalisation that of training. resource, version: kind of the variables, and of the checkpoint.
     """
     import tensorflow
 
@@ -29,7 +33,7 @@ def mobilenet(
     with tf.Graph().as_default() as graph, tf.Session() as session:
 
         def variable(name: str):
-            return tf.get_variable(name, initializer=values[name])
+            return tf.get_variable(name, initializer=values[name], use_resource=resource)
 
         def normalised(x, scope: str):
             beta, gamma, mean, variance = (
@@ -38,7 +42,8 @@ def mobilenet(
             own = epsilon if "5_depthwise" in scope else 1e-3
             if unrolled:
                 return tf.nn.batch_normalization(x, mean, variance, beta, gamma, own, name=f"{scope}/BatchNorm/batchnorm")
-            return tf.nn.fused_batch_norm(x, gamma, beta, mean, variance, own, is_training=False)[0]
+            statistics = () if training else (mean, variance)
+            return tf.nn.fused_batch_norm(x, gamma, beta, *statistics, epsilon=own, is_training=training)[0]
 
         images = tf.placeholder(tf.float32, (None, size, size, 3), "input")
         x = tf.nn.conv2d(images, variable("MobilenetV1/Conv2d_0/weights"), 2, "SAME")
@@ -51,13 +56,17 @@ def mobilenet(
             x = normalised(tf.nn.conv2d(x, variable(f"{scope}/weights"), 1, "SAME"), scope)
             x = tf.nn.relu6(x) if capped or number < 13 else tf.nn.relu(x)
         x = tf.reduce_mean(x, [1, 2], keepdims=True)
+        if file_name is not None:
+            x = x + tf.strings.to_number(tf.io.read_file(file_name))
         scope = "MobilenetV1/Logits/Conv2d_1c_1x1"
         x = tf.nn.bias_add(tf.nn.conv2d(x, variable(f"{scope}/weights"), 1, "SAME"), variable(f"{scope}/biases"))
         x = tf.squeeze(x, [1, 2], name="MobilenetV1/Logits/SpatialSqueeze")
-        if file_name is not None:
-            x = x + tf.strings.to_number(tf.io.read_file(file_name))
         tf.nn.softmax(x, name="MobilenetV1/Predictions/Softmax")
+        tf.train.get_or_create_global_step()
         session.run(tf.global_variables_initializer())
+        if path.suffix != ".pb":
+            tf.train.Saver(write_version=getattr(tf.train.SaverDef, version)).save(session, str(path))
+            return
         freeze = tf.graph_util.convert_variables_to_constants
         frozen = freeze(session, graph.as_graph_def(), ["MobilenetV1/Predictions/Softmax"])
     path.write_bytes(frozen.SerializeToString())
@@ -71,12 +80,12 @@ def alexnet(path: Path, *, alpha: float, pool_first: bool = False, seed: int = 0
     shapes = {"conv1": (11, 11, 3, 96), "conv2": (5, 5, 48, 256), "conv3": (3, 3, 256, 384)}
     shapes |= {"conv4": (3, 3, 192, 384), "conv5": (3, 3, 192, 256)}
     random = np.random.default_rng(seed)
-    with tf.Graph().as_default() as graph, tf.Session() as session:
+    with tf.Graph().as_default() as graph:
 
         def variables(name: str, shape):
             kernel = (random.standard_normal(shape, np.float32) * np.sqrt(2 / np.prod(shape[:-1]))).astype(np.float32)
-            weights = tf.get_variable(f"{name}/weights", initializer=kernel)
-            return weights, tf.get_variable(f"{name}/biases", initializer=np.zeros(shape[-1], np.float32))
+            parts = {"weights": kernel, "biases": np.zeros(shape[-1], np.float32)}
+            return [tf.identity(tf.constant(value, name=f"{name}/{part}"), f"{name}/{part}/read") for part, value in parts.items()]
 
         def convolved(x, name: str, *, stride: int = 1, padding: str = "SAME", groups: int = 1):
             weights, biases = variables(name, shapes[name])
@@ -101,7 +110,4 @@ def alexnet(path: Path, *, alpha: float, pool_first: bool = False, seed: int = 0
             weights, biases = variables(name, shape)
             x = tf.nn.xw_plus_b(x, weights, biases, name=f"{name}/{name}")
             x = tf.nn.relu(x) if name != "fc8" else tf.nn.softmax(x, name="probabilities")
-        session.run(tf.global_variables_initializer())
-        freeze = tf.graph_util.convert_variables_to_constants
-        frozen = freeze(session, graph.as_graph_def(), ["probabilities"])
-    path.write_bytes(frozen.SerializeToString())
+    path.write_bytes(graph.as_graph_def().SerializeToString())

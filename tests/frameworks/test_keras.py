@@ -1,35 +1,36 @@
 """keras.applications with random weights, saved by Keras and converted: the same logits from the same picture, or a reason."""
 
 import gc
+import json
+import shutil
 
 import jax
 import keras
 import numpy as np
 import pytest
+from converted import spoil
 
 from model_ports import registry
-from model_ports.convert import keras_h5, same_function, sources
+from model_ports.convert import keras_h5, originals_keras, same_function, sources
 from model_ports.errors import InputError
 
 applications = keras.applications
 
 pytestmark = pytest.mark.frameworks
 
-# port -> (what Keras calls it, its own settings, its preprocessing, pixels)
-NETWORKS = {
-    "vgg_16": ("VGG16", {}, "vgg16", 224),
-    "vgg_19": ("VGG19", {}, "vgg19", 224),
-    "inception_v3": ("InceptionV3", {}, "inception_v3", 139),
-    "inception_resnet_v2": ("InceptionResNetV2", {}, "inception_resnet_v2", 139),
-    "mobilenet_v1_025": ("MobileNet", {"alpha": 0.25}, "mobilenet", 128),
-    "mobilenet_v1_050": ("MobileNet", {"alpha": 0.5}, "mobilenet", 160),
-    "mobilenet_v1_100": ("MobileNet", {"alpha": 1.0}, "mobilenet", 96),
+PIXELS = {"vgg_16": 224, "vgg_19": 224, "inception_v3": 139, "inception_resnet_v2": 139}
+PIXELS |= {"mobilenet_v1_025": 128, "mobilenet_v1_050": 160, "mobilenet_v1_100": 96}
+# An array, and the layer before it. Keras's VGG has its activations inside its layers, whose outputs are compared without.
+WRONG = {
+    "vgg_16": ("fc8/kernel", "fc7"),
+    "mobilenet_v1_025": ("layers/pointwise_3/convolution/kernel", "layers/depthwise_3/norm"),
+    "mobilenet_v1_050": ("layers/depthwise_9/norm/mean", "layers/depthwise_9/convolution"),
 }
 
 
 def original(model: str):
     """The network with random weights that keep the size of what passes, normalisation's included."""
-    name, settings, _, size = NETWORKS[model]
+    (name, settings, _), size = originals_keras.NETWORKS[model], PIXELS[model]
     net = getattr(applications, name)(weights=None, classifier_activation=None, input_shape=(size, size, 3), **settings)
     random = np.random.default_rng(1)
     for weight in net.weights:
@@ -46,37 +47,50 @@ def original(model: str):
     return net
 
 
-def rows_of(model: str) -> np.ndarray:
-    size = NETWORKS[model][3]
-    return np.random.default_rng(2).uniform(size=(1, size, size, 3)).astype(np.float32)
-
-
 def test_all_that_are_said_to_be_the_same_are_run():
-    assert NETWORKS.keys() == keras_h5.ROWS.keys()
+    same = {model for model, verdicts in same_function.VERDICTS.items() if verdicts["keras"] == same_function.SAME}
+    assert PIXELS.keys() == keras_h5.ROWS.keys() == originals_keras.NETWORKS.keys() == same
 
 
-@pytest.mark.parametrize("model", NETWORKS)
-def test_the_same_function(tmp_path, model):
-    net, images = original(model), rows_of(model)
-    prepared = getattr(applications, NETWORKS[model][2]).preprocess_input(255.0 * images)
-    expected = np.asarray(net(prepared, training=False))
-    path = tmp_path / "net.weights.h5"
-    net.save_weights(path)
-    files = [path]
-    if "mobilenet" in model:
-        net.save(tmp_path / "whole.h5")
-        files.append(tmp_path / "whole.h5")
+@pytest.mark.parametrize("model", PIXELS)
+def test_converted_it_is_the_same_function(tmp_path, command, model):
+    """Logits of the 1000 classes and the input gradient, each with its own preprocessing; then a layer of some is wrong."""
+    net = original(model)
+    net.save_weights(tmp_path / "net.weights.h5")
     del net
     gc.collect()
-    network = registry.network(model, zoo="imagenet", input_size=NETWORKS[model][3])
-    for file in files:
-        with jax.default_matmul_precision("highest"):
-            logits = np.asarray(jax.jit(network.apply)(sources.parameters(file, network), images))
-        classes = logits[:, network.label_offset :]
-        # VGG: Keras's means differ from TF-Slim's by 0.001 of 255, which is 7e-6 of the logits.
-        assert np.linalg.norm(classes - expected) < 1e-5 * np.linalg.norm(expected)
-        if network.label_offset:
-            np.testing.assert_allclose(logits[:, 0], classes.mean(1), atol=1e-5 * np.abs(classes).max())
+    common = [f"--model={model}", "--source=net.weights.h5", "--weights_dir=converted"]
+    status, out, error = command("convert", *common)
+    assert status == 0 and f"{model} from net.weights.h5 (Keras HDF5)" in out, error
+    common += [f"--input_size={PIXELS[model]}", "--save=report.json"]
+    status, out, error = command("validate", *common)
+    assert status == 0 and "the same function within tolerance" in out, out + error
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["input"].startswith("keras.applications.") and report["overall"]["gradient_cosine"] > 0.999
+    if model in WRONG:
+        path, before = WRONG[model]
+        spoil(tmp_path / "converted" / model, path)
+        status, out, _ = command("validate", *common)
+        assert status == 1 and f"first layer that differs: {path.rpartition('/')[0]}, node " in out, out
+        assert f"; {before} before it agrees" in out, out
+    shutil.rmtree(tmp_path)  # half a gigabyte
+
+
+@pytest.mark.parametrize("ending", ["whole.h5", "old.weights"])
+def test_double_precision_leaves_nothing_but_rounding(tmp_path, command, ending):
+    """Also from a file of the whole network, and from one whose name says nothing of its format."""
+    net = original("mobilenet_v1_025")
+    if ending == "whole.h5":
+        net.save(tmp_path / "whole.h5")
+    else:
+        net.save_weights(tmp_path / "net.weights.h5")
+        (tmp_path / "net.weights.h5").rename(tmp_path / ending)
+    status, out, error = command(
+        "validate", "--model=mobilenet_v1_025", f"--source={ending}", "--input_size=128", "--float64", "--save=report.json"
+    )
+    assert status == 0, out + error
+    overall = json.loads((tmp_path / "report.json").read_text())["overall"]
+    assert overall["relative_logit_difference"] < 1e-12 and overall["relative_gradient_difference"] < 1e-11
 
 
 def test_layers_without_names_may_be_numbered_from_anywhere(tmp_path):
@@ -133,7 +147,7 @@ class TestHostileFiles:
         with h5py.File(tmp_path / "m.h5", "w") as file:
             file["conv1/kernel"] = h5py.ExternalLink("secret.h5", "/kernel")
             file["conv2/kernel"] = h5py.SoftLink("/conv1/kernel")
-        self.refusal(tmp_path / "m.h5", "without layers")
+        self.refusal(tmp_path / "m.h5", "another file")
 
     def test_data_outside_the_file(self, tmp_path, h5py):
         (tmp_path / "secret").write_bytes(bytes(12))

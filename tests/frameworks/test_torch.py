@@ -1,69 +1,34 @@
 """timm's networks with random weights, their state dicts saved by PyTorch and converted: the same logits from the same picture."""
 
 import json
+import os
 import pickle
 import struct
+import subprocess
 import sys
-import types
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 import torch
+from converted import spoil
 
 from model_ports import registry
-from model_ports.convert import sources, torch_state
+from model_ports.convert import frameworks, same_function, sources, torch_state
 from model_ports.errors import InputError
 
 pytestmark = pytest.mark.frameworks
 
 SIZE = 139
+# A layer, and the one before it.
+WRONG = {"inception_v4": ("layers/mixed_6g/branch_2/conv_0d/convolution", "layers/mixed_6g/branch_2/conv_0c/norm")}
 
 
-class Anything(type):
-    """A class whose every attribute is another such class."""
-
-    def __getattr__(cls, name):
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return Anything(name, (), {})
-
-
-class Stand(types.ModuleType):
-    """A module of such classes."""
-
-    __path__: list = []
-
-    def __getattr__(self, name):
-        if name.startswith("__"):
-            raise AttributeError(name)
-        setattr(self, name, Anything(name, (), {}))
-        return getattr(self, name)
-
-
-@pytest.fixture(scope="module")
-def timm():
-    """timm with a stand-in for torchvision, of which it wants transforms and data sets, and these networks nothing.
-
-    So any build of PyTorch will do, where torchvision must be of the very same.
-    """
-    parts = ("ops", "ops.misc", "models", "models.feature_extraction", "transforms", "transforms.functional", "datasets", "utils")
-    names = ["torchvision", *(f"torchvision.{part}" for part in parts)]
-    with pytest.MonkeyPatch.context() as patch:
-        for name in names:
-            patch.setitem(sys.modules, name, Stand(name))
-            if "." in name:
-                above, _, last = name.rpartition(".")
-                setattr(sys.modules[above], last, sys.modules[name])
-        import timm
-
-        yield timm
-
-
-def original(timm, model: str):
+def original(model: str):
     """The network with random weights that keep the size of what passes; gammas too, which the original has not."""
     torch.manual_seed(1)
-    net = timm.create_model(model, pretrained=False).eval()
+    net = frameworks.timm().create_model(model, pretrained=False).eval()
     with torch.no_grad():
         for part in net.modules():
             if isinstance(part, torch.nn.BatchNorm2d):
@@ -84,27 +49,68 @@ def safetensors(arrays: dict[str, np.ndarray]) -> bytes:
     return struct.pack("<Q", len(text)) + text + b"".join(array.tobytes() for array in arrays.values())
 
 
+def test_all_that_are_said_to_be_the_same_are_run():
+    same = {model for model, verdicts in same_function.VERDICTS.items() if verdicts["torch"] == same_function.SAME}
+    assert torch_state.ROWS.keys() == same
+
+
 @pytest.mark.parametrize("model", torch_state.ROWS)
-def test_the_same_function(timm, tmp_path, model):
-    net = original(timm, model)
-    network = registry.network(model, zoo="imagenet", input_size=SIZE)
-    images = np.random.default_rng(2).uniform(size=(1, SIZE, SIZE, 3)).astype(np.float32)
-    mean, std = (torch.tensor(net.default_cfg[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
-    with torch.no_grad():
-        expected = net((torch.from_numpy(images).permute(0, 3, 1, 2) - mean) / std).numpy()
-    state = net.state_dict()
+def test_converted_it_is_the_same_function(tmp_path, command, model):
+    """Logits of the 1000 classes to 1e-5, and the input gradient, each with its own preprocessing; then a layer of one is wrong."""
+    torch.save(original(model).state_dict(), tmp_path / "net.pth")
+    common = [f"--model={model}", "--source=net.pth", "--weights_dir=converted"]
+    status, out, error = command("convert", *common)
+    assert status == 0 and f"{model} from net.pth (PyTorch state dict)" in out, error
+    common += [f"--input_size={SIZE}", "--save=report.json"]
+    status, out, error = command("validate", *common)
+    assert status == 0 and "the same function within tolerance" in out, out + error
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["input"] == f"timm's {model}" and report["overall"]["gradient_cosine"] > 0.999
+
+    if model in WRONG:
+        path, before = WRONG[model]
+        spoil(tmp_path / "converted" / model, f"{path}/kernel")
+        status, out, _ = command("validate", *common)
+        assert status == 1 and f"first layer that differs: {path}, node " in out and f"; {before} before it agrees" in out, out
+
+
+def test_double_precision_leaves_nothing_but_rounding(tmp_path, command):
+    arrays = {name: value.numpy() for name, value in original("inception_v4").state_dict().items() if value.ndim}
+    (tmp_path / "net.safetensors").write_bytes(safetensors(arrays))
+    status, out, error = command(
+        "validate", "--model=inception_v4", "--source=net.safetensors", f"--input_size={SIZE}", "--float64", "--save=report.json"
+    )
+    assert status == 0, out + error
+    overall = json.loads((tmp_path / "report.json").read_text())["overall"]
+    # The port's kernels have taken the gammas of PyTorch's normalisations in single precision.
+    assert overall["relative_logit_difference"] < 1e-7 and overall["relative_gradient_difference"] < 1e-6
+
+
+def test_every_way_of_saving_gives_the_same_arrays(tmp_path):
+    state = original("inception_v4").state_dict()
     torch.save(state, tmp_path / "net.pth")
     torch.save({"state_dict": {f"module.{name}": value for name, value in state.items()}}, tmp_path / "parallel.pth")
     torch.save(state, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
     arrays = {name: value.numpy() for name, value in state.items() if not name.endswith("num_batches_tracked")}
     (tmp_path / "net.safetensors").write_bytes(safetensors(arrays))
+    network = registry.network("inception_v4", zoo="imagenet")
     params = sources.parameters(tmp_path / "net.pth", network)
-    with jax.default_matmul_precision("highest"):
-        logits = np.asarray(jax.jit(network.apply)(params, images))
-    assert np.linalg.norm(logits[:, 1:] - expected) < 1e-5 * np.linalg.norm(expected)
-    np.testing.assert_allclose(logits[:, 0], expected.mean(1), atol=1e-5 * np.abs(expected).max())
     for name in ("parallel.pth", "old.pt", "net.safetensors"):
         jax.tree.map(np.testing.assert_array_equal, params, sources.parameters(tmp_path / name, network))
+
+
+def test_a_torchvision_of_another_build_is_not_needed(tmp_path):
+    """Its import fails as that of a build for GPUs does beside PyTorch's for CPUs; afterwards nothing of the stand-in is left."""
+    (tmp_path / "torchvision").mkdir()
+    (tmp_path / "torchvision" / "__init__.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    program = """
+import sys
+from model_ports.convert import frameworks
+assert frameworks.timm().create_model("inception_v4", pretrained=False)
+assert not [name for name in sys.modules if name.startswith("torchvision")]
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=600)
 
 
 def refusal(path, *words: str, limit: int = 2**24) -> None:

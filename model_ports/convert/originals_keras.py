@@ -1,0 +1,119 @@
+"""Networks of keras.applications, executed by TensorFlow on the CPU, to hold a port against: an `Original` as in `originals`.
+
+The network is built by Keras's own code and is given the file's weights by Keras's own reader of weights. The configuration
+that a file of a whole model holds, Lambda layers with code included, is never looked at.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from model_ports import registry
+from model_ports.convert import frameworks, keras_h5, same_function
+from model_ports.convert.foreign import Layers, places
+from model_ports.errors import InputError
+from model_ports.registry import ModelSpec
+
+BATCH = 4
+NETWORKS = {
+    "vgg_16": ("VGG16", {}, "vgg16"),
+    "vgg_19": ("VGG19", {}, "vgg19"),
+    "inception_v3": ("InceptionV3", {}, "inception_v3"),
+    "inception_resnet_v2": ("InceptionResNetV2", {}, "inception_resnet_v2"),
+    "mobilenet_v1_025": ("MobileNet", {"alpha": 0.25}, "mobilenet"),
+    "mobilenet_v1_050": ("MobileNet", {"alpha": 0.5}, "mobilenet"),
+    "mobilenet_v1_100": ("MobileNet", {"alpha": 1.0}, "mobilenet"),
+}
+"""Model -> what Keras calls it, its settings there, and the module with its preprocessing."""
+
+
+_EXACT = (1e-7, 1e-7)
+_OTHER_MEANS = (5e-5, 5e-2)
+"""Relative differences of logits and gradient that are no mistake. VGG: the means are 103.939 and 116.779 here, 103.94 and 116.78 in
+the original, which is 1.3e-5 of the logits of random weights, and flips ReLUs."""
+
+
+class Original:
+    """A network with its weights; images (N, S, S, 3) of [0, 1] in, logits without the softmax (N, outputs) out."""
+
+    def __init__(self, path: str | Path, spec: ModelSpec, *, size: int | None = None, double: bool = False):
+        """Raises InputError for anything but the weights of this model, for another function, and without Keras."""
+        self.path = Path(path)
+        same_function.check(spec.name, "keras", path)
+        network = registry.network(spec.name, zoo="imagenet", input_size=size)
+        self.size = network.input_size
+        arrays = keras_h5.read(self.path)  # refuses what is damaged or reaches outside
+        self._keras = frameworks.keras()
+        self._tf = frameworks.tensorflow()
+        self.least_tolerances = _OTHER_MEANS if spec.family == "VGG" else _EXACT
+        name, settings, module = NETWORKS[spec.name]
+        self._prepare = getattr(self._keras.applications, module).preprocess_input
+        last = keras_h5.last_layer(network)
+        self.outputs = arrays[f"{last}/kernel"].shape[-1] if f"{last}/kernel" in arrays else network.num_classes
+        self.input, self.logits = f"keras.applications.{name}", last
+        self._net = self._built(name, settings | {"classes": self.outputs}, double)
+        self._load(spec.name)
+        layers: Layers = {layer.name: {} for layer in self._net.layers}
+        there = places(keras_h5.ROWS[spec.name](layers, network)[1], spec.weight_map)
+        place = {name: number for number, name in enumerate(layers)}
+        self.layers = {path: there[path].layer for path in sorted(there, key=lambda path: place[there[path].layer])}
+
+    def _built(self, name: str, settings: dict, double: bool):
+        config, kind = self._keras.config, "float64" if double else "float32"
+        before = config.floatx(), config.dtype_policy()
+        config.set_floatx(kind)
+        config.set_dtype_policy(kind)
+        try:
+            shape = (self.size, self.size, 3)
+            build = getattr(self._keras.applications, name)
+            return build(weights=None, classifier_activation=None, input_shape=shape, **settings)
+        except ValueError as error:
+            raise InputError(f"Keras cannot build {name} for {self.size} pixels: {' '.join(str(error).split())[:200]}") from None
+        finally:
+            config.set_floatx(before[0])
+            config.set_dtype_policy(before[1])
+
+    def _load(self, model: str) -> None:
+        with tempfile.TemporaryDirectory() as folder:  # Keras knows formats by the ending alone
+            link = Path(folder) / ("net.weights.h5" if keras_h5.numbered(self.path) else "net.h5")
+            link.symlink_to(self.path.resolve())
+            try:
+                self._net.load_weights(link)
+            except Exception as error:  # Keras raises whatever foreign bytes make it
+                said = " ".join(str(error).split())[:200]
+                raise InputError(f"{self.path} cannot be loaded by Keras as {model}: {said}; give the weights of this very model") from None
+
+    def logits_and_gradient(self, pixels: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Logits (N, outputs), and the gradient of each image's sum of weights * logits; weights (N, outputs)."""
+        tf, parts = self._tf, []
+        for start in range(0, len(pixels), BATCH):
+            rows = slice(start, start + BATCH)
+            with tf.device("CPU"), tf.GradientTape() as tape:
+                images = tf.constant(pixels[rows])
+                tape.watch(images)
+                logits = self._net(self._prepare(255.0 * images), training=False)
+                total = tf.reduce_sum(logits * weights[rows])
+            parts.append((logits.numpy(), tape.gradient(total, images).numpy()))
+        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+    def outputs_of_layers(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
+        """Path of each layer in the port -> what it puts out for one image (1, S, S, 3), before any activation; in Keras's order."""
+        layers = {path: self._net.get_layer(name) for path, name in self.layers.items()}
+        found = {}
+        with self._tf.device("CPU"):
+            before = self._keras.Model(self._net.inputs, {path: layer.input for path, layer in layers.items()})
+            inputs = before(self._prepare(255.0 * self._tf.constant(pixels)), training=False)
+            for path, layer in layers.items():
+                activation = getattr(layer, "activation", None)
+                if activation is not None:
+                    layer.activation = self._keras.activations.linear
+                try:
+                    found[path] = layer(inputs[path]).numpy()
+                finally:
+                    if activation is not None:
+                        layer.activation = activation
+        return found
+
+    def close(self) -> None:
+        self._keras.backend.clear_session()
