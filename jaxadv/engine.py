@@ -241,23 +241,25 @@ def _run_until_done(classifier, queue: _Queue, schedule: Schedule, notes: _Notes
         queue.refill()
     elif queue.todo:
         queue.fill()
-    else:
-        return
-    question = _ask(queue.lanes, phase=cycle[0], num_classes=classifier.num_classes)
+    ages = [0] * len(queue.holds)  # cycles of each lane; of one that goes on, since it does
+    question = queue.busy and _ask(queue.lanes, phase=cycle[0], num_classes=classifier.num_classes)
     seen = None
     while queue.busy:
         for phase, following in zip(cycle, (*cycle[1:], cycle[0]), strict=True):
             answers = _evaluate(classifier, phase, question)
             queue.lanes, question, done = _tell(queue.lanes, answers, phase=phase, following=following)
+        ages = [age + 1 for age in ages]
+        finished = [lane for lane in queue.busy if ages[lane] == schedule.most]
         looked, seen = seen, (done, list(queue.holds))
-        if looked is None:
-            continue
-        flags = np.asarray(looked[0])
-        finished = [lane for lane in queue.busy if flags[lane] and looked[1][lane] == queue.holds[lane]]
+        if looked is not None:
+            flags = np.asarray(looked[0])
+            finished += [lane for lane in queue.busy if flags[lane] and looked[1][lane] == queue.holds[lane] and lane not in finished]
         if finished:
             results = queue.take(finished)
             queue.refill()
-            question = _ask(queue.lanes, phase=cycle[0], num_classes=classifier.num_classes)
+            for lane in finished:
+                ages[lane] = 0
+            question = queue.busy and _ask(queue.lanes, phase=cycle[0], num_classes=classifier.num_classes)
             yield from results.fetch()
         if notes and notes.due():
             notes.write(queue, 0)

@@ -29,7 +29,7 @@ class Phase(NamedTuple):
 
 
 class Schedule(NamedTuple):
-    """``prologue`` once, then ``cycle`` again and again: ``cycles`` times, or until ``done`` where that is None.
+    """``prologue`` once, then ``cycle`` again and again: ``cycles`` times, or where that is None until ``done``, ``most`` times at most.
 
     Only a probe of fixed length may have a prologue: its lanes all start together.
     """
@@ -37,6 +37,7 @@ class Schedule(NamedTuple):
     prologue: tuple[Phase, ...]
     cycle: tuple[Phase, ...]
     cycles: int | None
+    most: int | None = None
 
 
 class AttackItem(NamedTuple):

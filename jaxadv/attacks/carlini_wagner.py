@@ -52,7 +52,7 @@ class CarliniWagnerL2:
 
     @property
     def schedule(self) -> Schedule:
-        return Schedule((), (STEP,), None)
+        return Schedule((), (STEP,), None, most=self.steps * self.search_steps)
 
     def check(self) -> None:
         """Raises InputError for settings out of range."""

@@ -43,7 +43,7 @@ class ElasticNetL1:
 
     @property
     def schedule(self) -> Schedule:
-        return Schedule((), (SLACK, CANDIDATE), None)
+        return Schedule((), (SLACK, CANDIDATE), None, most=self.steps * self.search_steps)
 
     def check(self) -> None:
         """Raises InputError for settings out of range."""

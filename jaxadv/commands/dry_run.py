@@ -64,14 +64,11 @@ def show(job: Job, classifiers: dict[str, Classifier]) -> None:
 
 def attack_steps(probe, items: int, lanes: int) -> np.ndarray:
     """Steps of all lanes that ``items`` attacks with one setting take at most: with gradient, and of logits alone."""
-    schedule = probe.schedule
-    if schedule.cycles is None:
-        schedule = schedule._replace(cycles=probe.steps * probe.search_steps)
-    return _steps(schedule, items, lanes)
+    return _steps(probe.schedule, items, lanes)
 
 
 def _steps(schedule: Schedule, items: int, lanes: int) -> np.ndarray:
-    phases = schedule.prologue + schedule.cycle * schedule.cycles
+    phases = schedule.prologue + schedule.cycle * (schedule.most if schedule.cycles is None else schedule.cycles)
     gradients = sum(phase.gradient for phase in phases)
     return math.ceil(items / lanes) * np.array([gradients, len(phases) - gradients])
 
