@@ -89,27 +89,27 @@ def run(
     """Run probe i on item i, for all i, ``lanes`` at a time.
 
     Yields (i, result as NumPy arrays), in the order of finishing: items of one schedule are kept together. Probes are settings
-    (see `jaxadv.probe`), items NamedTuples of one probe's kind. journal: what it knows of these items is not done again, and it
-    is told what becomes of them.
+    (see `jaxadv.probe`), items NamedTuples of one probe's kind, taken when their turn comes: memory does not grow with their number.
+    journal: what it knows of these items is not done again, and it is told what becomes of them.
     """
     groups: dict[Any, list[int]] = {}
     for index, probe in enumerate(probes):
         groups.setdefault(jax.tree.structure(probe), []).append(index)
     known = journal.outcomes() if journal else {}
     for group, members in enumerate(groups.values()):
-        settings, own = [_settings(probes[i]) for i in members], [items[i] for i in members]
-        kind = jax.eval_shape(lambda probe, item: probe.result(item, probe.init(item)), settings[0], own[0])
-        done = [position for position, i in enumerate(members) if i in known]
-        for position in done:
-            yield members[position], jax.tree.unflatten(jax.tree.structure(kind), known.pop(members[position]))
+        first = members[0]
+        kind = jax.eval_shape(lambda probe, item: probe.result(item, probe.init(item)), _settings(probes[first]), items[first])
+        done = [i for i in members if i in known]
+        for i in done:
+            yield i, jax.tree.unflatten(jax.tree.structure(kind), known.pop(i))
         notes = journal and _Notes(journal, group)
-        queue = _Queue(settings, own, lanes, done=set(done), saved=notes.lanes() if notes else {})
-        schedule = probes[members[0]].schedule
+        queue = _Queue(probes, items, members, lanes, done=set(done), saved=notes.lanes() if notes else {})
+        schedule = probes[first].schedule
         runner = _run_waves if schedule.cycles is not None else _run_until_done
-        for position, result in runner(classifier, queue, schedule, notes):
+        for i, result in runner(classifier, queue, schedule, notes):
             if journal:
-                journal.add(members[position], jax.tree.leaves(result))
-            yield members[position], result
+                journal.add(i, jax.tree.leaves(result))
+            yield i, result
 
 
 def _settings(probe):
@@ -120,18 +120,22 @@ def _settings(probe):
 class _Queue:
     """The items of one group, their lanes, and which lane holds which.
 
-    done: positions that need no lane. saved: what `state` gave when the run was interrupted.
+    members: the items' numbers; done: those that need no lane. saved: what `state` gave when the run was interrupted.
     """
 
-    def __init__(self, probes: list, items: list, lanes: int, *, done: set[int], saved: dict[str, np.ndarray]):
+    def __init__(self, probes, items, members: list[int], lanes: int, *, done: set[int], saved: dict[str, np.ndarray]):
         self.probes, self.items = probes, items
         self.holds = [int(held) if held not in done else -1 for held in saved["holds"]] if saved else [-1] * lanes
-        self.todo = deque(position for position in range(len(items)) if position not in done and position not in self.holds)
+        self.todo = deque(i for i in members if i not in done and i not in self.holds)
         self.phase = int(saved["phase"]) if saved else 0
         if saved:
-            kind = jax.eval_shape(lambda probe, item: _Lane(probe, item, probe.init(item)), probes[0], items[0])
+            probe, item = self._start(members[0])
+            kind = jax.eval_shape(lambda probe, item: _Lane(probe, item, probe.init(item)), probe, item)
             leaves, structure = jax.tree.flatten(kind)
             self.lanes = jax.tree.unflatten(structure, [jnp.asarray(saved[f"leaf{number}"]) for number in range(len(leaves))])
+
+    def _start(self, number: int) -> tuple[Any, Any]:
+        return _settings(self.probes[number]), self.items[number]
 
     def state(self, phase: int) -> dict[str, np.ndarray]:
         """All lanes, before the phase of that number."""
@@ -142,27 +146,27 @@ class _Queue:
         """Put the next items into all lanes, which are free; a lane that no item needs runs a copy of the first."""
         count = min(len(self.holds), len(self.todo))
         taken = [self.todo.popleft() for _ in range(count)]
+        starts = [self._start(number) for number in taken]
         self.holds = taken + [-1] * (len(self.holds) - count)
-        places = taken + taken[:1] * (len(self.holds) - count)
-        stack = functools.partial(jax.tree.map, lambda *leaves: np.stack(leaves))
-        self.lanes = _fill(stack(*(self.probes[place] for place in places)), stack(*(self.items[place] for place in places)))
+        starts += starts[:1] * (len(self.holds) - count)
+        self.lanes = _fill(*jax.tree.map(lambda *leaves: np.stack(leaves), *starts))
 
     def refill(self) -> None:
         """Put the next items into the free lanes, as far as there are any."""
         for lane, held in enumerate(self.holds):
             if held < 0 and self.todo:
-                position = self.todo.popleft()
-                self.lanes = _put(self.lanes, lane, self.probes[position], self.items[position])
-                self.holds[lane] = position
+                number = self.todo.popleft()
+                self.lanes = _put(self.lanes, lane, *self._start(number))
+                self.holds[lane] = number
 
     def take(self, finished: Sequence[int]) -> "_Taken":
         """The results in lanes that are finished, and now free."""
-        positions = [self.holds[lane] for lane in finished]
+        numbers = [self.holds[lane] for lane in finished]
         for lane in finished:
             self.holds[lane] = -1
         if 4 * len(finished) > len(self.holds):  # one call for all lanes
-            return _Taken(positions, list(finished), _results(self.lanes))
-        return _Taken(positions, None, [_result(self.lanes, lane) for lane in finished])
+            return _Taken(numbers, list(finished), _results(self.lanes))
+        return _Taken(numbers, None, [_result(self.lanes, lane) for lane in finished])
 
     @property
     def busy(self) -> list[int]:
@@ -188,7 +192,7 @@ class _Notes(NamedTuple):
 class _Taken(NamedTuple):
     """Results that are still on the device."""
 
-    positions: list[int]
+    numbers: list[int]  # of the items
     lanes: list[int] | None  # which of all lanes are wanted; None: the results are a list of just those
     results: Any
 
@@ -196,7 +200,7 @@ class _Taken(NamedTuple):
         fetched = jax.device_get(self.results)
         if self.lanes is not None:
             fetched = [jax.tree.map(lambda leaf, lane=lane: leaf[lane], fetched) for lane in self.lanes]
-        return zip(self.positions, fetched, strict=True)
+        return zip(self.numbers, fetched, strict=True)
 
 
 def _evaluate(classifier: Classifier, phase, question) -> Answer:

@@ -70,8 +70,6 @@ class Run:
             raise
         return run
 
-    create = begin  # TODO
-
     def close(self) -> None:
         """Let other processes write."""
         if self._lock is not None:

@@ -19,7 +19,7 @@ def strict_numerics():
 
 
 def pytest_ignore_collect(collection_path, config):
-    """The tests that need TensorFlow, Keras or PyTorch are a suite of their own: `pytest -m frameworks`."""
-    if collection_path.name == "frameworks":
-        return config.getoption("markexpr") != "frameworks"
+    """Tests that need TensorFlow, Keras or PyTorch, or a browser, are suites of their own: `pytest -m frameworks`, `-m programs`."""
+    if collection_path.name in ("frameworks", "programs"):
+        return config.getoption("markexpr") != collection_path.name
     return None

@@ -1,6 +1,7 @@
 """What must not change a result, what must not compile again, and what a failed attack leaves."""
 
 import functools
+import tracemalloc
 
 import jax
 import jax.numpy as jnp
@@ -337,3 +338,30 @@ def test_near_tie_rule_of_the_release():
     classes = np.array([1, 1, 3, 0])
     np.testing.assert_array_equal(near_ties(logits, classes, np.ones(4, bool)), [True, False, False, False])
     assert not near_ties(logits, classes, np.zeros(4, bool)).any()
+
+
+class Endless:
+    """Items that are made when they are asked for."""
+
+    def __init__(self, count: int):
+        self.count = count
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, number: int) -> AttackItem:
+        return AttackItem(inner_images(number, 1)[0], np.int32(0), np.bool_(False))
+
+
+def test_memory_does_not_grow_with_the_number_of_items():
+    """Ten thousand take no more than a hundred, to two bytes an item's pixel: their numbers in a list, and no image."""
+    classifier, peaks = random_linear(0, 4), []
+    for count in (100, 100, 10_000):  # the first compiles
+        tracemalloc.start()
+        seen = sum(1 for _ in engine.run(classifier, [ATTACKS["fgsm"]] * count, Endless(count), lanes=32))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert seen == count
+    live = sum(array.nbytes for array in jax.live_arrays())
+    assert peaks[2] - peaks[1] < 10_000 * SIZE * SIZE * 3 * 2, peaks
+    assert live < 10_000 * SIZE * SIZE * 3

@@ -1,10 +1,11 @@
-"""``python run.py report --out=DIR``: tables and report.html again, from the rows of a run."""
+"""``python run.py report --out=DIR``: tables, figures and report.html again, from the rows of a run."""
 
 import os
 from pathlib import Path
 from types import SimpleNamespace
 
-from jaxadv.report import html, tables
+from jaxadv.report import figures, html, tables
+from jaxadv.report.views import views
 from jaxadv.store import Run
 from model_ports.errors import InputError
 
@@ -17,15 +18,17 @@ def main(flags: SimpleNamespace) -> None:
 
 
 def remake(directory: str | os.PathLike) -> Path:
-    """Write ``directory``/tables and ``directory``/report.html from the rows there; returns the page's path.
+    """Write ``directory``/tables, ``directory``/figures and ``directory``/report.html from the rows there; returns the page's path.
 
     Raises InputError if no run has left rows there.
     """
     run = Run(directory)
     if not run.count_parts():
         raise InputError(f"no run in {str(run.directory)!r}: it must be a folder with the rows of a run; evaluate makes one")
-    tables.write_all(run, run.directory / "tables")
+    shown = views(run)
+    tables.write_all(run, run.directory / "tables", shown.made)
+    drawn = figures.write_all(figures.planned(shown), run.directory / "figures")
     page = run.directory / "report.html"
-    html.write(run, page)
+    html.write(shown, page, drawn)
     print(f"report: {page}")
     return page

@@ -5,6 +5,8 @@ from html import escape
 import numpy as np
 import pandas as pd
 
+from jaxadv.report.families import borders
+
 # Ottosson's OKLab, in which equal steps look equal: linear sRGB -> cone responses -> (lightness, green-red, blue-yellow).
 _TO_CONES = np.array(
     [
@@ -60,26 +62,35 @@ def percent(share: float) -> str:
 
 
 def heat_map(rates: pd.DataFrame, counts: pd.DataFrame) -> str:
-    """A matrix (M, M) of shares as a table; counts (M, M): what each is over. Diagonal: the white-box rates."""
-    heads = "".join(f'<th scope="col" class="shown"><span>{escape(name)}</span></th>' for name in rates.columns)
-    lines = [f'<thead><tr><th class="corner">source ↓ &ensp;shown to →</th>{heads}</tr></thead><tbody>']
+    """A matrix (M, M) of shares as a table; counts (M, M): what each is over. Diagonal: the white-box rates.
+
+    The colours are those of `heat_style`; where another family begins there is a gap.
+    """
+    starts = set(borders(list(rates.columns)))
+    heads = "".join(
+        f'<th scope="col" class="shown{" gap" * (number in starts)}"><span>{escape(name)}</span></th>'
+        for number, name in enumerate(rates.columns)
+    )
+    lines = [f'<thead><tr><th class="corner">shown to →<br>source ↓</th>{heads}</tr></thead><tbody>']
     for row, source in enumerate(rates.index):
-        cells = [_cell(rates, counts, row, column) for column in range(len(rates.columns))]
-        lines.append(f'<tr><th scope="row">{escape(source)}</th>{"".join(cells)}</tr>')
-    return f'<div class="scroll"><table class="heat">{"".join(lines)}</tbody></table></div>'
+        cells = [_cell(rates, counts, row, column, column in starts) for column in range(len(rates.columns))]
+        kind = ' class="gap"' if row in starts else ""
+        lines.append(f'<tr{kind}><th scope="row">{escape(source)}</th>{"".join(cells)}</tr>')
+    return f'<div class="scroll" tabindex="0"><table class="heat">{"".join(lines)}</tbody></table></div>'
 
 
-def _cell(rates: pd.DataFrame, counts: pd.DataFrame, row: int, column: int) -> str:
+def _cell(rates: pd.DataFrame, counts: pd.DataFrame, row: int, column: int, gap: bool) -> str:
     share, count = rates.iat[row, column], counts.iat[row, column]
     what = "white box" if row == column else f"shown to {rates.columns[column]}"
-    kind = ' class="own"' if row == column else ""
-    if np.isnan(share):
-        title = f"{rates.index[row]}, {what}: no images"
-        return f'<td{kind or " class=none"} title="{escape(title)}">–</td>'
-    background = colour(share)
-    title = f"{rates.index[row]}, {what}: {100 * share:.1f} % of {count:.0f}"
-    style = f"background:{background};color:{text_colour(background)}"
-    return f'<td{kind} style="{style}" title="{escape(title)}">{percent(share)}</td>'
+    kinds = ["none" if np.isnan(share) else f"h{round(100 * share)}"] + ["own"] * (row == column) + ["gap"] * gap
+    told = "no images" if np.isnan(share) else f"{100 * share:.1f} % of {count:.0f}"
+    return f'<td class="{" ".join(kinds)}" title="{escape(f"{rates.index[row]}, {what}: {told}")}">{percent(share)}</td>'
+
+
+def heat_style() -> str:
+    """The rules for h0 to h100, a whole percent each."""
+    colours = [colour(share / 100) for share in range(101)]
+    return "".join(f".h{share}{{background:{back};color:{text_colour(back)}}}\n" for share, back in enumerate(colours))
 
 
 def legend() -> str:

@@ -1,52 +1,37 @@
-"""report.html: one page that needs nothing else, neither files nor network, from the rows and the manifest of a run."""
+"""report.html: one page that needs nothing else, neither files nor network, from the tables, figures and manifest of a run."""
 
-import json
 import os
 from html import escape
 from pathlib import Path
 
 import pandas as pd
 
-from jaxadv.report import tables
-from jaxadv.report.columns import COLUMNS, show
-from jaxadv.report.heat import heat_map, legend
+from jaxadv.files import write_atomically
+from jaxadv.report import cells, tables
+from jaxadv.report.about import what_was_run
+from jaxadv.report.columns import COLUMNS
+from jaxadv.report.families import grouped
+from jaxadv.report.figures import Rendered
+from jaxadv.report.figures.canvas import inline
+from jaxadv.report.findings import findings, panel_means
+from jaxadv.report.gallery import gallery
+from jaxadv.report.heat import heat_map, heat_style, legend
+from jaxadv.report.measures import Measure, chief
+from jaxadv.report.names import ATTACK_NAMES, NORM_NAMES, TARGET_NAMES, panel_name
+from jaxadv.report.overview import overview
+from jaxadv.report.script import POLICY, SCRIPT
 from jaxadv.report.style import STYLE
-from jaxadv.store import Run, write_atomically
+from jaxadv.report.views import Views
 
-ATTACK_NAMES = {"fgsm": "FGSM", "ifgsm": "I-FGSM", "ifgsm_search": "I-FGSM, smallest ε", "cw": "C&W L2", "ead": "EAD-L1"}
-TARGET_NAMES = {
-    "untargeted": "untargeted",
-    "random": "random target",
-    "least": "least-likely target",
-    "top2": "second most likely target",
-}
-DISTANCE_NAMES = {"l0": "L0", "l1": "L1", "l2": "L2", "linf": "L∞", "l2_per_pixel": "L2 / 3HW"}
-NORM_NAMES = {"1": "L1", "2": "L2", "inf": "L∞"}
 TREATMENT_NAMES = {
     "released": "as the study counts (released)",
     "left_out": "failed sources left out",
     "as_failures": "failed sources as failures",
 }
-HEADINGS = {
-    "top1_percent": "top-1",
-    "top5_percent": "top-5",
-    "error_percent": "error",
-    "success_rate": "success",
-    "failures": "failed",
-    "near_ties": "near ties",
-    "gradients_mean": "gradients",
-    "forwards_mean": "forwards",
-    "score_mean": "mean",
-    "score_median": "median",
-    "score_std": "std",
-    "score_min": "min",
-    "fell_back": "no fit",
-    "p_value_mean": "mean p",
-}
 HOW_TO_READ = (
     "Only images that a model classifies correctly are attacked. Distances are means over <em>successful</em> attempts, as in the "
     "study: a model on which an attack often fails can look closer than it is, so read them beside <em>n</em> and "
-    "<em>failed</em>. Pixels have range 1; ± is the population standard deviation.",
+    "<em>failed</em>. Pixels have range 1; brackets are 95 % intervals.",
     "A <em>near tie</em> is a targeted attempt whose target comes within 0.001 of the largest output without being it. The study's "
     "code counts it as a success; here it is a failure, and counted apart.",
     "In the transfer maps a row is the model that the images were made for, a column the model that is shown them, and a cell the "
@@ -58,151 +43,122 @@ HOW_TO_READ = (
 )
 
 
-def write(run: Run, path: str | os.PathLike) -> None:
-    """Write the page of ``run`` to ``path``, whole or not at all. Raises InputError for rows that cannot be read."""
-    manifest, order = run.manifest(), tables.run_models(run)
-    clean, examples, scores, shown = (run.read(kind) for kind in ("clean", "examples", "clever", "transfer"))
-    own, pairs, bounds = tables.robustness(examples, order), tables.transfer(shown, order), tables.clever(scores, order)
-    models = tables.sorted_models(order, clean["model"], own["model"], bounds["model"], pairs["source"], pairs["model"])
-    facts = {
-        "model": len(models),
-        "clean image": clean["image_id"].nunique(),
-        "attempt": len(examples),
-        "CLEVER score": len(scores),
-        "transfer check": len(shown),
-    }
+def write(views: Views, path: str | os.PathLike, drawn: dict[str, Rendered]) -> None:
+    """Write the page to ``path``, whole or not at all. drawn: the figures, by stem."""
+    first, spread = chief(views.measures), panel_means(views.made.transfer)
+    told = findings(views.made.accuracy, views.made.robustness, views.made.transfer, first, spread)
     sections = [
-        ("What was run", _what_was_run(manifest, models, own, bounds)),
-        ("How to read it", "".join(f"<p>{paragraph}</p>" for paragraph in HOW_TO_READ)),
-        ("Accuracy", _accuracy(tables.accuracy(clean, order)) if len(clean) else ""),
-        ("Robustness", _robustness(own)),
-        ("CLEVER", _clever(bounds)),
-        ("Transfer", _transfer(pairs, own, order)),
-        ("Columns", _glossary([tables.accuracy(clean, order), own, bounds, pairs])),
+        ("What was run", what_was_run(views)),
+        ("Findings", "".join(f"<dt>{escape(about)}</dt><dd>{escape(text)}</dd>" for about, text in told)),
+        ("Models compared", overview(views, first)),
+        ("Robustness and accuracy", _scatters(first, drawn)),
+        ("Strength of attack", _sweeps(drawn)),
+        ("Transfer", _transfer(views, spread)),
+        ("Pictures", _pictures(views)),
+        ("CLEVER fits", _fits(drawn)),
+        ("All numbers", _numbers(views)),
+        ("Caveats", _caveats(views)),
+        ("Columns", _glossary(views)),
     ]
-    write_atomically(Path(path), _page(run.directory.resolve().name, facts, [item for item in sections if item[1]]).encode())
+    sections[1] = ("Findings", f'<dl class="findings">{sections[1][1]}</dl>' if told else "")
+    page = _page(views, [item for item in sections if item[1]])
+    write_atomically(Path(path), page.encode())
 
 
-def _page(name: str, facts: dict[str, int], sections: list[tuple[str, str]]) -> str:
-    number = facts["model"]
+def _page(views: Views, sections: list[tuple[str, str]]) -> str:
+    number = len(views.models)
     title = f"Robustness of {number} classifier{'s' * (number != 1)}"
     links = "".join(f'<a href="#{_anchor(heading)}">{heading}</a>' for heading, _ in sections)
-    tiles = "".join(f"<li><b>{count:,}</b> {what}{'s' * (count != 1)}</li>" for what, count in facts.items() if count)
+    tiles = "".join(
+        f"<li><b>{count:,}</b> {what.removesuffix('s') if count == 1 else what}</li>" for what, count in views.made.counts.items() if count
+    )
     body = "".join(f'<section id="{_anchor(heading)}"><h2>{heading}</h2>{content}</section>' for heading, content in sections)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
-        f"<title>{title} – {escape(name)}</title><style>{STYLE}</style></head>\n<body><main>"
-        f'<header><p class="run">{escape(name)}</p><h1>{title}</h1><ul class="facts">{tiles}</ul><nav>{links}</nav></header>\n'
-        f"{body}\n<footer>Made from the rows of this run. Its folder <code>tables</code> has them with all "
-        "digits and columns, as CSV and Markdown.</footer></main></body></html>\n"
+        f'<link rel="icon" href="data:,"><title>{title} – {escape(views.name)}</title><style>{STYLE}{heat_style()}</style></head>\n'
+        f'<body><main><header><p class="run">{escape(views.name)}</p><h1>{title}</h1><ul class="facts">{tiles}</ul>'
+        f'<nav aria-label="Sections">{links}</nav></header>\n{body}\n<footer>Made from the rows of this run. Its folder '
+        "<code>tables</code> has all digits and columns, <code>figures</code> every figure as PNG and SVG.</footer></main>"
+        f"<script>{SCRIPT}</script></body></html>\n"
     )
 
 
-def _what_was_run(manifest: dict, models: list[str], own: pd.DataFrame, bounds: pd.DataFrame) -> str:
-    """The run in a short table; all else that the manifest says unfolds."""
-    settings = manifest.get("settings")
-    settings = settings if isinstance(settings, dict) else {}
-    rows = [("models", ", ".join(models))]
-    chosen = ((name, settings.get(name)) for name in ("zoo", "data", "num_images", "attacked_images", "seed"))
-    rows += [(name, _text(value)) for name, value in chosen if value is not None]
-    for attack, of_attack in own.groupby("attack", sort=False):
-        kinds = {}
-        for kind, setting in of_attack[["target_kind", "setting"]].drop_duplicates().itertuples(index=False):
-            kinds.setdefault(kind, []).append(setting or "default")
-        rows.append((ATTACK_NAMES.get(attack, attack), _per_kind(kinds) + _prefixed(settings, attack)))
-    if len(bounds):
-        kinds = {kind: [] for kind in bounds["target_kind"]}
-        for kind, norm in bounds[["target_kind", "norm"]].drop_duplicates().itertuples(index=False):
-            kinds[kind].append(NORM_NAMES.get(norm, norm))
-        rows.append(("CLEVER", _per_kind(kinds) + _prefixed(settings, "clever")))
-    rows += [(name, _text(value)) for name, value in manifest.items() if name != "models" and not _is_deep(value)]
-    cells = "".join(f'<tr><th scope="row">{escape(name.replace("_", " "))}</th><td>{escape(text)}</td></tr>' for name, text in rows)
-    everything = escape(json.dumps(manifest, indent=2, ensure_ascii=False))
-    unfold = f'<details><summary>Every setting (manifest.json)</summary><pre class="scroll">{everything}</pre></details>'
-    return f'<table class="about"><tbody>{cells}</tbody></table>{unfold if manifest else ""}'
+def _figure(figure: Rendered) -> str:
+    drawing = inline(figure.svg, figure.stem.replace(".", "_"), figure.title)
+    return f'<figure class="chart"><div class="scroll" tabindex="0">{drawing}</div></figure>'
 
 
-def _per_kind(kinds: dict[str, list[str]]) -> str:
-    """What was done for each kind of target, kinds with the same together."""
-    together = {}
-    for kind, done in kinds.items():
-        together.setdefault("; ".join(done), []).append(TARGET_NAMES.get(kind, kind))
-    return " · ".join(f"{done} ({', '.join(names)})" for done, names in together.items())
+def _sweeps(drawn: dict[str, Rendered]) -> str:
+    figures = "".join(_figure(figure) for stem, figure in drawn.items() if stem.startswith("sweep_"))
+    return f'<div class="charts">{figures}</div>' if figures else ""
 
 
-def _prefixed(settings: dict, prefix: str) -> str:
-    """The settings that belong to one attack alone, as far as they were given."""
-    own = [(name, value) for name, value in settings.items() if name.startswith(f"{prefix}_") and value is not None]
-    own = [(name.removeprefix(f"{prefix}_"), value) for name, value in own if not name.endswith("_targets")]
-    return " · " + ", ".join(f"{name.replace('_', ' ')} {_text(value)}" for name, value in own) if own else ""
+def _scatters(first: list[Measure], drawn: dict[str, Rendered]) -> str:
+    """The searching attacks and CLEVER in the second norm; CLEVER in the others to unfold."""
+    figures = {figure.title: figure for figure in drawn.values() if figure.stem.startswith("accuracy_")}
+    shown, more = [], []
+    for measure in first:
+        figure = figures.get(measure.figure_title)
+        if figure:
+            (more if measure.attack == "clever" and measure.setting != "2" else shown).append(_figure(figure))
+    if not shown + more:
+        return ""
+    lead = (
+        "<p>A point a model, its bar the 95 % interval of the mean. To the right is more accurate, upwards more robust; no model is "
+        "better in both than one <em>on the frontier</em>. The study's law, robustness = a + b ln(error) with b above 0, is fitted to "
+        "the frontier alone: accuracy is then paid for with robustness.</p>"
+    )
+    unfold = f'<details><summary>CLEVER in other norms</summary><div class="charts">{"".join(more)}</div></details>' if more else ""
+    return f'{lead}<div class="charts">{"".join(shown)}</div>{unfold}'
 
 
-def _is_deep(value) -> bool:
-    """Whether a value of the manifest is too much for a line."""
-    if isinstance(value, dict):
-        return len(value) > 8 or any(isinstance(item, (dict, list)) for item in value.values())
-    return isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value)
+def _transfer(views: Views, spread: pd.DataFrame) -> str:
+    """All maps in a table; for each attack the map with the highest mean, the others to unfold."""
+    if spread.empty:
+        return ""
+    shown = []
+    for attack, rows in spread.groupby("attack", sort=False):
+        ordered = rows.sort_values("mean", ascending=False, kind="stable", na_position="last")
+        maps = [_map(views, tables.Panel(*row)) for row in ordered[list(tables.Panel._fields)].itertuples(index=False)]
+        others = (
+            f"<details><summary>{len(maps) - 1} more of {escape(ATTACK_NAMES.get(attack, attack))}</summary>{''.join(maps[1:])}</details>"
+        )
+        shown.append(f"<div>{maps[0]}{others if len(maps) > 1 else ''}</div>")
+    heads = [("map", "text"), ("mean, %", ""), ("best source", "text"), ("its mean, %", ""), ("pairs", ""), ("n a pair", "")]
+    head = "".join(f'<th scope="col" class="{kind}" data-c="{number}">{name}</th>' for number, (name, kind) in enumerate(heads))
+    lines = "".join(
+        f'<tr><th scope="row">{escape(panel_name(row.attack, row.target_kind, row.setting))}</th>'
+        f'<td {cells.sortable(row.mean)}>{_percent(row.mean)}</td><td class="text">{escape(row.best)}</td>'
+        f"<td {cells.sortable(row.best_mean)}>{_percent(row.best_mean)}</td><td {cells.sortable(row.pairs)}>{row.pairs}</td>"
+        f"<td {cells.sortable(row.n_low)}>{row.n_low}{f'–{row.n_high}' * (row.n_high != row.n_low)}</td></tr>"
+        for row in spread.itertuples(index=False)
+    )
+    lead = (
+        "<p>Means over all ordered pairs of models, as the study counts; of each attack the map that transfers best, the others unfold.</p>"
+    )
+    table = cells.framed(f"<thead><tr>{head}</tr></thead>", f"<tbody>{lines}</tbody>")
+    return f'{lead}{table}{legend()}<div class="maps">{"".join(shown)}</div>'
 
 
-def _text(value) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
-    if isinstance(value, list):
-        return ", ".join(map(_text, value))
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "none" if value is None else str(value)
+def _percent(share: float) -> str:
+    return "–" if share != share else f"{100 * share:.1f}"
 
 
-def _accuracy(table: pd.DataFrame) -> str:
-    return _framed(_head([[(name, 1, 1) for name in table]]), _body(table, list(table)))
-
-
-def _robustness(table: pd.DataFrame) -> str:
-    """One table an attack, in it a group of rows for each kind of target and setting."""
-    before, after = ["model", "n", "success_rate", "failures", "near_ties"], ["gradients_mean", "forwards_mean"]
-    first = [*((name, 2, 1) for name in before), *((name, 1, 2) for name in DISTANCE_NAMES), *((name, 2, 1) for name in after)]
-    second = [(f"{distance}_{what}", 1, 1) for distance in DISTANCE_NAMES for what in ("mean", "median")]
-    columns = [*before, *(name for name, _, _ in second), *after]
-    parts = []
-    for attack, of_attack in table.groupby("attack", sort=False):
-        groups = of_attack.groupby(["target_kind", "setting"], sort=False)
-        bodies = [
-            _body(rows, columns, heading=" · ".join([TARGET_NAMES.get(kind, kind), setting] if setting else [kind]))
-            for (kind, setting), rows in groups
-        ]
-        parts.append(f"<h3>{escape(ATTACK_NAMES.get(attack, attack))}</h3>{_framed(_head([first, second]), ''.join(bodies))}")
-    return "".join(parts)
-
-
-def _clever(table: pd.DataFrame) -> str:
-    columns = [name for name in table if name not in ("target_kind", "norm")]
-    bodies = [
-        _body(rows, columns, heading=f"{NORM_NAMES.get(norm, norm)} · {TARGET_NAMES.get(kind, kind)}")
-        for (kind, norm), rows in table.groupby(["target_kind", "norm"], sort=False)
-    ]
-    lead = "<p>An estimated lower bound of the distance that fools the model, from gradients alone, without an attack.</p>"
-    return lead + _framed(_head([[(name, 1, 1) for name in columns]]), "".join(bodies)) if bodies else ""
-
-
-def _transfer(pairs: pd.DataFrame, own: pd.DataFrame, order: list[str]) -> str:
-    """A heat map for each attack, kind of target and setting."""
-    figures = []
-    for panel in tables.panels(pairs):
-        of_pairs, of_own = tables.of_panel(pairs, panel), tables.of_panel(own, panel)
-        maps, rates = {}, {}
-        for treatment in tables.TREATMENTS:
-            rates[treatment] = tables.square(of_pairs, of_own, column=treatment, order=order)
-            counts = tables.square(of_pairs, of_own, column=f"n_{treatment}", order=order)
-            caption = f"{TREATMENT_NAMES[treatment]}; n {_range(of_pairs[f'n_{treatment}'])}, white box {_range(of_own['n'])}"
-            maps[treatment] = f"<p class=what>{escape(caption)}</p>{heat_map(rates[treatment], counts)}"
-        others = [maps[name] for name in maps if name != "released" and not rates[name].equals(rates["released"])]
-        unfold = f"<details><summary>Failed sources counted otherwise</summary>{''.join(others)}</details>" if others else ""
-        title = " · ".join(filter(None, [ATTACK_NAMES.get(panel[0], panel[0]), panel.setting, TARGET_NAMES.get(panel[1], panel[1])]))
-        big = ' class="big"' if len(rates["released"]) > 9 else ""
-        figures.append(f"<figure{big}><figcaption>{escape(title)}</figcaption>{maps['released']}{unfold}</figure>")
-    return f'{legend()}<div class="maps">{"".join(figures)}</div>' if figures else ""
+def _map(views: Views, panel: tables.Panel) -> str:
+    """One panel as a figure: as the study counts, and the other treatments where they differ."""
+    pairs, own = tables.of_panel(views.made.transfer, panel), tables.of_panel(views.made.robustness, panel)
+    order = grouped(tables.sorted_models(views.models, pairs["source"], pairs["model"]))
+    maps, rates = {}, {}
+    for treatment in tables.TREATMENTS:
+        rates[treatment] = tables.square(pairs, own, column=treatment, order=order)
+        counts = tables.square(pairs, own, column=f"n_{treatment}", order=order)
+        caption = f"{TREATMENT_NAMES[treatment]}; n {_range(pairs[f'n_{treatment}'])}, white box {_range(own['n'])}"
+        maps[treatment] = f"<p class=what>{escape(caption)}</p>{heat_map(rates[treatment], counts)}"
+    others = [maps[name] for name in maps if name != "released" and not rates[name].equals(rates["released"])]
+    unfold = f"<details><summary>Failed sources counted otherwise</summary>{''.join(others)}</details>" if others else ""
+    return f"<figure><figcaption>{escape(panel_name(*panel))}</figcaption>{maps['released']}{unfold}</figure>"
 
 
 def _range(numbers: pd.Series) -> str:
@@ -212,53 +168,77 @@ def _range(numbers: pd.Series) -> str:
     return f"{low}" if low == high else f"{low}–{high}"
 
 
-def _head(lines: list[list[tuple[str, int, int]]]) -> str:
-    """Header rows of (column or distance, rows, columns that it spans)."""
-    rows = []
-    for line in lines:
-        cells = []
-        for name, down, across in line:
-            meaning = COLUMNS[name if name in COLUMNS else f"{name}_mean"].meaning
-            kind = "text" if name in COLUMNS and COLUMNS[name].type == "text" else "pair" if across > 1 else ""
-            spans = f' rowspan="{down}"' * (down > 1) + f' colspan="{across}"' * (across > 1)
-            scope = "colgroup" if across > 1 else "col"
-            cells.append(f'<th scope="{scope}" class="{kind}"{spans} title="{escape(meaning)}">{escape(_heading(name))}</th>')
-        rows.append(f"<tr>{''.join(cells)}</tr>")
-    return f"<thead>{''.join(rows)}</thead>"
+def _pictures(views: Views) -> str:
+    if not len(views.adversarial):
+        return ""
+    lead = (
+        "<p>The first attacked image of each model, for each attack its last setting: what the model is shown, and what was changed, "
+        "enlarged around grey.</p>"
+    )
+    return lead + gallery(views.adversarial, tables.sorted_models(views.models, views.adversarial["model"]))
 
 
-def _heading(name: str) -> str:
-    distance, _, statistic = name.rpartition("_")
-    if distance in DISTANCE_NAMES:
-        return "mean ± std" if statistic == "mean" else statistic
-    return DISTANCE_NAMES.get(name) or HEADINGS.get(name) or name.replace("_", " ")
+def _fits(drawn: dict[str, Rendered]) -> str:
+    if "clever_fits" not in drawn:
+        return ""
+    lead = (
+        "<p>CLEVER estimates a lower bound of the distance that fools a model from gradients alone, without an attack: a margin over a "
+        "Lipschitz constant, which is the end point of a reverse Weibull law fitted to the largest gradient norms of batches of samples "
+        "around an image. Where no fit is acceptable (p below 0.001) the largest norm stands in for it.</p>"
+    )
+    return lead + _figure(drawn["clever_fits"])
 
 
-def _body(table: pd.DataFrame, columns: list[str], heading: str = "") -> str:
-    lines = [f'<tr class="group"><th scope="rowgroup" colspan="{len(columns)}"><span>{escape(heading)}</span></th></tr>'] * bool(heading)
-    for row in table.to_dict("records"):
-        lines.append(f"<tr>{''.join(_data(name, row) for name in columns)}</tr>")
-    return f"<tbody>{''.join(lines)}</tbody>"
+def _numbers(views: Views) -> str:
+    parts = []
+    if len(views.made.accuracy):
+        shown = [name for name in views.made.accuracy if not name.endswith(("_low", "_high"))]
+        parts.append(("Accuracy", cells.framed(cells.head(shown), cells.body(views.made.accuracy, shown))))
+    before, after = ["model", "n", "success_rate", "failures", "near_ties"], ["gradients_mean", "forwards_mean"]
+    columns = [*before, *(f"{distance}_{what}" for distance in tables.DISTANCES for what in ("mean", "std", "median")), *after]
+    for attack, of_attack in views.made.robustness.groupby("attack", sort=False):
+        groups = [
+            cells.body(rows, columns, heading=" · ".join(filter(None, [TARGET_NAMES.get(kind, kind), setting])))
+            for (kind, setting), rows in of_attack.groupby(["target_kind", "setting"], sort=False)
+        ]
+        parts.append((ATTACK_NAMES.get(attack, attack), cells.framed(cells.head(columns), "".join(groups))))
+    if len(views.made.clever):
+        columns = [name for name in views.made.clever if name not in ("target_kind", "norm") and not name.endswith(("_low", "_high"))]
+        groups = [
+            cells.body(rows, columns, heading=f"{NORM_NAMES.get(norm, norm)} · {TARGET_NAMES.get(kind, kind)}")
+            for (kind, norm), rows in views.made.clever.groupby(["target_kind", "norm"], sort=False)
+        ]
+        parts.append(("CLEVER", cells.framed(cells.head(columns), "".join(groups))))
+    return "".join(f"<details><summary>{escape(name)}</summary>{table}</details>" for name, table in parts)
 
 
-def _data(name: str, row: dict) -> str:
-    text = escape(show(name, row[name]))
-    if name == "model":
-        return f'<th scope="row">{text}</th>'
-    if name == "success_rate":
-        return f'<td class="share" style="--share:{100 * row[name]:.1f}%">{text}</td>'
-    distance = name.removesuffix("_mean")
-    if distance in DISTANCE_NAMES and row[name] == row[name]:
-        return f"<td>{text} <small>± {escape(show(f'{distance}_std', row[f'{distance}_std']))}</small></td>"
-    quiet = name.endswith("_median") or (name in ("failures", "near_ties") and row[name] == 0)
-    return f'<td class="quiet">{text}</td>' if quiet else f"<td>{text}</td>"
+def _caveats(views: Views) -> str:
+    """What the numbers cannot bear, as far as this run's rows tell, and how they are counted."""
+    told = []
+    attempts = views.made.robustness["n"]
+    if len(attempts) and attempts.min() < 100:
+        told.append(
+            f"Few images: rates and means rest on {_range(attempts)} attempts each. Intervals that overlap do not order models, and the "
+            "law rests on the few models of the frontier."
+        )
+    settings = views.manifest.get("settings")
+    if isinstance(settings, dict) and settings.get("data") == "digits":
+        told.append(
+            "Handwritten digits are not ImageNet, and small networks not the study's: this run shows how things work, not what the "
+            "study found."
+        )
+    failed = int((views.made.robustness["n"] - views.made.robustness["successes"]).sum()) if len(views.made.robustness) else 0
+    if failed:
+        told.append(
+            f"{failed:,} of {int(attempts.sum()):,} attempts failed; distances leave them out, transfer counts them in three ways (below)."
+        )
+    if len(views.made.clever) and (views.made.clever["fell_back"] > 0).any():
+        told.append(f"Up to {100 * views.made.clever['fell_back'].max():.0f} % of a model's CLEVER scores have no acceptable fit.")
+    return "".join(f"<p>{paragraph}</p>" for paragraph in [*map(escape, told), *HOW_TO_READ])
 
 
-def _framed(head: str, body: str) -> str:
-    return f'<div class="scroll"><table class="numbers">{head}{body}</table></div>'
-
-
-def _glossary(shown: list[pd.DataFrame]) -> str:
+def _glossary(views: Views) -> str:
+    shown = [views.made.accuracy, views.made.robustness, views.made.clever, views.made.transfer, views.made.law]
     names = dict.fromkeys(name for table in shown if len(table) for name in table)
     entries = []
     for name in names:

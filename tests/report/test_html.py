@@ -1,17 +1,24 @@
 """The page: whole, self-contained, safe, with the numbers worked out in conftest; and its colours."""
 
+import os
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from jaxadv.commands.report import main, remake
-from jaxadv.report import heat, html
+from jaxadv.report import figures, heat, html
+from jaxadv.report.script import POLICY
+from jaxadv.report.views import views
 from jaxadv.store import Run
 from model_ports.errors import InputError
 
+DRAWN = ("sweep_fgsm_eps", "accuracy_cw_random_confidence_0", "clever_fits")  # enough to see that figures find their place
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 
 
@@ -20,7 +27,8 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.open, self.tags, self.tables, self.words = [], [], [], []
+        self.open, self.tags, self.tables, self.words, self.scripts = [], [], [], [], []
+        self.drawn = {"svg", "g", "path", "use", "defs", "clippath", "rect", "style"}
         self.feed(text)
         self.close()
         assert self.open == []
@@ -40,8 +48,14 @@ class Page(HTMLParser):
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
 
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
     def handle_data(self, data):
-        self.words.append(data)
+        if self.open[-1:] == ["script"]:
+            self.scripts.append(data)
+        else:
+            self.words.append(data)
         if "table" in self.open and ("td" in self.open or "th" in self.open):
             self.tables[-1][1][-1][-1][2] += data
 
@@ -56,7 +70,9 @@ def texts(row):
 @pytest.fixture(scope="module")
 def text(synthetic_run, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "report.html"
-    html.write(synthetic_run, path)
+    shown = views(synthetic_run)
+    some = [figure for figure in figures.planned(shown) if figure.stem in DRAWN]
+    html.write(shown, path, figures.write_all(some, path.parent / "figures"))
     return path.read_text(encoding="utf-8")
 
 
@@ -67,19 +83,27 @@ def page(text):
 
 def test_page_needs_nothing_else(text, page):
     assert text.startswith("<!doctype html>")
-    assert not re.search(r"https?:|//[a-z]|url\(|@import|@font-face", text)
-    tags = {tag for tag, _ in page.tags}
-    assert not tags & {"script", "link", "img", "iframe", "object", "embed", "base", "svg", "form"}
-    assert not [attributes for _, attributes in page.tags if {"src", "srcset", "data", "onload", "onclick"} & set(attributes)]
+    assert not re.search(r"https?:|//[a-z]|@import|@font-face", text)
+    assert all(place.startswith("#") for place in re.findall(r"url\(([^)]*)", text))
+    tags = [tag for tag, _ in page.tags]
+    assert not set(tags) & {"iframe", "object", "embed", "base", "form"} and tags.count("script") == tags.count("link") == 1
+    for tag, attributes in page.tags:
+        assert attributes.get("src", "data:").startswith("data:") and not {"srcset", "data", "onload", "onclick"} & set(attributes)
+        assert tag == "a" or attributes.get("href", "#").startswith(("#", "data:"))
+    assert ("meta", {"http-equiv": "Content-Security-Policy", "content": POLICY}) in page.tags
     links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
-    anchors = {"#" + attributes["id"] for _, attributes in page.tags if "id" in attributes}
-    assert links and set(links) == anchors
+    sections = ["#" + attributes["id"] for tag, attributes in page.tags if tag == "section"]
+    assert links == sections and len(sections) == 10
+    identifiers = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(identifiers) == len(set(identifiers))
+    used = re.findall(r'(?:href="|url\()#([^")]+)', text)
+    assert set(used) <= set(identifiers)
     assert "prefers-color-scheme:dark" in text
     assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in page.tags
 
 
 def test_wide_tables_scroll_in_their_own_box(text):
-    assert len(re.findall("<table class=.(?:numbers|heat)", text)) == len(re.findall('<div class="scroll"><table', text)) > 10
+    assert len(re.findall("<table class=.(?:numbers|heat)", text)) == len(re.findall('<div class="scroll" tabindex="0"><table', text)) > 10
 
 
 def test_what_was_run(page):
@@ -101,35 +125,72 @@ def test_it_says_what_the_means_leave_out(page):
         assert phrase in words
 
 
+def test_findings(page):
+    words = "".join(page.words)
+    assert "alexnet is the most accurate (100.0 % [86.2, 100.0] of 24 clean images), " in words
+    assert "mobilenet_v1_100 the least (79.2 % [59.5, 90.8])." in words
+    assert "mobilenet_v1_100 needs the largest mean L2, 1.20 [" in words and "(n 12, 3 failed); alexnet the smallest, 0.200 [" in words
+    assert "FGSM · eps=0.3 · untargeted: 75 % (n 12)" in words
+    # 30 pairs: 15 with a later source fool 5 of 12 or 11 images, 15 with an earlier one 4 or 3 of them
+    assert "C&W L2 · confidence=0 · untargeted transfers best: 3" in words and "With a target it is at most 1" in words
+
+
+def test_overview(page):
+    (rows,) = page.of_class("numbers overview")
+    assert texts(rows[1])[0] == "alexnet" and len(rows) == 7
+    assert texts(rows[3])[:3] == ["resnet_v2_50", "91.7 % [74.2, 97.7]n 24", "75 % [47, 91]n 12, 3 failed"]
+    assert re.fullmatch(r"0\.600 \[0\.\d+, \d\.\d+\]n 12, 3 failed", texts(rows[3])[4])
+    assert texts(rows[1])[5] == "–n 12, 12 failed"  # EAD, where nothing succeeds
+    values = [float(row[1][1]["data-v"]) for row in rows[1:]]
+    assert values == pytest.approx([100, 100 * 23 / 24, 100 * 22 / 24, 87.5, 100 * 20 / 24, 100 * 19 / 24])
+    assert [attributes["data-c"] for _, attributes, _ in rows[0]] == [str(number) for number in range(len(rows[1]))]
+
+
 def test_numbers(page):
-    tables = page.of_class("numbers")
+    tables = page.of_class("numbers")[1:]  # the first is of transfer maps
     assert len(tables) == 1 + 4 + 1  # accuracy, four attacks, CLEVER
-    assert texts(tables[0][-1]) == ["mobilenet_v1_100", "24", "19", "79.2 %", "83.3 %", "20.8 %"]
+    assert texts(tables[0][-1]) == ["mobilenet_v1_100", "24", "19", "79.2 % [59.5, 90.8]", "83.3 %", "20.8 % [9.2, 40.5]"]
     weiss = [texts(row) for row in tables[3]]  # C&W: two header rows, and a heading before each kind of target
     assert weiss[2] == ["untargeted · confidence=0"] and weiss[9] == ["random target · confidence=0"]
-    assert weiss[12] == [
+    found = [text.split(" [")[0] for text in weiss[12]]
+    assert found == [
         *("resnet_v2_50", "12", "75.0 %", "3", "0"),
-        *("1100 ± 81.6", "1100", "6.00 ± 2.45", "6.00", "0.600 ± 0.245", "0.600", "0.0600 ± 0.0245", "0.0600"),
-        *("1.95e-4 ± 7.97e-5", "1.95e-4", "115", "9.00"),
+        *("1100", "81.6", "1100", "6.00", "2.45", "6.00", "0.600", "0.245", "0.600", "0.0600", "0.0245", "0.0600"),
+        *("1.95e-4", "7.97e-5", "1.95e-4", "115", "9.00"),
     ]
-    assert texts(tables[4][3])[:7] == ["alexnet", "12", "0.0 %", "12", "1", "–", "–"]  # EAD, where nothing succeeds
+    assert weiss[12][2] == "75.0 % [46.8, 91.1]" and re.fullmatch(r"0\.600 \[0\.\d+, \d\.\d+\]", weiss[12][11])
+    assert texts(tables[4][3])[:7] == ["alexnet", "12", "0.0 % [0.0, 24.2]", "12", "1", "–", "–"]  # EAD, where nothing succeeds
     assert texts(tables[5][1]) == ["L1 · random target"]
-    assert texts(tables[5][2]) == ["alexnet", "8", "4.50", "4.50", "2.29", "1.00", "12.5 %", "0.429"]
+    clever = [text.split(" [")[0] for text in texts(tables[5][2])]
+    assert clever == ["alexnet", "8", "4.50", "4.50", "2.29", "1.00", "12.5 %", "0.429"]
 
 
-def test_headings_carry_their_meaning(page):
-    for rows in page.of_class("numbers"):
+def test_headings_carry_their_meaning_and_their_column(page):
+    for rows in page.of_class("numbers")[1:]:
         heads = [attributes for row in rows for tag, attributes, _ in row if tag == "th" and attributes["scope"].startswith("col")]
         assert heads and all(attributes["title"].endswith(".") for attributes in heads)
-    robustness = page.of_class("numbers")[1]
+        places = [int(attributes["data-c"]) for attributes in heads if "data-c" in attributes]
+        assert sorted(places) == list(range(len(rows[-1])))
+    robustness = page.of_class("numbers")[2]
     width = sum(int(attributes.get("colspan", 1)) for _, attributes, _ in robustness[0])
-    assert width == len(robustness[3]) == 17
+    assert width == len(robustness[3]) == 22
+
+
+def test_figures_follow_the_page_and_are_described(text, page):
+    drawings = [attributes for tag, attributes in page.tags if tag == "svg"]
+    assert [attributes["aria-label"] for attributes in drawings] == [
+        "C&W L2 · random target · confidence=0: robustness against accuracy",
+        "FGSM: success rate against ε, the largest change of a value",
+        "CLEVER: fitted densities over histograms of batch maxima",
+    ]
+    body = "".join(re.findall("<svg.*?</svg>", text, re.DOTALL))
+    assert "var(--ink)" in body and "var(--card)" in body and not re.search("#1c1f24|#ffffff", body)
 
 
 def test_heat_maps(page):
-    figures = [attributes for tag, attributes in page.tags if tag == "figure"]
+    captions = [attributes for tag, attributes in page.tags if tag == "figcaption"]
     maps = page.of_class("heat")
-    assert len(figures) == 3 and len(maps) == 8  # released, left out and as failures; targeted, the last is the first
+    assert len(captions) == 3 and len(maps) == 8  # released, left out and as failures; targeted, the last is the first
     assert all(len(rows) == 7 and all(len(row) == 7 for row in rows) for rows in maps)
     words = "".join(page.words)
     assert "C&W L2 · confidence=0 · untargeted" in words and "FGSM · eps=0.3 · untargeted" in words
@@ -141,19 +202,22 @@ def test_heat_maps(page):
     assert weiss[2][1][1]["title"] == "vgg_16, shown to alexnet: 41.7 % of 12"
     assert weiss[2][2][1]["title"] == "vgg_16, white box: 75.0 % of 12"
     for number, cells in enumerate(weiss[1:], 1):
-        assert [position for position, (_, attributes, _) in enumerate(cells) if attributes.get("class") == "own"] == [number]
-    assert weiss[2][1][1]["style"] == f"background:{heat.colour(5 / 12)};color:{heat.text_colour(heat.colour(5 / 12))}"
+        own = [position for position, (_, attributes, _) in enumerate(cells) if "own" in attributes.get("class", "").split()]
+        assert own == [number]
+    assert weiss[2][1][1]["class"] == "h42" and weiss[2][3][1]["class"].split() == ["h33", "gap"]  # ResNet begins
+    assert f".h42{{background:{heat.colour(0.42)};color:{heat.text_colour(heat.colour(0.42))}}}" in heat.heat_style()
     assert texts(maps[4][2])[1] == "22" and texts(maps[5][2])[1] == "17"  # 2 of 9, 2 of 12
 
 
 def test_the_other_treatments_are_shown_only_where_they_differ(tmp_path):
-    run = Run.create(tmp_path)
-    run.append("transfer", transfer(1, "a", "b"))
-    html.write(run, tmp_path / "report.html")
+    run = Run.begin(tmp_path)
+    run.append("transfer", transfer(1, "a", "b"), part="a")
+    html.write(views(run), tmp_path / "report.html", {})
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert len(Page(text).of_class("heat")) == 1 and "counted otherwise" not in text
     assert "Robustness of 2 classifiers" in text and "white box not run" in text
-    assert 'id="transfer"' in text and 'id="accuracy"' not in text and 'id="clever"' not in text and 'id="robustness"' not in text
+    assert 'id="transfer"' in text
+    assert 'id="models-compared"' not in text and 'id="clever-fits"' not in text and 'id="all-numbers"' not in text
 
 
 def transfer(count, source, model):
@@ -165,32 +229,42 @@ def transfer(count, source, model):
 
 def test_every_text_is_escaped(tmp_path):
     evil = "<script>alert('x')</script>\"&<b"
-    run = Run.create(tmp_path / "run")
+    run = Run.begin(tmp_path / "run")
     example = {"model": evil, "attack": evil, "setting": evil, "target_kind": evil, "success": True, "near_tie": False}
     whole = {name: 1 for name in ("image_id", "label", "target", "predicted", "gradients", "forwards")}
     real = {name: 0.5 for name in ("l0", "l1", "l2", "linf", "l2_per_pixel", "eps", "const")}
-    run.append("examples", pd.DataFrame([example | whole | real]))
-    run.append("clean", pd.DataFrame([{"model": evil, "image_id": 0, "label": 1, "predicted": 1, "top5": True}]))
+    run.append("examples", pd.DataFrame([example | whole | real]), part="all")
+    run.append("clean", pd.DataFrame([{"model": evil, "image_id": 0, "label": 1, "predicted": 1, "top5": True}]), part="all")
     fit = {name: 0.5 for name in ("margin", "score", "lipschitz", "shape", "location", "scale", "ks", "p_value")}
     names = {"model": evil, "target_kind": evil, "norm": evil, "maxima": [1.0], "image_id": 0, "label": 1, "target": 2}
-    run.append("clever", pd.DataFrame([names | fit]))
-    run.append("transfer", transfer(2, evil, "b").assign(attack=evil, setting=evil, target_kind=evil))
+    run.append("clever", pd.DataFrame([names | fit]), part="all")
+    run.append("transfer", transfer(2, evil, "b").assign(attack=evil, setting=evil, target_kind=evil), part="all")
     run.write_manifest({"models": [evil], evil: evil, "settings": {"data": evil, evil: [evil]}, "deep": [{evil: evil}]})
-    html.write(run, tmp_path / "report.html")
+    picture = {name: evil for name in ("model", "attack", "setting", "target_kind")}
+    classes = {"image_id": 0, "label": 1, "target": 2, "predicted": 1}
+    pixels = {"success": True, "size": 1, "clean": [0.0] * 3, "adversarial": [1.0] * 3}
+    run.append("adversarial", pd.DataFrame([picture | classes | pixels]), part="all")
+    shown = views(run)
+    html.write(shown, tmp_path / "report.html", figures.write_all(figures.planned(shown), tmp_path / "figures"))
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     page = Page(text)
-    assert "script" not in {tag for tag, _ in page.tags} and "<b&" not in text and "alert('x')" not in text
+    assert [tag for tag, _ in page.tags].count("script") == 1 and "<b&" not in text and "<script>alert" not in text
+    assert "alert" not in page.scripts[0] and len(page.scripts) == 1
     assert "".join(page.words).count("alert('x')") > 10
-    known = set("class style title scope colspan rowspan id href lang charset name content role aria-label".split())
-    assert {name for _, attributes in page.tags for name in attributes} <= known
+    outside = [attributes for tag, attributes in page.tags if tag not in page.drawn]
+    known = set("class style title scope colspan rowspan id href rel lang charset name content role aria-label tabindex".split())
+    known |= {"http-equiv", "data-c", "data-v", "src", "alt", "width", "height", "viewbox"}
+    assert {name for attributes in outside for name in attributes} <= known
+    drawn = sorted(path.name for path in (tmp_path / "figures").iterdir())
+    assert len(drawn) == 2 * 4 and all(re.fullmatch(r"[\w.-]+\.(png|svg)", name) for name in drawn)  # accuracy, map, fit, picture
 
 
 def test_a_manifest_may_lack_anything(tmp_path):
     for number, manifest in enumerate([{}, {"models": "a", "settings": [1]}, {"models": None, "x": {"y": None, "z": [True]}}]):
-        run = Run.create(tmp_path / str(number))
-        run.append("transfer", transfer(1, "b", "a"))
+        run = Run.begin(tmp_path / str(number))
+        run.append("transfer", transfer(1, "b", "a"), part="b")
         run.write_manifest(manifest)
-        html.write(run, tmp_path / "report.html")
+        html.write(views(run), tmp_path / "report.html", {})
         page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
         assert texts(page.of_class("heat")[0][0])[1:] == ["b", "a"]
 
@@ -224,14 +298,23 @@ def test_percent_never_claims_all_or_nothing_wrongly(share, text):
     assert heat.percent(share) == text
 
 
-def test_report_command(synthetic_run, tmp_path, capsys):
+def test_report_command_makes_the_same_again_without_jax(synthetic_run, tmp_path, capsys):
     page = remake(synthetic_run.directory)
     assert page == synthetic_run.directory / "report.html" and page.exists()
     assert (synthetic_run.directory / "tables" / "robustness.csv").exists()
+    drawn = {path: path.read_bytes() for path in (synthetic_run.directory / "figures").iterdir()}
+    assert len(drawn) == 2 * (1 + 3 + 3 + 3 + 1)  # a sweep, three searches that succeed, CLEVER, maps, fits
     assert capsys.readouterr().out == f"report: {page}\n"
     first = page.read_bytes()
-    remake(synthetic_run.directory)
+    code = (
+        "import sys; from jaxadv.commands import report; assert 'matplotlib' not in sys.modules; "
+        f"report.remake({str(synthetic_run.directory)!r}); assert 'matplotlib.pyplot' not in sys.modules; assert 'jax' not in sys.modules"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     assert page.read_bytes() == first
+    assert drawn == {path: path.read_bytes() for path in (synthetic_run.directory / "figures").iterdir()}
 
 
 def test_report_without_a_run(tmp_path):

@@ -1,0 +1,67 @@
+"""What was run on what, from the manifest of a run and its tables."""
+
+import json
+from html import escape
+
+from jaxadv.report.names import ATTACK_NAMES, NORM_NAMES, TARGET_NAMES
+from jaxadv.report.views import Views
+
+_LONG = 20_000  # characters: such an entry of the manifest is left to its file
+
+
+def what_was_run(views: Views) -> str:
+    """The run in a short table; all else that the manifest says unfolds."""
+    manifest, own, bounds = views.manifest, views.made.robustness, views.made.clever
+    settings = manifest.get("settings")
+    settings = settings if isinstance(settings, dict) else {}
+    rows = [("models", ", ".join(views.models))]
+    chosen = ((name, settings.get(name)) for name in ("zoo", "data", "num_images", "attacked_images", "seed"))
+    rows += [(name, _text(value)) for name, value in chosen if value is not None]
+    for attack, of_attack in own.groupby("attack", sort=False):
+        kinds = {}
+        for kind, setting in of_attack[["target_kind", "setting"]].drop_duplicates().itertuples(index=False):
+            kinds.setdefault(kind, []).append(setting or "default")
+        rows.append((ATTACK_NAMES.get(attack, attack), _per_kind(kinds) + _prefixed(settings, attack)))
+    if len(bounds):
+        kinds = {kind: [] for kind in bounds["target_kind"]}
+        for kind, norm in bounds[["target_kind", "norm"]].drop_duplicates().itertuples(index=False):
+            kinds[kind].append(NORM_NAMES.get(norm, norm))
+        rows.append(("CLEVER", _per_kind(kinds) + _prefixed(settings, "clever")))
+    rows += [(name, _text(value)) for name, value in manifest.items() if value not in ({}, []) and name != "models" and not _is_deep(value)]
+    cells = "".join(f'<tr><th scope="row">{escape(name.replace("_", " "))}</th><td>{escape(text)}</td></tr>' for name, text in rows)
+    everything = {name: value if len(json.dumps(value)) < _LONG else "see manifest.json" for name, value in manifest.items()}
+    everything = escape(json.dumps(everything, indent=2, ensure_ascii=False))
+    unfold = f'<details><summary>Every setting (manifest.json)</summary><pre class="scroll">{everything}</pre></details>'
+    return f'<table class="about"><tbody>{cells}</tbody></table>{unfold if manifest else ""}'
+
+
+def _per_kind(kinds: dict[str, list[str]]) -> str:
+    """What was done for each kind of target, kinds with the same together."""
+    together = {}
+    for kind, done in kinds.items():
+        together.setdefault("; ".join(done), []).append(TARGET_NAMES.get(kind, kind))
+    return " · ".join(f"{done} ({', '.join(names)})" for done, names in together.items())
+
+
+def _prefixed(settings: dict, prefix: str) -> str:
+    """The settings that belong to one attack alone, as far as they were given."""
+    own = [(name, value) for name, value in settings.items() if name.startswith(f"{prefix}_") and value is not None]
+    own = [(name.removeprefix(f"{prefix}_"), value) for name, value in own if not name.endswith("_targets")]
+    return " · " + ", ".join(f"{name.replace('_', ' ')} {_text(value)}" for name, value in own) if own else ""
+
+
+def _is_deep(value) -> bool:
+    """Whether a value of the manifest is too much for a line."""
+    if isinstance(value, dict):
+        return len(value) > 8 or any(isinstance(item, (dict, list)) for item in value.values())
+    return isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value)
+
+
+def _text(value) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_text, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)

@@ -1,0 +1,92 @@
+"""Tables of numbers as HTML: headings that say their meaning, rows in groups, and what the page's script needs to sort them."""
+
+import math
+from html import escape
+
+import pandas as pd
+
+from jaxadv.report.columns import COLUMNS, show
+from jaxadv.report.names import DISTANCE_NAMES
+
+HEADINGS = {
+    "top1_percent": "top-1",
+    "top5_percent": "top-5",
+    "error_percent": "error",
+    "success_rate": "success",
+    "failures": "failed",
+    "near_ties": "near ties",
+    "gradients_mean": "gradients",
+    "forwards_mean": "forwards",
+    "score_mean": "mean",
+    "score_median": "median",
+    "score_std": "std",
+    "score_min": "min",
+    "fell_back": "no fit",
+    "p_value_mean": "mean p",
+}
+
+
+def head(columns: list[str]) -> str:
+    """One or two lines of headings for columns of `COLUMNS`; the statistics of a distance stand together under its name."""
+    first, second = [], []
+    for number, name in enumerate(columns):
+        distance, _, statistic = name.rpartition("_")
+        if distance not in DISTANCE_NAMES:
+            first.append(_heading(name, _name(name), number, rows=2))
+            continue
+        if not columns[number - 1].startswith(f"{distance}_"):
+            across = sum(other.rpartition("_")[0] == distance for other in columns)
+            meaning = escape(COLUMNS[f"{distance}_mean"].meaning)
+            first.append(f'<th scope="colgroup" class="pair" colspan="{across}" title="{meaning}">{DISTANCE_NAMES[distance]}</th>')
+        second.append(_heading(name, statistic, number, rows=1))
+    if not second:
+        return "<thead><tr>" + "".join(first).replace(' rowspan="2"', "") + "</tr></thead>"
+    return f"<thead><tr>{''.join(first)}</tr><tr>{''.join(second)}</tr></thead>"
+
+
+def _heading(name: str, text: str, number: int, rows: int) -> str:
+    kind = "text" if COLUMNS[name].type == "text" else ""
+    span = f' rowspan="{rows}"' * (rows > 1)
+    return f'<th scope="col" class="{kind}"{span} data-c="{number}" title="{escape(COLUMNS[name].meaning)}">{escape(text)}</th>'
+
+
+def _name(name: str) -> str:
+    return HEADINGS.get(name) or name.replace("_", " ")
+
+
+def body(table: pd.DataFrame, columns: list[str], heading: str = "") -> str:
+    lines = [f'<tr class="group"><th scope="rowgroup" colspan="{len(columns)}"><span>{escape(heading)}</span></th></tr>'] * bool(heading)
+    for row in table.to_dict("records"):
+        lines.append(f"<tr>{''.join(_data(name, row) for name in columns)}</tr>")
+    return f"<tbody>{''.join(lines)}</tbody>"
+
+
+def _data(name: str, row: dict) -> str:
+    text = escape(show(name, row[name]))
+    if COLUMNS[name].type == "text":
+        return f'<th scope="row">{text}</th>' if name == "model" else f'<td class="text">{text}</td>'
+    if name == "success_rate":
+        return f'<td class="share" style="--share:{100 * row[name]:.1f}%" {sortable(row[name])}>{text}{between(name, row)}</td>'
+    quiet = ' class="quiet"' if name.endswith("_median") or (name in ("failures", "near_ties") and row[name] == 0) else ""
+    return f"<td{quiet} {sortable(row[name])}>{text}{between(name, row)}</td>"
+
+
+def between(name: str, row: dict) -> str:
+    """The 95 % interval of a value, small; nothing where there is none."""
+    low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    return f" <small>[{escape(_bare(name, low))}, {escape(_bare(name, high))}]</small>"
+
+
+def _bare(name: str, value: float) -> str:
+    return show(name, value).removesuffix(" %")
+
+
+def sortable(value: float) -> str:
+    """A cell's value for the script."""
+    return f'data-v="{float(value):.7g}"' if math.isfinite(value) else 'data-v=""'
+
+
+def framed(head: str, body: str) -> str:
+    return f'<div class="scroll" tabindex="0"><table class="numbers">{head}{body}</table></div>'

@@ -1,0 +1,74 @@
+"""Where the names of points go, so that none covers another, a point, or the frame."""
+
+import numpy as np
+
+_ANGLES = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+_REACHES = np.array([0.0, 3, 8, 15, 24, 36, 50, 68, 90, 120, 160, 210])  # between a point's edge and its name
+_ROUNDS = 4
+
+
+def place(points, sizes, *, bounds, radius: float, avoid=(), weights=1.0, gap: float = 2.0) -> np.ndarray:
+    """Lower left corners (N, 2) of the boxes of N names; NaN for a name that fits nowhere.
+
+    points (N, 2): what is named; sizes (N, 2): widths and heights of the boxes; bounds: (left, bottom, right, top) of the frame.
+    All in the same unit. radius: of the marks at the points, which no box covers. avoid (K, 4): boxes as bounds that are covered
+    only if need be, weights (K,): how bad that is. No two boxes come nearer than ``gap``. Each name in turn, the most crowded first,
+    takes the cheapest place that is left (near its point, off what is to be avoided, its leader across no other name); then each
+    once more, a few times.
+    """
+    points, sizes = np.asarray(points, float).reshape(-1, 2), np.asarray(sizes, float).reshape(-1, 2)
+    avoid = np.asarray(avoid, float).reshape(-1, 4)
+    weights = np.broadcast_to(weights, len(avoid))
+    marks = np.concatenate([points - radius, points + radius], axis=1)
+    corners = np.full(points.shape, np.nan)
+    distances = np.hypot(*(points[:, None] - points[None]).transpose(2, 0, 1))
+    crowded = np.argsort(-(1 / (distances + 1)).sum(1), kind="stable")
+    for _ in range(_ROUNDS):
+        before = corners.copy()
+        for number in crowded:
+            others = np.delete(corners, number, axis=0)
+            there = ~np.isnan(others[:, 0])
+            taken = np.concatenate([others, others + np.delete(sizes, number, axis=0)], axis=1)[there]
+            leaders = np.stack([np.delete(points, number, axis=0)[there], taken.reshape(-1, 2, 2).mean(1)], axis=1)
+            corners[number] = _best(points[number], sizes[number], bounds, radius, marks, taken, leaders, avoid, weights, gap)
+        if np.array_equal(before, corners, equal_nan=True):
+            break
+    return corners
+
+
+def _best(point, size, bounds, radius, marks, taken, leaders, avoid, weights, gap):
+    """The cheapest free corner for one name, or NaN."""
+    direction = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
+    # As far along each direction as makes the box just touch the mark, then further out.
+    touch = np.min(np.where(abs(direction) > 1e-9, (size / 2 + radius) / np.maximum(abs(direction), 1e-9), np.inf), axis=1)
+    reach = (touch[:, None] + _REACHES).ravel()
+    centres = point + np.repeat(direction, len(_REACHES), axis=0) * reach[:, None]
+    boxes = np.concatenate([centres - size / 2, centres + size / 2], axis=1)
+    inside = (boxes[:, :2] >= np.array(bounds[:2]) + gap).all(1) & (boxes[:, 2:] <= np.array(bounds[2:]) - gap).all(1)
+    wide = boxes + np.array([-gap, -gap, gap, gap])
+    free = inside & ~overlap(wide, taken).astype(bool).any(1) & ~overlap(boxes, marks).astype(bool).any(1)
+    if not free.any():
+        return np.full(2, np.nan)
+    boxes, centres = boxes[free], centres[free]
+    cost = np.tile(_REACHES, len(_ANGLES))[free].copy()
+    cost += 3.0 * (overlap(boxes, avoid) @ weights) / size[1]  # the length of what is covered, about
+    own = np.stack([np.broadcast_to(point, centres.shape), centres], axis=1)
+    cost += 60.0 * _cross(own, taken).sum(1) + 60.0 * _cross(leaders, boxes).sum(0) + 40.0 * _cross(own, marks, past=point).sum(1)
+    return boxes[np.argmin(cost), :2]
+
+
+def overlap(boxes, others) -> np.ndarray:
+    """Areas (B, O) that boxes (B, 4) and others (O, 4), as (left, bottom, right, top), have in common."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    return np.prod(np.maximum(high - low, 0), axis=2)
+
+
+def _cross(lines, boxes, past=None) -> np.ndarray:
+    """Whether lines (L, 2, 2) meet boxes (B, 4), (L, B), looked at in sixteen points each; boxes around ``past`` do not count."""
+    steps = np.linspace(0, 1, 16)[:, None]
+    points = lines[:, None, 0] + steps * (lines[:, None, 1] - lines[:, None, 0])  # (L, 16, 2)
+    met = ((points[:, None] > boxes[None, :, None, :2]) & (points[:, None] < boxes[None, :, None, 2:])).all(3).any(2)
+    if past is not None:
+        met &= ~((past > boxes[:, :2]) & (past < boxes[:, 2:])).all(1)
+    return met

@@ -1,0 +1,100 @@
+"""What a run says of each model's robustness in one number: mean distances of the searching attacks, mean CLEVER scores."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from jaxadv.report.names import ATTACK_NAMES, DISTANCE_NAMES, NORM_NAMES, TARGET_NAMES
+from jaxadv.report.tables import MINIMISED
+
+_KINDS = ("random", "untargeted", "least", "top2")  # which kind of target stands for an attack: the study's figures take random
+
+
+class Measure(NamedTuple):
+    """One measure of robustness, larger is more robust."""
+
+    attack: str  # or "clever"
+    target_kind: str
+    setting: str  # of CLEVER: the norm
+    all_points: pd.DataFrame  # model, mean (NaN: no success), low, high (95 %), n, failures, error (a share), images
+
+    law: dict | None  # the row of the table of laws, fitted to the frontier; None without accuracies
+    frontier: list[str]  # the models on it
+
+    @property
+    def points(self) -> pd.DataFrame:
+        """Those that have a mean."""
+        return self.all_points[self.all_points["mean"].notna()].reset_index(drop=True)
+
+    @property
+    def distance(self) -> str:
+        return NORM_NAMES.get(self.setting, self.setting) if self.attack == "clever" else DISTANCE_NAMES[MINIMISED[self.attack]]
+
+    @property
+    def short(self) -> str:
+        """E.g. "C&W L2", "CLEVER L∞"."""
+        name = ATTACK_NAMES.get(self.attack, self.attack)
+        return f"{name} {self.distance}" if self.attack == "clever" else name
+
+    @property
+    def what(self) -> str:
+        """E.g. "mean L2"."""
+        return f"mean {self.distance} score" if self.attack == "clever" else f"mean {self.distance}"
+
+    @property
+    def title(self) -> str:
+        kind = TARGET_NAMES.get(self.target_kind, self.target_kind)
+        setting = "" if self.attack == "clever" else self.setting
+        return " · ".join(filter(None, [self.short, kind, setting]))
+
+    @property
+    def figure_title(self) -> str:
+        return f"{self.title}: robustness against accuracy"
+
+    @property
+    def stem(self) -> str:
+        """For a file's name."""
+        return "_".join(filter(None, [self.attack, self.target_kind, self.setting]))
+
+
+def measures(accuracy: pd.DataFrame, robustness: pd.DataFrame, clever: pd.DataFrame, law: pd.DataFrame) -> list[Measure]:
+    """Every measure that the tables of a run hold, in their order."""
+    error = accuracy.set_index("model")[["error_percent", "images"]] if len(accuracy) else pd.DataFrame()
+    laws = {
+        (row["attack"], row["target_kind"], row["setting"], row["distance"]): row
+        for row in law[law["fitted"] == "frontier"].to_dict("records")
+    }
+
+    def measure(attack: str, kind: str, setting: str, points: pd.DataFrame) -> Measure:
+        of_clever = attack == "clever"
+        fit = laws.get((attack, kind, "" if of_clever else setting, f"l{setting}" if of_clever else MINIMISED[attack]))
+        return Measure(attack, kind, setting, points, fit, fit["frontier"].split(", ") if fit else [])
+
+    found = []
+    searching = robustness[robustness["attack"].isin(list(MINIMISED))]
+    for (attack, kind, setting), rows in searching.groupby(["attack", "target_kind", "setting"], sort=False):
+        found.append(measure(attack, kind, setting, _points(rows, f"{MINIMISED[attack]}_mean", error)))
+    for (kind, norm), rows in clever.groupby(["target_kind", "norm"], sort=False):
+        found.append(measure("clever", kind, norm, _points(rows.assign(failures=0), "score_mean", error)))
+    return found
+
+
+def chief(found: list[Measure]) -> list[Measure]:
+    """One for each searching attack and norm of CLEVER: random targets if there are, and the first setting."""
+    best: dict[tuple, Measure] = {}
+    for measure in found:
+        key = (measure.attack, measure.setting if measure.attack == "clever" else "")
+        if key not in best or _rank(measure) < _rank(best[key]):
+            best[key] = measure
+    return list(best.values())
+
+
+def _rank(measure: Measure) -> int:
+    return _KINDS.index(measure.target_kind) if measure.target_kind in _KINDS else len(_KINDS)
+
+
+def _points(rows: pd.DataFrame, column: str, error: pd.DataFrame) -> pd.DataFrame:
+    points = rows[["model", "n", "failures"]].assign(mean=rows[column], low=rows[f"{column}_low"], high=rows[f"{column}_high"])
+    known = error.reindex(points["model"]) if len(error) else pd.DataFrame(np.nan, range(len(points)), ["error_percent", "images"])
+    return points.assign(error=known["error_percent"].to_numpy() / 100, images=known["images"].to_numpy()).reset_index(drop=True)
