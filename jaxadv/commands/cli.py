@@ -73,8 +73,8 @@ def main(arguments: list[str]) -> None:
     except InputError as error:
         _fail(" ".join(str(error).split()))
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+        print("interrupted; the same command goes on", file=sys.stderr, flush=True)
+        os._exit(130)  # without waiting for what other threads are at: all that is written is whole
 
 
 def _keep_compiled_programs(folder: str) -> None:

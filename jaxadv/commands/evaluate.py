@@ -7,8 +7,9 @@ import hashlib
 import platform
 import sys
 import time
-from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ import jax
 from jaxadv.classifier import Classifier, load_classifier
 from jaxadv.commands import options, plan, units
 from jaxadv.data import digits
+from jaxadv.progress import Progress
 from jaxadv.store import Run
 from model_ports import registry, weights
 from model_ports.errors import InputError, unknown
@@ -52,8 +54,13 @@ def main(flags: SimpleNamespace) -> None:
         needed = list(dict.fromkeys(name for source, missing in todo.items() for name in (source, *missing.shown_to)))
         networks = _Compiled(loaded or _load(needed, flags.zoo, places), needed, job.lanes)
         try:
-            for number, (name, missing) in enumerate(todo.items(), 1):
-                units.work(run, job, missing, networks[name], networks, title=f"[{number}/{len(todo)}] {name}")
+            _at_once(
+                flags.at_once or (2 if jax.default_backend() == "cpu" else 1),
+                [
+                    partial(units.work, run, job, missing, name, networks, title=f"[{number}/{len(todo)}] {name}")
+                    for number, (name, missing) in enumerate(todo.items(), 1)
+                ],
+            )
         finally:
             networks.close()
         if "report" in job.parts:
@@ -77,6 +84,21 @@ def _check_zoo_and_data(flags: SimpleNamespace) -> None:
 
 def _load(names: Iterable[str], zoo: str, places: dict[str, Path | None]) -> dict[str, Classifier]:
     return {name: load_classifier(name, zoo=zoo, weights=places[name]) for name in names}
+
+
+def _at_once(count: int, tasks: list[Callable[[], None]]) -> None:
+    """Do all tasks, ``count`` at a time. The first that fails ends the others at their next item, and is raised."""
+    with ThreadPoolExecutor(max_workers=count) as pool:
+        done = [pool.submit(task) for task in tasks]
+        try:
+            for future in as_completed(done):
+                future.result()
+        except BaseException:
+            Progress.cancelled.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+        finally:
+            Progress.cancelled.clear()
 
 
 class _Compiled:

@@ -55,6 +55,7 @@ def define() -> None:
     _switch(how, "dry_run", False, "say what would be done, how long it would take and how much disk, and do nothing")
     _number(how, "save_seconds", 60.0, "how often unfinished attacks and scores are written down, so that a kill loses no more")
     _count(how, "lanes", 32, "images side by side on the device")
+    _count(how, "at_once", None, "networks at work at the same time; 2 on a processor, 1 on an accelerator if not given")
     _integer(how, "seed", 1215, "of random targets, CLEVER's samples, and training")
     _text(how, "compilation_cache", "~/.cache/jaxadv", "folder for compiled programs, so that they are compiled once; empty for none")
     _switch(how, "progress", True, "show progress on standard error")

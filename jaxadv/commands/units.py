@@ -60,9 +60,9 @@ def missing(run: Run, job: Job, name: str) -> Todo:
     return Todo(not run.has("clean", name), attacks, pictures, shown_to, clever)
 
 
-def work(run: Run, job: Job, todo: Todo, classifier: Classifier, others, *, title: str) -> None:
-    """Do what is missing of one network. others: name -> classifier."""
-    name = classifier.name
+def work(run: Run, job: Job, todo: Todo, name: str, classifiers, *, title: str) -> None:
+    """Do what is missing of one network. classifiers: by name, of all networks that this needs."""
+    classifier = classifiers[name]
     data = digits.load("test", classifier.input_size)
     images, labels, ids = (array[: job.num_images] for array in (checks.images(data.images), data.labels, data.ids))
     if todo.clean:
@@ -75,7 +75,7 @@ def work(run: Run, job: Job, todo: Todo, classifier: Classifier, others, *, titl
     if todo.pictures:
         _keep_pictures(run, job, classifier, attacked)
     if todo.shown_to:
-        _show_to_others(run, job, name, attacked, [others[other] for other in todo.shown_to], title)
+        _show_to_others(run, job, name, attacked, [classifiers[other] for other in todo.shown_to], title)
     for attack in job.attacks:
         _images(run, name, attack).unlink(missing_ok=True)
     for kind in todo.clever:

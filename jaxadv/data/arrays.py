@@ -1,0 +1,86 @@
+"""Pictures that are arrays already: an .npz, and the embedded digits."""
+
+import functools
+import hashlib
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from jaxadv import checks
+from jaxadv.data import digits, pictures
+from jaxadv.data.source import Reading, Source, fingerprint
+from model_ports.errors import InputError
+
+
+def open_npz(path: str, *, name: str) -> Source:
+    """The arrays `images` (N, H, W, 3), uint8 or floats in [0, 1], and `labels` (N,) of an .npz; `ids` (N,) if it has them.
+
+    At their own size they stay as they are; to another they go through the preprocessing. Classes are 0..the largest label, or
+    0..`num_classes` - 1 where the file has that. Raises InputError.
+    """
+    try:
+        with np.load(Path(path).expanduser(), allow_pickle=False) as file:
+            arrays = dict(file)
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, TypeError, AttributeError) as error:
+        raise InputError(f"data {name!r}: cannot read {path!r} ({error}); give an .npz with arrays images and labels") from error
+    if not {"images", "labels"} <= set(arrays):
+        raise InputError(f"data {name!r}: it has {', '.join(arrays) or 'no arrays'}; the arrays images and labels are needed: add them")
+    images = _checked(arrays["images"], name)
+    labels = arrays["labels"]
+    if not np.issubdtype(labels.dtype, np.integer) or not labels.size:
+        raise InputError(f"data {name!r}: labels have type {labels.dtype} and {labels.size} values; integers from 0 are needed")
+    num_classes = int(arrays.get("num_classes", labels.max() + 1))
+    labels = checks.classes(labels, count=len(images), num_classes=num_classes, name="labels")
+    ids = arrays.get("ids", np.arange(len(images)))
+    if ids.shape != labels.shape or not np.issubdtype(ids.dtype, np.integer) or len(np.unique(ids)) < len(ids):
+        raise InputError(f"data {name!r}: ids have type {ids.dtype} and shape {ids.shape}; {len(labels)} different integers are needed")
+    content = hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
+
+    def draw(index: int, size: int, reading: Reading) -> np.ndarray:
+        image = images[index]
+        if image.shape == (size, size, 3):
+            return image
+        if image.dtype == np.uint8:
+            return np.asarray(pictures.prepare(Image.fromarray(image), size, reading))
+        return pictures.prepare_floats(image, size, reading)
+
+    return Source(
+        name=name,
+        ids=ids.astype(np.int64),
+        labels=labels,
+        names=[f"image {number}" for number in ids],
+        num_classes=num_classes,
+        fingerprint=fingerprint(content, images.shape, labels.tolist(), ids.tolist()),
+        draw=draw,
+    )
+
+
+def _checked(images: np.ndarray, name: str) -> np.ndarray:
+    """(N, H, W, 3), uint8 or float32 in [0, 1]. Raises InputError."""
+    if images.ndim != 4 or images.shape[3] != 3 or not images.size:
+        raise InputError(f"data {name!r}: images have shape {images.shape}; (N, H, W, 3) is needed: RGB, channels last")
+    if images.dtype == np.uint8:
+        return images
+    if not np.issubdtype(images.dtype, np.floating):
+        raise InputError(f"data {name!r}: images have type {images.dtype}; uint8 of 0..255 or floats in [0, 1] are needed: convert them")
+    low, high = images.min(), images.max()
+    if not (low >= 0 and high <= 1):  # also true for NaN
+        raise InputError(f"data {name!r}: images range from {low:g} to {high:g}; floats must lie in [0, 1]: divide 0..255 by 255")
+    return images.astype(np.float32)
+
+
+def open_digits(*, name: str) -> Source:
+    """The embedded digits, test part, drawn at any size."""
+    ink, labels, ids = digits.glyphs("test")
+    images = functools.lru_cache(maxsize=2)(lambda size: digits.load("test", size).images)
+    return Source(
+        name=name,
+        ids=ids.astype(np.int64),
+        labels=labels,
+        names=[f"digit {number}" for number in ids],
+        num_classes=digits.NUM_CLASSES,
+        fingerprint=hashlib.sha256(ink.tobytes() + labels.tobytes()).hexdigest(),
+        draw=lambda index, size, reading: images(size)[index],
+    )

@@ -1,0 +1,87 @@
+"""From a file's bytes, or an array, to (S, S, 3): decode, resize, crop.
+
+study (released code, setup_imagenet.py): Lanczos until the shorter side is S, the longer one truncated; the centre of it. A square passes for a
+wide picture there, and its width is truncated too, which for some sides (375 at S = 227) makes S - 1 of it: the crop then has a black column
+at one edge, here as well. There is no margin around the crop, and no turning by EXIF.
+
+resize-256-crop (usual for ImageNet, torchvision's transforms): bilinear until the shorter side is S * 256 / 224; the centre of it.
+
+Pictures that are not RGB are dropped, as in the study, or converted. What cannot be read at all, or is too small or too narrow to be a
+photograph, is dropped under either rule. Every drop is a `Unusable` with its reason.
+"""
+
+import io
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from jaxadv.data.source import Reading, Unusable
+
+NOT_RGB = ("drop", "convert")
+CONVERTIBLE = ("1", "L", "LA", "P", "PA", "RGBA", "CMYK", "YCbCr")  # 8 bits or fewer; others would be cut, not scaled
+MIN_SIDE = 8  # pixels
+MAX_RATIO = 100  # of the longer side to the shorter
+
+
+def decode(source: Path | bytes, size: int, reading: Reading) -> np.ndarray:
+    """The picture of a file, or of a file's bytes, as (size, size, 3) uint8. Raises Unusable."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd metadata: the pixels are what counts
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture:
+                return np.asarray(prepare(picture, size, reading))
+    except Unusable:
+        raise
+    except Exception as error:  # decoders of damaged files raise about anything
+        what = "no known format" if isinstance(error, UnidentifiedImageError) else str(error) or type(error).__name__
+        raise Unusable(f"unreadable ({' '.join(what.split())[:160]})") from error
+
+
+def prepare(picture: Image.Image, size: int, reading: Reading) -> Image.Image:
+    """An RGB picture of size x size. Raises Unusable."""
+    short, long = sorted(picture.size)
+    if short < MIN_SIDE:
+        raise Unusable(f"tiny ({picture.width}x{picture.height} pixels)")
+    if long > MAX_RATIO * short:
+        raise Unusable(f"narrow ({picture.width}x{picture.height} pixels)")
+    if picture.mode != "RGB":
+        if reading.not_rgb == "drop" or picture.mode not in CONVERTIBLE:
+            raise Unusable(f"not RGB (mode {picture.mode})")
+        picture = picture.convert("RGBA").convert("RGB") if picture.mode in ("P", "PA") else picture.convert("RGB")
+    return PREPROCESSING[reading.preprocessing](picture, size)
+
+
+def prepare_floats(image: np.ndarray, size: int, reading: Reading) -> np.ndarray:
+    """The same for an array (H, W, 3) of floats in [0, 1], a channel at a time, without rounding; float32 in [0, 1]."""
+    channels = [PREPROCESSING[reading.preprocessing](Image.fromarray(image[:, :, c].astype(np.float32)), size) for c in range(3)]
+    return np.stack([np.asarray(channel) for channel in channels], axis=-1).clip(0, 1)  # Lanczos overshoots
+
+
+def _study(picture: Image.Image, size: int) -> Image.Image:
+    width, height = picture.size
+    if width < height:
+        resized = (size, int(height * (size / width)))
+    else:
+        resized = (int(width * (size / height)), size)
+    picture = picture.resize(resized, Image.Resampling.LANCZOS)
+    left, top = (side // 2 - size // 2 for side in picture.size)
+    return picture.crop((left, top, left + size, top + size))
+
+
+def _resize_256_crop(picture: Image.Image, size: int) -> Image.Image:
+    short = round(size * 256 / 224)
+    resized = tuple(short * side // min(picture.size) for side in picture.size)
+    picture = picture.resize(resized, Image.Resampling.BILINEAR)
+    left, top = (round((side - size) / 2) for side in picture.size)
+    return picture.crop((left, top, left + size, top + size))
+
+
+PREPROCESSING: dict[str, Callable[[Image.Image, int], Image.Image]] = {"study": _study, "resize-256-crop": _resize_256_crop}
+
+
+def floats(image: np.ndarray) -> np.ndarray:
+    """uint8 of 0..255, or float32 of [0, 1], as float32 of [0, 1]."""
+    return image.astype(np.float32) / np.float32(255) if image.dtype == np.uint8 else image

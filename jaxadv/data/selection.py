@@ -1,0 +1,67 @@
+"""Which images of a source are used, and in which order."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from jaxadv import checks
+from jaxadv.data import study
+from jaxadv.data.source import Source
+from model_ports.errors import InputError, unknown
+
+SELECTIONS = ("first", "random", "study", "clever100")
+
+
+def select(source: Source, selection: str, *, count: int | None, seed: int) -> np.ndarray:
+    """Indices (n,) int64 into the source; pictures are dropped only when they are read, after this, as in the study.
+
+    first: in the source's order. random: drawn by the seed without repeats, so that a larger count goes on from a smaller one.
+    study, clever100: the study's 1000 images, or the 100 of its CLEVER run, in its order, whatever the seed. count: no more
+    than so many of them; None: all. Raises InputError where the source has fewer than that, or lacks some of the study's.
+    """
+    if selection not in SELECTIONS:
+        raise unknown("selection", selection, SELECTIONS)
+    if count is not None:
+        checks.count("num_images", count)
+    if selection in ("study", "clever100"):
+        chosen = _of_study(source, study.images() if selection == "study" else study.clever_images(), selection, count)
+    elif selection == "random":
+        chosen = np.random.Generator(np.random.PCG64(seed)).permutation(len(source))
+    else:
+        chosen = np.arange(len(source))
+    if count is not None and count > len(chosen):
+        raise InputError(f"{count} images of {len(chosen)} that {selection!r} has in data {source.name!r}; ask for fewer, or for all")
+    return chosen[:count]
+
+
+def _of_study(source: Source, numbers: np.ndarray, selection: str, count: int | None) -> np.ndarray:
+    if not source.validation:
+        raise InputError(
+            f"selection {selection!r} needs ILSVRC2012's validation images under their names, which data {source.name!r} are not; "
+            "take first or random"
+        )
+    places = dict(zip(source.ids.tolist(), range(len(source)), strict=True))
+    wanted = numbers[:count].tolist()
+    missing = [number for number in wanted if number not in places]
+    if missing:
+        raise InputError(
+            f"selection {selection!r}: data {source.name!r} lack {len(missing)} of {len(wanted)} images, such as "
+            f"ILSVRC2012_val_{missing[0]:08d}; add them, or take first or random"
+        )
+    return np.array([places[number] for number in numbers.tolist() if number in places], np.int64)
+
+
+def common(clean: pd.DataFrame, models: Iterable[str]) -> np.ndarray:
+    """The ids (n,) int64, ascending, of the images that each of the models classifies correctly (the study's supplement: 327).
+
+    clean: rows of that kind. Raises InputError for a model without rows.
+    """
+    correct: set[int] | None = None
+    for model in models:
+        rows = clean[clean["model"] == model]
+        if rows.empty:
+            raise InputError(f"no clean rows of model {model!r}; evaluate it first")
+        right = set(rows.loc[rows["predicted"] == rows["label"], "image_id"].tolist())
+        correct = right if correct is None else correct & right
+    return np.array(sorted(correct or ()), np.int64)

@@ -1,0 +1,59 @@
+"""A source of labelled pictures, and how its pictures are read."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxadv import checks
+
+
+class Reading(NamedTuple):
+    """How a picture of any size and colours becomes (S, S, 3)."""
+
+    preprocessing: str = "study"  # see pictures.PREPROCESSING
+    not_rgb: str = "drop"  # see pictures.NOT_RGB
+
+    def check(self) -> None:
+        """Raises InputError."""
+        from jaxadv.data import pictures
+
+        checks.choice("preprocessing", self.preprocessing, tuple(pictures.PREPROCESSING))
+        checks.choice("not_rgb", self.not_rgb, pictures.NOT_RGB)
+
+
+class Unusable(Exception):
+    """A picture that is left out, and why; counted and listed, never an error of the run."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """N labelled pictures.
+
+    draw(index, size, reading) -> (size, size, 3) uint8 in 0..255 or float32 in [0, 1], RGB; raises Unusable. Called from
+    several threads at once.
+    """
+
+    name: str  # as given: "imagefolder:DIR"
+    ids: np.ndarray  # (N,) int64, all different
+    labels: np.ndarray  # (N,) int32, 0..num_classes-1
+    names: Sequence[str]  # N, for messages
+    num_classes: int
+    fingerprint: str  # sha256 of what names, sizes and labels say
+    draw: Callable[[int, int, Reading], np.ndarray]
+    validation: bool = False  # the ids are numbers of ILSVRC2012's validation images, 1..50000
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def facts(self) -> dict:
+        """What the manifest says of the data."""
+        return {"name": self.name, "images": len(self), "classes": self.num_classes, "sha256": self.fingerprint}
+
+
+def fingerprint(*facts) -> str:
+    """sha256 of anything that JSON can hold."""
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
