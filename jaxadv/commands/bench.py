@@ -5,9 +5,7 @@ process, in turn, again and again; a probe's share of the ceiling is taken withi
 something else slows both.
 """
 
-import platform
 import resource
-import subprocess
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,9 +19,11 @@ from jaxadv.api import run_attacks
 from jaxadv.attacks import FGSM, IFGSM, CarliniWagnerL2, ElasticNetL1
 from jaxadv.classifier import Classifier, load_classifier
 from jaxadv.clever.sampler import PROTOCOLS, CleverSampler, SampleItem
-from jaxadv.commands import plan
+from jaxadv.commands import machine, plan
 from jaxadv.files import write_atomically
 from jaxadv.progress import Progress
+from jaxadv.report.figures.canvas import render
+from jaxadv.report.figures.throughput import throughput_figure
 from model_ports import registry, weights
 from model_ports.errors import unknown
 
@@ -56,7 +56,7 @@ UNITS = {
 
 
 def main(flags: SimpleNamespace) -> None:
-    """Measure --models, and write bench.csv, bench.md and a line for each measurement to history.csv in --out. Raises InputError."""
+    """Measure --models, and write bench.csv, .md, .png and .svg to --out, and the rows to its history.csv. Raises InputError."""
     if flags.zoo not in registry.ZOOS:
         raise unknown("zoo", flags.zoo, registry.ZOOS)
     names = plan.models(flags.models, tuple(spec.name for spec in registry.MODELS))
@@ -198,9 +198,9 @@ def write(out: Path, table: pd.DataFrame, flags: SimpleNamespace) -> None:
     """bench.csv and bench.md anew; in history.csv the rows of this run behind those of others."""
     facts = {
         "date": time.strftime("%Y-%m-%d %H:%M"),
-        "commit": _commit(),
+        "commit": machine.commit(),
         "device": jax.devices()[0].device_kind,
-        "machine": f"{platform.machine()}, {jax.device_count()} devices",
+        "machine": machine.kind(),
         "jax": jax.__version__,
         "zoo": flags.zoo,
         "lanes": flags.lanes,
@@ -210,6 +210,8 @@ def write(out: Path, table: pd.DataFrame, flags: SimpleNamespace) -> None:
     meaning = "\n".join(f"* {name}: {unit}" for name, unit in UNITS.items() if unit and name in table)
     write_atomically(out / "bench.csv", table.to_csv(index=False, float_format="%.5g").encode())
     write_atomically(out / "bench.md", f"# Throughput\n\n{head}\n\n{text(table, markdown=True)}\n\n{meaning}\n".encode())
+    for kind, content in render(lambda: throughput_figure(table)).items():
+        write_atomically(out / f"bench.{kind}", content)
     history = out / "history.csv"
     before = pd.read_csv(history) if history.exists() else pd.DataFrame()
     before = before[before["date"] != facts["date"]] if len(before) else before
@@ -231,11 +233,3 @@ def _cell(value) -> str:
     if isinstance(value, str):
         return value
     return "" if value is None or value != value else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
-def _commit() -> str:
-    try:
-        done = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True)
-    except OSError:
-        return "unknown"
-    return done.stdout.strip() or "unknown"

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 from absl import flags, logging
 
-from jaxadv.commands import options
+from jaxadv.commands import machine, options
 from model_ports.errors import InputError, unknown
 
 COMMANDS = {
@@ -81,10 +81,7 @@ def _keep_compiled_programs(folder: str) -> None:
     """Let JAX keep what it compiles in ``folder``, for this processor and its user alone; nothing if that is empty or cannot be."""
     if not folder or "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
-    try:
-        processor = Path("/proc/cpuinfo").read_text().partition("flags")[2].partition("\n")[0]
-    except OSError:
-        processor = platform.processor()
+    processor = machine.cpu_information().partition("flags")[2].partition("\n")[0] or platform.processor()
     name = f"{platform.machine()}-{hashlib.sha256(processor.encode()).hexdigest()[:8]}"
     place = Path(folder).expanduser() / name
     try:

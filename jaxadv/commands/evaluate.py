@@ -18,7 +18,7 @@ from typing import Any
 import jax
 
 from jaxadv.classifier import Classifier, load_classifier
-from jaxadv.commands import options, plan, units
+from jaxadv.commands import machine, options, plan, units
 from jaxadv.data import digits
 from jaxadv.progress import Progress
 from jaxadv.store import Run
@@ -143,7 +143,8 @@ def _manifest(flags: SimpleNamespace, job: plan.Job, facts: dict[str, dict]) -> 
         "settings": dict(sorted(vars(flags).items())),
         "weights": facts,
         "devices": [str(device) for device in jax.devices()],
-        "machine": f"{platform.machine()}, {platform.system()}",
+        "machine": machine.kind(),
+        "commit": machine.commit(),
         "date": time.strftime("%Y-%m-%d"),
         "versions": {"python": platform.python_version()} | _versions("jaxadv", "jax", "numpy", "pandas"),
     }

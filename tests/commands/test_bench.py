@@ -1,0 +1,51 @@
+"""bench: the counts are exact, the share of the ceiling is what the times say, and history keeps other runs."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from absl.testing import flagsaver
+from models import random_linear
+
+from jaxadv.commands import bench, cli
+
+
+@pytest.fixture(scope="module")
+def rows() -> pd.DataFrame:
+    return pd.DataFrame(bench.measure(random_linear(0, 4), lanes=4, steps=6, turns=2)).set_index("what")
+
+
+def test_evaluations_of_an_item_are_counted(rows):
+    """I-FGSM's search shares its first gradient; EAD takes one of each; the final judgement is a forward pass."""
+    expected = {
+        "gradient": (1, 0),
+        "forward": (0, 1),
+        "fgsm": (1, 1),
+        "ifgsm": (6, 1),
+        "ifgsm_search": (1 + 2 * 2, 2 + 1),
+        "cw": (6, 1),
+        "ead": (6, 6 + 1),
+        "clever": (6, 0),
+    }
+    assert {name: (row.gradients, row.forwards) for name, row in rows.iterrows()} == expected
+
+
+def test_the_ceiling_is_itself(rows):
+    raw = rows.loc[["gradient", "forward"]]
+    np.testing.assert_allclose(raw[["percent", "percent_low", "percent_high"]], 100)
+    assert (rows["percent_low"] <= rows["percent"]).all() and (rows["percent"] <= rows["percent_high"]).all()
+    assert (rows["evaluations_per_second"] > 0).all() and (rows["compile_seconds"] >= 0).all()
+
+
+def test_the_command_writes_tables_and_keeps_history(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    times = iter(["2026-01-01 00:00", "2026-01-02 00:00"])
+    monkeypatch.setattr(bench.time, "strftime", lambda _: next(times))
+    for _ in range(2):
+        arguments = ["run.py", "bench", "--models=mobilenet_v1_025", "--random_weights", "--lanes=2", "--bench_steps=4", "--bench_turns=1"]
+        with flagsaver.flagsaver():
+            cli.main(cli.parse([*arguments, "--noprogress", "--compilation_cache="]))
+    assert "clever" in capsys.readouterr().out
+    table, history = pd.read_csv("results/bench/bench.csv"), pd.read_csv("results/bench/history.csv")
+    assert len(table) == 8 and len(history) == 16
+    assert history["date"].nunique() == 2 and {"commit", "device", "jax", "lanes"} <= set(history)
+    assert "| mobilenet_v1_025 |" in (tmp_path / "results" / "bench" / "bench.md").read_text()
