@@ -1,8 +1,8 @@
 """From a file's bytes, or an array, to (S, S, 3): decode, resize, crop.
 
-study (released code, setup_imagenet.py): Lanczos until the shorter side is S, the longer one truncated; the centre of it. A square passes for a
-wide picture there, and its width is truncated too, which for some sides (375 at S = 227) makes S - 1 of it: the crop then has a black column
-at one edge, here as well. There is no margin around the crop, and no turning by EXIF.
+study (released code, setup_imagenet.py): Lanczos until the shorter side is S, the longer one truncated; the centre of it. A square
+passes for a wide picture there, and its width is truncated too, which for some sides (375 at S = 227) makes S - 1 of it: the crop then
+has a black column at one edge, here as well. There is no margin around the crop, and no turning by EXIF.
 
 resize-256-crop (usual for ImageNet, torchvision's transforms): bilinear until the shorter side is S * 256 / 224; the centre of it.
 

@@ -49,7 +49,7 @@ def _of_study(source: Source, numbers: np.ndarray, selection: str, count: int | 
             f"selection {selection!r}: data {source.name!r} lack {len(missing)} of {len(wanted)} images, such as "
             f"ILSVRC2012_val_{missing[0]:08d}; add them, or take first or random"
         )
-    return np.array([places[number] for number in numbers.tolist() if number in places], np.int64)
+    return np.array([places[number] for number in wanted], np.int64)
 
 
 def common(clean: pd.DataFrame, models: Iterable[str]) -> np.ndarray:
