@@ -15,6 +15,14 @@ KINDS: dict[str, dict[str, str]] = {
         "predicted": "int32",
         "top5": "bool",  # the label is among the five largest outputs
     },
+    # A picture of the data that could not be used.
+    "dropped": {
+        "model": "str",
+        "image_id": "int64",
+        "name": "str",
+        "label": "int32",
+        "reason": "str",
+    },
     # One attempt to fool a model.
     "examples": {
         "model": "str",

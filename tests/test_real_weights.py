@@ -15,11 +15,12 @@ import pytest
 from PIL import Image
 
 import jaxadv
+from jaxadv.store import Run
 
 ROOT = Path(__file__).parents[1]
 FOLDER = os.environ.get("JAXADV_REAL_DATA")
 
-pytestmark = pytest.mark.skipif(FOLDER is None, reason=f"no real weights and photographs: JAXADV_REAL_DATA is not set ({__doc__.split(':')[0]})")
+pytestmark = pytest.mark.skipif(FOLDER is None, reason="no real weights and photographs: JAXADV_REAL_DATA is not set")
 
 
 def photographs(size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -51,3 +52,16 @@ def test_converted_networks_classify_as_they_were_recorded_to(tmp_path, model, s
     order = np.argsort(-classifier.logits_in_batches(images, 50), axis=1)
     assert abs((order[:, 0] == labels).mean() - top1) < 1.5 / len(labels)  # within one image, and the recording's three digits
     assert abs((order[:, :5] == labels[:, None]).any(1).mean() - top5) < 1.5 / len(labels)
+
+
+def test_an_evaluation_on_photographs(tmp_path):
+    """Two full-size networks from the shell: attacks, CLEVER and transfer on a folder of photographs."""
+    command = [sys.executable, str(ROOT / "run.py"), "evaluate", "--zoo=imagenet", f"--weights_dir={FOLDER}/weights"]
+    command += ["--models=mobilenet_v1_025,mobilenet_v1_050", f"--data=imagefolder:{FOLDER}/images/val", "--num_images=16"]
+    command += ["--attacked_images=3", "--lanes=4", "--attacks=fgsm,ifgsm", "--targets=random", "--steps=4", "--eps=0.05"]
+    command += ["--clever_images=1", "--clever_batches=3", "--clever_samples=4", "--parts=attacks,transfer,clever", f"--out={tmp_path}/run"]
+    subprocess.run(command, check=True, capture_output=True, timeout=600)
+    run = Run(tmp_path / "run")
+    assert len(run.read("clean")) == 32 and len(run.read("clever")) == 2 * 3 and len(run.read("transfer")) == 2 * 2 * 3
+    rows = run.read("examples")
+    assert len(rows) == 2 * 2 * 3 and rows.loc[rows["attack"] == "ifgsm", "success"].mean() > 0.5

@@ -10,7 +10,6 @@ from jaxadv import oracle
 from jaxadv.classifier import Classifier
 from jaxadv.clever.sampler import PROTOCOLS, CleverSampler
 from jaxadv.commands.plan import Job
-from jaxadv.data import digits
 from jaxadv.probe import Schedule
 from jaxadv.progress import Progress
 
@@ -21,7 +20,7 @@ ROW = {"examples": 45, "transfer": 6, "clever": 100}
 
 def show(job: Job, classifiers: dict[str, Classifier]) -> None:
     """Print the plan, the evaluations that it takes at most, and from a short measurement of each network the time."""
-    images = min(job.num_images or len(digits.glyphs("test")[1]), len(digits.glyphs("test")[1]))
+    images = len(job.chosen)
     attacked = min(job.attacked_images or images, images)
     scored = min(job.clever_images or attacked, attacked)
     attempts = attacked * len(job.settings)

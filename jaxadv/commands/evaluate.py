@@ -3,7 +3,6 @@
 The same command continues a run that was interrupted (see `jaxadv.commands.units`).
 """
 
-import hashlib
 import platform
 import sys
 import time
@@ -19,23 +18,30 @@ import jax
 
 from jaxadv.classifier import Classifier, load_classifier
 from jaxadv.commands import machine, options, plan, units
-from jaxadv.data import digits
 from jaxadv.progress import Progress
 from jaxadv.store import Run
 from model_ports import registry, weights
 from model_ports.errors import InputError, unknown
 
-NOT_IN_ROWS = ("parts", "weights_dir")
+NOT_IN_ROWS = ("parts", "weights_dir", "data", "data_cache", "data_threads")
 """Flags of what to evaluate that change no row of themselves."""
 
 
 def main(flags: SimpleNamespace) -> None:
     """Run the job that the flags describe, or what is missing of it. Raises InputError before anything is written."""
     began = time.time()
-    _check_zoo_and_data(flags)
+    if flags.zoo not in registry.ZOOS:
+        raise unknown("zoo", flags.zoo, registry.ZOOS)
     job = plan.job(flags, tuple(spec.name for spec in registry.MODELS))
-    places = {name: weights.find(registry.network(name, zoo=flags.zoo), flags.weights_dir) for name in job.models}
-    facts = {name: weights.facts(registry.network(name, zoo=flags.zoo), place) for name, place in places.items()}
+    networks = {name: registry.network(name, zoo=flags.zoo) for name in job.models}
+    places = {name: weights.find(network, flags.weights_dir) for name, network in networks.items()}
+    facts = {name: weights.facts(networks[name], place) for name, place in places.items()}
+    classes = next(iter(networks.values())).num_classes
+    if job.source.num_classes != classes:
+        raise InputError(
+            f"--data={flags.data} has {job.source.num_classes} classes, and networks of --zoo={flags.zoo} have {classes}; "
+            "give the zoo that fits the data, or other data"
+        )
     if flags.dry_run:
         from jaxadv.commands import dry_run
 
@@ -52,17 +58,18 @@ def main(flags: SimpleNamespace) -> None:
             return
         run.write_manifest(run.manifest() | _manifest(flags, job, facts))
         needed = list(dict.fromkeys(name for source, missing in todo.items() for name in (source, *missing.shown_to)))
-        networks = _Compiled(loaded or _load(needed, flags.zoo, places), needed, job.lanes)
+        compiled = _Compiled(loaded or _load(needed, flags.zoo, places), needed, job.lanes)
         try:
             _at_once(
                 flags.at_once or (2 if jax.default_backend() == "cpu" else 1),
                 [
-                    partial(units.work, run, job, missing, name, networks, title=f"[{number}/{len(todo)}] {name}")
+                    partial(units.work, run, job, missing, name, compiled, title=f"[{number}/{len(todo)}] {name}")
                     for number, (name, missing) in enumerate(todo.items(), 1)
                 ],
             )
         finally:
-            networks.close()
+            compiled.close()
+        _tell_dropped(run)
         if "report" in job.parts:
             from jaxadv.commands import report
 
@@ -73,13 +80,13 @@ def main(flags: SimpleNamespace) -> None:
     print(f"finished in {seconds:.0f} s", file=sys.stderr)
 
 
-def _check_zoo_and_data(flags: SimpleNamespace) -> None:
-    if flags.zoo not in registry.ZOOS:
-        raise unknown("zoo", flags.zoo, registry.ZOOS)
-    if flags.data != "digits":
-        raise unknown("data", flags.data, ["digits"])
-    if flags.zoo != "digits":
-        raise InputError(f"--zoo={flags.zoo} cannot be evaluated on --data={flags.data}: its classes are ImageNet's; use --zoo=digits")
+def _tell_dropped(run: Run) -> None:
+    """How many pictures of the data could not be used, and why; they are rows of the run."""
+    rows = run.read("dropped").drop_duplicates("image_id")
+    if len(rows):
+        reasons = rows["reason"].str.replace(r" \(.*", "", regex=True).value_counts()
+        told = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+        print(f"{len(rows)} pictures were left out ({told}): {run.directory / 'dropped'}", file=sys.stderr)
 
 
 def _load(names: Iterable[str], zoo: str, places: dict[str, Path | None]) -> dict[str, Classifier]:
@@ -122,12 +129,11 @@ def _identity(flags: SimpleNamespace, job: plan.Job, facts: dict[str, dict]) -> 
     groups = ("What to evaluate", "FGSM and I-FGSM", "C&W and EAD-L1", "CLEVER")
     names = [name for group in groups for name in options.GROUPS[group]] + ["lanes", "seed"]
     settings = {f"--{name}": getattr(flags, name) for name in names if name not in NOT_IN_ROWS}
-    ink, labels, _ = digits.glyphs("test")
     return {
         **settings,
         "--models": job.models,
         **{f"weights of {name}": known["sha256"] for name, known in facts.items()},
-        "data": hashlib.sha256(ink.tobytes() + labels.tobytes()).hexdigest(),
+        "data": job.source.fingerprint,
         "device": jax.devices()[0].device_kind,
         **_versions("jaxadv", "jax", "numpy"),
     }
@@ -141,6 +147,7 @@ def _manifest(flags: SimpleNamespace, job: plan.Job, facts: dict[str, dict]) -> 
     return {
         "models": job.models,
         "settings": dict(sorted(vars(flags).items())),
+        "data": job.source.facts(),
         "weights": facts,
         "devices": [str(device) for device in jax.devices()],
         "machine": machine.kind(),

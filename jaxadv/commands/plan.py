@@ -1,11 +1,18 @@
 """From flags to what is to be attacked how: names, ranges and lists, checked before anything runs."""
 
 import itertools
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from jaxadv import checks, targets
 from jaxadv.attacks import FGSM, IFGSM, CarliniWagnerL2, ElasticNetL1
+from jaxadv.data.loader import Pictures
+from jaxadv.data.selection import select
+from jaxadv.data.source import Reading, Source
+from jaxadv.data.sources import open_source
 from model_ports.errors import InputError, unknown
 
 PARTS = ("attacks", "transfer", "clever", "report")
@@ -29,13 +36,21 @@ class Job(NamedTuple):
     settings: list[Setting]
     clever_kinds: list[str]
     clever: dict[str, Any]  # of clever_scores: batches, samples, radius, protocol, method
-    num_images: int | None
+    reading: Reading
+    data_cache: Path | None
+    data_threads: int | None
     attacked_images: int | None
     clever_images: int | None
     lanes: int
     seed: int
     progress: bool
     save_seconds: float
+    selection: str
+    source: Source
+    chosen: np.ndarray  # indices into the source
+
+    def pictures(self, size: int) -> Pictures:
+        return Pictures(self.source, self.chosen, size=size, reading=self.reading, cache=self.data_cache, threads=self.data_threads)
 
     @property
     def attacks(self) -> list[str]:
@@ -53,8 +68,16 @@ def job(flags: SimpleNamespace, known: tuple[str, ...]) -> Job:
         check_clever(flags)
         clever_kinds = target_kinds(flags, "clever")
     checks.number("save_seconds", flags.save_seconds, low=0)
-    as_given = ("num_images", "attacked_images", "clever_images", "lanes", "seed", "progress", "save_seconds")
+    as_given = ("attacked_images", "clever_images", "lanes", "seed", "progress", "save_seconds", "selection")
+    reading = Reading(flags.preprocessing, flags.not_rgb)
+    reading.check()
+    source = open_source(flags.data)
     return Job(
+        source=source,
+        chosen=select(source, flags.selection, count=flags.num_images, seed=flags.seed),
+        reading=reading,
+        data_cache=Path(flags.data_cache) if flags.data_cache else None,
+        data_threads=flags.data_threads,
         models=models(flags.models, known),
         parts=parts,
         settings=settings,

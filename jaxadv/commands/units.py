@@ -1,6 +1,6 @@
 """The units of work of an evaluation, each a part of the run's rows: a unit whose part is there is done.
 
-    clean        a network         its classifications
+    clean        a network         its classifications; and `dropped`, the pictures that could not be used
     examples     network-attack    every setting of one attack, on every attacked image
     adversarial  a network         the pictures that the report shows
     transfer     network-to-other  the network's adversarial images, shown to another
@@ -16,11 +16,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from jaxadv import checks, targets, transfer
+from jaxadv import targets, transfer
 from jaxadv.api import AttackResult, clever_scores, run_attacks
 from jaxadv.classifier import Classifier
 from jaxadv.commands.plan import Job
-from jaxadv.data import digits
+from jaxadv.data import study
+from jaxadv.data.loader import Dropped, Pictures
 from jaxadv.files import load_arrays, save_arrays
 from jaxadv.journal import Journal
 from jaxadv.progress import Progress
@@ -46,6 +47,10 @@ class Attacked(NamedTuple):
     labels: np.ndarray  # (N,) int32
     ids: np.ndarray  # (N,) int32
     logits: np.ndarray  # (N, K) float32, clean
+    drawn: np.ndarray | None  # (N,) int32, the study's own random targets
+
+    def first(self, count: int | None) -> "Attacked":
+        return Attacked(*(array if array is None else array[:count] for array in self))
 
 
 def missing(run: Run, job: Job, name: str) -> Todo:
@@ -63,13 +68,10 @@ def missing(run: Run, job: Job, name: str) -> Todo:
 def work(run: Run, job: Job, todo: Todo, name: str, classifiers, *, title: str) -> None:
     """Do what is missing of one network. classifiers: by name, of all networks that this needs."""
     classifier = classifiers[name]
-    data = digits.load("test", classifier.input_size)
-    images, labels, ids = (array[: job.num_images] for array in (checks.images(data.images), data.labels, data.ids))
+    pictures = job.pictures(classifier.input_size)
     if todo.clean:
-        _classify(run, classifier, images, labels, ids, job.lanes)
-    rows = run.read("clean", part=name)
-    use = np.flatnonzero(rows["predicted"] == rows["label"])[: job.attacked_images]
-    attacked = Attacked(images[use], labels[use], ids[use], classifier.logits_in_batches(images[use], job.lanes))
+        _classify(run, job, classifier, pictures, title)
+    attacked = _attacked(job, classifier, pictures, run.read("clean", part=name))
     for attack in todo.attacks:
         _attack(run, job, classifier, attacked, attack, title)
     if todo.pictures:
@@ -87,17 +89,33 @@ def _images(run: Run, name: str, attack: str) -> Path:
     return run.unfinished / f"{name}-{attack}.npz"
 
 
-def _classify(run: Run, classifier: Classifier, images, labels, ids, lanes: int) -> None:
-    logits = classifier.logits_in_batches(images, lanes)
-    top_five = np.argsort(logits, axis=1, kind="stable")[:, -5:]
-    rows = {
-        "model": classifier.name,
-        "image_id": ids,
-        "label": labels,
-        "predicted": logits.argmax(1).astype(np.int32),
-        "top5": (top_five == labels[:, None]).any(1),
-    }
-    run.append("clean", pd.DataFrame(rows), part=classifier.name)
+def _classify(run: Run, job: Job, classifier: Classifier, pictures: Pictures, title: str) -> None:
+    name, frames, dropped = classifier.name, [], []
+    with Progress(f"{title} classification", len(job.chosen), "images", show=job.progress) as bar:
+        for batch in pictures:
+            logits = classifier.logits_in_batches(batch.images, job.lanes)
+            top_five = np.argsort(logits, axis=1, kind="stable")[:, -5:]
+            rows = {
+                "model": name,
+                "image_id": batch.ids,
+                "label": batch.labels,
+                "predicted": logits.argmax(1).astype(np.int32),
+                "top5": (top_five == batch.labels[:, None]).any(1),
+            }
+            frames.append(pd.DataFrame(rows))
+            dropped += batch.dropped
+            bar.advance(len(batch.ids) + len(batch.dropped))
+    run.append("dropped", pd.DataFrame(dropped, columns=Dropped._fields).assign(model=name), part=name)
+    run.append("clean", pd.concat(frames), part=name)
+
+
+def _attacked(job: Job, classifier: Classifier, pictures: Pictures, clean: pd.DataFrame) -> Attacked:
+    """The first images that are classified correctly; with the study's random targets where its images were selected."""
+    use = np.flatnonzero(clean["predicted"] == clean["label"])[: job.attacked_images]
+    labels, ids = clean["label"].to_numpy()[use], clean["image_id"].to_numpy()[use]
+    images = pictures.take(ids)
+    drawn = study.random_targets(clean["label"].to_numpy())[use] if job.selection in ("study", "clever100") else None
+    return Attacked(images, labels, ids, classifier.logits_in_batches(images, job.lanes), drawn)
 
 
 def _attack(run: Run, job: Job, classifier: Classifier, attacked: Attacked, attack: str, title: str) -> None:
@@ -130,6 +148,8 @@ def _attack(run: Run, job: Job, classifier: Classifier, attacked: Attacked, atta
 
 
 def _classes(kind: str, attacked: Attacked, seed: int) -> np.ndarray:
+    if kind == "random" and attacked.drawn is not None:
+        return attacked.drawn
     return targets.choose(kind, attacked.logits, attacked.labels, ids=attacked.ids, seed=seed)
 
 
@@ -217,7 +237,7 @@ def _transfer_rows(other: Classifier, rows: pd.DataFrame, adversarial: np.ndarra
 
 def _score(run: Run, job: Job, classifier: Classifier, attacked: Attacked, kind: str, title: str) -> None:
     """CLEVER's rows: an image, a target and a norm each."""
-    first = Attacked(*(array[: job.clever_images] for array in attacked))
+    first = attacked.first(job.clever_images)
     classes = _classes(kind, first, job.seed)
     use = _aims_elsewhere(kind, classes, first)
     part = f"{classifier.name}-{kind}"
