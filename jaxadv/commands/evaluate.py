@@ -146,7 +146,7 @@ def _versions(*packages: str) -> dict[str, str]:
 def _manifest(flags: SimpleNamespace, job: plan.Job, facts: dict[str, dict]) -> dict[str, Any]:
     return {
         "models": job.models,
-        "settings": dict(sorted(vars(flags).items())),
+        "settings": {name: value for name, value in sorted(vars(flags).items()) if name != "compilation_cache"},
         "data": job.source.facts(),
         "weights": facts,
         "devices": [str(device) for device in jax.devices()],
