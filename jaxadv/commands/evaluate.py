@@ -95,33 +95,39 @@ def _load(names: Iterable[str], zoo: str, places: dict[str, Path | None]) -> dic
 
 def _at_once(count: int, tasks: list[Callable[[], None]]) -> None:
     """Do all tasks, ``count`` at a time. The first that fails ends the others at their next item, and is raised."""
-    with ThreadPoolExecutor(max_workers=count) as pool:
-        done = [pool.submit(task) for task in tasks]
-        try:
-            for future in as_completed(done):
-                future.result()
-        except BaseException:
-            Progress.cancelled.set()
-            pool.shutdown(cancel_futures=True)
-            raise
-        finally:
-            Progress.cancelled.clear()
+    pool = ThreadPoolExecutor(max_workers=count)
+    done = [pool.submit(task) for task in tasks]
+    try:
+        for future in as_completed(done):
+            future.result()
+    except Exception:
+        Progress.cancelled.set()
+        pool.shutdown(cancel_futures=True)
+        Progress.cancelled.clear()
+        raise
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # who interrupts from the keyboard does not wait
 
 
 class _Compiled:
     """Classifiers by name, each once its programs are compiled, which a thread does in order while others are at work."""
 
     def __init__(self, classifiers: dict[str, Classifier], order: list[str], lanes: int):
-        self._classifiers = classifiers
+        self._classifiers, self._lanes = classifiers, lanes
         self._pool = ThreadPoolExecutor(max_workers=1)
         self._compiled: dict[str, Future] = {name: self._pool.submit(classifiers[name].compile, lanes) for name in order}
 
     def __getitem__(self, name: str) -> Classifier:
-        self._compiled[name].result()
+        try:
+            self._compiled[name].result()
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            raise InputError(f"{name} does not fit the device's memory with --lanes={self._lanes}; give fewer lanes") from None
         return self._classifiers[name]
 
     def close(self) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _identity(flags: SimpleNamespace, job: plan.Job, facts: dict[str, dict]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -158,6 +159,15 @@ def test_a_small_evaluation_end_to_end(tmp_path):
     again = run("evaluate", *flags, "--seed=3")  # a finished run is not overwritten unasked
     assert again.returncode == 2 and str(out) in again.stderr
     assert run("report", f"--out={out}").returncode == 0
+
+
+def test_too_many_lanes_for_the_memory_are_one_line(refused, monkeypatch):
+    def compile(self, batch):
+        raise jax.errors.JaxRuntimeError(f"RESOURCE_EXHAUSTED: out of memory while trying to allocate {batch} images")
+
+    monkeypatch.setattr(jaxadv.Classifier, "compile", compile)
+    line = refused("evaluate", "--models=alexnet", "--lanes=4096", "--num_images=5", "--parts=attacks", "--attacks=fgsm", "--out=out")
+    assert "alexnet" in line and "--lanes=4096" in line and "fewer" in line
 
 
 def test_help_answers_at_once():

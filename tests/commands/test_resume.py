@@ -85,6 +85,22 @@ def test_killed_at_random_moments_and_continued(undisturbed, tmp_path):
     assert not (out / "unfinished").exists() and not list(out.rglob("*.tmp"))
 
 
+def test_an_interrupt_from_the_keyboard_ends_at_once(tmp_path):
+    """In the middle of a long attack, in one line; what a second process then finds is free to be continued."""
+    out = tmp_path / "run"
+    long = ["--models=mobilenet_v1_025,vgg_16", "--attacks=cw", "--cw_steps=100000", "--nocw_abort_early", f"--out={out}"]
+    process = subprocess.Popen([*COMMAND, *JOB, *long], env=environment(), stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not list(out.glob("unfinished/*lanes*")):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and errors.splitlines()[-1] == "interrupted; the same command goes on", errors
+    assert time.monotonic() - began < 5
+    with Run.begin(out, Run(out).manifest()["identity"]) as run:
+        assert run.has("clean", "vgg_16") or run.has("clean", "mobilenet_v1_025")
+
+
 def state_or(directory: Path, default: dict) -> dict:
     """`state`, while somebody else writes there."""
     try:
