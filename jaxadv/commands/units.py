@@ -62,7 +62,8 @@ def missing(run: Run, job: Job, name: str) -> Todo:
     if pictures or shown_to:
         attacks = [attack for attack in job.attacks if attack in attacks or not zipfile.is_zipfile(_images(run, name, attack))]
     clever = [kind for kind in job.clever_kinds if not run.has("clever", f"{name}-{kind}")]
-    return Todo(not run.has("clean", name), attacks, pictures, shown_to, clever)
+    clean = not all([run.has("clean", name), run.has("dropped", name)])
+    return Todo(clean, attacks, pictures, shown_to, clever)
 
 
 def work(run: Run, job: Job, todo: Todo, name: str, classifiers, *, title: str) -> None:

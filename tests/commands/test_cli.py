@@ -128,15 +128,14 @@ def test_a_small_evaluation_end_to_end(tmp_path):
     out = tmp_path / "run"
     flags = ["--models=mobilenet_v1_025,resnet_v2_50", "--num_images=40", "--attacked_images=3", "--lanes=8", f"--out={out}"]
     flags += ["--cw_steps=20", "--cw_search_steps=2", "--ead_steps=20", "--ead_search_steps=2", "--search_steps=3", "--attempts=3"]
-    flags += ["--targets=untargeted,random,least,top2", "--clever_targets=random", "--clever_images=2"]
+    flags += ["--targets=random", "--fgsm_targets=untargeted,random,least,top2", "--clever_targets=random", "--clever_images=2"]
     flags += ["--clever_batches=4", "--clever_samples=4"]
     done = run("evaluate", *flags)
     assert done.returncode == 0, done.stderr
     assert "report.html" in done.stdout
 
     rows = pd.read_parquet(out / "examples")
-    settings = 3 + 3 + 1 + 1 + 1
-    assert len(rows) == 2 * settings * 4 * 3
+    assert len(rows) == 2 * (3 * 4 + 3 + 1 + 1 + 1) * 3
     assert not rows.duplicated(["model", "attack", "setting", "target_kind", "image_id"]).any()
     assert (rows.loc[rows.target_kind != "untargeted", "target"] != rows.loc[rows.target_kind != "untargeted", "label"]).all()
     assert rows.loc[rows.success, ["l0", "l1", "l2", "linf"]].notna().all(axis=None)
