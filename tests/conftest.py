@@ -23,3 +23,8 @@ def pytest_ignore_collect(collection_path, config):
     if collection_path.name in ("frameworks", "programs"):
         return config.getoption("markexpr") != collection_path.name
     return None
+
+
+def pytest_collection_modifyitems(items):
+    """The longest tests first, so that what is left in the end is short, whoever runs it."""
+    items.sort(key=lambda item: item.path.name != "test_ports.py")
