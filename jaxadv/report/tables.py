@@ -1,9 +1,8 @@
-"""The tables of a run: each a function from rows (see `jaxadv.store.KINDS`) to a DataFrame, and their files.
+"""The tables of a run: each a function from rows (see `jaxadv.rows.KINDS`) to a DataFrame, and their files.
 
 Every column is explained in `jaxadv.report.columns`; a transfer matrix has models as columns instead.
 """
 
-import hashlib
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -17,6 +16,7 @@ from jaxadv.analysis import fit_law, mean_intervals, pareto_frontier, rate_inter
 from jaxadv.files import write_atomically
 from jaxadv.report.columns import COLUMNS, show
 from jaxadv.report.latex import latex
+from jaxadv.report.names import file_name
 from jaxadv.store import Run
 from model_ports.errors import unknown
 
@@ -244,7 +244,7 @@ def write_all(run: Run, directory: str | os.PathLike, made: Tables | None = None
     files = {name: getattr(made, name) for name in ("accuracy", "robustness", "clever", "transfer", "law")}
     printed_as = {name: list(table) for name, table in files.items()}
     for panel, matrix in made.matrices.items():
-        name = _file_name(panel, files)
+        name = file_name("_".join(["transfer", *filter(None, panel)]), files)
         files[name] = matrix.reset_index(allow_duplicates=True)
         printed_as[name] = ["source"] + ["released"] * len(matrix)
     written = []
@@ -306,11 +306,3 @@ def _setting_key(setting: str) -> list:
     """So that confidence=10 comes after confidence=2."""
     parts = re.split(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)", setting)
     return [(part, 0.0) if number % 2 == 0 else ("", float(part)) for number, part in enumerate(parts)]
-
-
-def _file_name(panel: Panel, taken: Iterable[str]) -> str:
-    """A name for a matrix: letters, digits, dot, minus and underscore; what becomes too long or ambiguous gets a checksum."""
-    name = re.sub(r"[^A-Za-z0-9.-]+", "_", "_".join(["transfer", *(part for part in panel if part)])).strip("_.")
-    if len(name) > 100 or name.lower() in {other.lower() for other in taken}:
-        name = f"{name[:90]}_{hashlib.sha256('/'.join(panel).encode()).hexdigest()[:8]}"
-    return name
