@@ -17,11 +17,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jaxadv import image_store
+from jaxadv import image_store, sums
 from jaxadv.files import cannot_write, write_atomically
 from jaxadv.rows import KINDS, one_line, schema, table
 from model_ports.errors import InputError
 
+TOGETHER = 2**24  # bytes of rows after which `parts` hands them over
+SUMS_TOGETHER = 1000  # parts whose sums are added up at once
 _NAME = re.compile(r"\w[\w.-]*")
 _OWN = {  # what this module and the report write, folder by folder
     **{kind: re.compile(r"part-.+\.parquet") for kind in KINDS},
@@ -105,8 +107,11 @@ class Run:
         """
         if not _NAME.fullmatch(part):
             raise InputError(f"part {part!r} is no name; letters, digits, '_', '-' and '.' are allowed: rename it")
-        sink = pa.BufferOutputStream()
-        pq.write_table(table(kind, rows), sink, compression="zstd", write_page_checksum=True)
+        content, sink = table(kind, rows), pa.BufferOutputStream()
+        with pq.ParquetWriter(sink, content.schema, compression="zstd", write_page_checksum=True) as writer:
+            writer.write_table(content)
+            if kind == "transfer":
+                writer.add_key_value_metadata({sums.ENTRY: sums.encoded(sums.of(content.to_pandas()))})
         write_atomically(self._path(kind, part), sink.getvalue())
 
     def has(self, kind: str, part: str) -> bool:
@@ -116,6 +121,8 @@ class Run:
             return False
         try:
             _read(path, kind)
+            if kind == "transfer":
+                _sums(path)
         except InputError as error:
             print(f"removed, to be made again: {error}", file=sys.stderr)
             path.unlink()
@@ -133,10 +140,33 @@ class Run:
         return pa.concat_tables(tables).to_pandas()
 
     def parts(self, kind: str, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
-        """The rows of ``kind`` part by part, text as categories: to count in little memory. Raises InputError."""
-        text = [name for name, dtype in KINDS[kind].items() if dtype == "str"]
+        """The rows of ``kind``, one part or several small ones at a time, text as categories: to count in little memory.
+
+        Raises InputError.
+        """
+        text = [name for name, dtype in KINDS[kind].items() if dtype == "str" and (columns is None or name in columns)]
+        some, size = [], 0
         for path in self._parts(kind):
-            yield _read(path, kind, columns).to_pandas(categories=[name for name in text if columns is None or name in columns])
+            some.append(_read(path, kind, columns))
+            size += some[-1].nbytes
+            if size > TOGETHER:
+                yield pa.concat_tables(some).to_pandas(categories=text)
+                some, size = [], 0
+        if some:
+            yield pa.concat_tables(some).to_pandas(categories=text)
+
+    def transfer_sums(self) -> pd.DataFrame:
+        """What all transfer rows add up to (`jaxadv.sums`), from the footers of their parts; rows are read where a footer has none.
+
+        Raises InputError.
+        """
+        total = pa.Table.from_pandas(sums.of(schema("transfer").empty_table().to_pandas()), preserve_index=False)
+        some = [total]
+        for path in self._parts("transfer"):
+            some.append(_sums(path).cast(total.schema))
+            if len(some) > SUMS_TOGETHER:
+                some = [pa.Table.from_pandas(sums.added(pa.concat_tables(some).to_pandas()), total.schema, preserve_index=False)]
+        return sums.added(pa.concat_tables(some).to_pandas())
 
     def count_parts(self) -> int:
         """How many parts there are, of all kinds; 0: no run has left rows here."""
@@ -218,9 +248,24 @@ def _read(path: Path, kind: str, columns: Sequence[str] | None = None) -> pa.Tab
         file = pq.ParquetFile(path, page_checksum_verification=True)  # not read_table, which makes a column of a folder named "eps=0.1"
         if not file.schema_arrow.equals(schema(kind)):
             raise InputError(f"{str(path)!r} does not have the columns of {kind!r}; it is of another version: run again")
-        return file.read(columns=columns)
+        return file.read(columns=columns, use_threads=False)  # parts are small: threads take longer
     except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{str(path)!r} is not a readable part ({one_line(error)}); give the command that made it again") from error
+        raise _unreadable(path, error) from error
+
+
+def _sums(path: Path) -> pa.Table:
+    """The sums of a part. Raises InputError."""
+    try:
+        entry = (pq.read_metadata(path).metadata or {}).get(sums.ENTRY.encode())
+        if entry:
+            return sums.decoded(entry)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise _unreadable(path, error) from error
+    return pa.Table.from_pandas(sums.of(_read(path, "transfer", sums.COLUMNS).to_pandas()), preserve_index=False)
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    return InputError(f"{str(path)!r} is not a readable part ({one_line(error)}); give the command that made it again")
 
 
 def _plain(value):

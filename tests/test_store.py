@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 import jaxadv
 from jaxadv import files as written
+from jaxadv import store, sums
 from jaxadv.rows import KINDS
 from jaxadv.store import Run
 from model_ports.errors import InputError
@@ -34,7 +36,7 @@ def files(directory):
     return sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file())
 
 
-def test_what_is_appended_is_read_in_order_and_type(tmp_path):
+def test_what_is_appended_is_read_in_order_and_type(tmp_path, monkeypatch):
     run = Run.begin(tmp_path / "runs" / "eps=0.1")
     for part in range(11):
         run.append("clean", clean(2, label=part)[::-1][list(reversed(clean().columns))], part=f"{part:02d}")
@@ -47,7 +49,9 @@ def test_what_is_appended_is_read_in_order_and_type(tmp_path):
     assert files(run.directory)[1:3] == ["clean/part-00.parquet", "clean/part-01.parquet"]
     assert rows.equals(pd.concat([part.astype({"model": rows["model"].dtype}) for part in run.parts("clean")], ignore_index=True))
     assert run.read("clean", ["label"], part="03")["label"].tolist() == [3, 3]
-    assert [str(part["model"].dtype) for part in run.parts("clean", ["model"])] == ["category"] * 11
+    assert [str(part["model"].dtype) for part in run.parts("clean", ["model"])] == ["category"]
+    monkeypatch.setattr(store, "TOGETHER", 100)  # bytes: two parts of two rows
+    assert [len(part) for part in run.parts("clean")] == [4, 4, 4, 4, 4, 2]
     assert run.count_parts() == 11
 
 
@@ -168,6 +172,43 @@ def test_a_part_cut_short_or_changed_is_named_and_made_again(tmp_path, capsys, s
     for place in random.integers(4, len(whole) // 2, size=2):  # among the numbers
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
         assert not run.has("clean", "a")
+
+
+def shown(count: int, seed: int, **columns) -> pd.DataFrame:
+    """Transfer rows of any outcome."""
+    draw = np.random.default_rng(seed)
+    names = {name: draw.choice(["a", "b,c", "\u00fc"], count) for name in sums.KEYS}
+    flags = {name: draw.random(count) < 0.5 for name in sums.COLUMNS if name not in sums.KEYS}
+    numbers = {"image_id": range(count), "label": 1, "target": 2, "clean_predicted": 1, "predicted": 3}
+    return pd.DataFrame(names | flags | numbers | columns)
+
+
+def sorted_sums(table: pd.DataFrame) -> pd.DataFrame:
+    return table.sort_values(sums.KEYS, ignore_index=True)
+
+
+def test_the_sums_of_transfer_are_those_of_its_rows_and_come_from_footers(tmp_path, monkeypatch):
+    run, counts = Run(tmp_path), (700, 1, 0, 40, 300)
+    for number, count in enumerate(counts):
+        run.append("transfer", shown(count, number), part=f"{number}")
+    rows = run.read("transfer")
+    expected = sorted_sums(sums.of(rows))
+    assert len(rows) == expected["rows"].sum() == sum(counts) and len(expected) > 100
+    by_hand = rows[(rows[sums.KEYS] == list(expected.loc[7, sums.KEYS])).all(axis=1)]
+    assert expected["left_out"][7] == (by_hand["attacked"] & by_hand["source_success"] & by_hand["success"]).sum()
+    pd.testing.assert_frame_equal(sorted_sums(run.transfer_sums()), expected)
+    path = tmp_path / "transfer" / "part-3.parquet"
+    whole = path.read_bytes()
+    pq.write_table(pq.read_table(path), path)  # as other programs write it, without sums
+    monkeypatch.setattr(store, "SUMS_TOGETHER", 2)
+    pd.testing.assert_frame_equal(sorted_sums(run.transfer_sums()), expected)
+    path.write_bytes(b"PAR1" + bytes(200) + whole[204:])  # the rows are gone: the footer is enough
+    pd.testing.assert_frame_equal(sorted_sums(run.transfer_sums()), expected)
+    place = whole.index(sums.ENTRY.encode()) + 80  # in the sums
+    path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    with pytest.raises(InputError, match=r"part-3\.parquet' is not a readable part \([^\n]*\); give the command"):
+        run.transfer_sums()
+    assert not run.has("transfer", "3") and run.has("transfer", "4")
 
 
 def test_a_part_of_another_kind_is_named(tmp_path):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from jaxadv import sums
 from jaxadv.analysis import fit_law, mean_intervals, pareto_frontier, rate_interval
 from jaxadv.files import write_atomically
 from jaxadv.report.columns import COLUMNS, show
@@ -30,8 +31,7 @@ NORMS = ("1", "2", "inf")
 MINIMISED = {"ifgsm_search": "linf", "cw": "l2", "ead": "l1"}  # what each attack that searches makes small
 _HOW = ["attack", "target_kind", "setting"]  # what a matrix has in common
 _EXAMPLE_KEYS = ["model", "attack", "setting", "target_kind"]
-_TRANSFER_KEYS = ["source", "model", "attack", "setting", "target_kind"]
-_TRANSFER_COLUMNS = [*_TRANSFER_KEYS, "attacked", "source_success", "success", "top5", "released_success", "released_top5"]
+_EXAMPLE_COLUMNS = [*_EXAMPLE_KEYS, "success", "near_tie", *DISTANCES, "gradients", "forwards"]
 
 
 class Panel(NamedTuple):
@@ -56,25 +56,25 @@ class Tables(NamedTuple):
 
 
 def compute(run: Run) -> Tables:
-    """Every table of ``run``; its transfer rows are counted part by part. Raises InputError for rows that cannot be read."""
+    """Every table of ``run``. Attempts are read part by part, of which the distances of successes are kept, 20 bytes each; of transfer
+    only what its parts add up to is read. Raises InputError for rows that cannot be read.
+    """
     order = run_models(run)
     clean = run.read("clean")
     right = accuracy(clean, order)
-    attempts = run.read("examples", [*_EXAMPLE_KEYS, "success", "near_tie", *DISTANCES, "gradients", "forwards"])
-    own = robustness(attempts, order)
+    own = _robustness(run.parts("examples", _EXAMPLE_COLUMNS), order)
     scores = run.read("clever", ["model", "target_kind", "norm", "score", "shape", "p_value"])
     bounds = clever(scores, order)
-    sums = [_transfer_sums(rows) for rows in run.parts("transfer", _TRANSFER_COLUMNS)]
-    sums = pd.concat(sums) if sums else _transfer_sums(run.read("transfer"))
-    pairs = _transfer_rates(sums, order)
+    counted = run.transfer_sums()
+    pairs = _transfer_rates(counted, order)
     matrices = {panel: square(of_panel(pairs, panel), of_panel(own, panel), column="released", order=order) for panel in panels(pairs)}
     models = sorted_models(order, right["model"], own["model"], bounds["model"], pairs["source"], pairs["model"])
     counts = {
         "models": len(models),
         "clean images": clean["image_id"].nunique(),
-        "attempts": len(attempts),
+        "attempts": int(own["n"].sum()),
         "CLEVER scores": len(scores),
-        "transfer checks": int(sums["rows"].sum()),
+        "transfer checks": int(counted["rows"].sum()),
     }
     return Tables(order, right, own, bounds, pairs, law(right, own, bounds), matrices, counts)
 
@@ -98,16 +98,27 @@ def robustness(examples: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFram
     Distances over successes only, as in the study, with population standard deviations; NaN where there is none (the
     study's code writes 0, which would read as a distance).
     """
+    return _robustness([examples], order)
+
+
+def _robustness(parts: Iterable[pd.DataFrame], order: Sequence[str]) -> pd.DataFrame:
+    groups: dict[tuple, list] = {}  # of each part: rows, near ties, gradients, forwards, and the distances (successes, D)
+    for rows in parts:
+        for key, own in rows.groupby(_EXAMPLE_KEYS, sort=False, observed=True):
+            spent = own[["near_tie", "gradients", "forwards"]].sum()
+            groups.setdefault(key, []).append((len(own), *spent, own.loc[own["success"], list(DISTANCES)].to_numpy()))
     columns = [*_EXAMPLE_KEYS, "n", "successes", "failures", "success_rate", "near_ties"]
     columns += [f"{distance}_{statistic}" for distance in DISTANCES for statistic in (*STATISTICS, "mean_low", "mean_high")]
     records = []
-    for key, rows in examples.groupby(_EXAMPLE_KEYS, sort=False):
-        n, successes = len(rows), int(rows["success"].sum())
-        record = [*key, n, successes, n - successes, successes / n, int(rows["near_tie"].sum())]
-        distances = rows.loc[rows["success"], list(DISTANCES)].to_numpy(np.float64)
+    for key, found in groups.items():
+        *counts, distances = zip(*found, strict=True)
+        n, near_ties, gradients, forwards = map(sum, counts)
+        distances = np.concatenate(distances).astype(np.float64)
+        successes = len(distances)
+        record = [*key, n, successes, n - successes, successes / n, int(near_ties)]
         for values, *interval in zip(distances.T, *mean_intervals(distances), strict=True):
             record += [*_statistics(values), *interval]
-        records.append([*record, rows["gradients"].mean(), rows["forwards"].mean()])
+        records.append([*record, gradients / n, forwards / n])
     table = pd.DataFrame(records, columns=[*columns, "gradients_mean", "forwards_mean"])
     place = table.columns.get_loc("success_rate") + 1
     low, high = rate_interval(table["successes"], table["n"])
@@ -135,29 +146,18 @@ def transfer(rows: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
 
     Rates are over the rows whose clean image the shown model has right; NaN where there is none. top5: targeted only.
     """
-    return _transfer_rates(_transfer_sums(rows), order)
+    return _transfer_rates(sums.of(rows), order)
 
 
-def _transfer_sums(rows: pd.DataFrame) -> pd.DataFrame:
-    """What `transfer` divides: counts for each pair and attack."""
-    attacked, own = rows["attacked"], rows["source_success"]
-    sums = rows[_TRANSFER_KEYS].assign(rows=1, n_released=attacked, n_left_out=attacked & own, n_as_failures=attacked)
-    for suffix, column in (("", "success"), ("_top5", "top5")):
-        sums[f"released{suffix}"] = attacked & rows[f"released_{column}"]
-        sums[f"left_out{suffix}"] = sums[f"as_failures{suffix}"] = attacked & own & rows[column]
-    sums = sums.groupby(_TRANSFER_KEYS, sort=False, observed=True).sum().reset_index()
-    return sums.astype(dict.fromkeys(_TRANSFER_KEYS, "str") | dict.fromkeys(sums.columns[len(_TRANSFER_KEYS) :], "int64"))
-
-
-def _transfer_rates(sums: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
-    table = sums.groupby(_TRANSFER_KEYS, sort=False).sum().reset_index()
+def _transfer_rates(counted: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
+    table = counted.copy()
     for treatment in TREATMENTS:
         n = table[f"n_{treatment}"].astype(float).replace(0, np.nan)
         table[f"{treatment}_low"], table[f"{treatment}_high"] = rate_interval(table[treatment], table[f"n_{treatment}"])
         table[treatment] = table[treatment] / n
         table[f"{treatment}_top5"] = (table[f"{treatment}_top5"] / n).where(table["target_kind"] != "untargeted")
     rates = [name for way in TREATMENTS for name in (f"n_{way}", way, f"{way}_low", f"{way}_high")]
-    table = table[[*_TRANSFER_KEYS, *rates, *(f"{treatment}_top5" for treatment in TREATMENTS)]]
+    table = table[[*sums.KEYS, *rates, *(f"{treatment}_top5" for treatment in TREATMENTS)]]
     return _arranged(table, [*_HOW, "source", "model"], order)
 
 

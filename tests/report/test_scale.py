@@ -1,11 +1,14 @@
 """Time and memory of the tables of a big run: 18 models, all 306 pairs, 12 settings.
 
-Here with 4 settings and 300 images, a tenth of the 3.7 million transfer rows; all of it by hand, `python tests/report/test_scale.py DIR`.
+Here with 4 settings and 300 images, a tenth of the 3.7 million transfer rows; all of it by hand, `python tests/report/test_scale.py DIR`,
+and `... DIR 200` for 50,000 images in 200 blocks: 14,400 parts of examples and as many of transfer, 11 and 184 million rows (each block a
+copy of one).
 Transfer takes time with its rows, the other tables mostly with the number of groups and the figures with their own number, which are
 a third here; memory goes with the rows of a part.
 """
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -14,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from jaxadv.report import tables
 from jaxadv.report.tables import DISTANCES
 from jaxadv.store import Run
 
@@ -59,6 +63,36 @@ def made_up_run(directory, images: int = 1000, settings=SETTINGS) -> Run:
     return run
 
 
+def blocks_of(directory, count: int, images: int = 250, settings=SETTINGS) -> Run:
+    """The run of a few images, whose parts of examples and transfer are one for each model and attack, ``count`` times."""
+    run = made_up_run(directory, images, settings)
+    for kind, of in (("examples", "model"), ("transfer", "source")):
+        all_rows = run.read(kind)
+        for path in (run.directory / kind).iterdir():
+            path.unlink()
+        for (name, attack), own in all_rows.groupby([of, "attack"]):
+            run.append(kind, own, part=f"{name}-{attack}-0000")
+            first = run.directory / kind / f"part-{name}-{attack}-0000.parquet"
+            for number in range(1, count):
+                shutil.copy(first, first.with_name(f"part-{name}-{attack}-{number:04d}.parquet"))
+    return run
+
+
+def test_blocks_add_up(tmp_path):
+    run = blocks_of(tmp_path / "run", 3, images=20, settings=SETTINGS[::6])
+    made = tables.compute(run)
+    for copy in run.directory.glob("*/*-000[12].parquet"):
+        copy.unlink()
+    once = tables.compute(run)
+    assert made.counts["attempts"] == 3 * once.counts["attempts"] == 3 * 18 * 2 * 20
+    assert made.counts["transfer checks"] == 3 * once.counts["transfer checks"]
+    assert (made.transfer["n_released"] == 3 * once.transfer["n_released"]).all()
+    for column in ("released", "left_out_top5"):
+        np.testing.assert_allclose(made.transfer[column], once.transfer[column])
+    for column in ("success_rate", "l2_mean", "l2_std", "linf_median", "gradients_mean"):
+        np.testing.assert_allclose(made.robustness[column], once.robustness[column])
+
+
 def remade(directory, code="from jaxadv.commands.report import remake; remake(sys.argv[1])") -> tuple[float, float, float]:
     """Of a process of its own that remakes the views: seconds of the processor (which other processes' work does not lengthen),
     seconds of the clock, and peak GiB.
@@ -87,7 +121,7 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     if not folder.exists():
         begun = time.time()
-        made_up_run(folder)
+        blocks_of(folder, int(sys.argv[2])) if len(sys.argv) > 2 else made_up_run(folder)
         print(f"made in {time.time() - begun:.0f} s")
     only_tables = "from jaxadv.report import tables; from jaxadv.store import Run; run = Run(sys.argv[1]); "
     only_tables += "tables.write_all(run, run.directory / 'tables')"
