@@ -79,13 +79,14 @@ def run_attacks(
     targeted: np.ndarray,
     *,
     lanes: int | None = None,
-    advance: Callable[[int], None] | None = None,
+    advance: Callable[[int, int | None], None] | None = None,
     journal: Journal | None = None,
 ) -> AttackResult:
     """Attack i on checked image i towards (targeted) or away from class i, for all i: a whole sweep as one queue.
 
-    ``details`` has the entries that all the attacks share. advance: called with 1 after each. journal: keeps what is not finished, and has
-    what an interrupted call with the same arguments left. Raises InputError.
+    ``details`` has the entries that all the attacks share. advance: called after each with 1, and with whether it succeeded
+    where that is known before the last judgement, else None. journal: keeps what is not finished, and has what an interrupted call with the
+    same arguments left. Raises InputError.
     """
     lanes = _check_lanes(lanes, len(images))
     for attack in {id(attack): attack for attack in attacks}.values():
@@ -95,7 +96,7 @@ def run_attacks(
     for index, outcome in engine.run(clf, attacks, items, lanes=lanes, journal=journal):
         outcomes[index] = outcome
         if advance:
-            advance(1)
+            advance(1, int(outcome.found) if _searches(outcome) else None)
     if not outcomes:
         return _empty_result(images)
     return _judge(clf, images, classes, targeted, outcomes, lanes)
@@ -104,7 +105,7 @@ def run_attacks(
 def _judge(clf, images, classes, targeted, outcomes, lanes) -> AttackResult:
     adversarial = np.stack([outcome.image for outcome in outcomes])
     found = np.stack([outcome.found for outcome in outcomes])
-    searching = np.array(["const" in outcome.details or len(outcome.details.get("eps", ())) > 1 for outcome in outcomes])
+    searching = np.array([_searches(outcome) for outcome in outcomes])
     logits = clf.logits_in_batches(adversarial, lanes)
     success = found & metrics.fooled(logits, classes, targeted)
     revoked = found & ~success & searching  # a tie that the two programs round differently: a failed search, so clean
@@ -123,6 +124,11 @@ def _judge(clf, images, classes, targeted, outcomes, lanes) -> AttackResult:
         forwards=np.stack([outcome.forwards for outcome in outcomes]) + np.int32(1),
         details={name: np.stack([outcome.details[name] for outcome in outcomes]) for name, _ in sorted(shared)},
     )
+
+
+def _searches(outcome) -> bool:
+    """Whether it is of an attack that searches, which knows its successes."""
+    return "const" in outcome.details or len(outcome.details.get("eps", ())) > 1
 
 
 def _empty_result(images) -> AttackResult:

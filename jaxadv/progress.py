@@ -4,6 +4,8 @@ import sys
 import threading
 import time
 
+from jaxadv import log
+
 
 class Cancelled(Exception):
     """Something else went wrong: this work is given up."""
@@ -25,7 +27,7 @@ class Progress:
 
     def __init__(self, title: str, total: int, unit: str, *, show: bool = True):
         self.title, self.total, self.unit, self.show = title, total, unit, show
-        self.count = 0
+        self.count, self.judged, self.successes = 0, 0, 0
         self.began = self.written = time.monotonic()
         self._overwrites = sys.stderr.isatty()
 
@@ -39,11 +41,16 @@ class Progress:
             self._shown.remove(self)
             if kind is None:
                 self._write(final=True)
+        log.say("%s%s", self._text(final=True), "" if kind is None else ", given up")
 
-    def advance(self, count: int) -> None:
+    def advance(self, count: int, successes: int | None = None) -> None:
+        """So many are done. successes: how many of them, where that is known already."""
         if self.cancelled.is_set():
             raise Cancelled
         self.count += count
+        if successes is not None:
+            self.judged += count
+            self.successes += successes
         if self.show and time.monotonic() - self.written > (0.5 if self._overwrites else 10.0):
             self._write(final=False)
 
@@ -65,7 +72,8 @@ class Progress:
             rest = f"in {_clock(elapsed)}"
         else:
             rest = f"{_clock((self.total - self.count) / rate)} left" if self.count else "starting"
-        return f"{self.title}: {self.count}/{self.total} {self.unit}, {rate:.1f}/s, {rest}"
+        success = f"success {100 * self.successes / self.judged:.0f} %, " if self.judged else ""
+        return f"{self.title}: {self.count}/{self.total} {self.unit}, {success}{rate:.1f}/s, {rest}"
 
 
 def _clock(seconds: float) -> str:

@@ -9,7 +9,6 @@ import math
 import os
 import re
 import socket
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jaxadv import image_store, sums
+from jaxadv import image_store, log, sums
 from jaxadv.files import cannot_write, write_atomically
 from jaxadv.rows import KINDS, one_line, schema, table
 from model_ports.errors import InputError
@@ -29,6 +28,7 @@ _OWN = {  # what this module and the report write, folder by folder
     **{kind: re.compile(r"part-.+\.parquet") for kind in KINDS},
     "tables": re.compile(r"(accuracy|robustness|clever|law|transfer(_.*)?)\.(csv|md|tex)"),
     "figures": re.compile(r".+\.(png|svg)"),
+    "log": re.compile(r"process-\d+\.log"),
     "unfinished": re.compile(r".+\.npz"),
     "": re.compile(r"manifest\.json|report\.html"),
 }
@@ -124,7 +124,8 @@ class Run:
             if kind == "transfer":
                 _sums(path)
         except InputError as error:
-            print(f"removed, to be made again: {error}", file=sys.stderr)
+            log.warn(f"removed, to be made again: {error}")
+            log.skip("damaged parts, made again")
             path.unlink()
             return False
         return True

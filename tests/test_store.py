@@ -284,6 +284,7 @@ def test_overwriting_removes_only_what_a_run_writes(tmp_path):
     run.write_manifest({})
     own = ["tables/accuracy.csv", "tables/transfer_cw_random.md", "report.html"]
     own += ["examples/.part-cw.parquet.12.tmp", ".manifest.json.1.tmp", "figures/frontier.svg", "unfinished/vgg_16-cw+lanes-0.npz"]
+    own += ["log/process-12.log"]
     foreign = [
         "clean/mine.parquet",
         "clean/part-a.parquet.bak",
@@ -295,6 +296,7 @@ def test_overwriting_removes_only_what_a_run_writes(tmp_path):
         "figures/part-a.parquet",
         "part-a.parquet",
         "notes/report.html",
+        "log/mine.log",
     ]
     for name in own + foreign:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
