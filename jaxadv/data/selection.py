@@ -13,6 +13,20 @@ from model_ports.errors import InputError, unknown
 SELECTIONS = ("first", "random", "study", "clever100")
 
 
+COMMON = "common"
+
+
+def base(source: Source, selection: str) -> tuple[str, bool]:
+    """What `select` is to be asked for, and whether only the images that every model has right (see `common`) are attacked.
+
+    "common": of the study's images where the source has validation images, else of the first; "NAME+common": of the selection NAME.
+    """
+    if selection == COMMON:
+        return ("study" if source.validation else "first"), True
+    name, plus, rest = selection.partition("+")
+    return (name, True) if plus and rest == COMMON else (selection, False)
+
+
 def select(source: Source, selection: str, *, count: int | None, seed: int) -> np.ndarray:
     """Indices (n,) int64 into the source; pictures are dropped only when they are read, after this, as in the study.
 
@@ -57,11 +71,10 @@ def common(clean: pd.DataFrame, models: Iterable[str]) -> np.ndarray:
 
     clean: rows of that kind. Raises InputError for a model without rows.
     """
-    correct: set[int] | None = None
+    models, known = list(models), set(clean["model"].unique())
     for model in models:
-        rows = clean[clean["model"] == model]
-        if rows.empty:
+        if model not in known:
             raise InputError(f"no clean rows of model {model!r}; evaluate it first")
-        right = set(rows.loc[rows["predicted"] == rows["label"], "image_id"].tolist())
-        correct = right if correct is None else correct & right
-    return np.array(sorted(correct or ()), np.int64)
+    right = clean[(clean["predicted"] == clean["label"]) & clean["model"].isin(models)]
+    ids, counts = np.unique(right["image_id"], return_counts=True)  # a model has an image once
+    return ids[counts == len(models)].astype(np.int64)
