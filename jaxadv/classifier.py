@@ -1,5 +1,6 @@
 """A classifier: pixels in [0, 1] to logits over the K real classes, from the zoo or from any pure function."""
 
+import contextlib
 import copy
 import itertools
 import threading
@@ -106,11 +107,11 @@ class Classifier:
     def compile(self, batch: int) -> None:
         """Compile both programs for ``batch`` images on every device, by asking them about grey ones. Safe in another thread."""
         images = np.full((batch, self.input_size, self.input_size, 3), 0.5, np.float32)
+        weights = np.zeros((batch, self.num_classes), np.float32)
+        self.logits_in_batches(np.repeat(images, len(self.devices), axis=0), batch)
         for device in self.devices:
-            params = self.on(device).params
-            with jax.default_device(device):
-                self.oracle.logits(params, images)
-                self.oracle.ask(params, images, jax.vmap(oracle.linear)(np.zeros((batch, self.num_classes), np.float32)))
+            with on_device(device):
+                self.oracle.ask(self.on(device).params, images, jax.vmap(oracle.linear)(weights))
 
     def logits_in_batches(self, images: np.ndarray, batch: int) -> np.ndarray:
         """Logits (N, K) of any number of checked images through one batch shape, a device for each batch in turn.
@@ -121,8 +122,14 @@ class Classifier:
         for start, device in zip(range(0, len(images), batch), itertools.cycle(self.devices)):  # noqa: B905
             part = images[start : start + batch]
             filled = np.concatenate([part, np.repeat(part[:1], batch - len(part), axis=0)])
-            rows.append(self.oracle.logits(self.on(device).params, jax.device_put(filled, device))[: len(part)])
+            with on_device(device):
+                rows.append(self.oracle.logits(self.on(device).params, filled)[: len(part)])
         return np.concatenate([np.asarray(row) for row in rows])
+
+
+def on_device(device: jax.Device):
+    """Run what follows there. Where there is only one it is nothing: a context of its own would trace and compile everything again."""
+    return contextlib.nullcontext() if len(jax.local_devices()) == 1 else jax.default_device(device)
 
 
 def load_classifier(name: str, *, zoo: str = "digits", weights: str | None = None, input_size: int | None = None) -> Classifier:

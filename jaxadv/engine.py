@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxadv.classifier import Classifier
+from jaxadv.classifier import Classifier, on_device
 from jaxadv.journal import Journal
 from jaxadv.oracle import Answer
 from jaxadv.probe import Schedule, select
@@ -131,7 +131,7 @@ def _side_by_side(devices: Sequence[jax.Device], runs: Sequence[Iterator]) -> It
 
     def drive(device: jax.Device, run: Iterator) -> None:
         try:
-            with jax.default_device(device):
+            with on_device(device):
                 for outcome in run:
                     said.put((True, outcome))
                     if stop.is_set():
