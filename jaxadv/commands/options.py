@@ -34,6 +34,7 @@ def define() -> None:
     _count(fgsm, "attempts", 9, "values of eps that the search tries")
     _count(fgsm, "search_steps", 50, "iterations of I-FGSM for each of them")
     _names(fgsm, "loss", ["logit"], f"logit, as the study ran it, or cross_entropy; {MULTI}")
+    _names(fgsm, "fgsm_norm", ["linf"], f"of steps and budgets of all three: linf, as the study ran it, l2 or l1; {MULTI}")
 
     hinge = "C&W and EAD-L1"
     _numbers(hinge, "confidence", ["0"], f"kappa of both, in logit units; {MULTI}")
@@ -45,6 +46,7 @@ def define() -> None:
         _switch(hinge, f"{prefix}_abort_early", True, "end a c whose loss has stalled")
     _switch(hinge, "cw_warm_start", True, "keep the perturbation from one c to the next, as released")
     _numbers(hinge, "ead_beta", ["0.001"], f"weight of the L1 term and shrinkage threshold; {MULTI}")
+    _names(hinge, "ead_rule", ["l1"], f"which success wins: least l1, as the study ran it, or least elastic_net; {MULTI}")
 
     clever = "CLEVER"
     _count(clever, "clever_images", None, "images to score, the first that a network classifies correctly; all if not given")

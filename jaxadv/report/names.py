@@ -20,7 +20,12 @@ TARGET_NAMES = {
 }
 DISTANCE_NAMES = {"l0": "L0", "l1": "L1", "l2": "L2", "linf": "L∞", "l2_per_pixel": "L2 / 3HW"}
 NORM_NAMES = {"1": "L1", "2": "L2", "inf": "L∞"}
-PARAMETER_NAMES = {"eps": "ε, the largest change of a value", "steps": "steps", "confidence": "confidence κ", "initial_eps": "first ε"}
+PARAMETER_NAMES = {
+    "eps": "ε, the largest change of a value, or the norm named above",
+    "steps": "steps",
+    "confidence": "confidence κ",
+    "initial_eps": "first ε",
+}
 
 
 def panel_name(attack: str, target_kind: str, setting: str) -> str:
