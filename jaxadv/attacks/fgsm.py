@@ -195,7 +195,7 @@ class IFGSM:
         return uncentred(_clip(centred(item.image) + state.eta), item)
 
     def _step(self, item, eps, eta, direction) -> Array:
-        """Pixels are clipped first, then the perturbation to the budget, as released (in the infinity norm that practically never binds)."""
+        """Pixels are clipped first, then the perturbation to the budget, as released (in the infinity norm it practically never binds)."""
         clean = centred(item.image)
         return _bounded(_clip(clean + eta + eps / self.steps * direction) - clean, eps, self.norm)
 
