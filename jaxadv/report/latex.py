@@ -18,6 +18,19 @@ PRINTED = {
         *["attack", "setting", "target_kind", "source", "model"],
         *["n_released", "released", "n_left_out", "left_out", "n_as_failures", "as_failures"],
     ],
+    "claims": ["statement", "claim", "verdict", "settled", "evidence"],
+    "comparison": ["attack", "setting", "target_kind", "distance", "model", "other", "common", "difference"],
+    "explanation": [
+        *["attack", "setting", "target_kind", "distance"],
+        *["explained_by", "models", "explained", "explained_by_chance", "p_value"],
+    ],
+    "depth": ["attack", "setting", "target_kind", "distance", "by_depth", "depth_pairs", "deeper_more_robust", "common", "difference"],
+    "symmetry": ["attack", "setting", "target_kind", "model_pairs", "symmetry", "asymmetry", "asymmetry_by_chance"],
+    "agreement": ["attack", "setting", "target_kind", "distance", "models", "pearson", "spearman", "images_spearman", "common", "exceeded"],
+    "sensitivity": [
+        *["attack", "setting", "target_kind", "about", "counted"],
+        *["value", "largest", "smallest", "rank_correlation", "slope", "changed"],
+    ],
     "law": ["attack", "setting", "target_kind", "distance", "fitted", "models", "intercept", "slope", "r_squared"],
 }
 _ESCAPED = {

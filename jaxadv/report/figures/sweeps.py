@@ -6,7 +6,7 @@ import pandas as pd
 
 from jaxadv.report.families import LOOKS, family, grouped
 from jaxadv.report.figures.canvas import PAPER, new_figure, settle
-from jaxadv.report.names import ATTACK_NAMES, PARAMETER_NAMES, TARGET_NAMES
+from jaxadv.report.names import ATTACK_NAMES, PARAMETER_NAMES, TARGET_NAMES, parameters
 
 _STROKES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))  # within a family
 _COLUMNS = 3
@@ -41,11 +41,6 @@ def swept(robustness: pd.DataFrame) -> list[Sweep]:
                 title = " · ".join(filter(None, [TARGET_NAMES.get(kind, kind), rest]))
                 found.setdefault((attack, name), []).append((title, line.sort_values("value", kind="stable")))
     return [Sweep(attack, name, panels) for (attack, name), panels in found.items()]
-
-
-def parameters(setting: str) -> dict[str, str]:
-    """{"eps": "0.1", "steps": "10"} of "eps=0.1,steps=10"."""
-    return dict(part.split("=", 1) for part in setting.split(",") if "=" in part)
 
 
 def _rest(values: dict[str, str], name: str) -> str:
