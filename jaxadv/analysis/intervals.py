@@ -105,20 +105,22 @@ def paired_intervals(differences: np.ndarray, level: float = 0.95, seed: int = 0
     """
     differences = np.asarray(differences, np.float64)
     present = np.isfinite(differences)
-    n = present.sum(axis=0)
-    few = np.where(n < 2, np.nan, 1.0)
-    mean = np.where(present, differences, 0.0).sum(axis=0) / np.maximum(n, 1)
-    spread = np.sqrt(np.where(present, (differences - mean) ** 2, 0.0).sum(axis=0) / np.maximum(n, 1))
+    n = np.where(present.sum(axis=0) < 2, np.nan, present.sum(axis=0))
+    if np.isnan(n).all():
+        return n, n, n
+    differences = np.where(present, differences, 0.0)
+    mean = differences.sum(axis=0) / n
+    spread = np.sqrt(np.where(present, (differences - mean) ** 2, 0.0).sum(axis=0) / n)
     if len(differences) >= LARGE:
-        upper = special.stdtrit(np.maximum(n - 1, 1), 0.5 + level / 2) / np.sqrt(np.maximum(n - 1, 1))
+        upper = special.stdtrit(n - 1, 0.5 + level / 2) / np.sqrt(n - 1)
         lower = -upper
     else:
         deviations = np.where(present, (differences - mean) / np.where(spread > 0, spread, 1.0), 0.0)
         weights, columns = _resamples(len(differences), seed), differences.shape[1]
         sums = weights @ np.hstack([deviations, deviations**2, present])
         counts = np.maximum(sums[:, 2 * columns :], 1)
-        lower, upper = _ends(sums[:, :columns], sums[:, columns : 2 * columns], counts, n, level) if len(differences) > 1 else (few, few)
-    return few * mean, few * (mean - upper * spread), few * (mean - lower * spread)
+        lower, upper = _ends(sums[:, :columns], sums[:, columns : 2 * columns], counts, n, level)
+    return mean, mean - upper * spread, mean - lower * spread
 
 
 def paired_rate_interval(first_only, second_only, n, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ from scipy import stats
 from jaxadv.analysis import mean_intervals, rate_interval
 from jaxadv.report import tables
 from jaxadv.report.columns import COLUMNS, show, three_digits
+from jaxadv.report.views import views
 from jaxadv.store import Run
 from model_ports.errors import InputError
 
@@ -226,7 +227,7 @@ def test_the_run_s_transfer(synthetic_run):
 
 def test_every_column_is_explained(synthetic_run):
     computed = tables.compute(synthetic_run)
-    made = [computed.accuracy, computed.robustness, computed.clever, computed.transfer, computed.law]
+    made = [computed.accuracy, computed.robustness, computed.clever, computed.transfer, computed.law, *views(synthetic_run).study.values()]
     used = {name for table in made for name in table}
     assert used == set(COLUMNS)
     for name, column in COLUMNS.items():

@@ -97,13 +97,13 @@ def _confidence(evidence: Evidence, statement: str, claim: str, rule: str, colum
     """column: of the table of attempts, "" for the mean of the distance that the attack makes small."""
     changes = {}
     for attack in ("cw", "ead"):
-        rows = evidence.made.robustness[evidence.made.robustness["attack"] == attack]
-        for kind, of_kind in rows.groupby("target_kind", sort=False):
-            for sweep in sweeps(of_kind["setting"], attack, "confidence"):
-                low, high = (of_kind[of_kind["setting"] == setting] for setting in (sweep.low_setting, sweep.high_setting))
-                low, high = (side.set_index("model")[column or f"{MINIMISED[attack]}_mean"] for side in (low, high))
-                changes[f"{sweep.what}, {TARGET_NAMES.get(kind, kind)}, κ {sweep.low} to {sweep.high}"] = change(low, high)
-    return _grown((statement, claim, rule), changes, sign, "C&W or EAD-L1 at two confidences", percent if column else three_digits)
+        rows = rows_of(evidence.made, attack, TARGETED)
+        for sweep in sweeps(rows["setting"], attack, "confidence"):
+            low, high = (rows[rows["setting"] == setting] for setting in (sweep.low_setting, sweep.high_setting))
+            low, high = (side.set_index("model")[column or f"{MINIMISED[attack]}_mean"] for side in (low, high))
+            kind = TARGET_NAMES.get(rows["target_kind"].iloc[0])
+            changes[f"{sweep.what}, {kind}, κ {sweep.low} to {sweep.high}"] = change(low, high)
+    return _grown((statement, claim, rule), changes, sign, "targeted C&W or EAD-L1 at two confidences", percent if column else three_digits)
 
 
 def transfer_grows(evidence: Evidence, words: tuple[str, str, str], attacks: tuple[str, ...], parameter: str, sign: int) -> Claim:

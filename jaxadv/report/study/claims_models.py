@@ -6,6 +6,7 @@ import pandas as pd
 from jaxadv.report.columns import three_digits
 from jaxadv.report.findings import interval
 from jaxadv.report.names import ATTACK_NAMES, DISTANCE_NAMES
+from jaxadv.report.study.models import KEYS
 from jaxadv.report.study.samples import Sample, mean
 from jaxadv.report.study.verdicts import Claim, Evidence, tested, untested
 
@@ -39,27 +40,27 @@ def _short(attack: str, distance: str) -> str:
 
 
 def _law(evidence: Evidence, letter: str, attack: str, distance: str) -> Claim:
+    """The frontier cannot refute the law: along it the less accurate model is always the more robust one. So all models are asked too."""
     words = (
         f"4{letter}",
-        f"on the Pareto frontier of accuracy and {_short(attack, distance)}: robustness = a + b ln(error), b above 0",
-        "b fitted to at least 3 models on the frontier is above 0",
+        f"robustness = a + b ln(error) with b above 0, fitted to the Pareto frontier of accuracy and {_short(attack, distance)}",
+        "b is above 0 on the frontier (3 models at least; always so, as no frontier falls with the error), and on all models",
     )
-    sample = next((sample for sample in _samples(evidence, (attack,))), None)
-    table = evidence.made.law
-    laws = (
-        table[(table["fitted"] == "frontier") & (table[["attack", "target_kind", "setting", "distance"]] == sample.key).all(axis=1)]
-        if sample
-        else table[:0]
-    )
+    sample, table = next(iter(_samples(evidence, (attack,))), None), evidence.made.law
+    laws = table[(table[KEYS] == (sample.key if sample else "")).all(axis=1)].set_index("fitted")
     if laws.empty:
         return untested(*words, lacks=f"accuracies with {_short(attack, distance)}")
-    law = laws.iloc[0]
-    if not law["models"] >= 3 or np.isnan(law["slope"]):
-        return untested(*words, lacks=f"more than {law['models']} models on the frontier ({law['frontier']}); a law needs 3")
-    told = f"b = {interval(law['slope'], law['slope_low'], law['slope_high'])}, "
-    told += f"a = {interval(law['intercept'], law['intercept_low'], law['intercept_high'])}, R² {law['r_squared']:.2f}, {law['models']} models: {law['frontier']}"
-    sure = law["slope_low"] > 0 or law["slope_high"] < 0
-    return tested(*words, holds=law["slope"] > 0, settled=bool(sure), evidence=told)
+    frontier, everyone = laws.loc["frontier"], laws.loc["all"]
+    if frontier["models"] < 3 or np.isnan(frontier["slope"]):
+        return untested(*words, lacks=f"more than {frontier['models']} models on the frontier ({frontier['frontier']})")
+    told = "; ".join(
+        f"{where}: b = {interval(law['slope'], law['slope_low'], law['slope_high'])}, "
+        f"a = {interval(law['intercept'], law['intercept_low'], law['intercept_high'])}, R² {law['r_squared']:.2f}, {law['models']} models"
+        for where, law in (("frontier", frontier), ("all", everyone))
+    )
+    holds = bool(frontier["slope"] > 0 and everyone["slope"] > 0)
+    settled = min(frontier["slope_low"], everyone["slope_low"]) > 0 if holds else everyone["slope_high"] < 0
+    return tested(*words, holds=holds, settled=bool(settled), evidence=f"{told}; frontier: {frontier['frontier']}")
 
 
 def _alexnet(evidence: Evidence) -> Claim:
@@ -83,7 +84,7 @@ def _alexnet(evidence: Evidence) -> Claim:
 def _against(evidence: Evidence, sample: Sample, model: str) -> pd.DataFrame:
     """The paired differences of one model from each other."""
     table = evidence.study["comparison"]
-    rows = table[(table[["attack", "target_kind", "setting", "distance"]] == sample.key).all(axis=1)]
+    rows = table[(table[KEYS] == sample.key).all(axis=1)]
     first, second = rows[rows["model"] == model], rows[rows["other"] == model]
     turned = second.assign(difference_low=-second["difference_high"], difference_high=-second["difference_low"])
     return pd.concat([first, turned])
@@ -127,7 +128,7 @@ def _architecture(evidence: Evidence) -> Claim:
     table = evidence.study["explanation"]
     told, right, sure = [], [], []
     for sample in _samples(evidence):
-        rows = table[(table[["attack", "target_kind", "setting", "distance"]] == sample.key).all(axis=1)].set_index("explained_by")
+        rows = table[(table[KEYS] == sample.key).all(axis=1)].set_index("explained_by")
         if rows.empty or rows.loc[["family", "ln(parameters)"], "explained"].isna().any():
             continue
         share = {name: _adjusted(rows.loc[name]) for name in ("family", "ln(parameters)")}

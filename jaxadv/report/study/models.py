@@ -56,7 +56,8 @@ def depth(found: list[Sample], sizes: dict[str, Size]) -> pd.DataFrame:
                 ends = sample.values[[ordered[-1]]].to_numpy(), sample.values[[ordered[0]]].to_numpy()
                 records.append([*sample.key, name, " < ".join(ordered), len(pairs), up, *difference(*ends, rates=False).iloc[0]])
     columns = ["family", "by_depth", "depth_pairs", "deeper_more_robust", "common", "difference", "difference_low", "difference_high"]
-    return pd.DataFrame(records, columns=[*KEYS, *columns]).astype({"common": "int64"})
+    counts = dict.fromkeys(("depth_pairs", "deeper_more_robust", "common"), "int64")
+    return pd.DataFrame(records, columns=[*KEYS, *columns]).astype(counts)
 
 
 def explanation(found: list[Sample], sizes: dict[str, Size]) -> pd.DataFrame:
@@ -65,11 +66,13 @@ def explanation(found: list[Sample], sizes: dict[str, Size]) -> pd.DataFrame:
     for sample in (sample for sample in found if sample.distance != "success"):
         means = mean(sample.values).dropna()
         means = means[[name for name in means.index if name in sizes]]
+        if len(means) < 3:
+            continue
         families = [family(name) for name in means.index]
         terms = {
-            "family": pd.get_dummies(pd.Series(families, dtype=str)).to_numpy(float).reshape(len(means), -1),
-            "ln(parameters)": np.log([[sizes[name].parameters] for name in means.index]).reshape(len(means), 1),
-            "ln(layers)": np.log([[sizes[name].layers] for name in means.index]).reshape(len(means), 1),
+            "family": pd.get_dummies(pd.Series(families, dtype=str)).to_numpy(float),
+            "ln(parameters)": np.log([[sizes[name].parameters] for name in means.index]),
+            "ln(layers)": np.log([[sizes[name].layers] for name in means.index]),
         }
         for what, columns in terms.items():
             fit = explained(means.to_numpy(), columns)

@@ -68,9 +68,9 @@ def _compared(key: list[str], ways: dict[str, pd.Series], slope=lambda values: n
     records = []
     for name, values in ways.items():
         values = values.reindex(released.index)
-        usable = values[np.isfinite(values)]
-        ends = [usable.idxmax(), usable.idxmin()] if len(usable) else ["", ""]
-        value = usable.mean() if len(usable) else np.nan
+        known = values.dropna()  # a median may be infinite
+        ends = [known.idxmax(), known.idxmin()] if len(known) else ["", ""]
+        value = known[np.isfinite(known)].mean()
         records.append([*key, name, value, *ends, correlation(released, values).spearman, slope(values)])
     first = records[0]
     for record in records:
