@@ -23,6 +23,21 @@ HEADINGS = {
     "score_min": "min",
     "fell_back": "no fit",
     "p_value_mean": "mean p",
+    "p_value": "p",
+    "explained_by_chance": "by chance",
+    "asymmetry_by_chance": "by chance",
+    "asymmetry": "difference of directions",
+    "symmetry": "correlation with its transpose",
+    "deeper_more_robust": "deeper ahead",
+    "depth_pairs": "pairs",
+    "by_depth": "models by depth",
+    "common": "images",
+    "images_spearman": "Spearman, images",
+    "pearson": "Pearson, models",
+    "spearman": "Spearman, models",
+    "exceeded": "score above distance",
+    "slope": "b",
+    "changed": "what changes",
 }
 
 

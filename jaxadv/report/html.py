@@ -19,7 +19,9 @@ from jaxadv.report.heat import heat_map, heat_style, legend
 from jaxadv.report.measures import Measure, chief
 from jaxadv.report.names import ATTACK_NAMES, NORM_NAMES, TARGET_NAMES, panel_name
 from jaxadv.report.overview import overview
+from jaxadv.report.published import published
 from jaxadv.report.script import POLICY, SCRIPT
+from jaxadv.report.study.page import analysis, statements
 from jaxadv.report.style import STYLE
 from jaxadv.report.views import Views
 
@@ -50,10 +52,13 @@ def write(views: Views, path: str | os.PathLike, drawn: dict[str, Rendered]) -> 
     sections = [
         ("What was run", what_was_run(views)),
         ("Findings", "".join(f"<dt>{escape(about)}</dt><dd>{escape(text)}</dd>" for about, text in told)),
+        ("Statements", statements(views)),
         ("Models compared", overview(views, first)),
         ("Robustness and accuracy", _scatters(first, drawn)),
         ("Strength of attack", _sweeps(drawn)),
         ("Transfer", _transfer(views, spread)),
+        ("Analysis", analysis(views)),
+        ("Published numbers", published(views)),
         ("Pictures", _pictures(views)),
         ("CLEVER fits", _fits(drawn)),
         ("All numbers", _numbers(views)),
@@ -238,7 +243,7 @@ def _caveats(views: Views) -> str:
 
 
 def _glossary(views: Views) -> str:
-    shown = [views.made.accuracy, views.made.robustness, views.made.clever, views.made.transfer, views.made.law]
+    shown = [views.made.accuracy, views.made.robustness, views.made.clever, views.made.transfer, views.made.law, *views.study.values()]
     names = dict.fromkeys(name for table in shown if len(table) for name in table)
     entries = []
     for name in names:

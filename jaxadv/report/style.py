@@ -44,6 +44,11 @@ th{font-weight:500;text-align:left}
 .numbers th[aria-sort=ascending] button::after{content:"↑"}
 .numbers th[aria-sort=descending] button::after{content:"↓"}
 .numbers td.text{text-align:left}
+.claims td,.claims th{white-space:normal!important;vertical-align:top}
+.claims td:nth-child(2){min-width:15rem}
+.claims td:nth-child(2) small{display:block}
+.claims td:nth-child(3){white-space:nowrap!important}
+.claims td:last-child{min-width:20rem;overflow-wrap:anywhere}
 .overview small{display:block;font-weight:400;font-size:.74rem}
 .overview td>small:first-of-type:not(:last-child){display:inline}
 .overview thead small{white-space:normal;max-width:8.5rem;margin-left:auto;line-height:1.3}
