@@ -27,7 +27,7 @@ _OWN = {  # what this module and the report write, folder by folder
     "tables": re.compile(
         r"(accuracy|robustness|clever|law|transfer(_.*)?|claims|comparison|explanation|depth|symmetry|agreement|sensitivity)\.(csv|md|tex)"
     ),
-    "figures": re.compile(r".+\.(png|svg)"),
+    "figures": re.compile(r".+\.(png|svg|txt)"),
     "unfinished": re.compile(r".+\.npz"),
     "": re.compile(r"manifest\.json|report\.html"),
 }

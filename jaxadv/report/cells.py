@@ -24,6 +24,7 @@ HEADINGS = {
     "fell_back": "no fit",
     "p_value_mean": "mean p",
     "p_value": "p",
+    "about": "of",
     "explained_by_chance": "by chance",
     "asymmetry_by_chance": "by chance",
     "asymmetry": "difference of directions",
@@ -103,5 +104,6 @@ def sortable(value: float) -> str:
     return f'data-v="{float(value):.7g}"' if math.isfinite(value) else 'data-v=""'
 
 
-def framed(head: str, body: str) -> str:
-    return f'<div class="scroll" tabindex="0"><table class="numbers">{head}{body}</table></div>'
+def framed(head: str, body: str, kind: str = "") -> str:
+    """kind: another class of the style sheet."""
+    return f'<div class="scroll" tabindex="0"><table class="{f"numbers {kind}".strip()}">{head}{body}</table></div>'

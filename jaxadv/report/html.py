@@ -92,12 +92,12 @@ def _page(views: Views, sections: list[tuple[str, str]]) -> str:
 
 def _figure(figure: Rendered) -> str:
     drawing = inline(figure.svg, figure.stem.replace(".", "_"), figure.title)
-    return f'<figure class="chart"><div class="scroll" tabindex="0">{drawing}</div></figure>'
+    caption = f"<figcaption class=what>{escape(figure.caption)}</figcaption>"
+    return f'<figure class="chart"><div class="scroll" tabindex="0">{drawing}</div>{caption}</figure>'
 
 
 def _sweeps(drawn: dict[str, Rendered]) -> str:
-    figures = "".join(_figure(figure) for stem, figure in drawn.items() if stem.startswith("sweep_"))
-    return f'<div class="charts">{figures}</div>' if figures else ""
+    return "".join(_figure(figure) for stem, figure in drawn.items() if stem.startswith("sweep_"))
 
 
 def _scatters(first: list[Measure], drawn: dict[str, Rendered]) -> str:

@@ -42,7 +42,7 @@ def published(views: Views) -> str:
 def _table(heading: str, note: str, head: list[str], lines: list[list[str]]) -> str:
     heads = "".join(f'<th scope="col" class="{"" if number else "text"}">{escape(name)}</th>' for number, name in enumerate(head))
     rows = "".join(f'<tr><th scope="row">{escape(line[0])}</th>{"".join(f"<td>{cell}</td>" for cell in line[1:])}</tr>' for line in lines)
-    table = framed(f"<thead><tr>{heads}</tr></thead>", f"<tbody>{rows}</tbody>")
+    table = framed(f"<thead><tr>{heads}</tr></thead>", f"<tbody>{rows}</tbody>", "published")
     return f"<h3>{escape(heading)}</h3><p class=what>{escape(note)}</p>{table}" if lines else ""
 
 

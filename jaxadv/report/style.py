@@ -82,6 +82,7 @@ pre{padding:1rem;margin:.6rem 0 0;max-height:28rem;overflow:auto}
 .maps>div,figure{margin:0;min-width:0}
 details figure{margin-top:1rem}
 figcaption{font-weight:600}
+.chart .what{font-weight:400;margin:.4rem 0 0}
 .what{color:var(--soft);font-size:.86rem;margin:0 0 .5rem}
 details .what{margin-top:.8rem}
 .maps .scroll{width:fit-content;padding:.6rem}

@@ -9,6 +9,7 @@ import pytest
 from jaxadv.report import tables
 from jaxadv.report.columns import COLUMNS
 from jaxadv.report.latex import PRINTED, escape, latex
+from jaxadv.report.views import views
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +52,18 @@ def test_matrix_has_upright_heads_and_percent(texts):
 
 
 def test_what_is_printed_is_in_the_tables(synthetic_run):
-    made = tables.compute(synthetic_run)
+    shown = views(synthetic_run)
+    made = shown.study | shown.made._asdict()
     for name, columns in PRINTED.items():
-        assert set(columns) <= set(getattr(made, name)) & set(COLUMNS)
+        assert set(columns) <= set(made[name]) & set(COLUMNS)
+
+
+def test_long_texts_take_several_lines_and_their_rows_fewer_to_a_page(synthetic_run):
+    claims = views(synthetic_run).study["claims"]
+    text = latex("claims", claims, list(claims))
+    longest = claims["evidence"].str.len().max()
+    assert longest > 100 and text.count("\\parbox[t]{300pt}{\\raggedright ") == 2 * len(claims)
+    assert text.count("\\begin{tabular}{lllll}") == -(-len(claims) // int(50 * 300 / (4.2 * longest)))
 
 
 def test_special_characters():

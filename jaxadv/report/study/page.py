@@ -20,9 +20,7 @@ def statements(views: Views) -> str:
     counts = claims["verdict"].value_counts()
     if set(counts.index) == {UNTESTED}:
         return ""
-    told = ", ".join(
-        f"{counts[name]} {'are ' * (name in (UNTESTED, MEASURED))}{_plural(name, counts[name])}" for name in _SIGNS if name in counts
-    )
+    told = ", ".join(f"{name} {counts[name]}" for name in _SIGNS if name in counts)
     settings = views.manifest.get("settings")
     elsewhere = isinstance(settings, dict) and settings.get("zoo") == "digits"
     note = (
@@ -41,12 +39,7 @@ def statements(views: Views) -> str:
         f'<td class="text">{escape(row.evidence)}</td></tr>'
         for row in claims.itertuples(index=False)
     )
-    table = framed(f"<thead><tr>{heads}</tr></thead>", f"<tbody>{lines}</tbody>").replace('class="numbers"', 'class="numbers claims"')
-    return lead + table
-
-
-def _plural(verdict: str, count: int) -> str:
-    return {HOLDS: "hold", FAILS: "do not hold"}.get(verdict, verdict) if count != 1 else verdict
+    return lead + framed(f"<thead><tr>{heads}</tr></thead>", f"<tbody>{lines}</tbody>", "claims")
 
 
 def analysis(views: Views) -> str:
@@ -58,7 +51,7 @@ def analysis(views: Views) -> str:
             "What explains robustness",
             _shown(made["explanation"], ["explained_by", "models", "explained", "explained_by_chance", "p_value"]),
         ),
-        ("Depth within a family", _shown(made["depth"], ["by_depth", "depth_pairs", "deeper_more_robust", "common", "difference"])),
+        ("Depth within a family", _shown(made["depth"], ["family", "depth_pairs", "deeper_more_robust", "difference"])),
         ("CLEVER and the attacks", _shown(made["agreement"], ["models", "pearson", "spearman", "images_spearman", "common", "exceeded"])),
         ("Symmetry of transfer", _shown(made["symmetry"], ["model_pairs", "symmetry", "asymmetry", "asymmetry_by_chance"])),
         ("Whether it matters how the study counts", _counting(made["sensitivity"])),
@@ -81,13 +74,12 @@ def _about(row: dict) -> str:
 
 
 def _shown(table: pd.DataFrame, columns: list[str]) -> str:
-    """A table in groups, one a measure; the measure is the first column where each has one row."""
+    """A table with its measure in the first column."""
     if table.empty:
         return ""
     table = table.assign(about=[_about(row) for row in table.to_dict("records")])
     columns = ["about", *columns]
-    table["about"] = table["about"].where(~table["about"].eq(table["about"].shift()), "")  # once for the rows below it
-    return framed(head(columns), body(table, columns))
+    return framed(head(columns), body(table, columns), "analysis")
 
 
 def _differences(views: Views) -> str:
@@ -102,7 +94,8 @@ def _differences(views: Views) -> str:
         open_pairs = of_first[~sure[of_first.index]]
         rivals = np.where(open_pairs["model"] == first, open_pairs["other"], open_pairs["model"])
         text = f"{sure.sum()} of {len(rows)} pairs of models differ for sure. "
-        text += f"The largest is {first}'s" + (f"; not settled against {', '.join(rivals)}." if len(rivals) else ", for sure.")
+        against = ", ".join(rivals) if len(rivals) < 5 else f"{len(rivals)} others"
+        text += f"The largest is {first}'s" + (f"; not settled against {against}." if len(rivals) else ", for sure.")
         lines.append(f"<dt>{escape(about)}</dt><dd>{escape(text)}</dd>")
     lead = (
         "<p>Two models on the same images: 95 % intervals of the mean difference (each by itself: of many, one in twenty errs). Of attacks "
@@ -119,7 +112,7 @@ def _counting(table: pd.DataFrame) -> str:
     table["about"] = [" · ".join([_about(row), DISTANCE_NAMES.get(row["what"], row["what"])]) for row in table.to_dict("records")]
     columns = ["about", "counted", "value", "largest", "smallest", "rank_correlation", "slope", "changed"]
     changes = table.groupby("about")["changed"].transform(lambda texts: not set(texts) <= {"", "nothing"})
-    parts = [framed(head(columns), body(rows, columns)) if len(rows) else "" for rows in (table[changes], table[~changes])]
+    parts = [framed(head(columns), body(rows, columns), "analysis") if len(rows) else "" for rows in (table[changes], table[~changes])]
     lead = (
         "<p>Each number as the study's code counts it, and otherwise: failures left out of a mean, or taken as infinitely far; all images, "
         "or those that all models have right; near ties; images that do not fool their own source. What changes who is first or last "
