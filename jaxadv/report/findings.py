@@ -84,14 +84,12 @@ def _law(chief: list[Measure]) -> Finding | None:
         told = f"{measure.short} (b = {interval(law['slope'], law['slope_low'], law['slope_high'])}, {law['models']} models)"
         if law["slope_low"] > 0:
             verdicts.setdefault("holds, b being above 0, for", []).append(told)
-        elif law["slope_high"] < 0:
-            verdicts.setdefault("is reversed, b being below 0, for", []).append(told)
         else:
             verdicts.setdefault("is not settled, the interval of b including 0, for", []).append(told)
     if not verdicts:
         return None
     told = "; it ".join(f"{verdict} {', '.join(which)}" for verdict, which in verdicts.items())
-    return Finding("The law, robustness = a + b ln(error) on the Pareto frontier", f"It {told}.")
+    return Finding("The law, robustness = a + b ln(error) on the Pareto frontier", f"It {told}. A frontier has no b below 0.")
 
 
 def _budgets(robustness: pd.DataFrame) -> Finding | None:

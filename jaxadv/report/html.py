@@ -113,7 +113,8 @@ def _scatters(first: list[Measure], drawn: dict[str, Rendered]) -> str:
     lead = (
         "<p>A point a model, its bar the 95 % interval of the mean. To the right is more accurate, upwards more robust; no model is "
         "better in both than one <em>on the frontier</em>. The study's law, robustness = a + b ln(error) with b above 0, is fitted to "
-        "the frontier alone: accuracy is then paid for with robustness.</p>"
+        "the frontier alone: accuracy is then paid for with robustness. Any frontier of three models has b above 0, so "
+        "<em>Statements</em> asks all models too.</p>"
     )
     unfold = f'<details><summary>CLEVER in other norms</summary><div class="charts">{"".join(more)}</div></details>' if more else ""
     return f'{lead}<div class="charts">{"".join(shown)}</div>{unfold}'

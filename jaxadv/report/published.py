@@ -17,6 +17,7 @@ from jaxadv.report.names import ATTACK_NAMES, DISTANCE_NAMES, TARGET_NAMES
 from jaxadv.report.views import Views
 
 FOLDER = Path(__file__).parent / "published"
+_TEXT = ("model", "of", "mean of", "there")  # columns of words
 _SEARCH = {"ifgsm": "ifgsm_search"}  # what the CLEVER paper calls I-FGSM takes the smallest eps that succeeds
 
 
@@ -40,8 +41,12 @@ def published(views: Views) -> str:
 
 
 def _table(heading: str, note: str, head: list[str], lines: list[list[str]]) -> str:
-    heads = "".join(f'<th scope="col" class="{"" if number else "text"}">{escape(name)}</th>' for number, name in enumerate(head))
-    rows = "".join(f'<tr><th scope="row">{escape(line[0])}</th>{"".join(f"<td>{cell}</td>" for cell in line[1:])}</tr>' for line in lines)
+    kinds = [' class="text"' if name in _TEXT else "" for name in head]
+    heads = "".join(f'<th scope="col"{kind}>{escape(name)}</th>' for name, kind in zip(head, kinds, strict=True))
+    rows = ""
+    for line in lines:
+        cells = "".join(f"<td{kind}>{cell}</td>" for cell, kind in zip(line[1:], kinds[1:], strict=True))
+        rows += f'<tr><th scope="row">{escape(line[0])}</th>{cells}</tr>'
     table = framed(f"<thead><tr>{heads}</tr></thead>", f"<tbody>{rows}</tbody>", "published")
     return f"<h3>{escape(heading)}</h3><p class=what>{escape(note)}</p>{table}" if lines else ""
 

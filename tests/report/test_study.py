@@ -1,14 +1,21 @@
 """The study's statements on runs made to hold and to fail them; comparisons, agreement and ways of counting worked out by hand."""
 
+import re
+from pathlib import Path
+
 import jax
 import numpy as np
 import pandas as pd
 import pytest
 from report import worlds
 
+from jaxadv.report import published as other
+from jaxadv.report.figures import planned
+from jaxadv.report.published import published
 from jaxadv.report.sizes import SIZES
 from jaxadv.report.study import NAMES, models
 from jaxadv.report.study.agreement import clever_agreement
+from jaxadv.report.study.page import statements
 from jaxadv.report.study.samples import Sample
 from jaxadv.report.study.sensitivity import RELEASED
 from jaxadv.report.views import views
@@ -146,3 +153,47 @@ def test_sizes_are_those_of_the_ports(zoo):
 
 def test_every_table_has_a_name(worlds_apart, synthetic_run):
     assert tuple(views(synthetic_run).study) == NAMES
+
+
+def test_page_shows_statements_and_published_numbers_apart_from_measured_ones(tmp_path):
+    run = worlds.made_up(tmp_path / "run", otherwise=False, images=20, shown=10, left_out=[("ead", "confidence=20")])
+    shown = views(run)
+    text = statements(shown)
+    assert text.count("<tr>") == 1 + len(STATEMENTS) and "ten classes" not in text
+    assert "holds 2" in text and ", not tested 1, measured 1." in text
+    text = published(shown)
+    quoted = re.findall(r"<em>([^<]*)</em> <small>\[([^\]]*)\]</small>", text)
+    assert ("71.5 %", "T") in quoted and ("0.0350", "read-off") in quoted and ("0.394", "W") in quoted
+    assert text.count("<em>") == len(quoted) + 1  # "In italics"; nothing that is quoted lacks its tag
+    measured = f"{shown.made.accuracy.set_index('model')['top1_percent']['vgg_16']:.1f} %"
+    assert f'<th scope="row">vgg_16</th><td>{measured}</td><td><em>71.5 %</em>' in text
+    digits = shown._replace(manifest={"settings": {"zoo": "digits", "data": "digits"}})
+    assert published(digits) == "" and "ten classes" in statements(digits)
+
+
+def test_published_files_are_those_of_the_repository_and_may_be_missing(tmp_path, monkeypatch, worlds_apart):
+    folder = Path(__file__).parents[2] / "results" / "published"
+    names = sorted(path.stem for path in folder.glob("*.csv"))
+    assert names == ["checkpoint_accuracy", "clever_table2", "figure2_readoffs", "statements"]
+    for name in names:
+        table = other.read(name)
+        assert (table["tag"] != "").all() and (table["source"] != "").all()
+        assert set(" ".join(table["tag"]).split()) <= {"T", "W", "S", "N", "read-off"}
+    told = other.read("statements")["statement"].tolist()
+    assert list(dict.fromkeys(number.rstrip("abcde") for number in worlds_apart[0].index)) == told
+    stated = other.read("checkpoint_accuracy").groupby("model")["top1_percent"].last().astype(float)
+    assert stated.to_dict() == {entry.name: entry.top1 for entry in registry.MODELS if entry.top1 is not None}
+    monkeypatch.setattr(other, "FOLDER", tmp_path)
+    assert other.read("statements") is None
+
+
+def test_captions_say_what_how_many_and_how(synthetic_run):
+    shown = {figure.stem: figure.caption for figure in planned(views(synthetic_run))}
+    assert shown["sweep_fgsm_eps"] == (
+        "Success rate of FGSM against ε, the largest change of a value, a panel a family, the other models in grey; n 12 attempts a point. "
+        "Zoo digits, data digits."
+    )
+    assert "n 12 a model, 18 failed" in shown["accuracy_cw_random_confidence_0"]
+    assert shown["accuracy_cw_random_confidence_0"].endswith("C&W L2: learning rate 0.002, steps 1000.")
+    assert "n 11–12 a pair; diagonal: white box, n 12." in shown["transfer_cw_untargeted_confidence_0"]
+    assert "I-FGSM, smallest ε" in shown["figure_2"] and "CLEVER L2" in shown["figure_2"] and "C&W L2" in shown["figure_2"]
