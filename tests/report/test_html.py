@@ -68,9 +68,9 @@ def texts(row):
 
 
 @pytest.fixture(scope="module")
-def text(synthetic_run, tmp_path_factory):
+def text(synthetic_views, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "report.html"
-    shown = views(synthetic_run)
+    shown = synthetic_views
     some = [figure for figure in figures.planned(shown) if figure.stem in DRAWN]
     html.write(shown, path, figures.write_all(some, path.parent / "figures"))
     return path.read_text(encoding="utf-8")

@@ -107,8 +107,8 @@ def test_scores_agree_with_distances_image_by_image():
     assert clever_agreement([bound, sample({"a": [1.0]}, "ead", "l1")]).empty
 
 
-def test_ways_of_counting(synthetic_run):
-    table = views(synthetic_run).study["sensitivity"]
+def test_ways_of_counting(synthetic_views):
+    table = synthetic_views.study["sensitivity"]
     # conftest: model m has l2 = (m + 1) / 10 * (1, 2, 3) on three of four images and fails on the fourth
     rows = table[(table["attack"] == "cw") & (table["target_kind"] == "random") & (table["about"] == "l2")].set_index("counted")
     means = np.array([0.2, 0.25])[:, None] * np.arange(1, 7)  # of 1, 2, 3; the median of 1, 2, 3, inf is 2.5
@@ -151,8 +151,8 @@ def test_sizes_are_those_of_the_ports(zoo):
         assert SIZES[zoo][entry.name] == (sum(map(np.prod, shapes)), sum(len(shape) > 1 for shape in shapes)), entry.name
 
 
-def test_every_table_has_a_name(worlds_apart, synthetic_run):
-    assert tuple(views(synthetic_run).study) == NAMES
+def test_every_table_has_a_name(synthetic_views):
+    assert tuple(synthetic_views.study) == NAMES
 
 
 def test_page_shows_statements_and_published_numbers_apart_from_measured_ones(tmp_path):
@@ -187,8 +187,8 @@ def test_published_files_are_those_of_the_repository_and_may_be_missing(tmp_path
     assert other.read("statements") is None
 
 
-def test_captions_say_what_how_many_and_how(synthetic_run):
-    shown = {figure.stem: figure.caption for figure in planned(views(synthetic_run))}
+def test_captions_say_what_how_many_and_how(synthetic_views):
+    shown = {figure.stem: figure.caption for figure in planned(synthetic_views)}
     assert shown["sweep_fgsm_eps"] == (
         "Success rate of FGSM against ε, the largest change of a value, a panel a family, the other models in grey; n 12 attempts a point. "
         "Zoo digits, data digits."

@@ -10,7 +10,6 @@ from scipy import stats
 from jaxadv.analysis import mean_intervals, rate_interval
 from jaxadv.report import tables
 from jaxadv.report.columns import COLUMNS, show, three_digits
-from jaxadv.report.views import views
 from jaxadv.store import Run
 from model_ports.errors import InputError
 
@@ -225,9 +224,9 @@ def test_the_run_s_transfer(synthetic_run):
     assert found["released"] == 2 / 11  # FGSM always has an image: 0 and 3
 
 
-def test_every_column_is_explained(synthetic_run):
-    computed = tables.compute(synthetic_run)
-    made = [computed.accuracy, computed.robustness, computed.clever, computed.transfer, computed.law, *views(synthetic_run).study.values()]
+def test_every_column_is_explained(synthetic_views):
+    computed = synthetic_views.made
+    made = [computed.accuracy, computed.robustness, computed.clever, computed.transfer, computed.law, *synthetic_views.study.values()]
     used = {name for table in made for name in table}
     assert used == set(COLUMNS)
     for name, column in COLUMNS.items():

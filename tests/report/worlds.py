@@ -54,9 +54,11 @@ def made_up(directory, *, otherwise: bool, images: int = 150, shown: int = 20, l
                 how |= dict.fromkeys(("l0", "l1", "l2", "linf", "l2_per_pixel"), value)
                 attempts.append(_rows(**how, gradients=1, forwards=1, eps=np.nan, const=np.nan))
                 if kind != "least" and attack != "ifgsm_search":
-                    pairs += [_shown(how, other, _rate(model, other, attack, transfer[side], kind, otherwise), shown) for other in WORLDS]
+                    pairs.append(
+                        _shown(how, {other: _rate(model, other, attack, transfer[side], kind, otherwise) for other in WORLDS}, shown)
+                    )
         run.append("examples", pd.concat(attempts), part=model)
-        run.append("transfer", pd.concat(rows for rows in pairs if rows is not None), part=model)
+        run.append("transfer", pd.concat(pairs), part=model)
         fit = dict.fromkeys(("margin", "lipschitz", "shape", "location", "scale", "ks", "p_value"), 1.0)
         score = 0.5 * distance * hardness[:20]
         what = {"model": model, "image_id": image[:20], "label": 0, "target": 1, "target_kind": "random", "norm": "2", "score": score}
@@ -79,13 +81,12 @@ def _rate(source, model, attack, rate, kind, otherwise) -> float:
     return 1.0 if same and attack == "ifgsm" else rate * (1.4 if source.startswith("vgg") else 1)
 
 
-def _shown(how, other, rate, shown) -> pd.DataFrame | None:
-    if other == how["model"]:
-        return None
-    image = np.arange(shown)
-    fooled = image < round(rate * shown)
+def _shown(how: dict, rates: dict[str, float], shown: int) -> pd.DataFrame:
+    """The images of one model and setting, shown to all others; the first of them fool."""
+    others = [name for name in rates if name != how["model"]]
+    image = np.tile(np.arange(shown), len(others))
+    fooled = image < np.repeat([round(rates[name] * shown) for name in others], shown)
     columns = {name: how[name] for name in ("attack", "setting", "target_kind", "label", "target", "predicted")}
-    answers = dict.fromkeys(("success", "top5", "released_success", "released_top5"), fooled)
-    return _rows(
-        source=how["model"], model=other, image_id=image, attacked=True, clean_predicted=0, source_success=True, **columns, **answers
-    )
+    columns |= dict.fromkeys(("success", "top5", "released_success", "released_top5"), fooled)
+    columns |= {"source": how["model"], "model": np.repeat(others, shown), "image_id": image}
+    return _rows(**columns, attacked=True, clean_predicted=0, source_success=True)
