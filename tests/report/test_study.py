@@ -10,6 +10,7 @@ import pytest
 from report import worlds
 
 from jaxadv.report import published as other
+from jaxadv.report import tables
 from jaxadv.report.figures import planned
 from jaxadv.report.published import published
 from jaxadv.report.sizes import SIZES
@@ -151,8 +152,14 @@ def test_sizes_are_those_of_the_ports(zoo):
         assert SIZES[zoo][entry.name] == (sum(map(np.prod, shapes)), sum(len(shape) > 1 for shape in shapes)), entry.name
 
 
-def test_every_table_has_a_name(synthetic_views):
+def test_every_table_has_a_name_and_is_removed_with_its_run(synthetic_views, tmp_path):
     assert tuple(synthetic_views.study) == NAMES
+    Run.begin(tmp_path).close()
+    tables.write(tmp_path / "tables", synthetic_views.study)
+    for name in NAMES:
+        (tmp_path / "tables" / f"{name}.csv").touch()
+    Run.begin(tmp_path, overwrite=True).close()
+    assert not list((tmp_path / "tables").iterdir())
 
 
 def test_page_shows_statements_and_published_numbers_apart_from_measured_ones(tmp_path):

@@ -32,7 +32,7 @@ def scatters(measures: list[Measure]):
         frontier = points["model"].isin(measure.frontier).to_numpy()
         _frame(axes, shown, points, measure)
         _law(axes, error[frontier], measure, narrow=len(measures) > 1)
-        _points(axes, points, shown, mean, frontier)
+        _points(axes, points, shown, mean, frontier, below=16 if len(measures) == 1 else 27)
         panels.append((axes, points["model"], shown, mean, points))
     everything = pd.concat([points for *_, points in panels], ignore_index=True)
     _key(figure, everything, np.array([any(measure.frontier for measure in measures)]))
@@ -93,7 +93,8 @@ def _formula(law: dict, measure: Measure, separator: str) -> str:
     )
 
 
-def _points(axes, points, shown, mean, frontier):
+def _points(axes, points, shown, mean, frontier, *, below):
+    """below: how far down the top of the frame, where the formula is, a bar that is cut is told, in points."""
     for number, model in enumerate(points["model"]):
         look = LOOKS[family(model)]
         low, high = points["low"].iloc[number], points["high"].iloc[number]
@@ -101,7 +102,7 @@ def _points(axes, points, shown, mean, frontier):
             bottom, top = axes.get_ylim()
             if high > top:
                 up = {"va": "top", "ha": "left", "fontsize": 6.5, "color": SOFT, "label": "_cut"}
-                axes.annotate(f"↑ {high:.2g}", (shown[number], top), xytext=(3, -16), textcoords="offset points", **up)
+                axes.annotate(f"↑ {high:.2g}", (shown[number], top), xytext=(3, -below), textcoords="offset points", **up)
             low, high = max(low, bottom), min(high, top)
             axes.plot([shown[number]] * 2, [low, high], color=look.colour, alpha=0.6, linewidth=1.1, zorder=1.5, solid_capstyle="butt")
         edge = {"markeredgecolor": INK, "markeredgewidth": 1.3} if frontier[number] else {"markeredgecolor": PAPER, "markeredgewidth": 0.6}

@@ -52,7 +52,9 @@ def _law(evidence: Evidence, letter: str, attack: str, distance: str) -> Claim:
         return untested(*words, lacks=f"accuracies with {_short(attack, distance)}")
     frontier, everyone = laws.loc["frontier"], laws.loc["all"]
     if frontier["models"] < 3 or np.isnan(frontier["slope"]):
-        return untested(*words, lacks=f"more than {frontier['models']} models on the frontier ({frontier['frontier']})")
+        return untested(
+            *words, lacks=f"law: {frontier['models']} models with an error on the frontier ({frontier['frontier']}), it needs 3"
+        )
     told = "; ".join(
         f"{where}: b = {interval(law['slope'], law['slope_low'], law['slope_high'])}, "
         f"a = {interval(law['intercept'], law['intercept_low'], law['intercept_high'])}, R² {law['r_squared']:.2f}, {law['models']} models"

@@ -82,7 +82,7 @@ def _targets(evidence: Evidence) -> Claim:
         aimed = by_source(evidence.made, panel.attack, (panel.target_kind,), panel.setting)
         free = by_source(evidence.made, panel.attack, FREE, panel.setting)
         step = change(2 * aimed, free)
-        if np.isfinite(step.before):
+        if np.isfinite(step.before) and step.after > 0:  # where nothing transfers at all nothing is compared
             right.append(step.after > step.before)
             sure.append(step.sure)
             told.append(f"{panel_name(*panel)}: {percent(step.before / 2)}, untargeted {percent(step.after)}")
