@@ -133,4 +133,4 @@ def test_paired_intervals_leave_out_what_one_lacks():
     mean, low, high = paired_intervals(many)
     known = stats.t.interval(0.95, 4999, many.mean(), stats.sem(many[:, 0]))
     np.testing.assert_allclose([low[0], high[0]], known, rtol=1e-6)
-    assert [len(end) for end in paired_intervals(np.empty((0, 2)))] == [2, 2] and np.isnan(paired_intervals(np.ones((1, 1)))[1]).all()
+    assert [len(end) for end in paired_intervals(np.empty((0, 2)))] == [2, 2, 2] and np.isnan(paired_intervals(np.ones((1, 1)))[1]).all()
