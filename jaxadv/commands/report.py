@@ -27,6 +27,7 @@ def remake(directory: str | os.PathLike) -> Path:
         raise InputError(f"no run in {str(run.directory)!r}: it must be a folder with the rows of a run; evaluate makes one")
     shown = views(run)
     tables.write_all(run, run.directory / "tables", shown.made)
+    tables.write(run.directory / "tables", shown.study)
     drawn = figures.write_all(figures.planned(shown), run.directory / "figures")
     page = run.directory / "report.html"
     html.write(shown, page, drawn)

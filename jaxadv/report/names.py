@@ -33,6 +33,11 @@ def panel_name(attack: str, target_kind: str, setting: str) -> str:
     return " · ".join(filter(None, [ATTACK_NAMES.get(attack, attack), setting, TARGET_NAMES.get(target_kind, target_kind)]))
 
 
+def parameters(setting: str) -> dict[str, str]:
+    """{"eps": "0.1", "steps": "10"} of "eps=0.1,steps=10"."""
+    return dict(part.split("=", 1) for part in setting.split(",") if "=" in part)
+
+
 def file_name(name: str, taken: Iterable[str]) -> str:
     """``name`` in letters, digits, dot, minus and underscore; what becomes too long, or the same as one of ``taken``, gets a checksum."""
     safe = re.sub(r"[^A-Za-z0-9.-]+", "_", name).strip("_.")

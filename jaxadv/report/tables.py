@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from jaxadv.analysis import fit_law, mean_intervals, pareto_frontier, rate_interval
+from jaxadv.analysis import Law, fit_law, mean_intervals, pareto_frontier, rate_interval
 from jaxadv.files import write_atomically
 from jaxadv.report.columns import COLUMNS, show
 from jaxadv.report.latex import latex
@@ -178,9 +178,8 @@ def law(accuracy: pd.DataFrame, robustness: pd.DataFrame, clever: pd.DataFrame) 
             names = ", ".join(rows["model"][on_frontier])
             for fitted, chosen in (("frontier", on_frontier), ("all", np.ones_like(on_frontier))):
                 fit = fit_law(errors[chosen], values[chosen])
-                fit = [fit.n, fit.intercept, fit.slope, fit.slope_low, fit.slope_high, fit.r_squared]
-                records.append([*key, fitted, *fit, names])
-    columns = ["fitted", "models", "intercept", "slope", "slope_low", "slope_high", "r_squared", "frontier"]
+                records.append([*key, fitted, fit.n, *fit[:-1], names])
+    columns = ["fitted", "models", *Law._fields[:-1], "frontier"]
     return _arranged(pd.DataFrame(records, columns=[*keys, *columns]), keys, ())
 
 
@@ -247,14 +246,19 @@ def write_all(run: Run, directory: str | os.PathLike, made: Tables | None = None
     As .csv, with the seven digits that float32 rows hold, .md, and .tex with the columns worth printing. Matrices,
     transfer_<attack>_<target kind>_<setting>, are as the study counts ("released"); transfer has the other rates.
     """
-    directory, made = Path(directory), made or compute(run)
+    made = made or compute(run)
     files = {name: getattr(made, name) for name in ("accuracy", "robustness", "clever", "transfer", "law")}
     printed_as = {name: list(table) for name, table in files.items()}
     for panel, matrix in made.matrices.items():
         name = file_name("_".join(["transfer", *filter(None, panel)]), files)
         files[name] = matrix.reset_index(allow_duplicates=True)
         printed_as[name] = ["source"] + ["released"] * len(matrix)
-    written = []
+    return write(directory, files, printed_as)
+
+
+def write(directory: str | os.PathLike, files: dict[str, pd.DataFrame], printed_as: dict[str, list[str]] | None = None) -> list[Path]:
+    """Write tables by name, those without rows left out; returns the files. printed_as: see `markdown`; a table's own columns if None."""
+    directory, printed_as, written = Path(directory), printed_as or {name: list(table) for name, table in files.items()}, []
     for name, table in files.items():
         if table.empty:
             continue
