@@ -36,11 +36,12 @@ LEFT = {  # figures, and the table that has their numbers
 }
 
 
+COMMON = ("fig6", "supplement_common")
 without_common = pytest.mark.xfail("common" not in SELECTIONS, reason="--selection=common is not there yet", strict=True)
 
 
 @pytest.mark.paper
-@pytest.mark.parametrize("name", [pytest.param(name, marks=without_common) if name in ("fig6", "supplement_common") else name for name in LEFT])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=without_common if name in COMMON else ()) for name in LEFT])
 def test_a_figure_of_the_study(name, tmp_path):
     file = ROOT / "flags" / "paper" / f"{name}.flags"
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}
