@@ -103,4 +103,4 @@ def test_comments_say_where_each_setting_is_from(name):
     assert {flag for flag in settings if "# NF: " in comments[flag]} == ours
     for flag in settings - ours:
         assert any(tag in comments[flag] for tag in ("[C]", "[S]", "[H]")), flag
-    assert "# Time: " in (PAPER / f"{name}.flags").read_text()
+    assert "# Time on the embedded zoo: " in (PAPER / f"{name}.flags").read_text()
