@@ -40,7 +40,7 @@ def parse(arguments: list[str]) -> list[str]:
     """Parse flags; returns the program's name and the command.
 
     Without a command, a flagfile and a zoo it is the embedded job, whose flags then come before the given ones. They also come in the place
-    of --small, unless data or weights are given: a flagfile with it fits the full-size zoo and the embedded one.
+    of --small=IMAGES, unless data or weights are given: a flagfile with it fits the full-size zoo and the embedded one.
     """
     if any(argument in ("-h", "--help", "-help", "--helpfull", "--helpshort") for argument in arguments[1:]):
         try:
@@ -54,11 +54,16 @@ def parse(arguments: list[str]) -> list[str]:
     try:
         arguments = flags.FLAGS.read_flags_from_files(arguments)
         if not {"data", "weights_dir"} & _names(arguments):
-            embedded = flags.FLAGS.read_flags_from_files([f"--flagfile={EMBEDDED_JOB}"])
-            arguments = [each for argument in arguments for each in ([argument, *embedded] if argument == "--small" else [argument])]
+            arguments = [each for argument in arguments for each in (argument, *_in_small(argument))]
         return flags.FLAGS(arguments)
     except flags.Error as error:
         _fail(" ".join(str(error).split()) + f"; {sys.argv[0]} --help lists the flags")
+
+
+def _in_small(argument: str) -> list[str]:
+    """What else --small=IMAGES says."""
+    name, _, images = argument.lstrip("-").partition("=")
+    return [*flags.FLAGS.read_flags_from_files([f"--flagfile={EMBEDDED_JOB}"]), f"--attacked_images={images}"] if name == "small" else []
 
 
 def _names(arguments: list[str]) -> set[str]:

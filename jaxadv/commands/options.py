@@ -59,7 +59,7 @@ def define() -> None:
     how = "How to run"
     _text(how, "out", None, "folder for the results; results/embedded for the embedded job, else results/<time>")
     _names(how, "figures", None, "patterns of the figures to draw, such as transfer_*; report: those of the run if not given; else all")
-    _switch(how, "small", False, "here all of flags/embedded.flags is given, unless --data or --weights_dir is: for flagfiles of both zoos")
+    _count(how, "small", None, "unless --data or --weights_dir is given, here stand flags/embedded.flags and so many attacked_images")
     _switch(how, "overwrite", False, "replace the run that --out already holds; without it, the same command continues that run")
     _switch(how, "dry_run", False, "say what would be done, how long it would take and how much disk, and do nothing")
     _number(how, "save_seconds", 60.0, "how often unfinished attacks and scores are written down, so that a kill loses no more")
