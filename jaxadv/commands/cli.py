@@ -63,7 +63,9 @@ def parse(arguments: list[str]) -> list[str]:
 def _in_small(argument: str) -> list[str]:
     """What else --small=IMAGES says."""
     name, _, images = argument.lstrip("-").partition("=")
-    return [*flags.FLAGS.read_flags_from_files([f"--flagfile={EMBEDDED_JOB}"]), f"--attacked_images={images}"] if name == "small" else []
+    if name != "small":
+        return []
+    return [*flags.FLAGS.read_flags_from_files([f"--flagfile={EMBEDDED_JOB}"]), f"--attacked_images={images}"]
 
 
 def _names(arguments: list[str]) -> set[str]:

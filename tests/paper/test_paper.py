@@ -1,6 +1,5 @@
 """`pytest -m paper`: each file of flags/paper/ on three embedded networks leaves its figures, its table and their captions."""
 
-import html
 import os
 import subprocess
 import sys
@@ -11,14 +10,11 @@ import pandas as pd
 import pytest
 
 from jaxadv.data.selection import SELECTIONS
-from jaxadv.report import figures
-from jaxadv.report.views import views
-from jaxadv.store import Run
 
 ROOT = Path(__file__).parents[2]
 FEW = ["--models=alexnet,vgg_16,mobilenet_v1_025", "--num_images=80", "--attacked_images=4", "--cw_steps=20", "--ead_steps=20"]
 FEW += ["--cw_search_steps=2", "--ead_search_steps=2", "--clever_images=3", "--clever_batches=4", "--clever_samples=4", "--noprogress"]
-LEFT = {  # figures, and the table that has their numbers
+LEFT = {  # figures beside the three panels in one, and the table that has their numbers
     "table1": (0, "accuracy"),
     "fig1": (5, "robustness"),
     "fig2": (3, "robustness"),
@@ -50,11 +46,9 @@ def test_a_figure_of_the_study(name, tmp_path):
     assert done.returncode == 0, done.stderr
     out = tmp_path / "results" / name
     count, table = LEFT[name]
-    png, svg = ({path.stem for path in (out / "figures").glob(f"*.{kind}")} for kind in ("png", "svg"))
-    assert png == svg and len(png) == count, png
+    png, svg, txt = ({path.stem for path in (out / "figures").glob(f"*.{kind}")} for kind in ("png", "svg", "txt"))
+    assert png == svg == txt and len(png - {"figure_2"}) == count, png
     wanted = next((line.partition("=")[2].split(",") for line in file.read_text().splitlines() if line.startswith("--figures=")), [])
     assert all(any(fnmatchcase(stem, pattern) for stem in png) for pattern in wanted)
-    assert len(pd.read_csv(out / "tables" / f"{table}.csv"))
-    page = html.unescape((out / "report.html").read_text())
-    captions = {figure.stem: figure.title for figure in figures.planned(views(Run(out)))}
-    assert all(captions[stem].removeprefix("Transfer, ") in page for stem in png)
+    assert all(len((out / "figures" / f"{stem}.txt").read_text().split()) > 5 for stem in png)  # its caption
+    assert len(pd.read_csv(out / "tables" / f"{table}.csv")) and (out / "report.html").exists()
