@@ -11,7 +11,9 @@ def define() -> None:
     """Define all flags; once a process."""
     what = "What to evaluate"
     _text(what, "zoo", "digits", "digits: the embedded, trained small networks; imagenet: full size, with weights_dir")
-    _names(what, "models", ["all"], "networks of the zoo, or all")
+    _names(what, "models", ["all"], "networks of the zoo, all, or none (beside model_module)")
+    _names(what, "model_module", None, "FILE.py:FUNCTION of your own, which returns a Classifier or a list, to be evaluated beside models")
+    _names(what, "input_size", None, "evaluate: NAME=PIXELS, where a network runs at another size than its own; predict, validate: PIXELS")
     _text(what, "weights_dir", None, "folder with a converted folder, or an .npz of original names, for each network; convert writes there")
     _text(what, "data", "digits", "digits (the test part of those embedded), imagefolder:DIR, tfds:NAME[/SPLIT] or npz:FILE")
     _text(what, "selection", "first", "of the data: first, random, study (its 1000 validation images) or clever100")
@@ -58,6 +60,8 @@ def define() -> None:
 
     how = "How to run"
     _text(how, "out", None, "folder for the results; results/embedded for the embedded job, else results/<time>")
+    _names(how, "figures", None, "patterns of the figures to draw, such as transfer_*; report: those of the run if not given; else all")
+    _count(how, "small", None, "unless --data or --weights_dir is given, here stand flags/embedded.flags and so many attacked_images")
     _switch(how, "overwrite", False, "replace the run that --out already holds; without it, the same command continues that run")
     _switch(how, "dry_run", False, "say what would be done, how long it would take and how much disk, and do nothing")
     _number(how, "save_seconds", 60.0, "how often unfinished attacks and scores are written down, so that a kill loses no more")
@@ -81,7 +85,6 @@ def define() -> None:
     _text(other, "save", None, "predict: .npz to write: logits, raw_logits, and gradient if asked for; validate: .csv, .md or .json")
     _names(other, "gradient", None, "predict, validate: A,B for the gradient of raw logit A minus raw logit B")
     _switch(other, "float64", False, "predict, validate: the whole network in double precision")
-    _count(other, "input_size", None, "predict, validate: another input size than the network's own, where it can run at one")
     _number(other, "tolerance", None, "validate: allowed relative difference of logits: 1e-5 (MobileNets, Keras's VGG 5e-5), float64 1e-7")
     _count(other, "epochs", None, "train: passes over the training pictures, where they differ from the recipe's")
 

@@ -61,8 +61,8 @@ class Job(NamedTuple):
         return list(dict.fromkeys(setting.attack for setting in self.settings))
 
 
-def job(flags: SimpleNamespace, known: tuple[str, ...]) -> Job:
-    """What the flags ask for. known: the networks of the zoo. Raises InputError."""
+def job(flags: SimpleNamespace, names: list[str]) -> Job:
+    """What the flags ask for. names: of the networks. Raises InputError."""
     parts = chosen("parts", flags.parts, PARTS)
     if "transfer" in parts and "attacks" not in parts:
         raise InputError("--parts has transfer without attacks; transfer shows the attacks' images to the others: add attacks")
@@ -82,7 +82,7 @@ def job(flags: SimpleNamespace, known: tuple[str, ...]) -> Job:
         reading=reading,
         data_cache=Path(flags.data_cache) if flags.data_cache else None,
         data_threads=flags.data_threads,
-        models=models(flags.models, known),
+        models=names,
         parts=parts,
         settings=settings,
         clever_kinds=clever_kinds,

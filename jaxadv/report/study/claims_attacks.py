@@ -5,7 +5,7 @@ import pandas as pd
 from jaxadv.report.columns import three_digits
 from jaxadv.report.names import ATTACK_NAMES, TARGET_NAMES
 from jaxadv.report.study.verdicts import Claim, Evidence, by_source, change, parameter, percent, rows_of, sweeps, tested, untested
-from jaxadv.report.tables import MINIMISED, TARGET_KINDS
+from jaxadv.report.tables import TARGET_KINDS, minimised
 
 TARGETED = ("random", "least", "top2")
 FEW, VERY_GOOD, NEAR_ALL = 0.03, 0.9, 0.95  # shares: the first is the study's
@@ -100,7 +100,7 @@ def _confidence(evidence: Evidence, statement: str, claim: str, rule: str, colum
         rows = rows_of(evidence.made, attack, TARGETED)
         for sweep in sweeps(rows["setting"], attack, "confidence"):
             low, high = (rows[rows["setting"] == setting] for setting in (sweep.low_setting, sweep.high_setting))
-            low, high = (side.set_index("model")[column or f"{MINIMISED[attack]}_mean"] for side in (low, high))
+            low, high = (side.set_index("model")[column or f"{minimised(attack, sweep.low_setting)}_mean"] for side in (low, high))
             kind = TARGET_NAMES.get(rows["target_kind"].iloc[0])
             changes[f"{sweep.what}, {kind}, κ {sweep.low} to {sweep.high}"] = change(low, high)
     return _grown((statement, claim, rule), changes, sign, "targeted C&W or EAD-L1 at two confidences", percent if column else three_digits)

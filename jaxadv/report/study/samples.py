@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from jaxadv.report.measures import Measure, chief
-from jaxadv.report.tables import MINIMISED, Panel
+from jaxadv.report.tables import MINIMISED, Panel, minimised
 from jaxadv.store import Run
 
 FIXED = ("fgsm", "ifgsm")  # attacks of a fixed budget: compared by success
@@ -35,7 +35,7 @@ def samples(run: Run, robustness: pd.DataFrame, found: list[Measure]) -> list[Sa
     pieces: dict[tuple[str, str, str, str], list[pd.DataFrame]] = {}
     for measure in chief(found):
         of_clever = measure.attack == "clever"
-        setting, distance = ("", f"l{measure.setting}") if of_clever else (measure.setting, MINIMISED[measure.attack])
+        setting, distance = ("", f"l{measure.setting}") if of_clever else (measure.setting, minimised(measure.attack, measure.setting))
         pieces[measure.attack, measure.target_kind, setting, distance] = []
     for attack in FIXED:
         for kind, rows in robustness[robustness["attack"] == attack].groupby("target_kind", sort=False):
