@@ -25,7 +25,7 @@ _NAME = re.compile(r"\w[\w.-]*")
 _OWN = {  # what this module and the report write, folder by folder
     **{kind: re.compile(r"part-.+\.parquet") for kind in KINDS},
     "tables": re.compile(
-        r"(accuracy|robustness|clever|law|transfer(_.*)?|claims|comparison|explanation|depth|symmetry|agreement|sensitivity)\.(csv|md|tex)"
+        r"(accuracy|robustness|clever|law|transfer(_.*)?|claims|comparison|explanation|depth|symmetry|agreement|sensitivity|signature(_confusion)?)\.(csv|md|tex)"
     ),
     "figures": re.compile(r".+\.(png|svg|txt)"),
     "unfinished": re.compile(r".+\.npz"),

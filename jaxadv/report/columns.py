@@ -3,6 +3,8 @@
 import math
 from typing import NamedTuple
 
+from jaxadv.report.families import FAMILIES
+
 
 class Column(NamedTuple):
     """``type``: text, count or number. ``unit``: what one is, or "" for none; a "share" is stored as 0..1 and printed in %."""
@@ -123,9 +125,21 @@ COLUMNS: dict[str, Column] = {
     "smallest": Column("text", "", "The one with the smallest."),
     "rank_correlation": Column("number", "", "Of the models or sources, with their order as released."),
     "changed": Column("text", "", "What is no longer as with the released way of counting."),
+    # signature
+    "named": Column("text", "", "The family that the model is taken for if it is unknown: that of the nearest."),
+    "nearest": Column("text", "", "The other model on which the same adversarial images succeed most alike."),
+    "correlation": Column("number", "", "Of its and the model's transfer rates, over sources, attacks, settings and targets."),
+    "runner_up": Column("text", "", "The family that comes second."),
+    "runner_up_correlation": Column("number", "", "The same of its nearest model."),
+    "has_relatives": Column("text", "", "Whether the run has another model of its family, without which no rule can be right: yes or no."),
+    "networks": Column("count", "models", "Models of the family that have relatives: the rate is over these."),
+    **{f"named_{name}": Column("count", "models", f"Models of the line's family that are taken for {name}.") for name in FAMILIES},
+    "right": Column("count", "models", "Those with relatives that are taken for their own family."),
+    "right_rate": Column("number", "share", "The same as a share."),
+    "chance": Column("number", "share", "What naming each after another model, drawn at random, would give."),
 }
 _INTERVALS = {  # columns that have an interval: how it is made
-    **dict.fromkeys(["top1_percent", "error_percent", "success_rate", "released", "left_out", "as_failures"], "Wilson"),
+    **dict.fromkeys(["top1_percent", "error_percent", "success_rate", "released", "left_out", "as_failures", "right_rate"], "Wilson"),
     **dict.fromkeys(
         ["l0_mean", "l1_mean", "l2_mean", "linf_mean", "l2_per_pixel_mean", "score_mean"], "studentised bootstrap over the rows"
     ),

@@ -21,6 +21,7 @@ from jaxadv.report.names import ATTACK_NAMES, NORM_NAMES, TARGET_NAMES, panel_na
 from jaxadv.report.overview import overview
 from jaxadv.report.published import published
 from jaxadv.report.script import POLICY, SCRIPT
+from jaxadv.report.signature_page import signature
 from jaxadv.report.study.page import analysis, statements
 from jaxadv.report.style import STYLE
 from jaxadv.report.views import Views
@@ -58,6 +59,7 @@ def write(views: Views, path: str | os.PathLike, drawn: dict[str, Rendered]) -> 
         ("Strength of attack", _sweeps(drawn)),
         ("Transfer", _transfer(views, spread)),
         ("Analysis", analysis(views)),
+        ("Family signature", signature(views, _figure(drawn["signature"]) if "signature" in drawn else "")),
         ("Published numbers", published(views)),
         ("Pictures", _pictures(views)),
         ("CLEVER fits", _fits(drawn)),

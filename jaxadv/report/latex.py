@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from jaxadv.report.columns import COLUMNS, show
+from jaxadv.report.families import FAMILIES
 
 # Columns worth printing; the .csv has all. One with _low and _high beside it is printed with its interval.
 PRINTED = {
@@ -31,6 +32,8 @@ PRINTED = {
         *["attack", "setting", "target_kind", "about", "counted"],
         *["value", "largest", "smallest", "rank_correlation", "slope", "changed"],
     ],
+    "signature": ["model", "family", "named", "nearest", "correlation", "runner_up", "runner_up_correlation", "has_relatives"],
+    "signature_confusion": ["family", "networks", *(f"named_{name}" for name in FAMILIES), "right", "right_rate", "chance"],
     "law": ["attack", "setting", "target_kind", "distance", "fitted", "models", "intercept", "slope", "r_squared"],
 }
 _ESCAPED = {

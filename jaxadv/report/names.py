@@ -21,7 +21,7 @@ TARGET_NAMES = {
 DISTANCE_NAMES = {"l0": "L0", "l1": "L1", "l2": "L2", "linf": "L∞", "l2_per_pixel": "L2 / 3HW"}
 NORM_NAMES = {"1": "L1", "2": "L2", "inf": "L∞"}
 PARAMETER_NAMES = {
-    "eps": "ε, the largest change of a value, or the norm named above",
+    "eps": "budget ε",
     "steps": "steps",
     "confidence": "confidence κ",
     "initial_eps": "first ε",

@@ -180,7 +180,7 @@ def test_figures_follow_the_page_and_are_described(text, page):
     drawings = [attributes for tag, attributes in page.tags if tag == "svg"]
     assert [attributes["aria-label"] for attributes in drawings] == [
         "C&W L2 · random target · confidence=0: robustness against accuracy",
-        "FGSM: success rate against ε, the largest change of a value, or the norm named above",
+        "FGSM: success rate against budget ε",
         "CLEVER: fitted densities over histograms of batch maxima",
     ]
     body = "".join(re.findall("<svg.*?</svg>", text, re.DOTALL))

@@ -197,7 +197,7 @@ def test_published_files_are_those_of_the_repository_and_may_be_missing(tmp_path
 def test_captions_say_what_how_many_and_how(synthetic_views):
     shown = {figure.stem: figure.caption for figure in planned(synthetic_views)}
     assert shown["sweep_fgsm_eps"] == (
-        "Success rate of FGSM against ε, the largest change of a value, a panel a family, the other models in grey; n 12 attempts a point. "
+        "Success rate of FGSM against budget ε, a panel a family, the other models in grey; n 12 attempts a point. "
         "Zoo digits, data digits."
     )
     assert "n 12 a model, 18 failed" in shown["accuracy_cw_random_confidence_0"]

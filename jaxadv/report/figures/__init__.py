@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from jaxadv.files import write_atomically
 from jaxadv.report import tables
 from jaxadv.report.families import grouped
-from jaxadv.report.figures import captions
+from jaxadv.report.figures import captions, confusion
 from jaxadv.report.figures.canvas import render
 from jaxadv.report.figures.pictures import pictures_figure
 from jaxadv.report.figures.scatter import scatter, scatters
@@ -68,6 +68,9 @@ def planned(views: Views) -> list[Figure]:
         title = panel_name(*panel)
         stem = "_".join(["transfer", *filter(None, panel)])
         found.append(Figure(stem, f"Transfer, {title}", caption, lambda rates=rates, title=title: transfer_map(rates(), title)))
+    named = views.study["signature_confusion"]
+    if len(named):
+        found.append(Figure("signature", confusion.TITLE, confusion.caption(named), partial(confusion.confusion_map, named)))
     if len(views.fits):
         title = "CLEVER: fitted densities over histograms of batch maxima"
         found.append(Figure("clever_fits", title, captions.of_fits(views), partial(weibull_figure, views.fits)))

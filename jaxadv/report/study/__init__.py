@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from jaxadv import signature
 from jaxadv.report.measures import Measure
 from jaxadv.report.sizes import SIZES
 from jaxadv.report.study import claims_attacks, claims_models, claims_transfer
@@ -13,7 +14,7 @@ from jaxadv.report.study.verdicts import Claim, Evidence
 from jaxadv.report.tables import Tables
 from jaxadv.store import Run
 
-NAMES = ("claims", "comparison", "explanation", "depth", "symmetry", "agreement", "sensitivity")
+NAMES = ("claims", "comparison", "explanation", "depth", "symmetry", "agreement", "sensitivity", "signature", "signature_confusion")
 
 
 def compute(run: Run, made: Tables, found: list[Measure]) -> dict[str, pd.DataFrame]:
@@ -21,6 +22,7 @@ def compute(run: Run, made: Tables, found: list[Measure]) -> dict[str, pd.DataFr
     shown = samples(run, made.robustness, found)
     settings = run.manifest().get("settings")
     sizes = SIZES.get(settings.get("zoo"), {}) if isinstance(settings, dict) else {}
+    named = signature.leave_one_out(made.transfer)
     tables = {
         "comparison": comparison(shown),
         "explanation": explanation(shown, sizes),
@@ -28,6 +30,8 @@ def compute(run: Run, made: Tables, found: list[Measure]) -> dict[str, pd.DataFr
         "symmetry": transfer_symmetry(made),
         "agreement": clever_agreement(shown),
         "sensitivity": sensitivity(made, shown, common_images(run)),
+        "signature": named,
+        "signature_confusion": signature.confusion(named),
     }
     evidence = Evidence(made, shown, tables)
     judged = [claim for module in (claims_attacks, claims_models, claims_transfer) for claim in module.claims(evidence)]
