@@ -93,7 +93,7 @@ def test_page_needs_nothing_else(text, page):
     assert ("meta", {"http-equiv": "Content-Security-Policy", "content": POLICY}) in page.tags
     links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
     sections = ["#" + attributes["id"] for tag, attributes in page.tags if tag == "section"]
-    assert links == sections and len(sections) == 12
+    assert links == sections and len(sections) == 13
     identifiers = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(identifiers) == len(set(identifiers))
     used = re.findall(r'(?:href="|url\()#([^")]+)', text)
@@ -174,6 +174,16 @@ def test_headings_carry_their_meaning_and_their_column(page):
     robustness = page.of_class("numbers")[2]
     width = sum(int(attributes.get("colspan", 1)) for _, attributes, _ in robustness[0])
     assert width == len(robustness[3]) == 22
+
+
+def test_signature_tells_its_rate_and_every_network(page, synthetic_views):
+    """The last network of the made-up run is fooled equally often by all others, so that nothing can be told of it."""
+    (rows,) = page.of_class("numbers signature")
+    found = synthetic_views.study["signature"]
+    assert [texts(row)[:4] for row in rows[1:]] == found[["model", "family", "named", "nearest"]].to_numpy().tolist()
+    total = synthetic_views.study["signature_confusion"].iloc[-1]
+    assert total["networks"] == 2 and "mobilenet_v1_100" not in set(found["model"])  # of other families there is one network each
+    assert f"of the 2 whose family has another member, {total['right']} are named rightly" in " ".join(page.words)
 
 
 def test_figures_follow_the_page_and_are_described(text, page):
@@ -303,7 +313,7 @@ def test_report_command_makes_the_same_again_without_jax(synthetic_run, tmp_path
     assert page == synthetic_run.directory / "report.html" and page.exists()
     assert (synthetic_run.directory / "tables" / "robustness.csv").exists()
     drawn = {path: path.read_bytes() for path in (synthetic_run.directory / "figures").iterdir()}
-    assert len(drawn) == 3 * (1 + 3 + 3 + 1 + 3 + 1)  # a sweep, three searches that succeed, CLEVER, the three at once, maps, fits
+    assert len(drawn) == 3 * (1 + 3 + 3 + 1 + 3 + 1 + 1)  # a sweep, three searches, CLEVER, three at once, maps, signature, fits
     assert capsys.readouterr().out == f"report: {page}\n"
     first = page.read_bytes()
     code = (

@@ -25,7 +25,7 @@ def confusion_map(table: pd.DataFrame):
             if counts[line, place]:
                 axes.text(place + 0.5, line + 0.5, counts[line, place], ha="center", va="center", color=text_colour(back), zorder=4)
             if table["family"].iloc[line] == FAMILIES[place]:
-                axes.add_patch(_cell(place, line, "none", edgecolor=INK, linewidth=1.2, zorder=3))
+                axes.add_patch(_cell(place, line, "none", edgecolor=INK, linewidth=1.2, zorder=3, clip_on=False))
     axes.set_xticks([place + 0.5 for place in range(across)], FAMILIES, rotation=30, ha="left", rotation_mode="anchor")
     axes.set_yticks([line + 0.5 for line in range(lines)], [_line(row) for row in table.itertuples()])
     axes.tick_params(length=0, labelcolor=INK)
