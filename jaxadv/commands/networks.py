@@ -1,7 +1,8 @@
 """The networks of a run: those of the zoo that --models names, and behind them the user's own of --model_module."""
 
+import hashlib
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ from jaxadv import checks
 from jaxadv.classifier import Classifier, load_classifier
 from jaxadv.commands import own_models, plan
 from jaxadv.data.source import Source
+from jaxadv.ensembles import ensemble
 from model_ports import registry, weights
 from model_ports.errors import InputError, unknown
 
@@ -37,10 +39,13 @@ def chosen(flags: SimpleNamespace) -> dict[str, Entry]:
         if name not in names:
             raise unknown("network of --input_size", name, names)
     entries = {name: _of_zoo(name, flags, sizes.get(name)) for name in names}
-    return entries | {
+    entries |= {
         name: Entry(classifier.input_size, classifier.num_classes, facts, lambda classifier=classifier: classifier)
         for name, (classifier, facts) in own.items()
     }
+    for name, members in plan.ensembles(flags.ensembles).items():
+        entries[name] = _ensemble(name, members, entries)
+    return entries
 
 
 def _of_zoo(name: str, flags: SimpleNamespace, input_size: int | None) -> Entry:
@@ -48,6 +53,19 @@ def _of_zoo(name: str, flags: SimpleNamespace, input_size: int | None) -> Entry:
     place = weights.find(network, flags.weights_dir)
     load = partial(load_classifier, name, zoo=flags.zoo, weights=place, input_size=input_size)
     return Entry(network.input_size, network.num_classes, weights.facts(network, place), load)
+
+
+def _ensemble(name: str, members: list[str], entries: dict[str, Entry]) -> Entry:
+    """Members are then loaded once, whoever asks for them."""
+    for member in members:
+        if member not in entries:
+            raise unknown("network of --ensembles", member, entries)
+        entries[member] = entries[member]._replace(load=cache(entries[member].load))
+    chosen = [entries[member] for member in members]
+    sha256 = hashlib.sha256(" ".join([name, *(entry.facts["sha256"] for entry in chosen)]).encode()).hexdigest()
+    size = max(entry.input_size for entry in chosen)
+    facts = {"members": members, "sha256": sha256}
+    return Entry(size, chosen[0].num_classes, facts, lambda: ensemble([entry.load() for entry in chosen], name=name))
 
 
 def check_classes(entries: dict[str, Entry], source: Source) -> None:

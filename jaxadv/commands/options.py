@@ -14,6 +14,7 @@ def define() -> None:
     _names(what, "models", ["all"], "networks of the zoo, all, or none (beside model_module)")
     _names(what, "model_module", None, "FILE.py:FUNCTION of your own, which returns a Classifier or a list, to be evaluated beside models")
     _names(what, "input_size", None, "evaluate: NAME=PIXELS, where a network runs at another size than its own; predict, validate: PIXELS")
+    _names(what, "ensembles", None, "A+B+C,D+E: attack these networks as one too, and show the images to the networks not in it")
     _text(what, "weights_dir", None, "folder with a converted folder, or an .npz of original names, for each network; convert writes there")
     _text(what, "data", "digits", "digits (the test part of those embedded), imagefolder:DIR, tfds:NAME[/SPLIT] or npz:FILE")
     _text(what, "selection", "first", "of the data: first, random, study (its 1000 validation images) or clever100")

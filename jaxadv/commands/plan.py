@@ -52,6 +52,12 @@ class Job(NamedTuple):
     selection: str
     source: Source
     chosen: np.ndarray  # indices into the source
+    ensembles: dict[str, list[str]]  # their members by name
+
+    def shown_to(self, name: str) -> list[str]:
+        """The networks that see the adversarial images of ``name``: all others, but no ensemble, and no member of one its images."""
+        hidden = {name, *self.ensembles, *self.ensembles.get(name, ())}
+        return [other for other in self.models if other not in hidden]
 
     def pictures(self, size: int) -> Pictures:
         return Pictures(self.source, self.chosen, size=size, reading=self.reading, cache=self.data_cache, threads=self.data_threads)
@@ -83,6 +89,7 @@ def job(flags: SimpleNamespace, names: list[str]) -> Job:
         data_cache=Path(flags.data_cache) if flags.data_cache else None,
         data_threads=flags.data_threads,
         models=names,
+        ensembles=ensembles(flags.ensembles),
         parts=parts,
         settings=settings,
         clever_kinds=clever_kinds,
@@ -105,6 +112,17 @@ def chosen(name: str, values: list[str] | None, allowed: tuple[str, ...]) -> lis
 def models(values: list[str], known: tuple[str, ...]) -> list[str]:
     """The networks that --models names; "all" is every one."""
     return list(known) if values == ["all"] else chosen("models", values, known)
+
+
+def ensembles(values: list[str] | None) -> dict[str, list[str]]:
+    """The members of each ensemble by its name: {"ensemble.a.b": ["a", "b"]} of ["a+b"]. Raises InputError for fewer than two."""
+    found = {}
+    for value in values or []:
+        members = [member.strip() for member in value.split("+")]
+        if len(set(members)) < max(2, len(members)) or not all(members):
+            raise InputError(f"--ensembles has {value!r}; two or more different networks joined by '+' are needed, such as vgg_16+alexnet")
+        found[".".join(["ensemble", *members])] = members
+    return found
 
 
 def numbers(name: str, values: list[str], kind: type = float) -> list:
