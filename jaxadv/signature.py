@@ -104,7 +104,7 @@ def confusion(found: pd.DataFrame) -> pd.DataFrame:
     if found.empty:
         return pd.DataFrame(columns=columns)
     known = int((found["family"] != "other").sum())
-    found["chance"] = (found.groupby("family")["family"].transform("size") - 1) / max(known - 1, 1)
+    found = found.assign(chance=(found.groupby("family")["family"].transform("size") - 1) / max(known - 1, 1))
     records = []
     groups = [(name, found[found["family"] == name]) for name in LOOKS if (found["family"] == name).any()]
     for name, rows in [*groups, (ALL, found)]:

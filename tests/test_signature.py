@@ -42,7 +42,9 @@ def test_families_that_answer_alike_are_all_named(rows):
 
 def test_confusion_leaves_lone_families_out_of_the_rate(rows):
     found = signature.leave_one_out(signature.rates(rows))
+    before = found.copy()
     table = signature.confusion(found).set_index("family")
+    pd.testing.assert_frame_equal(found, before)
     assert list(table.index) == ["AlexNet", "VGG", "Inception", "ResNet", signature.ALL]
     assert table["networks"].tolist() == [0, 2, 4, 3, 9]
     assert table["right"].tolist() == [0, 2, 4, 3, 9]
