@@ -24,8 +24,10 @@ from model_ports.errors import InputError
 _NAME = re.compile(r"\w[\w.-]*")
 _OWN = {  # what this module and the report write, folder by folder
     **{kind: re.compile(r"part-.+\.parquet") for kind in KINDS},
-    "tables": re.compile(r"(accuracy|robustness|clever|law|transfer(_.*)?)\.(csv|md|tex)"),
-    "figures": re.compile(r".+\.(png|svg)"),
+    "tables": re.compile(
+        r"(accuracy|robustness|clever|law|transfer(_.*)?|claims|comparison|explanation|depth|symmetry|agreement|sensitivity|signature(_confusion)?)\.(csv|md|tex)"
+    ),
+    "figures": re.compile(r".+\.(png|svg|txt)"),
     "unfinished": re.compile(r".+\.npz"),
     "": re.compile(r"manifest\.json|report\.html"),
 }

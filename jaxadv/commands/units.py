@@ -57,7 +57,7 @@ def missing(run: Run, job: Job, name: str) -> Todo:
     """What is still to be done for the network ``name``; an attack also where its images are needed and not at hand."""
     attacks = [attack for attack in job.attacks if not run.has("examples", f"{name}-{attack}")]
     pictures = bool(job.attacks) and not run.has("adversarial", name)
-    others = [other for other in job.models if other != name] if "transfer" in job.parts else []
+    others = job.shown_to(name) if "transfer" in job.parts else []
     shown_to = [other for other in others if not run.has("transfer", f"{name}-to-{other}")]
     if pictures or shown_to:
         attacks = [attack for attack in job.attacks if attack in attacks or not zipfile.is_zipfile(_images(run, name, attack))]
