@@ -156,6 +156,7 @@ def _side_by_side(devices: Sequence[jax.Device], runs: Sequence[Iterator]) -> It
         stop.set()
 
 
+@functools.lru_cache(maxsize=64)
 def _settings(probe):
     """Its numbers as float32 arrays: a setting must not be a constant of the program, nor whole for all lanes because one's is."""
     return jax.tree.map(lambda number: np.asarray(number, np.float32), probe)
@@ -275,7 +276,8 @@ class _Taken(NamedTuple):
     def fetch(self) -> Iterator[tuple[int, Any]]:
         fetched = jax.device_get(self.results)
         if self.lanes is not None:
-            fetched = [jax.tree.map(lambda leaf, lane=lane: leaf[lane], fetched) for lane in self.lanes]
+            leaves, structure = jax.tree.flatten(fetched)
+            fetched = [structure.unflatten([leaf[lane] for leaf in leaves]) for lane in self.lanes]
         return zip(self.numbers, fetched, strict=True)
 
 

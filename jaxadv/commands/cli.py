@@ -106,7 +106,7 @@ def _keep_compiled_programs(folder: str) -> None:
     except OSError:
         return
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(place)
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 
 def help_text() -> str:
