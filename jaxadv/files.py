@@ -24,7 +24,7 @@ def write_atomically(path: Path, content) -> None:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise cannot_write(path, error) from error
 
@@ -50,7 +50,7 @@ def cannot_write(path: Path, error: OSError) -> InputError:
     return InputError(f"cannot write {str(path)!r}: {error.strerror or error}; free it or choose another, and give the command again")
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a rename in ``folder`` last, where the system can."""
     if not hasattr(os, "O_DIRECTORY"):
         return

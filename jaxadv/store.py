@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from jaxadv import image_store
 from jaxadv.files import cannot_write, write_atomically
 from jaxadv.rows import KINDS, one_line, schema, table
 from model_ports.errors import InputError
@@ -58,8 +59,10 @@ class Run:
             if overwrite:
                 for path in run._own_files():
                     path.unlink(missing_ok=True)
+                image_store.remove(run.directory)
             for path in run._own_files(leftovers=True):
                 path.unlink(missing_ok=True)
+            image_store.remove(run.directory, leftovers=True)
             known = run.manifest()
             if known or run.count_parts():
                 run._compare(known.get("identity"), identity)

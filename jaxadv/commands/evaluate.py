@@ -50,14 +50,15 @@ def main(flags: SimpleNamespace) -> None:
         run.write_manifest(run.manifest() | _manifest(flags, job, facts))
         needed = list(dict.fromkeys(name for source, missing in todo.items() for name in (source, *missing.shown_to)))
         compiled = _Compiled(loaded or _load(needed, entries), needed, job.lanes)
+        titles = {name: f"[{number}/{len(todo)}] {name}" for number, name in enumerate(todo, 1)}
+        at_once = flags.at_once or (2 if jax.default_backend() == "cpu" else 1)
         try:
-            _at_once(
-                flags.at_once or (2 if jax.default_backend() == "cpu" else 1),
-                [
-                    partial(units.work, run, job, missing, name, compiled, title=f"[{number}/{len(todo)}] {name}")
-                    for number, (name, missing) in enumerate(todo.items(), 1)
-                ],
-            )
+            if job.selection == "common":
+                first = [name for name, missing in todo.items() if missing.clean]
+                _at_once(at_once, [partial(units.classify, run, job, name, compiled, title=titles[name]) for name in first])
+                todo = {name: missing._replace(clean=False) for name, missing in todo.items()}
+            tasks = [partial(units.work, run, job, missing, name, compiled, title=titles[name]) for name, missing in todo.items()]
+            _at_once(at_once, tasks)
         finally:
             compiled.close()
         _tell_dropped(run)

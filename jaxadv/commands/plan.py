@@ -49,6 +49,7 @@ class Job(NamedTuple):
     seed: int
     progress: bool
     save_seconds: float
+    save_adversarial: bool
     selection: str
     source: Source
     chosen: np.ndarray  # indices into the source
@@ -58,6 +59,11 @@ class Job(NamedTuple):
         """The networks that see the adversarial images of ``name``: all others, but no ensemble, and no member of one its images."""
         hidden = {name, *self.ensembles, *self.ensembles.get(name, ())}
         return [other for other in self.models if other not in hidden]
+
+    @property
+    def has_study_targets(self) -> bool:
+        """Whether random targets are the study's own: its images were selected."""
+        return self.selection in ("study", "clever100") or (self.selection == "common" and self.source.validation)
 
     def pictures(self, size: int) -> Pictures:
         return Pictures(self.source, self.chosen, size=size, reading=self.reading, cache=self.data_cache, threads=self.data_threads)
@@ -78,7 +84,7 @@ def job(flags: SimpleNamespace, names: list[str]) -> Job:
         check_clever(flags)
         clever_kinds = target_kinds(flags, "clever")
     checks.number("save_seconds", flags.save_seconds, low=0)
-    as_given = ("attacked_images", "clever_images", "lanes", "seed", "progress", "save_seconds", "selection")
+    as_given = ("attacked_images", "clever_images", "lanes", "seed", "progress", "save_seconds", "save_adversarial", "selection")
     reading = Reading(flags.preprocessing, flags.not_rgb)
     reading.check()
     source = open_source(flags.data)

@@ -84,4 +84,4 @@ PREPROCESSING: dict[str, Callable[[Image.Image, int], Image.Image]] = {"study": 
 
 def floats(image: np.ndarray) -> np.ndarray:
     """uint8 of 0..255, or float32 of [0, 1], as float32 of [0, 1]."""
-    return image.astype(np.float32) / np.float32(255) if image.dtype == np.uint8 else image
+    return np.divide(image, np.float32(255), dtype=np.float32) if image.dtype == np.uint8 else image

@@ -10,7 +10,7 @@ from jaxadv.data import study
 from jaxadv.data.source import Source
 from model_ports.errors import InputError, unknown
 
-SELECTIONS = ("first", "random", "study", "clever100")
+SELECTIONS = ("first", "random", "study", "clever100", "common")
 
 
 def select(source: Source, selection: str, *, count: int | None, seed: int) -> np.ndarray:
@@ -18,12 +18,15 @@ def select(source: Source, selection: str, *, count: int | None, seed: int) -> n
 
     first: in the source's order. random: drawn by the seed without repeats, so that a larger count goes on from a smaller one.
     study, clever100: the study's 1000 images, or the 100 of its CLEVER run, in its order, whatever the seed. count: no more
-    than so many of them; None: all. Raises InputError where the source has fewer than that, or lacks some of the study's.
+    than so many of them; None: all. common: the study's images of the validation set, the first of other data; `common` then says which of them
+    every network has right. Raises InputError where the source has fewer than that, or lacks some of the study's.
     """
     if selection not in SELECTIONS:
         raise unknown("selection", selection, SELECTIONS)
     if count is not None:
         checks.count("num_images", count)
+    if selection == "common":
+        selection = "study" if source.validation else "first"
     if selection in ("study", "clever100"):
         chosen = _of_study(source, study.images() if selection == "study" else study.clever_images(), selection, count)
     elif selection == "random":

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import throughput
 
 from jaxadv.data import loader, sources, validation, wordnet
 from jaxadv.data.source import Reading
@@ -43,3 +44,13 @@ def test_photographs_load_and_greyscale_ones_are_listed(tmp_path):
     folders = sources.open_source(f"imagefolder:{tmp_path / 'folders'}")
     assert np.array_equal(folders.labels, listed.labels)
     assert folders.labels.tolist() == [wordnet.classes()[name[:9]] for name in listed.names]
+
+
+def test_every_size_is_bare_pillow_to_the_bit():
+    listed = sources.open_source(f"imagefolder:{FOLDER}/images/original")
+    for size in (224, 227, 299, 331):
+        batch = loader.Pictures(listed, np.arange(len(listed.ids)), size=size).load()
+        assert len(batch.ids) >= 50
+        for image_id, image in zip(batch.ids, batch.images, strict=True):
+            expected = np.asarray(throughput.square(Path(FOLDER) / "images" / "original" / listed.names[image_id], size))
+            assert np.array_equal(image, expected.astype(np.float32) / np.float32(255))

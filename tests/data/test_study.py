@@ -4,6 +4,7 @@ golden/study: the first 1000 names of its shuffled folder, and the 100 rows of t
 """
 
 import dataclasses
+import random
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,25 @@ def test_order_and_labels_are_the_recorded_ones(listed):
     assert study.images().tolist() == listed["number"].tolist()
     assert (validation.study_labels()[study.images() - 1] + 1).tolist() == listed["label_1001"].tolist()
     assert sorted(study.order().tolist()) == list(range(1, 50001))
+
+
+def test_a_listing_of_all_names_gives_images_labels_and_targets(listed):
+    """The recorded names among 49,000 others; the rule as the protocol has it, written down a second time."""
+    recorded = [f"{label}.{number:08d}.jpg" for label, number in zip(listed["label_1001"], listed["number"], strict=True)]
+    names = dict(zip(listed["number"], recorded, strict=True))
+    names = [names.get(n, f"{label + 1}.{n:08d}.jpg") for n, label in enumerate(validation.study_labels(), 1)]
+    shuffled = sorted(names)
+    random.seed(1215)
+    random.shuffle(shuffled)
+    assert shuffled[:1000] == recorded
+    folder = validation_source([int(name.split(".")[1]) for name in sorted(names)])  # as a folder of them is read
+    folder = dataclasses.replace(folder, labels=np.array([int(name.split(".")[0]) - 1 for name in sorted(names)], np.int32))
+    chosen = selection.select(folder, "study", count=None, seed=0)
+    assert folder.ids[chosen].tolist() == listed["number"].tolist()
+    assert (folder.labels[chosen] + 1).tolist() == listed["label_1001"].tolist()
+    pools = [[other for other in range(1, 1001) if other != label] for label in listed["label_1001"]]
+    targets = [pool[draw] for pool, draw in zip(pools, listed["draw"], strict=True)]
+    assert (study.random_targets(folder.labels[chosen]) + 1).tolist() == targets
 
 
 def test_only_the_cranes_are_labelled_otherwise_than_the_truth(listed):
