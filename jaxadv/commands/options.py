@@ -17,7 +17,7 @@ def define() -> None:
     _names(what, "ensembles", None, "A+B+C,D+E: attack these networks as one too, and show the images to the networks not in it")
     _text(what, "weights_dir", None, "folder with a converted folder, or an .npz of original names, for each network; convert writes there")
     _text(what, "data", "digits", "digits (the test part of those embedded), imagefolder:DIR, tfds:NAME[/SPLIT] or npz:FILE")
-    _text(what, "selection", "first", "of the data: first, random, study (its 1000 validation images), clever100, or common (what all networks have right)")
+    _text(what, "selection", "first", "of the data: first, random, study (its 1000), clever100, common (all networks are right)")
     _count(what, "num_images", None, "images to classify, of the selection; all if not given")
     _text(what, "preprocessing", "study", "study (shorter side by Lanczos, no margin) or resize-256-crop (bilinear, 256/224)")
     _text(what, "not_rgb", "drop", "pictures that are not RGB: drop, as the study did, or convert")

@@ -17,9 +17,9 @@ def select(source: Source, selection: str, *, count: int | None, seed: int) -> n
     """Indices (n,) int64 into the source; pictures are dropped only when they are read, after this, as in the study.
 
     first: in the source's order. random: drawn by the seed without repeats, so that a larger count goes on from a smaller one.
-    study, clever100: the study's 1000 images, or the 100 of its CLEVER run, in its order, whatever the seed. count: no more
-    than so many of them; None: all. common: the study's images of the validation set, the first of other data; `common` then says which of them
-    every network has right. Raises InputError where the source has fewer than that, or lacks some of the study's.
+    study, clever100: the study's 1000 images, or the 100 of its CLEVER run, in its order, whatever the seed. common: the study's of the
+    validation set, or else the first; `common` below then says which of them all networks have right. count: no more than so many of them;
+    None: all. Raises InputError where the source has fewer than that, or lacks some of the study's.
     """
     if selection not in SELECTIONS:
         raise unknown("selection", selection, SELECTIONS)
