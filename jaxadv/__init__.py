@@ -8,6 +8,7 @@ import importlib
 _HOME = {
     "Classifier": "jaxadv.classifier",
     "load_classifier": "jaxadv.classifier",
+    "ensemble": "jaxadv.ensembles",
     "FGSM": "jaxadv.attacks",
     "IFGSM": "jaxadv.attacks",
     "CarliniWagnerL2": "jaxadv.attacks",

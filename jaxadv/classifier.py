@@ -1,5 +1,9 @@
 """A classifier: pixels in [0, 1] to logits over the K real classes, from the zoo or from any pure function."""
 
+import contextlib
+import copy
+import itertools
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -41,6 +45,8 @@ class Classifier:
         checks.count("label_offset", label_offset, low=0)
         self.name, self.params, self.facts = name, params, facts or {}
         self.input_size, self.num_classes, self.label_offset = input_size, num_classes, label_offset
+        self._copies: dict[jax.Device, Classifier] = {}
+        self._lock = threading.Lock()
         self.oracle = oracle.Oracle(lambda params, images: apply(params, images)[:, label_offset:])
         self._raw = oracle.Oracle(apply)
         shape = jax.eval_shape(apply, params, jax.ShapeDtypeStruct((1, input_size, input_size, 3), jnp.float32)).shape
@@ -52,6 +58,22 @@ class Classifier:
 
     def __repr__(self) -> str:
         return f"Classifier({self.name!r}, input_size={self.input_size}, num_classes={self.num_classes})"
+
+    @property
+    def devices(self) -> list[jax.Device]:
+        """Where it may run: all devices of this process."""
+        return jax.local_devices()
+
+    def on(self, device: jax.Device) -> "Classifier":
+        """The same with its weights on ``device``, copied once; itself where there is only one."""
+        if len(self.devices) == 1:
+            return self
+        with self._lock:
+            if device not in self._copies:
+                there = copy.copy(self)
+                there.params = jax.device_put(self.params, device)
+                self._copies[device] = there
+            return self._copies[device]
 
     def check(self, images) -> np.ndarray:
         """``images`` as float32 (N, S, S, 3) in [0, 1]. Raises InputError."""
@@ -83,19 +105,31 @@ class Classifier:
         return np.asarray(jnp.argmax(self.logits(images), axis=1), np.int32)
 
     def compile(self, batch: int) -> None:
-        """Compile both programs for ``batch`` images, by asking them about grey ones. Safe in another thread."""
+        """Compile both programs for ``batch`` images on every device, by asking them about grey ones. Safe in another thread."""
         images = np.full((batch, self.input_size, self.input_size, 3), 0.5, np.float32)
-        self.oracle.logits(self.params, images)
-        self.oracle.ask(self.params, images, jax.vmap(oracle.linear)(np.zeros((batch, self.num_classes), np.float32)))
+        weights = np.zeros((batch, self.num_classes), np.float32)
+        self.logits_in_batches(np.repeat(images, len(self.devices), axis=0), batch)
+        for device in self.devices:
+            with on_device(device):
+                self.oracle.ask(self.on(device).params, images, jax.vmap(oracle.linear)(weights))
 
     def logits_in_batches(self, images: np.ndarray, batch: int) -> np.ndarray:
-        """Logits (N, K) of any number of checked images through one batch shape; the last batch is filled up with its first image."""
+        """Logits (N, K) of any number of checked images through one batch shape, a device for each batch in turn.
+
+        The last batch is filled up with its first image.
+        """
         rows = [np.zeros((0, self.num_classes), np.float32)]
-        for start in range(0, len(images), batch):
+        for start, device in zip(range(0, len(images), batch), itertools.cycle(self.devices)):  # noqa: B905
             part = images[start : start + batch]
             filled = np.concatenate([part, np.repeat(part[:1], batch - len(part), axis=0)])
-            rows.append(self.oracle.logits(self.params, filled)[: len(part)])
+            with on_device(device):
+                rows.append(self.oracle.logits(self.on(device).params, filled)[: len(part)])
         return np.concatenate([np.asarray(row) for row in rows])
+
+
+def on_device(device: jax.Device):
+    """Run what follows there. Where there is only one it is nothing: a context of its own would trace and compile everything again."""
+    return contextlib.nullcontext() if len(jax.local_devices()) == 1 else jax.default_device(device)
 
 
 def load_classifier(name: str, *, zoo: str = "digits", weights: str | None = None, input_size: int | None = None) -> Classifier:

@@ -3,18 +3,24 @@
 A step is the model's program, then the probe's: `tell` and the next `ask` in one. The host drives the steps without waiting for the
 device; where a probe has no fixed length it looks at the lanes one cycle late, which costs a finished lane one idle cycle. The
 lanes' shape never changes, so the last items compile nothing, and a result does not depend on who shared the lanes.
+
+Each local device has lanes of its own, which a thread of its own drives, and all take from one queue: nothing is sent from device to
+device, none waits for another, and every one runs the program that a single device would, so their number changes no bit.
 """
 
 import functools
+import itertools
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxadv.classifier import Classifier
+from jaxadv.classifier import Classifier, on_device
 from jaxadv.journal import Journal
 from jaxadv.oracle import Answer
 from jaxadv.probe import Schedule, select
@@ -86,7 +92,7 @@ def choose_lanes(items: int, lanes: int | None) -> int:
 def run(
     classifier: Classifier, probes: Sequence, items: Sequence, *, lanes: int, journal: Journal | None = None
 ) -> Iterator[tuple[int, Any]]:
-    """Run probe i on item i, for all i, ``lanes`` at a time.
+    """Run probe i on item i, for all i, ``lanes`` at a time on each local device.
 
     Yields (i, result as NumPy arrays), in the order of finishing: items of one schedule are kept together. Probes are settings
     (see `jaxadv.probe`), items NamedTuples of one probe's kind, taken when their turn comes: memory does not grow with their number.
@@ -99,40 +105,106 @@ def run(
     for group, members in enumerate(groups.values()):
         first = members[0]
         kind = jax.eval_shape(lambda probe, item: probe.result(item, probe.init(item)), _settings(probes[first]), items[first])
-        done = [i for i in members if i in known]
-        for i in done:
-            yield i, jax.tree.unflatten(jax.tree.structure(kind), known.pop(i))
-        notes = journal and _Notes(journal, group)
-        queue = _Queue(probes, items, members, lanes, done=set(done), saved=notes.lanes() if notes else {})
-        schedule = probes[first].schedule
-        runner = _run_waves if schedule.cycles is not None else _run_until_done
-        for i, result in runner(classifier, queue, schedule, notes):
-            if journal:
-                journal.add(i, jax.tree.leaves(result))
-            yield i, result
+        for i in (i for i in members if i in known):
+            yield i, jax.tree.unflatten(jax.tree.structure(kind), known[i])
+        waiting = _Waiting([i for i in members if i not in known])
+        devices = classifier.devices[: max(1, -(-len(waiting) // lanes))]
+        queues = [_Queue(probes, items, first, waiting, lanes, _Notes(journal, f"{group}-{place}")) for place in range(len(devices))]
+        yield from _side_by_side(devices, [_outcomes(classifier.on(device), queue) for device, queue in zip(devices, queues, strict=True)])
 
 
+def _outcomes(classifier: Classifier, queue: "_Queue") -> Iterator[tuple[int, Any]]:
+    """What the lanes of one device bring; their journal is told first."""
+    runner = _run_until_done if queue.schedule.cycles is None else _run_waves
+    for i, result in runner(classifier, queue):
+        queue.notes.add(i, result)
+        yield i, result
+
+
+def _side_by_side(devices: Sequence[jax.Device], runs: Sequence[Iterator]) -> Iterator:
+    """All that ``runs`` yield, each driven by a thread of its device's."""
+    if len(runs) == 1:
+        yield from runs[0]
+        return
+    said: SimpleQueue = SimpleQueue()  # (is it an outcome, the outcome or what ended the run)
+    stop = threading.Event()
+
+    def drive(device: jax.Device, run: Iterator) -> None:
+        try:
+            with on_device(device):
+                for outcome in run:
+                    said.put((True, outcome))
+                    if stop.is_set():
+                        break
+            said.put((False, None))
+        except BaseException as error:  # raised by whoever waits below
+            said.put((False, error))
+
+    for pair in zip(devices, runs, strict=True):
+        threading.Thread(target=drive, args=pair, daemon=True).start()
+    running = len(runs)
+    try:
+        while running:
+            is_outcome, value = said.get()
+            if is_outcome:
+                yield value
+            elif value is None:
+                running -= 1
+            else:
+                raise value
+    finally:
+        stop.set()
+
+
+@functools.lru_cache(maxsize=64)
 def _settings(probe):
     """Its numbers as float32 arrays: a setting must not be a constant of the program, nor whole for all lanes because one's is."""
     return jax.tree.map(lambda number: np.asarray(number, np.float32), probe)
 
 
-class _Queue:
-    """The items of one group, their lanes, and which lane holds which.
+class _Waiting:
+    """The numbers of the items that no lane has taken, in order; the lanes of all devices take from here."""
 
-    members: the items' numbers; done: those that need no lane. saved: what `state` gave when the run was interrupted.
+    def __init__(self, numbers: Sequence[int]):
+        self._numbers = dict.fromkeys(numbers)
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def take(self, count: int) -> list[int]:
+        """The next ``count``, or all that are left."""
+        with self._lock:
+            taken = list(itertools.islice(self._numbers, count))
+            for number in taken:
+                del self._numbers[number]
+        return taken
+
+    def claim(self, number: int) -> int:
+        """``number``, if it is waiting; else -1."""
+        return number if self._numbers.pop(number, self) is None else -1
+
+
+class _Queue:
+    """The lanes of one device: which holds which item, and where they are taken from.
+
+    first: the number of one of the items. notes: may have saved what `state` gave when the run was interrupted.
     """
 
-    def __init__(self, probes, items, members: list[int], lanes: int, *, done: set[int], saved: dict[str, np.ndarray]):
-        self.probes, self.items = probes, items
-        self.holds = [int(held) if held not in done else -1 for held in saved["holds"]] if saved else [-1] * lanes
-        self.todo = deque(i for i in members if i not in done and i not in self.holds)
-        self.phase = int(saved["phase"]) if saved else 0
-        if saved:
-            probe, item = self._start(members[0])
-            kind = jax.eval_shape(lambda probe, item: _Lane(probe, item, probe.init(item)), probe, item)
+    def __init__(self, probes, items, first: int, waiting: _Waiting, lanes: int, notes: "_Notes"):
+        self.probes, self.items, self.waiting, self.notes = probes, items, waiting, notes
+        self.schedule: Schedule = probes[first].schedule
+        self._first, self._saved = first, notes.lanes()
+        self.holds = [waiting.claim(int(held)) for held in self._saved["holds"]] if self._saved else [-1] * lanes
+        self.phase = int(self._saved["phase"]) if self._saved else 0
+
+    def restore(self) -> None:
+        """Put the saved lanes on the device."""
+        if self._saved:
+            kind = jax.eval_shape(lambda probe, item: _Lane(probe, item, probe.init(item)), *self._start(self._first))
             leaves, structure = jax.tree.flatten(kind)
-            self.lanes = jax.tree.unflatten(structure, [jnp.asarray(saved[f"leaf{number}"]) for number in range(len(leaves))])
+            self.lanes = jax.tree.unflatten(structure, [jnp.asarray(self._saved[f"leaf{number}"]) for number in range(len(leaves))])
+            self._saved = {}
 
     def _start(self, number: int) -> tuple[Any, Any]:
         return _settings(self.probes[number]), self.items[number]
@@ -144,20 +216,21 @@ class _Queue:
 
     def fill(self) -> None:
         """Put the next items into all lanes, which are free; a lane that no item needs runs a copy of the first."""
-        count = min(len(self.holds), len(self.todo))
-        taken = [self.todo.popleft() for _ in range(count)]
+        taken = self.waiting.take(len(self.holds))
+        if not taken:
+            return
         starts = [self._start(number) for number in taken]
-        self.holds = taken + [-1] * (len(self.holds) - count)
-        starts += starts[:1] * (len(self.holds) - count)
+        free = len(self.holds) - len(taken)
+        self.holds = taken + [-1] * free
+        starts += starts[:1] * free
         self.lanes = _fill(*jax.tree.map(lambda *leaves: np.stack(leaves), *starts))
 
     def refill(self) -> None:
         """Put the next items into the free lanes, as far as there are any."""
-        for lane, held in enumerate(self.holds):
-            if held < 0 and self.todo:
-                number = self.todo.popleft()
-                self.lanes = _put(self.lanes, lane, *self._start(number))
-                self.holds[lane] = number
+        free = [lane for lane, held in enumerate(self.holds) if held < 0]
+        for lane, number in zip(free, self.waiting.take(len(free)), strict=False):
+            self.lanes = _put(self.lanes, lane, *self._start(number))
+            self.holds[lane] = number
 
     def take(self, finished: Sequence[int]) -> "_Taken":
         """The results in lanes that are finished, and now free."""
@@ -174,19 +247,23 @@ class _Queue:
 
 
 class _Notes(NamedTuple):
-    """The journal of one group."""
+    """What the journal, if there is one, keeps of the lanes of one group and device."""
 
-    journal: Journal
-    group: int
+    journal: Journal | None
+    name: str
 
     def lanes(self) -> dict[str, np.ndarray]:
-        return self.journal.lanes(self.group)
+        return self.journal.lanes(self.name) if self.journal else {}
+
+    def add(self, item: int, result) -> None:
+        if self.journal:
+            self.journal.add(item, jax.tree.leaves(result))
 
     def due(self) -> bool:
-        return self.journal.due()
+        return self.journal is not None and self.journal.due(self.name)
 
     def write(self, queue: _Queue, phase: int) -> None:
-        self.journal.write(self.group, queue.state(phase))
+        self.journal.write(self.name, queue.state(phase))
 
 
 class _Taken(NamedTuple):
@@ -199,7 +276,8 @@ class _Taken(NamedTuple):
     def fetch(self) -> Iterator[tuple[int, Any]]:
         fetched = jax.device_get(self.results)
         if self.lanes is not None:
-            fetched = [jax.tree.map(lambda leaf, lane=lane: leaf[lane], fetched) for lane in self.lanes]
+            leaves, structure = jax.tree.flatten(fetched)
+            fetched = [structure.unflatten([leaf[lane] for leaf in leaves]) for lane in self.lanes]
         return zip(self.numbers, fetched, strict=True)
 
 
@@ -211,21 +289,24 @@ def _evaluate(classifier: Classifier, phase, question) -> Answer:
     return Answer(classifier.oracle.logits(classifier.params, images), None)
 
 
-def _run_waves(classifier, queue: _Queue, schedule: Schedule, notes: _Notes | None):
+def _run_waves(classifier, queue: _Queue):
     """Probes of one known length: all lanes start and finish together."""
-    phases = schedule.prologue + schedule.cycle * schedule.cycles
+    phases = queue.schedule.prologue + queue.schedule.cycle * queue.schedule.cycles
     waiting = _Taken([], None, [])
     ahead: deque = deque()
-    while queue.busy or queue.todo:
+    queue.restore()
+    while True:
         if not queue.busy:
             queue.fill()
             queue.phase = 0
+        if not queue.busy:
+            break
         question = _ask(queue.lanes, phase=phases[queue.phase], num_classes=classifier.num_classes)
         for number in range(queue.phase, len(phases)):
-            if notes and notes.due():
+            if queue.notes.due():
                 yield from waiting.fetch()
                 waiting = _Taken([], None, [])
-                notes.write(queue, number)
+                queue.notes.write(queue, number)
             answers = _evaluate(classifier, phases[number], question)
             ahead.append(answers.logits)
             if len(ahead) > AHEAD:
@@ -238,12 +319,13 @@ def _run_waves(classifier, queue: _Queue, schedule: Schedule, notes: _Notes | No
     yield from waiting.fetch()
 
 
-def _run_until_done(classifier, queue: _Queue, schedule: Schedule, notes: _Notes | None):
+def _run_until_done(classifier, queue: _Queue):
     """Probes that say when they are done: a lane is refilled at the start of a cycle."""
-    cycle = schedule.cycle
+    cycle = queue.schedule.cycle
+    queue.restore()
     if queue.busy:  # going on
         queue.refill()
-    elif queue.todo:
+    else:
         queue.fill()
     ages = [0] * len(queue.holds)  # cycles of each lane; of one that goes on, since it does
     question = queue.busy and _ask(queue.lanes, phase=cycle[0], num_classes=classifier.num_classes)
@@ -253,7 +335,7 @@ def _run_until_done(classifier, queue: _Queue, schedule: Schedule, notes: _Notes
             answers = _evaluate(classifier, phase, question)
             queue.lanes, question, done = _tell(queue.lanes, answers, phase=phase, following=following)
         ages = [age + 1 for age in ages]
-        finished = [lane for lane in queue.busy if ages[lane] == schedule.most]
+        finished = [lane for lane in queue.busy if ages[lane] == queue.schedule.most]
         looked, seen = seen, (done, list(queue.holds))
         if looked is not None:
             flags = np.asarray(looked[0])
@@ -265,5 +347,5 @@ def _run_until_done(classifier, queue: _Queue, schedule: Schedule, notes: _Notes
                 ages[lane] = 0
             question = queue.busy and _ask(queue.lanes, phase=cycle[0], num_classes=classifier.num_classes)
             yield from results.fetch()
-        if notes and notes.due():
-            notes.write(queue, 0)
+        if queue.notes.due():
+            queue.notes.write(queue, 0)

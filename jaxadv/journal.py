@@ -1,10 +1,12 @@
-"""What is known of a queue that is not finished: the outcomes that are there, and the lanes in the middle of their work.
+"""What is known of a queue that is not finished: the outcomes that are there, and the lanes of each device in the middle of their work.
 
 Both lie in one folder, are written now and then while the queue runs, and go when its rows are written. So a process that is killed
 loses the time since the last writing, whatever an item takes; and what it had is continued to the bit.
 """
 
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,8 +26,10 @@ class Journal:
     def __init__(self, directory: Path, name: str, *, seconds: float):
         self._directory, self._name, self._seconds = Path(directory), name, seconds
         self._waiting: dict[int, list[np.ndarray]] = {}  # item -> arrays
-        self._written = time.monotonic()
+        began = time.monotonic()
+        self._written: dict[str, float] = defaultdict(lambda: began)  # lanes -> when they were written last
         self._took = 0.0
+        self._lock = threading.Lock()  # devices are driven by threads of their own
 
     def outcomes(self) -> dict[int, list[np.ndarray]]:
         """Item -> the arrays of its outcome, of all outcomes that were written down."""
@@ -37,21 +41,30 @@ class Journal:
                 found |= {int(item): [leaf[row] for leaf in leaves] for row, item in enumerate(stacks[f"{kind}.items"])}
         return found
 
-    def lanes(self, group: int) -> dict[str, np.ndarray]:
-        """What `write` was given last of a group's lanes; empty if nothing."""
-        return load_arrays(self._path(f"lanes-{group}"))
+    def lanes(self, name: str) -> dict[str, np.ndarray]:
+        """What `write` was given last of the lanes of that name; empty if nothing."""
+        return load_arrays(self._path(f"lanes-{name}"))
 
     def add(self, item: int, arrays: Sequence[np.ndarray]) -> None:
         """The outcome of an item, to be written with the next writing."""
-        self._waiting[item] = list(arrays)
+        with self._lock:
+            self._waiting[item] = list(arrays)
 
-    def due(self) -> bool:
-        """Whether it is time for `write`."""
-        return time.monotonic() - self._written > max(self._seconds, SHARE * self._took)
+    def due(self, name: str = "") -> bool:
+        """Whether it is time for `write` with the lanes of that name."""
+        return time.monotonic() - self._written[name] > max(self._seconds, SHARE * self._took)
 
-    def write(self, group: int | None = None, lanes: dict[str, np.ndarray] | None = None) -> None:
-        """Write down the outcomes that wait, then a group's lanes, whose finished items are thereby safe. Raises InputError."""
+    def write(self, name: str = "", lanes: dict[str, np.ndarray] | None = None) -> None:
+        """Write down the outcomes that wait, then lanes, whose finished items are thereby safe. Raises InputError."""
         began = time.monotonic()
+        with self._lock:
+            self._write_outcomes()
+        if lanes is not None:
+            save_arrays(self._path(f"lanes-{name}"), lanes)
+        self._written[name] = time.monotonic()
+        self._took = self._written[name] - began
+
+    def _write_outcomes(self) -> None:
         if self._waiting:
             kinds: dict[tuple, list[int]] = {}  # items whose arrays have the same shapes are stacked
             for item, arrays in self._waiting.items():
@@ -63,10 +76,6 @@ class Journal:
                 stacks |= {f"{kind}.{number}": np.stack(leaf) for number, leaf in enumerate(leaves)}
             save_arrays(self._path(f"outcomes-{len(self._files('outcomes')):05d}"), stacks)
             self._waiting = {}
-        if lanes is not None:
-            save_arrays(self._path(f"lanes-{group}"), lanes)
-        self._written = time.monotonic()
-        self._took = self._written - began
 
     def remove(self) -> None:
         """The queue is finished, and its rows are written."""

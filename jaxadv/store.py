@@ -26,8 +26,10 @@ SUMS_TOGETHER = 1000  # parts whose sums are added up at once
 _NAME = re.compile(r"\w[\w.-]*")
 _OWN = {  # what this module and the report write, folder by folder
     **{kind: re.compile(r"part-.+\.parquet") for kind in KINDS},
-    "tables": re.compile(r"(accuracy|robustness|clever|law|transfer(_.*)?)\.(csv|md|tex)"),
-    "figures": re.compile(r".+\.(png|svg)"),
+    "tables": re.compile(
+        r"(accuracy|robustness|clever|law|transfer(_.*)?|claims|comparison|explanation|depth|symmetry|agreement|sensitivity|signature(_confusion)?)\.(csv|md|tex)"
+    ),
+    "figures": re.compile(r".+\.(png|svg|txt)"),
     "log": re.compile(r"process-\d+\.log"),
     "unfinished": re.compile(r".+\.npz"),
     "": re.compile(r"manifest\.json|report\.html"),

@@ -19,13 +19,18 @@ def refit(images, size: int) -> np.ndarray:
     """
     images = checks.pictures(images)
     checks.count("size", size)
+    return placed(images, size, pad=np.pad)
+
+
+def placed(images, size: int, *, pad):
+    """`refit` of checked images; pad: `np.pad`, or `jnp.pad` inside a compiled function."""
     source = images.shape[1]
     if source >= size:
         start = source // 2 - size // 2
         return images[:, start : start + size, start : start + size]
     before = (size - source) // 2
     after = size - source - before
-    return np.pad(images, ((0, 0), (before, after), (before, after), (0, 0)), constant_values=np.float32(MID_GREY))
+    return pad(images, ((0, 0), (before, after), (before, after), (0, 0)), constant_values=np.float32(MID_GREY))
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ def strict_numerics():
 
 
 def pytest_ignore_collect(collection_path, config):
-    """Tests that need TensorFlow, Keras or PyTorch, or a browser, are suites of their own: `pytest -m frameworks`, `-m programs`."""
-    if collection_path.name in ("frameworks", "programs"):
+    """Tests that need TensorFlow, Keras or PyTorch, a browser, or minutes, are suites of their own: `pytest -m frameworks` and so on."""
+    if collection_path.name in ("frameworks", "programs", "paper"):
         return config.getoption("markexpr") != collection_path.name
     return None
 

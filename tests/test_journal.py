@@ -33,7 +33,7 @@ class Impatient(Journal):
         super().__init__(directory, "queue", seconds=0)
         self.left = writings
 
-    def due(self):
+    def due(self, name=""):
         return True
 
     def write(self, *arguments):

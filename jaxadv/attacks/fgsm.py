@@ -1,4 +1,7 @@
-"""The fast gradient sign method and its iterated form, in the infinity norm, with a fixed budget or a search for the smallest.
+"""The fast gradient sign method and its iterated form, with a fixed budget or a search for the smallest.
+
+The study ran them in the infinity norm; its release also has steps along g / ||g||_1 and g / ||g||_2 (see `_direction`, `_bounded`),
+with no script that uses them.
 
 The loss J is, as the study ran it ("logit"), minus the logit of the label: untargeted attacks descend Z_y, targeted ones
 ascend Z_t. "cross_entropy" is the textbook's J. Its release fed softmax outputs to a second softmax there; that is not copied.
@@ -9,12 +12,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from jaxadv import checks, oracle
 from jaxadv.probe import AttackItem, AttackOutcome, Phase, Schedule, centred, fools, settings, uncentred
 
 LOSSES = ("logit", "cross_entropy")
+NORMS = (1, 2, np.inf)
 FIRST, STEP, JUDGE = Phase("first", True), Phase("step", True), Phase("judge", False)
 
 
@@ -26,9 +31,33 @@ def _ascend(item: AttackItem, loss: str, num_classes: int) -> oracle.Objective:
     return oracle.cross_entropy(item.label, jnp.where(item.targeted, jnp.float32(-1), jnp.float32(1)), num_classes)
 
 
-def _sign(gradient: Array) -> Array:
-    """sign(gradient), with sign(0) = 0, and 0 where the gradient is not a number: such a pixel stays."""
-    return jnp.where(jnp.isnan(gradient), jnp.zeros_like(gradient), jnp.sign(gradient))
+def _direction(gradient: Array, norm: float) -> Array:
+    """sign(g), with sign(0) = 0, for the infinity norm; else g over its norm, of all values of the image, whatever their number.
+
+    As released: in the first norm that is not the steepest ascent, which would put all into one pixel. Where the gradient is not a
+    number the pixel stays; where it is zero altogether the image does (the release divides by zero).
+    """
+    gradient = jnp.nan_to_num(gradient)
+    if norm == np.inf:
+        return jnp.sign(gradient)
+    gradient = _over(gradient, jnp.max(jnp.abs(gradient)))  # so that no square vanishes
+    return _over(gradient, _length(gradient, norm))
+
+
+def _length(values: Array, norm: float) -> Array:
+    return jnp.sum(jnp.abs(values)) if norm == 1 else jnp.sqrt(jnp.sum(values * values))
+
+
+def _over(values: Array, length: Array) -> Array:
+    """values / length; zeros over zero are zeros."""
+    return values / jnp.where(length > 0, length, jnp.ones_like(length))
+
+
+def _bounded(eta: Array, eps: Array, norm: float) -> Array:
+    """The perturbation within the budget; in the norms 1 and 2, as released, of norm exactly eps: a short one is made longer."""
+    if norm == np.inf:
+        return jnp.clip(eta, -eps, eps)
+    return _over(eta * eps, _length(eta, norm))
 
 
 def _clip(point: Array) -> Array:
@@ -36,16 +65,17 @@ def _clip(point: Array) -> Array:
     return jnp.clip(point, -0.5, 0.5)
 
 
-@settings(data=("eps",), static=("loss",))
+@settings(data=("eps",), static=("loss", "norm"))
 @dataclass(frozen=True)
 class FGSM:
-    """x = clip(x0 + eps * sign(grad J)), one gradient.
+    """x = clip(x0 + eps * sign(grad J)), one gradient; in another norm clip(x0 + eps * grad J / ||grad J||).
 
-    eps: step in pixel units, range 1. loss: "logit" (as the study ran it) or "cross_entropy".
+    eps: step in pixel units, range 1. loss: "logit" (as the study ran it) or "cross_entropy". norm: of the step, inf, 2 or 1.
     """
 
     eps: float
     loss: str = "logit"
+    norm: float = np.inf
 
     @property
     def schedule(self) -> Schedule:
@@ -55,6 +85,7 @@ class FGSM:
         """Raises InputError for settings out of range."""
         checks.number("eps", self.eps, low=0, above=True)
         checks.choice("loss", self.loss, LOSSES)
+        checks.choice("norm", self.norm, NORMS)
 
     def init(self, item: AttackItem) -> Array:
         return item.image
@@ -63,7 +94,7 @@ class FGSM:
         return item.image, _ascend(item, self.loss, num_classes)
 
     def tell(self, item, state, answer, phase) -> Array:
-        return uncentred(_clip(centred(item.image) + self.eps * _sign(answer.gradient)), item)
+        return uncentred(_clip(centred(item.image) + self.eps * _direction(answer.gradient, self.norm)), item)
 
     def result(self, item, state) -> AttackOutcome:
         return AttackOutcome(state, jnp.array(True), jnp.int32(1), jnp.int32(0), {})
@@ -79,18 +110,19 @@ class _Search(NamedTuple):
 
 
 class _State(NamedTuple):
-    first: Array  # (H, W, 3) float32, sign of the gradient at the clean image: the first step of every attempt
+    first: Array  # (H, W, 3) float32, direction at the clean image: the first step of every attempt
     eta: Array  # (H, W, 3) float32, the perturbation so far
     search: _Search
 
 
-@settings(data=("eps", "initial_eps"), static=("steps", "attempts", "loss"))
+@settings(data=("eps", "initial_eps"), static=("steps", "attempts", "loss", "norm"))
 @dataclass(frozen=True)
 class IFGSM:
     """Iterated FGSM with step alpha = eps / steps; the last iterate counts, there is no random start and no early stop.
 
     Either ``eps`` (one attempt, a fixed budget) or ``initial_eps`` (search for the smallest eps that succeeds: per image, eps
-    doubles until a success, halves until a failure, then bisects, ``attempts`` values in all). Pixel units, range 1.
+    doubles until a success, halves until a failure, then bisects, ``attempts`` values in all). Pixel units, range 1. norm: of steps and
+    budget, inf, 2 or 1.
     details: "eps" (attempts,), every value tried; "best_eps" (), the smallest that succeeded, NaN if none did (a fixed budget's own).
     """
 
@@ -99,6 +131,7 @@ class IFGSM:
     attempts: int = 9
     steps: int = 50
     loss: str = "logit"
+    norm: float = np.inf
 
     @property
     def searches(self) -> bool:
@@ -123,6 +156,7 @@ class IFGSM:
         checks.count("attempts", self.attempts)
         checks.count("steps", self.steps)
         checks.choice("loss", self.loss, LOSSES)
+        checks.choice("norm", self.norm, NORMS)
 
     def init(self, item: AttackItem) -> _State:
         zeros = jnp.zeros_like(item.image)
@@ -133,14 +167,15 @@ class IFGSM:
         return _State(zeros, zeros, search)
 
     def ask(self, item, state, phase, num_classes):
-        return self._image(item, state), _ascend(item, self.loss, num_classes)
+        point = centred(item.image) + state.eta  # outside the pixel range where `_bounded` has led there, as released
+        return uncentred(point, item), _ascend(item, self.loss, num_classes)
 
     def tell(self, item, state, answer, phase) -> _State:
         if phase == FIRST:
-            state = state._replace(first=_sign(answer.gradient))
+            state = state._replace(first=_direction(answer.gradient, self.norm))
             return state._replace(eta=self._step(item, state.search.eps, jnp.zeros_like(state.eta), state.first))
         if phase == STEP:
-            return state._replace(eta=self._step(item, state.search.eps, state.eta, _sign(answer.gradient)))
+            return state._replace(eta=self._step(item, state.search.eps, state.eta, _direction(answer.gradient, self.norm)))
         success = fools(answer.logits, item)
         search = self._next_eps(state.search, success)
         search = search._replace(best=jnp.where(success, self._image(item, state), search.best))
@@ -159,10 +194,10 @@ class IFGSM:
     def _image(item, state) -> Array:
         return uncentred(_clip(centred(item.image) + state.eta), item)
 
-    def _step(self, item, eps, eta, sign) -> Array:
-        """Pixels are clipped first, then the perturbation to the budget, which practically never binds (as released)."""
+    def _step(self, item, eps, eta, direction) -> Array:
+        """Pixels are clipped first, then the perturbation to the budget, as released (in the infinity norm it practically never binds)."""
         clean = centred(item.image)
-        return jnp.clip(_clip(clean + eta + eps / self.steps * sign) - clean, -eps, eps)
+        return _bounded(_clip(clean + eta + eps / self.steps * direction) - clean, eps, self.norm)
 
     @staticmethod
     def _next_eps(search: _Search, success: Array) -> _Search:

@@ -19,7 +19,7 @@ from jaxadv.api import run_attacks
 from jaxadv.attacks import FGSM, IFGSM, CarliniWagnerL2, ElasticNetL1
 from jaxadv.classifier import Classifier, load_classifier
 from jaxadv.clever.sampler import PROTOCOLS, CleverSampler, SampleItem
-from jaxadv.commands import machine, plan
+from jaxadv.commands import bench_pytorch, machine, plan
 from jaxadv.files import write_atomically
 from jaxadv.progress import Progress
 from jaxadv.report.figures.canvas import render
@@ -28,6 +28,8 @@ from model_ports import registry, weights
 from model_ports.errors import unknown
 
 SEED = 1215
+WAVES = {"fgsm": 8}
+"""Items a lane, one if not said: of one alone, two evaluations, starting and judging would be the most part."""
 PEAK = {  # arithmetic operations a second in float32 without tensor cores, from the makers' data sheets
     "NVIDIA H200": 67e12,
     "NVIDIA H100 80GB HBM3": 67e12,
@@ -44,6 +46,7 @@ UNITS = {
     "percent": "of the ceiling: what its evaluations take in raw calls, over what it took; median of the turns",
     "percent_low": "25 % of the turns are below",
     "percent_high": "25 % of the turns are above",
+    "percent_of_pytorch": "the gradient call, of the speed of timm's network in PyTorch (channels last), median of the turns",
     "gradients": "evaluations with gradient for an item, an image and target (CLEVER: a batch of samples)",
     "forwards": "evaluations of logits alone for an item, the final judgement included",
     "items_per_second": "at these settings, shorter than the study's",
@@ -68,7 +71,14 @@ def main(flags: SimpleNamespace) -> None:
     for name, network in networks.items():
         classifier = random_classifier(network) if flags.random_weights else load_classifier(name, zoo=flags.zoo, weights=places[name])
         with Progress(f"bench {name}", flags.bench_turns, "turns", show=flags.progress) as bar:
-            rows += measure(classifier, lanes=flags.lanes, steps=flags.bench_steps, turns=flags.bench_turns, advance=bar.advance)
+            rows += measure(
+                classifier,
+                lanes=flags.lanes,
+                steps=flags.bench_steps,
+                turns=flags.bench_turns,
+                pytorch=flags.zoo == "imagenet",
+                advance=bar.advance,
+            )
         table = pd.DataFrame(rows, columns=list(UNITS)).dropna(axis=1, how="all")
         write(out, table, flags)
     print(text(table))
@@ -99,8 +109,8 @@ def probes(steps: int) -> dict:
     }
 
 
-def measure(classifier: Classifier, *, lanes: int, steps: int, turns: int, advance=lambda _: None) -> list[dict]:
-    """Rows of `UNITS` for one network: the two raw calls, then every probe."""
+def measure(classifier: Classifier, *, lanes: int, steps: int, turns: int, pytorch: bool = False, advance=lambda _: None) -> list[dict]:
+    """Rows of `UNITS` for one network: the two raw calls, then every probe. pytorch: its gradient too, where that can be."""
     random = np.random.default_rng(SEED)
     images = random.uniform(0.1, 0.9, (lanes, classifier.input_size, classifier.input_size, 3)).astype(np.float32)
     labels = classifier.predict(images)
@@ -110,24 +120,29 @@ def measure(classifier: Classifier, *, lanes: int, steps: int, turns: int, advan
     gradient = _seconds(lambda: classifier.oracle.ask(classifier.params, on_device, objectives))
     forward = _seconds(lambda: classifier.oracle.logits(classifier.params, on_device))
     first = {"gradient": gradient, "forward": forward}
-    works = {name: _work(classifier, probe, images, labels, targets) for name, probe in probes(steps).items()}
+    other = bench_pytorch.gradient_of(classifier.name, images, targets) if pytorch else None
+    if other:
+        first["pytorch"] = _seconds(other)
+    works = {name: _work(classifier, probe, images, labels, targets, WAVES.get(name, 1)) for name, probe in probes(steps).items()}
     counts = {}
     for name, work in works.items():
-        first[name] = _seconds(lambda work=work, name=name: counts.__setitem__(name, work()))
+        first[name] = _seconds(lambda work=work, name=name: counts.__setitem__(name, work())) / WAVES.get(name, 1)
     times: dict[str, list[float]] = {name: [] for name in first}
     raw = {"gradient": (classifier.oracle.ask, on_device, objectives), "forward": (classifier.oracle.logits, on_device)}
     for _ in range(turns):
         for name, (program, *question) in raw.items():
             times[name].append(_seconds(lambda: _repeat(program, (classifier.params, *question), steps)) / steps)  # noqa: B023
+        if other:
+            times["pytorch"].append(_seconds(lambda: [other() for _ in range(steps)]) / steps)
         for name, work in works.items():
-            times[name].append(_seconds(work))
+            times[name].append(_seconds(work) / WAVES.get(name, 1))
         advance(1)
     times = {name: np.array(values) for name, values in times.items()}
     common = {"model": classifier.name, "host_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
     common |= {"device_megabytes": _device_megabytes()}
     rows = []
     for name, values in times.items():
-        gradients, forwards = counts.get(name, (name == "gradient", name == "forward"))
+        gradients, forwards = counts.get(name, (name != "forward", name == "forward"))
         least = gradients * times["gradient"] + forwards * times["forward"]
         percent = np.percentile(100 * least / values, [25, 50, 75])
         rows.append(
@@ -136,6 +151,7 @@ def measure(classifier: Classifier, *, lanes: int, steps: int, turns: int, advan
                 "what": name,
                 "evaluations_per_second": lanes * (gradients + forwards) / np.median(values),
                 **dict(zip(("percent_low", "percent", "percent_high"), percent, strict=True)),
+                "percent_of_pytorch": 100 * np.median(times["pytorch"] / values) if other and name == "gradient" else None,
                 "gradients": gradients,
                 "forwards": forwards,
                 "items_per_second": lanes / np.median(values) if name in works else None,
@@ -146,8 +162,8 @@ def measure(classifier: Classifier, *, lanes: int, steps: int, turns: int, advan
     return rows
 
 
-def _work(classifier: Classifier, probe, images, labels, targets):
-    """A function that runs one item a lane and returns the evaluations, with gradient and without, that an item takes."""
+def _work(classifier: Classifier, probe, images, labels, targets, waves: int):
+    """A function that runs ``waves`` attacks a lane (of CLEVER one batch) and returns an item's evaluations, with gradient and without."""
     lanes = len(images)
     if isinstance(probe, CleverSampler):
         seed, batch = np.int32(SEED), np.int32(0)
@@ -160,8 +176,10 @@ def _work(classifier: Classifier, probe, images, labels, targets):
 
         return sample
 
+    images, targets = np.tile(images, (waves, 1, 1, 1)), np.tile(targets, waves)
+
     def attack():
-        result = run_attacks(classifier, [probe] * lanes, images, targets, np.full(lanes, True), lanes=lanes)
+        result = run_attacks(classifier, [probe] * len(images), images, targets, np.full(len(images), True), lanes=lanes)
         return result.gradients.mean(), result.forwards.mean()
 
     return attack

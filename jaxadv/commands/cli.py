@@ -39,7 +39,8 @@ options.define()
 def parse(arguments: list[str]) -> list[str]:
     """Parse flags; returns the program's name and the command.
 
-    Without a command, a flagfile and a zoo it is the embedded job, whose flags then come before the given ones.
+    Without a command, a flagfile and a zoo it is the embedded job, whose flags then come before the given ones. They also come in the place
+    of --small=IMAGES, unless data or weights are given: a flagfile with it fits the full-size zoo and the embedded one.
     """
     if any(argument in ("-h", "--help", "-help", "--helpfull", "--helpshort") for argument in arguments[1:]):
         try:
@@ -47,14 +48,28 @@ def parse(arguments: list[str]) -> list[str]:
         except BrokenPipeError:  # of `| head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    given = [argument.lstrip("-").partition("=")[0] for argument in arguments[1:]]
     positional = [argument for argument in arguments[1:] if not argument.startswith("-")]
-    if not positional and not {"flagfile", "zoo"} & set(given):
+    if not positional and not {"flagfile", "zoo"} & _names(arguments):
         arguments = [arguments[0], f"--flagfile={EMBEDDED_JOB}", *arguments[1:]]
     try:
+        arguments = flags.FLAGS.read_flags_from_files(arguments)
+        if not {"data", "weights_dir"} & _names(arguments):
+            arguments = [each for argument in arguments for each in (argument, *_in_small(argument))]
         return flags.FLAGS(arguments)
     except flags.Error as error:
         _fail(" ".join(str(error).split()) + f"; {sys.argv[0]} --help lists the flags")
+
+
+def _in_small(argument: str) -> list[str]:
+    """What else --small=IMAGES says."""
+    name, _, images = argument.lstrip("-").partition("=")
+    if name != "small":
+        return []
+    return [*flags.FLAGS.read_flags_from_files([f"--flagfile={EMBEDDED_JOB}"]), f"--attacked_images={images}"]
+
+
+def _names(arguments: list[str]) -> set[str]:
+    return {argument.lstrip("-").partition("=")[0] for argument in arguments[1:]}
 
 
 def main(arguments: list[str]) -> None:
@@ -91,14 +106,15 @@ def _keep_compiled_programs(folder: str) -> None:
     except OSError:
         return
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(place)
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 
 def help_text() -> str:
     """The commands, and the flags in their groups."""
     lines = [f"usage: {USAGE}", "", "commands:"]
     lines += [f"  {name:10} {meaning}" for name, meaning in COMMANDS.items()]
-    lines += ["", "Without arguments: the embedded job, flags/embedded.flags. --flagfile=FILE reads flags from a file."]
+    lines += ["", "Without arguments: the embedded job, flags/embedded.flags. --flagfile=FILE reads flags from a file,"]
+    lines += ["and flags/paper/ has one for each figure and table of the study."]
     lines += ["", "examples:", *(f"  {example}" for example in EXAMPLES)]
     for group, names in options.GROUPS.items():
         lines += ["", f"{group}:"]

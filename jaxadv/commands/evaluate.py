@@ -16,39 +16,30 @@ from typing import Any
 
 import jax
 
-from jaxadv.classifier import Classifier, load_classifier
-from jaxadv.commands import machine, options, plan, units
+from jaxadv.classifier import Classifier
+from jaxadv.commands import machine, networks, options, plan, units
 from jaxadv.progress import Progress
 from jaxadv.store import Run
-from model_ports import registry, weights
-from model_ports.errors import InputError, unknown
+from model_ports.errors import InputError
 
-NOT_IN_ROWS = ("parts", "weights_dir", "data", "data_cache", "data_threads")
+NOT_IN_ROWS = ("parts", "model_module", "weights_dir", "data", "data_cache", "data_threads")
 """Flags of what to evaluate that change no row of themselves."""
 
 
 def main(flags: SimpleNamespace) -> None:
     """Run the job that the flags describe, or what is missing of it. Raises InputError before anything is written."""
     began = time.time()
-    if flags.zoo not in registry.ZOOS:
-        raise unknown("zoo", flags.zoo, registry.ZOOS)
-    job = plan.job(flags, tuple(spec.name for spec in registry.MODELS))
-    networks = {name: registry.network(name, zoo=flags.zoo) for name in job.models}
-    places = {name: weights.find(network, flags.weights_dir) for name, network in networks.items()}
-    facts = {name: weights.facts(networks[name], place) for name, place in places.items()}
-    classes = next(iter(networks.values())).num_classes
-    if job.source.num_classes != classes:
-        raise InputError(
-            f"--data={flags.data} has {job.source.num_classes} classes, and networks of --zoo={flags.zoo} have {classes}; "
-            "give the zoo that fits the data, or other data"
-        )
+    entries = networks.chosen(flags)
+    job = plan.job(flags, list(entries))
+    networks.check_classes(entries, job.source)
+    facts = {name: entry.facts for name, entry in entries.items()}
     if flags.dry_run:
         from jaxadv.commands import dry_run
 
-        return dry_run.show(job, _load(job.models, flags.zoo, places))
+        return dry_run.show(job, _load(job.models, entries))
     out = Path(flags.out or time.strftime("results/%Y%m%d-%H%M%S"))
     new = flags.overwrite or not Run(out).count_parts()
-    loaded = _load(job.models, flags.zoo, places) if new else {}  # a bad one is refused before anything is written
+    loaded = _load(job.models, entries) if new else {}  # a bad one is refused before anything is written
     with Run.begin(out, _identity(flags, job, facts), overwrite=flags.overwrite) as run:
         todo = {name: units.missing(run, job, name) for name in job.models}
         todo = {name: missing for name, missing in todo.items() if any(missing)}
@@ -58,15 +49,16 @@ def main(flags: SimpleNamespace) -> None:
             return
         run.write_manifest(run.manifest() | _manifest(flags, job, facts))
         needed = list(dict.fromkeys(name for source, missing in todo.items() for name in (source, *missing.shown_to)))
-        compiled = _Compiled(loaded or _load(needed, flags.zoo, places), needed, job.lanes)
+        compiled = _Compiled(loaded or _load(needed, entries), needed, job.lanes)
+        titles = {name: f"[{number}/{len(todo)}] {name}" for number, name in enumerate(todo, 1)}
+        at_once = flags.at_once or (2 if jax.default_backend() == "cpu" else 1)
         try:
-            _at_once(
-                flags.at_once or (2 if jax.default_backend() == "cpu" else 1),
-                [
-                    partial(units.work, run, job, missing, name, compiled, title=f"[{number}/{len(todo)}] {name}")
-                    for number, (name, missing) in enumerate(todo.items(), 1)
-                ],
-            )
+            if job.selection == "common":
+                first = [name for name, missing in todo.items() if missing.clean]
+                _at_once(at_once, [partial(units.classify, run, job, name, compiled, title=titles[name]) for name in first])
+                todo = {name: missing._replace(clean=False) for name, missing in todo.items()}
+            tasks = [partial(units.work, run, job, missing, name, compiled, title=titles[name]) for name, missing in todo.items()]
+            _at_once(at_once, tasks)
         finally:
             compiled.close()
         _tell_dropped(run)
@@ -89,8 +81,8 @@ def _tell_dropped(run: Run) -> None:
         print(f"{len(rows)} pictures were left out ({told}): {run.directory / 'dropped'}", file=sys.stderr)
 
 
-def _load(names: Iterable[str], zoo: str, places: dict[str, Path | None]) -> dict[str, Classifier]:
-    return {name: load_classifier(name, zoo=zoo, weights=places[name]) for name in names}
+def _load(names: Iterable[str], entries: dict[str, networks.Entry]) -> dict[str, Classifier]:
+    return {name: entries[name].load() for name in names}
 
 
 def _at_once(count: int, tasks: list[Callable[[], None]]) -> None:

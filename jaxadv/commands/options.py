@@ -11,10 +11,13 @@ def define() -> None:
     """Define all flags; once a process."""
     what = "What to evaluate"
     _text(what, "zoo", "digits", "digits: the embedded, trained small networks; imagenet: full size, with weights_dir")
-    _names(what, "models", ["all"], "networks of the zoo, or all")
+    _names(what, "models", ["all"], "networks of the zoo, all, or none (beside model_module)")
+    _names(what, "model_module", None, "FILE.py:FUNCTION of your own, which returns a Classifier or a list, to be evaluated beside models")
+    _names(what, "input_size", None, "evaluate: NAME=PIXELS, where a network runs at another size than its own; predict, validate: PIXELS")
+    _names(what, "ensembles", None, "A+B+C,D+E: attack these networks as one too, and show the images to the networks not in it")
     _text(what, "weights_dir", None, "folder with a converted folder, or an .npz of original names, for each network; convert writes there")
     _text(what, "data", "digits", "digits (the test part of those embedded), imagefolder:DIR, tfds:NAME[/SPLIT] or npz:FILE")
-    _text(what, "selection", "first", "of the data: first, random, study (its 1000 validation images) or clever100")
+    _text(what, "selection", "first", "of the data: first, random, study (its 1000), clever100, common (all networks are right)")
     _count(what, "num_images", None, "images to classify, of the selection; all if not given")
     _text(what, "preprocessing", "study", "study (shorter side by Lanczos, no margin) or resize-256-crop (bilinear, 256/224)")
     _text(what, "not_rgb", "drop", "pictures that are not RGB: drop, as the study did, or convert")
@@ -34,6 +37,7 @@ def define() -> None:
     _count(fgsm, "attempts", 9, "values of eps that the search tries")
     _count(fgsm, "search_steps", 50, "iterations of I-FGSM for each of them")
     _names(fgsm, "loss", ["logit"], f"logit, as the study ran it, or cross_entropy; {MULTI}")
+    _names(fgsm, "fgsm_norm", ["linf"], f"of steps and budgets of all three: linf, as the study ran it, l2 or l1; {MULTI}")
 
     hinge = "C&W and EAD-L1"
     _numbers(hinge, "confidence", ["0"], f"kappa of both, in logit units; {MULTI}")
@@ -45,6 +49,7 @@ def define() -> None:
         _switch(hinge, f"{prefix}_abort_early", True, "end a c whose loss has stalled")
     _switch(hinge, "cw_warm_start", True, "keep the perturbation from one c to the next, as released")
     _numbers(hinge, "ead_beta", ["0.001"], f"weight of the L1 term and shrinkage threshold; {MULTI}")
+    _names(hinge, "ead_rule", ["l1"], f"which success wins: least l1, as the study ran it, or least elastic_net; {MULTI}")
 
     clever = "CLEVER"
     _count(clever, "clever_images", None, "images to score, the first that a network classifies correctly; all if not given")
@@ -56,8 +61,11 @@ def define() -> None:
 
     how = "How to run"
     _text(how, "out", None, "folder for the results; results/embedded for the embedded job, else results/<time>")
+    _names(how, "figures", None, "patterns of the figures to draw, such as transfer_*; report: those of the run if not given; else all")
+    _count(how, "small", None, "unless --data or --weights_dir is given, here stand flags/embedded.flags and so many attacked_images")
     _switch(how, "overwrite", False, "replace the run that --out already holds; without it, the same command continues that run")
     _switch(how, "dry_run", False, "say what would be done, how long it would take and how much disk, and do nothing")
+    _switch(how, "save_adversarial", False, "keep all adversarial images, float32, as Zarr arrays in adversarial/")
     _number(how, "save_seconds", 60.0, "how often unfinished attacks and scores are written down, so that a kill loses no more")
     _count(how, "lanes", 32, "images side by side on the device")
     _count(how, "at_once", None, "networks at work at the same time; 2 on a processor, 1 on an accelerator if not given")
@@ -79,7 +87,6 @@ def define() -> None:
     _text(other, "save", None, "predict: .npz to write: logits, raw_logits, and gradient if asked for; validate: .csv, .md or .json")
     _names(other, "gradient", None, "predict, validate: A,B for the gradient of raw logit A minus raw logit B")
     _switch(other, "float64", False, "predict, validate: the whole network in double precision")
-    _count(other, "input_size", None, "predict, validate: another input size than the network's own, where it can run at one")
     _number(other, "tolerance", None, "validate: allowed relative difference of logits: 1e-5 (MobileNets, Keras's VGG 5e-5), float64 1e-7")
     _count(other, "epochs", None, "train: passes over the training pictures, where they differ from the recipe's")
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxadv import checks, targets
 from jaxadv.attacks import FGSM, IFGSM, CarliniWagnerL2, ElasticNetL1
+from jaxadv.attacks.elastic_net import RULES
 from jaxadv.data.loader import Pictures
 from jaxadv.data.selection import select
 from jaxadv.data.source import Reading, Source
@@ -17,6 +18,9 @@ from model_ports.errors import InputError, unknown
 
 PARTS = ("attacks", "transfer", "clever", "report")
 ATTACKS = ("fgsm", "ifgsm", "ifgsm_search", "cw", "ead")
+NORMS = {"linf": np.inf, "l2": 2, "l1": 1}
+_USUAL = {"norm": "linf", "rule": "l1"}
+"""Choices that a setting's label says where they are others."""
 
 
 class Setting(NamedTuple):
@@ -45,9 +49,21 @@ class Job(NamedTuple):
     seed: int
     progress: bool
     save_seconds: float
+    save_adversarial: bool
     selection: str
     source: Source
     chosen: np.ndarray  # indices into the source
+    ensembles: dict[str, list[str]]  # their members by name
+
+    def shown_to(self, name: str) -> list[str]:
+        """The networks that see the adversarial images of ``name``: all others, but no ensemble, and no member of one its images."""
+        hidden = {name, *self.ensembles, *self.ensembles.get(name, ())}
+        return [other for other in self.models if other not in hidden]
+
+    @property
+    def has_study_targets(self) -> bool:
+        """Whether random targets are the study's own: its images were selected."""
+        return self.selection in ("study", "clever100") or (self.selection == "common" and self.source.validation)
 
     def pictures(self, size: int) -> Pictures:
         return Pictures(self.source, self.chosen, size=size, reading=self.reading, cache=self.data_cache, threads=self.data_threads)
@@ -57,8 +73,8 @@ class Job(NamedTuple):
         return list(dict.fromkeys(setting.attack for setting in self.settings))
 
 
-def job(flags: SimpleNamespace, known: tuple[str, ...]) -> Job:
-    """What the flags ask for. known: the networks of the zoo. Raises InputError."""
+def job(flags: SimpleNamespace, names: list[str]) -> Job:
+    """What the flags ask for. names: of the networks. Raises InputError."""
     parts = chosen("parts", flags.parts, PARTS)
     if "transfer" in parts and "attacks" not in parts:
         raise InputError("--parts has transfer without attacks; transfer shows the attacks' images to the others: add attacks")
@@ -68,7 +84,7 @@ def job(flags: SimpleNamespace, known: tuple[str, ...]) -> Job:
         check_clever(flags)
         clever_kinds = target_kinds(flags, "clever")
     checks.number("save_seconds", flags.save_seconds, low=0)
-    as_given = ("attacked_images", "clever_images", "lanes", "seed", "progress", "save_seconds", "selection")
+    as_given = ("attacked_images", "clever_images", "lanes", "seed", "progress", "save_seconds", "save_adversarial", "selection")
     reading = Reading(flags.preprocessing, flags.not_rgb)
     reading.check()
     source = open_source(flags.data)
@@ -78,7 +94,8 @@ def job(flags: SimpleNamespace, known: tuple[str, ...]) -> Job:
         reading=reading,
         data_cache=Path(flags.data_cache) if flags.data_cache else None,
         data_threads=flags.data_threads,
-        models=models(flags.models, known),
+        models=names,
+        ensembles=ensembles(flags.ensembles),
         parts=parts,
         settings=settings,
         clever_kinds=clever_kinds,
@@ -101,6 +118,17 @@ def chosen(name: str, values: list[str] | None, allowed: tuple[str, ...]) -> lis
 def models(values: list[str], known: tuple[str, ...]) -> list[str]:
     """The networks that --models names; "all" is every one."""
     return list(known) if values == ["all"] else chosen("models", values, known)
+
+
+def ensembles(values: list[str] | None) -> dict[str, list[str]]:
+    """The members of each ensemble by its name: {"ensemble.a.b": ["a", "b"]} of ["a+b"]. Raises InputError for fewer than two."""
+    found = {}
+    for value in values or []:
+        members = [member.strip() for member in value.split("+")]
+        if len(set(members)) < max(2, len(members)) or not all(members):
+            raise InputError(f"--ensembles has {value!r}; two or more different networks joined by '+' are needed, such as vgg_16+alexnet")
+        found[".".join(["ensemble", *members])] = members
+    return found
 
 
 def numbers(name: str, values: list[str], kind: type = float) -> list:
@@ -134,27 +162,33 @@ def target_kinds(flags: SimpleNamespace, attack: str) -> list[str]:
 
 
 def _sweep(main: tuple[str, ...], **lists: list):
-    """Every combination, each with a label: the main parameters, and the others that have several values."""
+    """Every combination, each with a label: the main parameters, those that are not as usual, and others that have several values."""
     for values in itertools.product(*lists.values()):
         pairs = dict(zip(lists, values, strict=True))
-        shown = [f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in pairs.items() if k in main or len(lists[k]) > 1]
-        yield ",".join(shown), pairs
+        told = {k: v for k, v in pairs.items() if k in main or (v != _USUAL[k] if k in _USUAL else len(lists[k]) > 1)}
+        yield ",".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in told.items()), pairs
+
+
+def _fgsm_sweep(flags, main: tuple[str, ...], **lists: list):
+    """`_sweep` with what FGSM and I-FGSM share."""
+    norms = chosen("fgsm_norm", flags.fgsm_norm, tuple(NORMS))
+    for label, pairs in _sweep(main, **lists, norm=norms, loss=flags.loss):
+        yield label, pairs | {"norm": NORMS[pairs["norm"]]}
 
 
 def _fgsm(flags):
-    for label, pairs in _sweep(("eps",), eps=numbers("eps", flags.eps), loss=flags.loss):
+    for label, pairs in _fgsm_sweep(flags, ("eps",), eps=numbers("eps", flags.eps)):
         yield label, FGSM(**pairs)
 
 
 def _ifgsm(flags):
-    steps = numbers("steps", flags.steps, int)
-    for label, pairs in _sweep(("eps", "steps"), eps=numbers("eps", flags.eps), steps=steps, loss=flags.loss):
+    lists = {"eps": numbers("eps", flags.eps), "steps": numbers("steps", flags.steps, int)}
+    for label, pairs in _fgsm_sweep(flags, ("eps", "steps"), **lists):
         yield label, IFGSM(**pairs)
 
 
 def _ifgsm_search(flags):
-    initial = numbers("initial_eps", flags.initial_eps)
-    for label, pairs in _sweep(("initial_eps",), initial_eps=initial, loss=flags.loss):
+    for label, pairs in _fgsm_sweep(flags, ("initial_eps",), initial_eps=numbers("initial_eps", flags.initial_eps)):
         yield label, IFGSM(**pairs, attempts=flags.attempts, steps=flags.search_steps)
 
 
@@ -166,6 +200,7 @@ def _carlini_wagner(flags):
 
 def _elastic_net(flags):
     lists = {"confidence": numbers("confidence", flags.confidence), "beta": numbers("ead_beta", flags.ead_beta)}
+    lists["rule"] = chosen("ead_rule", flags.ead_rule, RULES)
     yield from _constant_search(flags, "ead", ElasticNetL1, fixed={}, **lists)
 
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from jaxadv import checks
-from jaxadv.commands import plan
+from jaxadv.commands import networks, plan
 from model_ports import registry, weights
 from model_ports.errors import InputError
 
@@ -21,7 +21,7 @@ def main(flags: SimpleNamespace) -> None:
             raise InputError(f"--{name} is not given; predict needs --model, --images and --save")
     if flags.float64:
         jax.config.update("jax_enable_x64", True)
-    network = registry.network(flags.model, zoo=flags.zoo, input_size=flags.input_size, variant=flags.alexnet_lrn)
+    network = registry.network(flags.model, zoo=flags.zoo, input_size=networks.input_size(flags.input_size), variant=flags.alexnet_lrn)
     images = read_images(flags.images, size=network.input_size, double=flags.float64)
     difference = difference_of(flags.gradient, network.num_outputs)
     save = Path(flags.save)

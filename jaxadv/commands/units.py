@@ -16,12 +16,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from jaxadv import targets, transfer
+from jaxadv import image_store, targets, transfer
 from jaxadv.api import AttackResult, clever_scores, run_attacks
 from jaxadv.classifier import Classifier
 from jaxadv.commands.plan import Job
 from jaxadv.data import study
 from jaxadv.data.loader import Dropped, Pictures
+from jaxadv.data.selection import common
 from jaxadv.files import load_arrays, save_arrays
 from jaxadv.journal import Journal
 from jaxadv.progress import Progress
@@ -55,9 +56,9 @@ class Attacked(NamedTuple):
 
 def missing(run: Run, job: Job, name: str) -> Todo:
     """What is still to be done for the network ``name``; an attack also where its images are needed and not at hand."""
-    attacks = [attack for attack in job.attacks if not run.has("examples", f"{name}-{attack}")]
+    attacks = [attack for attack in job.attacks if not _is_attacked(run, job, f"{name}-{attack}")]
     pictures = bool(job.attacks) and not run.has("adversarial", name)
-    others = [other for other in job.models if other != name] if "transfer" in job.parts else []
+    others = job.shown_to(name) if "transfer" in job.parts else []
     shown_to = [other for other in others if not run.has("transfer", f"{name}-to-{other}")]
     if pictures or shown_to:
         attacks = [attack for attack in job.attacks if attack in attacks or not zipfile.is_zipfile(_images(run, name, attack))]
@@ -66,13 +67,23 @@ def missing(run: Run, job: Job, name: str) -> Todo:
     return Todo(clean, attacks, pictures, shown_to, clever)
 
 
+def _is_attacked(run: Run, job: Job, part: str) -> bool:
+    return run.has("examples", part) and (not job.save_adversarial or image_store.has(run.directory, part))
+
+
+def classify(run: Run, job: Job, name: str, classifiers, *, title: str) -> None:
+    """Do that unit alone: which images all networks have right is known once all are classified."""
+    classifier = classifiers[name]
+    _classify(run, job, classifier, job.pictures(classifier.input_size), title)
+
+
 def work(run: Run, job: Job, todo: Todo, name: str, classifiers, *, title: str) -> None:
     """Do what is missing of one network. classifiers: by name, of all networks that this needs."""
     classifier = classifiers[name]
     pictures = job.pictures(classifier.input_size)
     if todo.clean:
         _classify(run, job, classifier, pictures, title)
-    attacked = _attacked(job, classifier, pictures, run.read("clean", part=name))
+    attacked = _attacked(run, job, classifier, pictures)
     for attack in todo.attacks:
         _attack(run, job, classifier, attacked, attack, title)
     if todo.pictures:
@@ -110,12 +121,16 @@ def _classify(run: Run, job: Job, classifier: Classifier, pictures: Pictures, ti
     run.append("clean", pd.concat(frames), part=name)
 
 
-def _attacked(job: Job, classifier: Classifier, pictures: Pictures, clean: pd.DataFrame) -> Attacked:
-    """The first images that are classified correctly; with the study's random targets where its images were selected."""
-    use = np.flatnonzero(clean["predicted"] == clean["label"])[: job.attacked_images]
+def _attacked(run: Run, job: Job, classifier: Classifier, pictures: Pictures) -> Attacked:
+    """The first images that are classified correctly, by all networks if the selection is of those."""
+    clean = run.read("clean", part=classifier.name)
+    right = clean["predicted"] == clean["label"]
+    if job.selection == "common":
+        right &= clean["image_id"].isin(common(run.read("clean"), job.models))
+    use = np.flatnonzero(right)[: job.attacked_images]
     labels, ids = clean["label"].to_numpy()[use], clean["image_id"].to_numpy()[use]
     images = pictures.take(ids)
-    drawn = study.random_targets(clean["label"].to_numpy())[use] if job.selection in ("study", "clever100") else None
+    drawn = study.random_targets(clean["label"].to_numpy())[use] if job.has_study_targets else None
     return Attacked(images, labels, ids, classifier.logits_in_batches(images, job.lanes), drawn)
 
 
@@ -144,6 +159,8 @@ def _attack(run: Run, job: Job, classifier: Classifier, attacked: Attacked, atta
         for setting, aims, use, end, size in zip(settings, classes, chosen, ends, sizes, strict=True)
     ]
     save_arrays(_images(run, classifier.name, attack), {"adversarial": result.adversarial})
+    if job.save_adversarial:
+        image_store.write(run.directory, part, result.adversarial)
     run.append("examples", pd.concat(frames), part=part)
     journal.remove()
 

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from jaxadv import comparison
+from jaxadv.commands import networks
 from jaxadv.commands.predict import difference_of, evaluate, read_images
 from model_ports import registry, weights
 from model_ports.convert import keras_h5, originals, originals_keras, originals_torch, sources, torch_state
@@ -43,7 +44,7 @@ def main(flags: SimpleNamespace) -> None:
         raise InputError(f"--save is {flags.save!r}; a file name that ends in {', '.join(FORMATS)}, in a folder that exists, is needed")
     if flags.float64:
         jax.config.update("jax_enable_x64", True)
-    original = open_original(flags.source, spec, size=flags.input_size, double=flags.float64)
+    original = open_original(flags.source, spec, size=networks.input_size(flags.input_size), double=flags.float64)
     limits = comparison.tolerances(spec.family, double=flags.float64, logits=flags.tolerance, least=original.least_tolerances)
     try:
         report = validate(original, flags, limits)

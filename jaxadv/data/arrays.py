@@ -74,7 +74,7 @@ def _checked(images: np.ndarray, name: str) -> np.ndarray:
 def open_digits(*, name: str) -> Source:
     """The embedded digits, test part, drawn at any size."""
     ink, labels, ids = digits.glyphs("test")
-    images = functools.lru_cache(maxsize=2)(lambda size: digits.load("test", size).images)
+    images = functools.lru_cache(maxsize=4)(lambda size: digits.load("test", size).images)
     return Source(
         name=name,
         ids=ids.astype(np.int64),

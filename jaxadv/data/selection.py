@@ -10,34 +10,23 @@ from jaxadv.data import study
 from jaxadv.data.source import Source
 from model_ports.errors import InputError, unknown
 
-SELECTIONS = ("first", "random", "study", "clever100")
-
-
-COMMON = "common"
-
-
-def base(source: Source, selection: str) -> tuple[str, bool]:
-    """What `select` is to be asked for, and whether only the images that every model has right (see `common`) are attacked.
-
-    "common": of the study's images where the source has validation images, else of the first; "NAME+common": of the selection NAME.
-    """
-    if selection == COMMON:
-        return ("study" if source.validation else "first"), True
-    name, plus, rest = selection.partition("+")
-    return (name, True) if plus and rest == COMMON else (selection, False)
+SELECTIONS = ("first", "random", "study", "clever100", "common")
 
 
 def select(source: Source, selection: str, *, count: int | None, seed: int) -> np.ndarray:
     """Indices (n,) int64 into the source; pictures are dropped only when they are read, after this, as in the study.
 
     first: in the source's order. random: drawn by the seed without repeats, so that a larger count goes on from a smaller one.
-    study, clever100: the study's 1000 images, or the 100 of its CLEVER run, in its order, whatever the seed. count: no more
-    than so many of them; None: all. Raises InputError where the source has fewer than that, or lacks some of the study's.
+    study, clever100: the study's 1000 images, or the 100 of its CLEVER run, in its order, whatever the seed. common: the study's of the
+    validation set, or else the first; `common` below then says which of them all networks have right. count: no more than so many of them;
+    None: all. Raises InputError where the source has fewer than that, or lacks some of the study's.
     """
     if selection not in SELECTIONS:
         raise unknown("selection", selection, SELECTIONS)
     if count is not None:
         checks.count("num_images", count)
+    if selection == "common":
+        selection = "study" if source.validation else "first"
     if selection in ("study", "clever100"):
         chosen = _of_study(source, study.images() if selection == "study" else study.clever_images(), selection, count)
     elif selection == "random":

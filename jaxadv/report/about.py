@@ -44,10 +44,15 @@ def _per_kind(kinds: dict[str, list[str]]) -> str:
 
 
 def _prefixed(settings: dict, prefix: str) -> str:
+    told = of_attack(settings, prefix)
+    return f" · {told}" if told else ""
+
+
+def of_attack(settings: dict, prefix: str) -> str:
     """The settings that belong to one attack alone, as far as they were given."""
     own = [(name, value) for name, value in settings.items() if name.startswith(f"{prefix}_") and value is not None]
     own = [(name.removeprefix(f"{prefix}_"), value) for name, value in own if not name.endswith("_targets")]
-    return " · " + ", ".join(f"{name.replace('_', ' ')} {_text(value)}" for name, value in own) if own else ""
+    return ", ".join(f"{name.replace('_', ' ')} {_text(value)}" for name, value in own)
 
 
 def _is_deep(value) -> bool:

@@ -23,6 +23,22 @@ HEADINGS = {
     "score_min": "min",
     "fell_back": "no fit",
     "p_value_mean": "mean p",
+    "p_value": "p",
+    "about": "of",
+    "explained_by_chance": "by chance",
+    "asymmetry_by_chance": "by chance",
+    "asymmetry": "difference of directions",
+    "symmetry": "correlation with its transpose",
+    "deeper_more_robust": "deeper ahead",
+    "depth_pairs": "pairs",
+    "by_depth": "models by depth",
+    "common": "images",
+    "images_spearman": "Spearman, images",
+    "pearson": "Pearson, models",
+    "spearman": "Spearman, models",
+    "exceeded": "score above distance",
+    "slope": "b",
+    "changed": "what changes",
 }
 
 
@@ -88,5 +104,6 @@ def sortable(value: float) -> str:
     return f'data-v="{float(value):.7g}"' if math.isfinite(value) else 'data-v=""'
 
 
-def framed(head: str, body: str) -> str:
-    return f'<div class="scroll" tabindex="0"><table class="numbers">{head}{body}</table></div>'
+def framed(head: str, body: str, kind: str = "") -> str:
+    """kind: another class of the style sheet."""
+    return f'<div class="scroll" tabindex="0"><table class="{f"numbers {kind}".strip()}">{head}{body}</table></div>'

@@ -3,6 +3,8 @@
 import math
 from typing import NamedTuple
 
+from jaxadv.report.families import FAMILIES
+
 
 class Column(NamedTuple):
     """``type``: text, count or number. ``unit``: what one is, or "" for none; a "share" is stored as 0..1 and printed in %."""
@@ -83,13 +85,67 @@ COLUMNS: dict[str, Column] = {
     "slope": Column("number", _PIXELS, "b of the law: positive where models with a smaller error are less robust."),
     "r_squared": Column("number", "", "Share of the variance of the mean distances that the law explains."),
     "frontier": Column("text", "", "The models on the frontier of error and mean distance."),
+    # claims
+    "statement": Column("text", "", "The number of the study's statement, with a letter for its parts."),
+    "claim": Column("text", "", "What the study says."),
+    "rule": Column("text", "", "When it counts as true of a run; where the study gives no number, the choice is ours."),
+    "verdict": Column("text", "", "By the numbers as they are: holds, does not hold, not tested, or measured (nothing is claimed)."),
+    "settled": Column("text", "", "Whether the 95 % intervals exclude the other verdict: yes or no."),
+    "evidence": Column("text", "", "The numbers, and what is missing."),
+    # comparison and depth
+    "other": Column("text", "", "The model that is compared with."),
+    "common": Column("count", "images", "Images on which both have a value: for distances, those on which both attacks succeeded."),
+    "difference": Column(
+        "number", "", "Mean of the first minus mean of the other over those images: a distance or score, or, for success, a share."
+    ),
+    "family": Column("text", "", "The family of models."),
+    "by_depth": Column("text", "", "Its models, from the fewest layers with weights to the most."),
+    "depth_pairs": Column("count", "pairs", "Pairs of its models of different depth."),
+    "deeper_more_robust": Column("count", "pairs", "Those in which the deeper one has the larger mean."),
+    # explanation
+    "explained_by": Column("text", "", "What is to explain the models' means: their family, or a size."),
+    "explained": Column("number", "share", "The share of the variance of the models' means that it explains, by least squares."),
+    "explained_by_chance": Column("number", "share", "What as many meaningless terms would explain on average."),
+    "p_value": Column("number", "", "Share of the permutations of the models that are explained as well."),
+    # symmetry
+    "model_pairs": Column("count", "pairs", "Pairs of models with a rate in both directions."),
+    "symmetry": Column("number", "", "Correlation of a map with its transpose, without the diagonal."),
+    "asymmetry": Column("number", "share", "Mean absolute difference of the two directions."),
+    "asymmetry_by_chance": Column("number", "share", "What it would be if both directions had the same rate."),
+    # agreement
+    "pearson": Column("number", "", "Correlation, over models, of mean CLEVER score and mean distance of the attack."),
+    "spearman": Column("number", "", "The same of their ranks."),
+    "images_spearman": Column("number", "", "Rank correlation of scores and distances over the images of a model, mean over models."),
+    "exceeded": Column("number", "share", "Images and models of which the score, meant as a lower bound, is above the distance found."),
+    # sensitivity
+    "about": Column("text", "", "The number that is looked at: a mean distance, a success rate, or the mean transfer rate of a source."),
+    "counted": Column("text", "", "How it is counted: as the study's code does, or otherwise."),
+    "value": Column("number", "", "Its mean over models or sources: a distance or a share."),
+    "largest": Column("text", "", "The model or source with the largest."),
+    "smallest": Column("text", "", "The one with the smallest."),
+    "rank_correlation": Column("number", "", "Of the models or sources, with their order as released."),
+    "changed": Column("text", "", "What is no longer as with the released way of counting."),
+    # signature
+    "named": Column("text", "", "The family that the model is taken for if it is unknown: that of the nearest."),
+    "nearest": Column("text", "", "The other model on which the same adversarial images succeed most alike."),
+    "correlation": Column("number", "", "Of its and the model's transfer rates, over sources, attacks, settings and targets."),
+    "runner_up": Column("text", "", "The family that comes second."),
+    "runner_up_correlation": Column("number", "", "The same of its nearest model."),
+    "has_relatives": Column("text", "", "Whether the run has another model of its family, without which no rule can be right: yes or no."),
+    "networks": Column("count", "models", "Models of the family that have relatives: the rate is over these."),
+    **{f"named_{name}": Column("count", "models", f"Models of the line's family that are taken for {name}.") for name in FAMILIES},
+    "right": Column("count", "models", "Those with relatives that are taken for their own family."),
+    "right_rate": Column("number", "share", "The same as a share."),
+    "chance": Column("number", "share", "What naming each after another model, drawn at random, would give."),
 }
 _INTERVALS = {  # columns that have an interval: how it is made
-    **dict.fromkeys(["top1_percent", "error_percent", "success_rate", "released", "left_out", "as_failures"], "Wilson"),
+    **dict.fromkeys(["top1_percent", "error_percent", "success_rate", "released", "left_out", "as_failures", "right_rate"], "Wilson"),
     **dict.fromkeys(
         ["l0_mean", "l1_mean", "l2_mean", "linf_mean", "l2_per_pixel_mean", "score_mean"], "studentised bootstrap over the rows"
     ),
-    "slope": "Student's t",
+    **dict.fromkeys(["intercept", "slope"], "Student's t"),
+    "difference": "bootstrap over images; of rates, Bonett and Price",
+    "pearson": "Fisher's z",
 }
 COLUMNS |= {
     f"{name}_{end}": Column("number", COLUMNS[name].unit, f"{where} end of the 95 % interval of {name} ({how}).")

@@ -23,6 +23,7 @@ LOOKS = {
     "NASNet": Look("#56b4e9", "P"),
     "other": Look("#7f8690", "X"),
 }
+FAMILIES = tuple(name for name in LOOKS if name != "other")
 
 
 def family(model: str) -> str:

@@ -84,14 +84,12 @@ def _law(chief: list[Measure]) -> Finding | None:
         told = f"{measure.short} (b = {interval(law['slope'], law['slope_low'], law['slope_high'])}, {law['models']} models)"
         if law["slope_low"] > 0:
             verdicts.setdefault("holds, b being above 0, for", []).append(told)
-        elif law["slope_high"] < 0:
-            verdicts.setdefault("is reversed, b being below 0, for", []).append(told)
         else:
             verdicts.setdefault("is not settled, the interval of b including 0, for", []).append(told)
     if not verdicts:
         return None
     told = "; it ".join(f"{verdict} {', '.join(which)}" for verdict, which in verdicts.items())
-    return Finding("The law, robustness = a + b ln(error) on the Pareto frontier", f"It {told}.")
+    return Finding("The law, robustness = a + b ln(error) on the Pareto frontier", f"It {told}. A frontier has no b below 0.")
 
 
 def _budgets(robustness: pd.DataFrame) -> Finding | None:
@@ -103,11 +101,12 @@ def _budgets(robustness: pd.DataFrame) -> Finding | None:
             low, high = 100 * rows["success_rate"].min(), 100 * rows["success_rate"].max()
             share = f"{low:.0f} %" if f"{low:.0f}" == f"{high:.0f}" else f"{low:.0f}–{high:.0f} %"
             name = panel_name(attack, kind, rows["setting"].iloc[0])
-            told.append(f"{name}: {share} (n {_range(rows['n'])})")
+            told.append(f"{name}: {share} (n {counted(rows['n'])})")
     return Finding("Fixed budgets, success from the least to the most easily fooled model", "; ".join(told) + ".") if told else None
 
 
-def _range(numbers: Iterable[int]) -> str:
+def counted(numbers: Iterable[int]) -> str:
+    """ "24", or "20–24"."""
     low, high = min(numbers), max(numbers)
     return f"{low}" if low == high else f"{low}–{high}"
 
@@ -131,7 +130,7 @@ def _transfer(transfer: pd.DataFrame, spread: pd.DataFrame) -> Finding | None:
         return None
     best = spread.loc[spread["mean"].idxmax()]
     name = panel_name(best["attack"], best["target_kind"], best["setting"])
-    pairs = f"{best['pairs']} pairs (n {_range([best['n_low'], best['n_high']])} a pair)"
+    pairs = f"{best['pairs']} pairs (n {counted([best['n_low'], best['n_high']])} a pair)"
     text = f"{name} transfers best: {100 * best['mean']:.0f} % on average over {pairs}"
     text += f", and best from {best['best']} ({100 * best['best_mean']:.0f} %)."
     aimed, free = spread[spread["target_kind"] != "untargeted"], spread[spread["target_kind"] == "untargeted"]

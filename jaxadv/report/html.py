@@ -19,7 +19,10 @@ from jaxadv.report.heat import heat_map, heat_style, legend
 from jaxadv.report.measures import Measure, chief
 from jaxadv.report.names import ATTACK_NAMES, NORM_NAMES, TARGET_NAMES, panel_name
 from jaxadv.report.overview import overview
+from jaxadv.report.published import published
 from jaxadv.report.script import POLICY, SCRIPT
+from jaxadv.report.signature_page import signature
+from jaxadv.report.study.page import analysis, statements
 from jaxadv.report.style import STYLE
 from jaxadv.report.views import Views
 
@@ -50,10 +53,14 @@ def write(views: Views, path: str | os.PathLike, drawn: dict[str, Rendered]) -> 
     sections = [
         ("What was run", what_was_run(views)),
         ("Findings", "".join(f"<dt>{escape(about)}</dt><dd>{escape(text)}</dd>" for about, text in told)),
+        ("Statements", statements(views)),
         ("Models compared", overview(views, first)),
         ("Robustness and accuracy", _scatters(first, drawn)),
         ("Strength of attack", _sweeps(drawn)),
         ("Transfer", _transfer(views, spread)),
+        ("Analysis", analysis(views)),
+        ("Family signature", signature(views, _figure(drawn["signature"]) if "signature" in drawn else "")),
+        ("Published numbers", published(views)),
         ("Pictures", _pictures(views)),
         ("CLEVER fits", _fits(drawn)),
         ("All numbers", _numbers(views)),
@@ -87,12 +94,12 @@ def _page(views: Views, sections: list[tuple[str, str]]) -> str:
 
 def _figure(figure: Rendered) -> str:
     drawing = inline(figure.svg, figure.stem.replace(".", "_"), figure.title)
-    return f'<figure class="chart"><div class="scroll" tabindex="0">{drawing}</div></figure>'
+    caption = f"<figcaption class=what>{escape(figure.caption)}</figcaption>"
+    return f'<figure class="chart"><div class="scroll" tabindex="0">{drawing}</div>{caption}</figure>'
 
 
 def _sweeps(drawn: dict[str, Rendered]) -> str:
-    figures = "".join(_figure(figure) for stem, figure in drawn.items() if stem.startswith("sweep_"))
-    return f'<div class="charts">{figures}</div>' if figures else ""
+    return "".join(_figure(figure) for stem, figure in drawn.items() if stem.startswith("sweep_"))
 
 
 def _scatters(first: list[Measure], drawn: dict[str, Rendered]) -> str:
@@ -108,7 +115,8 @@ def _scatters(first: list[Measure], drawn: dict[str, Rendered]) -> str:
     lead = (
         "<p>A point a model, its bar the 95 % interval of the mean. To the right is more accurate, upwards more robust; no model is "
         "better in both than one <em>on the frontier</em>. The study's law, robustness = a + b ln(error) with b above 0, is fitted to "
-        "the frontier alone: accuracy is then paid for with robustness.</p>"
+        "the frontier alone: accuracy is then paid for with robustness. Any frontier of three models has b above 0, so "
+        "<em>Statements</em> asks all models too.</p>"
     )
     unfold = f'<details><summary>CLEVER in other norms</summary><div class="charts">{"".join(more)}</div></details>' if more else ""
     return f'{lead}<div class="charts">{"".join(shown)}</div>{unfold}'
@@ -238,7 +246,7 @@ def _caveats(views: Views) -> str:
 
 
 def _glossary(views: Views) -> str:
-    shown = [views.made.accuracy, views.made.robustness, views.made.clever, views.made.transfer, views.made.law]
+    shown = [views.made.accuracy, views.made.robustness, views.made.clever, views.made.transfer, views.made.law, *views.study.values()]
     names = dict.fromkeys(name for table in shown if len(table) for name in table)
     entries = []
     for name in names:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from jaxadv.report.columns import COLUMNS, show
+from jaxadv.report.families import FAMILIES
 
 # Columns worth printing; the .csv has all. One with _low and _high beside it is printed with its interval.
 PRINTED = {
@@ -18,6 +19,21 @@ PRINTED = {
         *["attack", "setting", "target_kind", "source", "model"],
         *["n_released", "released", "n_left_out", "left_out", "n_as_failures", "as_failures"],
     ],
+    "claims": ["statement", "claim", "verdict", "settled", "evidence"],
+    "comparison": ["attack", "setting", "target_kind", "distance", "model", "other", "common", "difference"],
+    "explanation": [
+        *["attack", "setting", "target_kind", "distance"],
+        *["explained_by", "models", "explained", "explained_by_chance", "p_value"],
+    ],
+    "depth": ["attack", "setting", "target_kind", "distance", "by_depth", "depth_pairs", "deeper_more_robust", "common", "difference"],
+    "symmetry": ["attack", "setting", "target_kind", "model_pairs", "symmetry", "asymmetry", "asymmetry_by_chance"],
+    "agreement": ["attack", "setting", "target_kind", "distance", "models", "pearson", "spearman", "images_spearman", "common", "exceeded"],
+    "sensitivity": [
+        *["attack", "setting", "target_kind", "about", "counted"],
+        *["value", "largest", "smallest", "rank_correlation", "slope", "changed"],
+    ],
+    "signature": ["model", "family", "named", "nearest", "correlation", "runner_up", "runner_up_correlation", "has_relatives"],
+    "signature_confusion": ["family", "networks", *(f"named_{name}" for name in FAMILIES), "right", "right_rate", "chance"],
     "law": ["attack", "setting", "target_kind", "distance", "fitted", "models", "intercept", "slope", "r_squared"],
 }
 _ESCAPED = {
@@ -51,6 +67,7 @@ _BLOCK = r"""\begin{tabular}{%s}
 %s\bottomrule
 \end{tabular}
 """
+_LONG, _WRAPPED = 100, 300  # characters from which on a text takes several lines, pt of each
 _ROWS = 50  # of a block, which fits on a page; longtable would need several runs to align them
 
 
@@ -60,7 +77,7 @@ def latex(name: str, table: pd.DataFrame, printed_as: Sequence[str]) -> str:
     A name that is not in PRINTED is a matrix: all of its columns, numbers in percent, heads upright.
     """
     matrix = name not in PRINTED
-    heads, columns, widths = [], [], []
+    heads, columns, widths, rows = [], [], [], _ROWS
     for position, column in enumerate(printed_as):
         if not matrix and column not in PRINTED[name]:
             continue
@@ -73,12 +90,17 @@ def latex(name: str, table: pd.DataFrame, printed_as: Sequence[str]) -> str:
         if percent:
             texts = [text.replace(" %", "") for text in texts]
         head = str(table.columns[position])
-        columns.append([escape(text) for text in texts])
+        longest = 0 if matrix or COLUMNS[column].type != "text" else max(map(len, texts), default=0)
+        wrap = rf"\parbox[t]{{{_WRAPPED}pt}}{{\raggedright %s\strut}}" if longest > _LONG else "%s"
+        columns.append([wrap % escape(text) for text in texts])
         if matrix and position:
             heads.append(rf"\rotatebox{{90}}{{{escape(head)}}}")
         else:
             heads.append(escape(head + " (%)" * percent))
             texts.append(head + " (%)")
+        if longest > _LONG:
+            rows = min(rows, max(1, int(_ROWS * _WRAPPED / (_CHARACTER * longest))))
+            texts = ["-" * int(_WRAPPED / _CHARACTER)]
         widths.append(max(map(len, texts)))
     if not matrix:  # in the order of PRINTED, which the table's own need not be
         names = [column for column in printed_as if column in PRINTED[name]]
@@ -89,7 +111,7 @@ def latex(name: str, table: pd.DataFrame, printed_as: Sequence[str]) -> str:
     lines = [f"{' & '.join(row)} \\\\\n" for row in zip(*columns, strict=True)]
     width = max(845, _MARGIN + sum(_CHARACTER * width + _GAP for width in widths))
     what = "rows: source; columns: the model that is shown its images; in %" if matrix else "[95 % interval] of the value before it"
-    blocks = [_BLOCK % (kinds, what, " & ".join(heads), "".join(lines[start : start + _ROWS])) for start in range(0, len(lines), _ROWS)]
+    blocks = [_BLOCK % (kinds, what, " & ".join(heads), "".join(lines[start : start + rows])) for start in range(0, len(lines), rows)]
     return _DOCUMENT % (width, "\\newpage\\noindent\n".join(blocks))
 
 

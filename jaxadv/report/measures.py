@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from jaxadv.report.names import ATTACK_NAMES, DISTANCE_NAMES, NORM_NAMES, TARGET_NAMES
-from jaxadv.report.tables import MINIMISED
+from jaxadv.report.tables import MINIMISED, minimised
 
 _KINDS = ("random", "untargeted", "least", "top2")  # which kind of target stands for an attack: the study's figures take random
 
@@ -29,7 +29,9 @@ class Measure(NamedTuple):
 
     @property
     def distance(self) -> str:
-        return NORM_NAMES.get(self.setting, self.setting) if self.attack == "clever" else DISTANCE_NAMES[MINIMISED[self.attack]]
+        if self.attack == "clever":
+            return NORM_NAMES.get(self.setting, self.setting)
+        return DISTANCE_NAMES[minimised(self.attack, self.setting)]
 
     @property
     def short(self) -> str:
@@ -68,13 +70,13 @@ def measures(accuracy: pd.DataFrame, robustness: pd.DataFrame, clever: pd.DataFr
 
     def measure(attack: str, kind: str, setting: str, points: pd.DataFrame) -> Measure:
         of_clever = attack == "clever"
-        fit = laws.get((attack, kind, "" if of_clever else setting, f"l{setting}" if of_clever else MINIMISED[attack]))
+        fit = laws.get((attack, kind, "" if of_clever else setting, f"l{setting}" if of_clever else minimised(attack, setting)))
         return Measure(attack, kind, setting, points, fit, fit["frontier"].split(", ") if fit else [])
 
     found = []
     searching = robustness[robustness["attack"].isin(list(MINIMISED))]
     for (attack, kind, setting), rows in searching.groupby(["attack", "target_kind", "setting"], sort=False):
-        found.append(measure(attack, kind, setting, _points(rows, f"{MINIMISED[attack]}_mean", error)))
+        found.append(measure(attack, kind, setting, _points(rows, f"{minimised(attack, setting)}_mean", error)))
     for (kind, norm), rows in clever.groupby(["target_kind", "norm"], sort=False):
         found.append(measure("clever", kind, norm, _points(rows.assign(failures=0), "score_mean", error)))
     return found

@@ -20,12 +20,22 @@ TARGET_NAMES = {
 }
 DISTANCE_NAMES = {"l0": "L0", "l1": "L1", "l2": "L2", "linf": "L∞", "l2_per_pixel": "L2 / 3HW"}
 NORM_NAMES = {"1": "L1", "2": "L2", "inf": "L∞"}
-PARAMETER_NAMES = {"eps": "ε, the largest change of a value", "steps": "steps", "confidence": "confidence κ", "initial_eps": "first ε"}
+PARAMETER_NAMES = {
+    "eps": "budget ε",
+    "steps": "steps",
+    "confidence": "confidence κ",
+    "initial_eps": "first ε",
+}
 
 
 def panel_name(attack: str, target_kind: str, setting: str) -> str:
     """What a transfer map or table of attempts is about, e.g. "C&W L2 · confidence=0 · random target"."""
     return " · ".join(filter(None, [ATTACK_NAMES.get(attack, attack), setting, TARGET_NAMES.get(target_kind, target_kind)]))
+
+
+def parameters(setting: str) -> dict[str, str]:
+    """{"eps": "0.1", "steps": "10"} of "eps=0.1,steps=10"."""
+    return dict(part.split("=", 1) for part in setting.split(",") if "=" in part)
 
 
 def file_name(name: str, taken: Iterable[str]) -> str:

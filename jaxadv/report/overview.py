@@ -40,8 +40,7 @@ def overview(views: Views, chief: list[Measure]) -> str:
         "<p>Success: smaller is more robust. Distances and scores: larger is. In brackets 95 % intervals; below, n and failed attempts. "
         "A heading sorts.</p>"
     )
-    table = framed(f"<thead><tr>{head}</tr></thead>", f"<tbody>{lines}</tbody>")
-    return lead + table.replace('class="numbers"', 'class="numbers overview"')
+    return lead + framed(f"<thead><tr>{head}</tr></thead>", f"<tbody>{lines}</tbody>", "overview")
 
 
 def _names(model: str) -> str:

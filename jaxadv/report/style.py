@@ -44,6 +44,11 @@ th{font-weight:500;text-align:left}
 .numbers th[aria-sort=ascending] button::after{content:"↑"}
 .numbers th[aria-sort=descending] button::after{content:"↓"}
 .numbers td.text{text-align:left}
+.claims td,.claims th{white-space:normal!important;vertical-align:top}
+.claims td:nth-child(2){min-width:15rem}
+.claims td:nth-child(2) small{display:block}
+.claims td:nth-child(3){white-space:nowrap!important}
+.claims td:last-child{min-width:20rem;overflow-wrap:anywhere}
 .overview small{display:block;font-weight:400;font-size:.74rem}
 .overview td>small:first-of-type:not(:last-child){display:inline}
 .overview thead small{white-space:normal;max-width:8.5rem;margin-left:auto;line-height:1.3}
@@ -77,6 +82,7 @@ pre{padding:1rem;margin:.6rem 0 0;max-height:28rem;overflow:auto}
 .maps>div,figure{margin:0;min-width:0}
 details figure{margin-top:1rem}
 figcaption{font-weight:600}
+.chart .what{font-weight:400;margin:.4rem 0 0}
 .what{color:var(--soft);font-size:.86rem;margin:0 0 .5rem}
 details .what{margin-top:.8rem}
 .maps .scroll{width:fit-content;padding:.6rem}

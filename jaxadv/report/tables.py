@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from jaxadv import sums
-from jaxadv.analysis import fit_law, mean_intervals, pareto_frontier, rate_interval
+from jaxadv.analysis import Law, fit_law, mean_intervals, pareto_frontier, rate_interval
 from jaxadv.files import write_atomically
 from jaxadv.report.columns import COLUMNS, show
 from jaxadv.report.latex import latex
@@ -28,7 +28,7 @@ MINIMUM_P_VALUE = 0.001  # as in the fit
 ATTACKS = ("fgsm", "ifgsm", "ifgsm_search", "cw", "ead")
 TARGET_KINDS = ("untargeted", "random", "least", "top2")
 NORMS = ("1", "2", "inf")
-MINIMISED = {"ifgsm_search": "linf", "cw": "l2", "ead": "l1"}  # what each attack that searches makes small
+MINIMISED = {"ifgsm_search": "linf", "cw": "l2", "ead": "l1"}  # what each attack that searches makes small, as the study set it
 _HOW = ["attack", "target_kind", "setting"]  # what a matrix has in common
 _EXAMPLE_KEYS = ["model", "attack", "setting", "target_kind"]
 _EXAMPLE_COLUMNS = [*_EXAMPLE_KEYS, "success", "near_tie", *DISTANCES, "gradients", "forwards"]
@@ -166,7 +166,7 @@ def law(accuracy: pd.DataFrame, robustness: pd.DataFrame, clever: pd.DataFrame) 
     distance that it makes small, and for the CLEVER scores (attack "clever") in each norm. On the Pareto frontier, and on all models.
     """
     error = accuracy.set_index("model")["error_percent"] / 100
-    attacks = robustness.assign(distance=robustness["attack"].map(MINIMISED)).dropna(subset="distance")
+    attacks = robustness.assign(distance=[*map(minimised, robustness["attack"], robustness["setting"])]).dropna(subset="distance")
     attacks["value"] = [row[f"{row['distance']}_mean"] for row in attacks.to_dict("records")]
     bounds = clever.assign(attack="clever", setting="", distance="l" + clever["norm"], value=clever["score_mean"])
     keys = [*_HOW, "distance"]
@@ -178,10 +178,16 @@ def law(accuracy: pd.DataFrame, robustness: pd.DataFrame, clever: pd.DataFrame) 
             names = ", ".join(rows["model"][on_frontier])
             for fitted, chosen in (("frontier", on_frontier), ("all", np.ones_like(on_frontier))):
                 fit = fit_law(errors[chosen], values[chosen])
-                fit = [fit.n, fit.intercept, fit.slope, fit.slope_low, fit.slope_high, fit.r_squared]
-                records.append([*key, fitted, *fit, names])
-    columns = ["fitted", "models", "intercept", "slope", "slope_low", "slope_high", "r_squared", "frontier"]
+                records.append([*key, fitted, fit.n, *fit[:-1], names])
+    columns = ["fitted", "models", *Law._fields[:-1], "frontier"]
     return _arranged(pd.DataFrame(records, columns=[*keys, *columns]), keys, ())
+
+
+def minimised(attack: str, setting: str) -> str | None:
+    """The distance that an attack makes small; None for a fixed budget. Of EAD's elastic net L2 squared is by far the larger part."""
+    norm = re.search(r"\bnorm=(\w+)", setting)
+    other = norm[1] if norm else "l2" if "rule=elastic_net" in setting else None
+    return other or MINIMISED[attack] if attack in MINIMISED else None
 
 
 def transfer_matrix(
@@ -240,14 +246,19 @@ def write_all(run: Run, directory: str | os.PathLike, made: Tables | None = None
     As .csv, with the seven digits that float32 rows hold, .md, and .tex with the columns worth printing. Matrices,
     transfer_<attack>_<target kind>_<setting>, are as the study counts ("released"); transfer has the other rates.
     """
-    directory, made = Path(directory), made or compute(run)
+    made = made or compute(run)
     files = {name: getattr(made, name) for name in ("accuracy", "robustness", "clever", "transfer", "law")}
     printed_as = {name: list(table) for name, table in files.items()}
     for panel, matrix in made.matrices.items():
         name = file_name("_".join(["transfer", *filter(None, panel)]), files)
         files[name] = matrix.reset_index(allow_duplicates=True)
         printed_as[name] = ["source"] + ["released"] * len(matrix)
-    written = []
+    return write(directory, files, printed_as)
+
+
+def write(directory: str | os.PathLike, files: dict[str, pd.DataFrame], printed_as: dict[str, list[str]] | None = None) -> list[Path]:
+    """Write tables by name, those without rows left out; returns the files. printed_as: see `markdown`; a table's own columns if None."""
+    directory, printed_as, written = Path(directory), printed_as or {name: list(table) for name, table in files.items()}, []
     for name, table in files.items():
         if table.empty:
             continue

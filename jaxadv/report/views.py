@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from jaxadv.report import tables
+from jaxadv.report import study, tables
 from jaxadv.report.measures import Measure, measures
 from jaxadv.store import Run
 
@@ -20,6 +20,7 @@ class Views(NamedTuple):
     measures: list[Measure]
     fits: pd.DataFrame  # the few rows of CLEVER whose fits are drawn
     adversarial: pd.DataFrame  # rows: the pictures
+    study: dict[str, pd.DataFrame]  # the tables of `jaxadv.report.study`
 
 
 def views(run: Run) -> Views:
@@ -28,7 +29,8 @@ def views(run: Run) -> Views:
     appearances = (made.accuracy["model"], made.robustness["model"], made.clever["model"], made.transfer["source"], made.transfer["model"])
     models = tables.sorted_models(made.order, *appearances)
     found = measures(made.accuracy, made.robustness, made.clever, made.law)
-    return Views(run.directory.resolve().name, run.manifest(), made, models, found, _fits(run), run.read("adversarial"))
+    asked = study.compute(run, made, found)
+    return Views(run.directory.resolve().name, run.manifest(), made, models, found, _fits(run), run.read("adversarial"), asked)
 
 
 def _fits(run: Run) -> pd.DataFrame:

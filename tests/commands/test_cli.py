@@ -11,7 +11,6 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
-from absl.testing import flagsaver
 from models import inner_images, random_linear
 
 import jaxadv
@@ -24,21 +23,6 @@ def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(ROOT / "run.py"), *arguments]
     return subprocess.run(command, cwd=cwd or ROOT, env=environment, capture_output=True, text=True, timeout=600)
-
-
-@pytest.fixture
-def refused(tmp_path, monkeypatch, capsys):
-    """Run a command in this process, in an empty folder; it must refuse in one line, which is returned."""
-    monkeypatch.chdir(tmp_path)
-
-    def refuse(*arguments: str) -> str:
-        with flagsaver.flagsaver(), pytest.raises(SystemExit) as exit:
-            cli.main(cli.parse(["run.py", *arguments]))
-        (line,) = [line for line in capsys.readouterr().err.splitlines() if line]
-        assert exit.value.code == 2 and line.startswith("run.py: ")
-        return line
-
-    return refuse
 
 
 GREY = np.full((1, 24, 24, 3), 0.5, np.float32)
@@ -54,6 +38,10 @@ GREY = np.full((1, 24, 24, 3), 0.5, np.float32)
         (["evaluate", "--attacks=fgms"], ["'fgms'", "did you mean 'fgsm'"]),
         (["evaluate", "--targets=leats"], ["'leats'", "did you mean 'least'"]),
         (["evaluate", "--parts=transfer"], ["transfer without attacks"]),
+        (["evaluate", "--models=none"], ["none", "--model_module"]),
+        (["evaluate", "--input_size=26"], ["26", "NAME=PIXELS"]),
+        (["evaluate", "--input_size=vgg_16=26"], ["26", "vgg_16", "24"]),
+        (["evaluate", "--models=alexnet", "--input_size=vgg_16=24"], ["'vgg_16'", "alexnet"]),
         (["evaluate", "--zoo=digit"], ["'digit'", "did you mean 'digits'"]),
         (["evaluate", "--zoo=imagenet"], ["imagenet", "--data=digits"]),
         (["evaluate", "--data=tdfs:mnist"], ["'tdfs:mnist'", "tfds:NAME"]),
@@ -95,6 +83,8 @@ def test_bad_input_is_one_line_with_status_2_and_nothing_written(tmp_path, refus
         (GREY, ["--gradient=7"], ["'7'", "0..9"]),
         (GREY, ["--gradient=7,10"], ["7,10", "0..9"]),
         (GREY, ["--weights_dir=."], ["vgg_16"]),
+        (GREY, ["--input_size=24,26"], ["24,26", "one number"]),
+        (GREY, ["--input_size=0"], ["input_size", "0"]),
     ],
 )
 def test_predict_refuses(tmp_path, refused, images, extra, words):

@@ -126,16 +126,6 @@ def test_study_needs_validation_images():
         selection.select(plain, "study", count=None, seed=0)
 
 
-def test_common_says_of_which_selection():
-    valid = validation_source([1, 2])
-    other = dataclasses.replace(valid, validation=False)
-    assert selection.base(valid, "common") == ("study", True) and selection.base(other, "common") == ("first", True)
-    assert selection.base(valid, "random+common") == ("random", True) and selection.base(valid, "clever100") == ("clever100", False)
-    for wrong in ("commons", "first+comon", "common+first"):
-        with pytest.raises(InputError, match="unknown selection"):
-            selection.select(valid, selection.base(valid, wrong)[0], count=None, seed=0)
-
-
 def test_common_are_those_that_every_model_has_right():
     rows = [("a", 1, 0, 0), ("a", 2, 1, 1), ("a", 3, 1, 0), ("b", 2, 1, 1), ("b", 1, 0, 4), ("b", 3, 1, 1), ("c", 9, 1, 1)]
     clean = pd.DataFrame(rows, columns=["model", "image_id", "label", "predicted"])

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from jaxadv.report.views import Views, views
 from jaxadv.store import Run
 
 MODELS = ["alexnet", "vgg_16", "resnet_v2_50", "mobilenet_v1_025", "mobilenet_v1_050", "mobilenet_v1_100"]
@@ -159,3 +160,8 @@ def fill(run: Run, models=range(6)) -> Run:
 @pytest.fixture(scope="session")
 def synthetic_run(tmp_path_factory) -> Run:
     return fill(Run.begin(tmp_path_factory.mktemp("runs") / "eps=0.1"))
+
+
+@pytest.fixture(scope="session")
+def synthetic_views(synthetic_run) -> Views:
+    return views(synthetic_run)

@@ -50,10 +50,18 @@ def test_matrix_has_upright_heads_and_percent(texts):
     assert rows[1][:4] == ["alexnet", "75.0", "27.3", "33.3"]
 
 
-def test_what_is_printed_is_in_the_tables(synthetic_run):
-    made = tables.compute(synthetic_run)
+def test_what_is_printed_is_in_the_tables(synthetic_views):
+    made = synthetic_views.study | synthetic_views.made._asdict()
     for name, columns in PRINTED.items():
-        assert set(columns) <= set(getattr(made, name)) & set(COLUMNS)
+        assert set(columns) <= set(made[name]) & set(COLUMNS)
+
+
+def test_long_texts_take_several_lines_and_their_rows_fewer_to_a_page(synthetic_views):
+    claims = synthetic_views.study["claims"]
+    text = latex("claims", claims, list(claims))
+    longest = claims["evidence"].str.len().max()
+    assert longest > 100 and text.count("\\parbox[t]{300pt}{\\raggedright ") == 2 * len(claims)
+    assert text.count("\\begin{tabular}{lllll}") == -(-len(claims) // int(50 * 300 / (4.2 * longest)))
 
 
 def test_special_characters():

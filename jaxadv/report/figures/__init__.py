@@ -1,18 +1,21 @@
 """The figures of a run, each as PNG and SVG, made from its tables and rows. matplotlib is imported only where one is drawn."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxadv.files import write_atomically
 from jaxadv.report import tables
 from jaxadv.report.families import grouped
+from jaxadv.report.figures import captions, confusion
 from jaxadv.report.figures.canvas import render
 from jaxadv.report.figures.pictures import pictures_figure
-from jaxadv.report.figures.scatter import scatter
+from jaxadv.report.figures.scatter import scatter, scatters
 from jaxadv.report.figures.sweeps import sweep_figure, swept
 from jaxadv.report.figures.transfer_map import transfer_map
 from jaxadv.report.figures.weibull import weibull_figure
+from jaxadv.report.measures import chief
 from jaxadv.report.names import ATTACK_NAMES, PARAMETER_NAMES, file_name, panel_name
 from jaxadv.report.views import Views
 
@@ -20,53 +23,66 @@ from jaxadv.report.views import Views
 class Figure(NamedTuple):
     """A figure that can be drawn."""
 
-    stem: str  # its files are <stem>.png and <stem>.svg
+    stem: str  # its files are <stem>.png, .svg and, with its caption, .txt
     title: str  # what it shows, for those who cannot see it
+    caption: str
     draw: Callable[[], Any]
 
 
 class Rendered(NamedTuple):
     stem: str
     title: str
+    caption: str
     png: bytes
     svg: bytes
 
 
+FIGURE_2 = "figure_2"  # the study's, whose panels a page shows one by one
+
+
 def planned(views: Views) -> list[Figure]:
     """Every figure that a run has something for."""
+    found: list[Figure] = []
     robustness, transfer = views.made.robustness, views.made.transfer
-    found = []
     for sweep in swept(robustness):
         parameter = PARAMETER_NAMES.get(sweep.parameter, sweep.parameter)
         title = f"{ATTACK_NAMES.get(sweep.attack, sweep.attack)}: success rate against {parameter}"
-        found.append((sweep.stem, title, lambda sweep=sweep: sweep_figure(sweep)))
-    for measure in views.measures:
-        if measure.points["error"].notna().any():
-            found.append((f"accuracy_{measure.stem}", measure.figure_title, lambda measure=measure: scatter(measure)))
+        found.append(Figure(sweep.stem, title, captions.of_sweep(views, sweep), partial(sweep_figure, sweep)))
+    measured = [measure for measure in views.measures if measure.points["error"].notna().any()]
+    for measure in measured:
+        caption = captions.of_measures(views, [measure])
+        found.append(Figure(f"accuracy_{measure.stem}", measure.figure_title, caption, partial(scatter, measure)))
+    three = [
+        measure
+        for measure in chief(measured)
+        if (measure.attack, measure.distance) in (("ifgsm_search", "L∞"), ("cw", "L2"), ("clever", "L2"))
+    ]
+    if len(three) > 1:
+        title = f"Robustness against accuracy: {', '.join(measure.short for measure in three)}"
+        found.append(Figure(FIGURE_2, title, captions.of_measures(views, three), partial(scatters, three)))
     for panel in tables.panels(transfer):
         pairs, own = tables.of_panel(transfer, panel), tables.of_panel(robustness, panel)
         names = grouped(tables.sorted_models(views.models, pairs["source"], pairs["model"]))
+        rates = partial(tables.square, pairs, own, column="released", order=names)
+        caption = captions.of_map(views, panel, pairs, own)
         title = panel_name(*panel)
-        found.append(
-            (
-                "_".join(["transfer", *filter(None, panel)]),
-                f"Transfer, {title}",
-                lambda pairs=pairs, own=own, names=names, title=title: transfer_map(
-                    tables.square(pairs, own, column="released", order=names), title
-                ),
-            )
-        )
+        stem = "_".join(["transfer", *filter(None, panel)])
+        found.append(Figure(stem, f"Transfer, {title}", caption, lambda rates=rates, title=title: transfer_map(rates(), title)))
+    named = views.study["signature_confusion"]
+    if len(named):
+        found.append(Figure("signature", confusion.TITLE, confusion.caption(named), partial(confusion.confusion_map, named)))
     if len(views.fits):
-        found.append(("clever_fits", "CLEVER: fitted densities over histograms of batch maxima", lambda: weibull_figure(views.fits)))
+        title = "CLEVER: fitted densities over histograms of batch maxima"
+        found.append(Figure("clever_fits", title, captions.of_fits(views), partial(weibull_figure, views.fits)))
     if len(views.adversarial):
         models = tables.sorted_models(views.models, views.adversarial["model"])
-        found.append(("pictures", "Adversarial images and their differences", lambda: pictures_figure(views.adversarial, models)))
+        draw = partial(pictures_figure, views.adversarial, models)
+        found.append(Figure("pictures", "Adversarial images and their differences", captions.of_pictures(views), draw))
     taken: list[str] = []
-    figures = []
-    for stem, title, draw in found:
-        taken.append(file_name(stem, taken))
-        figures.append(Figure(taken[-1], title, draw))
-    return figures
+    for number, figure in enumerate(found):
+        taken.append(file_name(figure.stem, taken))
+        found[number] = figure._replace(stem=taken[-1])
+    return found
 
 
 def write_all(figures: Iterable[Figure], directory: Path) -> dict[str, Rendered]:
@@ -74,7 +90,7 @@ def write_all(figures: Iterable[Figure], directory: Path) -> dict[str, Rendered]
     drawn = {}
     for figure in figures:
         files = render(figure.draw)
-        for kind, content in files.items():
+        for kind, content in (files | {"txt": f"{figure.caption}\n".encode()}).items():
             write_atomically(directory / f"{figure.stem}.{kind}", content)
-        drawn[figure.stem] = Rendered(figure.stem, figure.title, **files)
+        drawn[figure.stem] = Rendered(figure.stem, figure.title, figure.caption, **files)
     return drawn

@@ -1,6 +1,7 @@
 """Robustness against accuracy, a point a model, with the law fitted to the models on the Pareto frontier."""
 
 import numpy as np
+import pandas as pd
 
 from jaxadv.report.families import INK, LOOKS, family, present
 from jaxadv.report.figures.canvas import PAPER, SOFT, new_figure, settle
@@ -17,19 +18,27 @@ def scatter(measure: Measure):
     Bars are 95 % intervals of the mean, cut where they would squeeze the points together. A model without an error is drawn at half
     an error.
     """
-    points = measure.points[measure.points["error"].notna()].reset_index(drop=True)
-    figure = new_figure(7.6, 5.3)
-    axes = figure.add_subplot()
-    error = points["error"].to_numpy(float)
-    mean = points["mean"].to_numpy(float)
-    shown = np.maximum(error, 0.5 / points["images"].to_numpy(float))
-    frontier = points["model"].isin(measure.frontier).to_numpy()
-    _frame(axes, shown, points, measure)
-    _law(axes, error[frontier], measure)
-    _points(axes, points, shown, mean, frontier)
-    _key(figure, points, frontier)
+    return scatters([measure])
+
+
+def scatters(measures: list[Measure]):
+    """Such panels side by side, with one key: the study's Fig. 2 has I-FGSM, C&W and CLEVER."""
+    figure = new_figure((7.6 if len(measures) == 1 else 5.6 * len(measures)), 5.3)
+    panels = []
+    for axes, measure in zip(figure.subplots(1, len(measures), squeeze=False)[0], measures, strict=True):
+        points = measure.points[measure.points["error"].notna()].reset_index(drop=True)
+        error, mean = points["error"].to_numpy(float), points["mean"].to_numpy(float)
+        shown = np.maximum(error, 0.5 / points["images"].to_numpy(float))
+        frontier = points["model"].isin(measure.frontier).to_numpy()
+        _frame(axes, shown, points, measure)
+        _law(axes, error[frontier], measure, narrow=len(measures) > 1)
+        _points(axes, points, shown, mean, frontier, below=16 if len(measures) == 1 else 27)
+        panels.append((axes, points["model"], shown, mean, points))
+    everything = pd.concat([points for *_, points in panels], ignore_index=True)
+    _key(figure, everything, np.array([any(measure.frontier for measure in measures)]))
     settle(figure)
-    _names(axes, points["model"], shown, mean, points)
+    for panel in panels:
+        _names(*panel)
     return figure
 
 
@@ -56,7 +65,7 @@ def _frame(axes, shown, points, measure):
     axes.set_ylabel(f"{measure.what}, pixel range 1 (larger: more robust)")
 
 
-def _law(axes, error, measure):
+def _law(axes, error, measure, *, narrow):
     """The fitted line across the frontier, and its formula."""
     law = measure.law
     if law is None:
@@ -69,22 +78,23 @@ def _law(axes, error, measure):
         if law["models"] < 3:
             text = f"line through the {law['models']} models on the frontier: too few to test a law"
         else:
-            text = _formula(law, measure)
+            text = _formula(law, measure, ",\n" if narrow else ", ")
     corner = {"xycoords": "axes fraction", "xytext": (5, -3), "textcoords": "offset points", "va": "top"}
     corner["bbox"] = {"facecolor": PAPER, "edgecolor": "none", "pad": 1}
     axes.annotate(text, (0, 1), **corner, color=SOFT, fontsize=8, label="_formula")
 
 
-def _formula(law: dict, measure: Measure) -> str:
+def _formula(law: dict, measure: Measure, separator: str) -> str:
     sign = "+" if law["slope"] >= 0 else "−"
     ends = (law["slope_low"], law["slope_high"]) if law["slope"] >= 0 else (-law["slope_high"], -law["slope_low"])
     return (
-        f"{measure.distance} = {law['intercept']:.3g} {sign} {abs(law['slope']):.2g} [{ends[0]:.2g}, {ends[1]:.2g}] · ln(error), "
+        f"{measure.distance} = {law['intercept']:.3g} {sign} {abs(law['slope']):.2g} [{ends[0]:.2g}, {ends[1]:.2g}] · ln(error){separator}"
         f"fitted to the {law['models']} models on the frontier, R² = {law['r_squared']:.2f}"
     )
 
 
-def _points(axes, points, shown, mean, frontier):
+def _points(axes, points, shown, mean, frontier, *, below):
+    """below: how far down the top of the frame, where the formula is, a bar that is cut is told, in points."""
     for number, model in enumerate(points["model"]):
         look = LOOKS[family(model)]
         low, high = points["low"].iloc[number], points["high"].iloc[number]
@@ -92,7 +102,7 @@ def _points(axes, points, shown, mean, frontier):
             bottom, top = axes.get_ylim()
             if high > top:
                 up = {"va": "top", "ha": "left", "fontsize": 6.5, "color": SOFT, "label": "_cut"}
-                axes.annotate(f"↑ {high:.2g}", (shown[number], top), xytext=(3, -16), textcoords="offset points", **up)
+                axes.annotate(f"↑ {high:.2g}", (shown[number], top), xytext=(3, -below), textcoords="offset points", **up)
             low, high = max(low, bottom), min(high, top)
             axes.plot([shown[number]] * 2, [low, high], color=look.colour, alpha=0.6, linewidth=1.1, zorder=1.5, solid_capstyle="butt")
         edge = {"markeredgecolor": INK, "markeredgewidth": 1.3} if frontier[number] else {"markeredgecolor": PAPER, "markeredgewidth": 0.6}

@@ -1,16 +1,16 @@
-"""Success rate against each attack's swept parameter, a line a model."""
+"""Success rate against each attack's swept parameter, a line a model, a panel a family."""
 
 from typing import NamedTuple
 
 import pandas as pd
 
-from jaxadv.report.families import LOOKS, family, grouped
-from jaxadv.report.figures.canvas import PAPER, new_figure, settle
-from jaxadv.report.names import ATTACK_NAMES, PARAMETER_NAMES, TARGET_NAMES
+from jaxadv.report.families import LOOKS, family, grouped, present
+from jaxadv.report.figures.canvas import LINE, PAPER, new_figure, settle
+from jaxadv.report.names import ATTACK_NAMES, PARAMETER_NAMES, TARGET_NAMES, parameters
 
 _STROKES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))  # within a family
-_COLUMNS = 3
-_MOST_PANELS = 12  # of one figure
+_OTHERS = {"color": LINE, "linewidth": 0.8, "zorder": 1}  # the other families
+_MOST_PANELS = 8  # of one figure
 
 
 class Sweep(NamedTuple):
@@ -43,11 +43,6 @@ def swept(robustness: pd.DataFrame) -> list[Sweep]:
     return [Sweep(attack, name, panels) for (attack, name), panels in found.items()]
 
 
-def parameters(setting: str) -> dict[str, str]:
-    """{"eps": "0.1", "steps": "10"} of "eps=0.1,steps=10"."""
-    return dict(part.split("=", 1) for part in setting.split(",") if "=" in part)
-
-
 def _rest(values: dict[str, str], name: str) -> str:
     return ", ".join(f"{key}={value}" for key, value in values.items() if key != name)
 
@@ -60,43 +55,46 @@ def _number(text: str | None) -> float | None:
 
 
 def sweep_figure(sweep: Sweep):
-    """Panels side by side, one for each kind of target and fixed setting, with one key of all models."""
-    from matplotlib.lines import Line2D
-
+    """A row of panels for each kind of target and fixed setting, a column for each family: its models before all others in grey."""
     panels = sweep.panels[:_MOST_PANELS]
-    columns = min(_COLUMNS, len(panels))
-    rows = -(-len(panels) // columns)
     models = grouped(list(dict.fromkeys(model for _, line in panels for model in line["model"])))
-    key_columns = min(len(models), 5 if columns > 1 else 3)
-    key_height = 0.19 * -(-len(models) // key_columns) + 0.1
-    figure = new_figure(max(3.6 * columns, 5.4), 2.9 * rows + key_height)
-    grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    families = present(models)
+    members = max(sum(family(model) == name for model in models) for name in families)
+    figure = new_figure(max(1.6 * len(families) + 0.7, 3.6), 1.95 * len(panels) + 0.17 * members + 0.7)
+    grid = figure.subplots(len(panels), len(families), squeeze=False, sharex="row", sharey=True)
     strokes = {model: _stroke(models, model) for model in models}
-    for axes, (title, line) in zip(grid.flat, panels, strict=False):
-        for model in models:
-            of_model = line[line["model"] == model]
-            axes.plot(of_model["value"], 100 * of_model["success_rate"], clip_on=False, zorder=3, **strokes[model])
-        _frame(axes, title, sorted(line["value"].unique()), sweep.parameter)
-    for axes in grid.flat[len(panels) :]:
-        axes.set_visible(False)
-    for axes in grid[:, 0]:
-        axes.set_ylabel("success rate, %")
-    figure.suptitle(ATTACK_NAMES.get(sweep.attack, sweep.attack), x=0.01, ha="left", fontsize=10.5, fontweight="bold")
-    handles = [Line2D([], [], label=model, **strokes[model]) for model in models]
-    figure.legend(handles=handles, loc="outside lower center", ncols=key_columns, columnspacing=1.2, handlelength=2.8, fontsize=7.5)
+    for row, (title, line) in zip(grid, panels, strict=True):
+        values = sorted(line["value"].unique())
+        for axes, name in zip(row, families, strict=True):
+            for model in sorted(models, key=lambda model: family(model) == name):  # its own family in front
+                of_model = line[line["model"] == model]
+                look = strokes[model] | {"label": model} if family(model) == name else _OTHERS
+                axes.plot(of_model["value"], 100 * of_model["success_rate"], clip_on=False, **look)
+            _frame(axes, values)
+        row[0].set_ylabel(f"{title.replace(' · ', chr(10))}\nsuccess rate, %", fontsize=8)
+    for axes, name in zip(grid[0], families, strict=True):
+        axes.set_title(name, fontsize=9)
+    for axes in grid[-1]:
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=6.8, handlelength=3.2, borderaxespad=0, labelspacing=0.3)
+    figure.suptitle(
+        f"{ATTACK_NAMES.get(sweep.attack, sweep.attack)}: success against {PARAMETER_NAMES.get(sweep.parameter, sweep.parameter)}",
+        x=0.01,
+        ha="left",
+        fontsize=10.5,
+        fontweight="bold",
+    )
     settle(figure)
     return figure
 
 
-def _frame(axes, title, values, parameter):
-    axes.set_title(title, fontsize=9, fontweight="normal")
+def _frame(axes, values):
     axes.set_ylim(-3, 103)
     if min(values) > 0 and max(values) / min(values) > 12:
         axes.set_xscale("log")
         axes.xaxis.set_minor_locator(_nothing())
-    shown = values if len(values) <= 7 else values[:: -(-len(values) // 7)]
+    shown = values if len(values) <= 4 else values[:: -(-len(values) // 4)]
     axes.set_xticks(shown, [f"{value:g}" for value in shown])
-    axes.set_xlabel(PARAMETER_NAMES.get(parameter, parameter))
+    axes.tick_params(labelsize=7)
 
 
 def _nothing():
@@ -119,4 +117,5 @@ def _stroke(models: list[str], model: str) -> dict:
         "markersize": size,
         "markeredgecolor": PAPER,
         "markeredgewidth": 0.4,
+        "zorder": 3,
     }

@@ -1,4 +1,4 @@
-"""What the intervals cover, on synthetic data of known rate or mean; the frontier and the law against hand work and SciPy.
+"""What the intervals cover, on synthetic data of known rate, mean or difference.
 
 2000 trials each: where the true coverage is 95 %, what is measured has a standard deviation of 0.5 %.
 """
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jaxadv.analysis import fit_law, mean_intervals, pareto_frontier, rate_interval
+from jaxadv.analysis import mean_intervals, paired_intervals, paired_rate_interval, rate_interval
 
 TRIALS = 2000
 
@@ -93,21 +93,44 @@ def test_mean_intervals_of_equal_or_missing_values():
     assert [len(end) for end in mean_intervals(np.empty((0, 2)))] == [2, 2]
 
 
-def test_frontier():
-    error = np.array([0.1, 0.2, 0.3, 0.2, 0.1, 0.4, 0.05])
-    robustness = np.array([1.0, 2.0, 1.5, 2.0, 0.5, 3.0, np.nan])
-    assert pareto_frontier(error, robustness).tolist() == [True, True, False, True, False, True, False]
+@pytest.mark.parametrize("n", [24, 200])
+def test_paired_differences_are_covered(n):
+    draw = np.random.default_rng(0)
+    shared = draw.normal(size=(n, TRIALS))  # what makes an image hard for both models
+    first, second = (factor * np.exp(0.5 * (shared + draw.normal(size=(n, TRIALS)))) for factor in (1.0, 1.2))
+    differences = np.where(draw.random((n, TRIALS)) < 0.25, np.nan, first - second)
+    mean, low, high = paired_intervals(differences)
+    true = -0.2 * np.exp(0.25)  # each has the mean factor * exp(0.5 ** 2 * 2 / 2)
+    assert 0.93 <= np.mean((low <= true) & (true <= high)) <= 0.97
+    np.testing.assert_allclose(mean, np.nanmean(differences, axis=0))
 
 
-def test_law_against_scipy_and_by_hand():
-    error, robustness = np.array([0.05, 0.1, 0.2, 0.3, 0.6]), np.array([0.4, 0.55, 0.5, 0.8, 0.75])
-    law, known = fit_law(error, robustness), stats.linregress(np.log(error), robustness)
-    half = stats.t.ppf(0.975, 3) * known.stderr
-    expected = [known.intercept, known.slope, known.slope - half, known.slope + half, known.rvalue**2, 5]
-    np.testing.assert_allclose(law, expected, rtol=1e-10)
-    exact = fit_law([1.0, np.exp(-1), np.exp(-2), 0.0, 0.5], [0.06, 0.031, 0.002, 9.0, np.nan])  # 0.06 + 0.029 ln(error)
-    np.testing.assert_allclose(exact, [0.06, 0.029, 0.029, 0.029, 1.0, 3], rtol=1e-9)
-    two = fit_law([0.1, 0.2], [1.0, 2.0])
-    assert two.slope == pytest.approx(1 / np.log(2)) and np.isnan(two.slope_low) and two.n == 2
-    assert fit_law([0.1, 0.1], [1.0, 2.0]).n == 2 and np.isnan(fit_law([0.1, 0.1], [1.0, 2.0])[:5]).all()
-    assert np.isnan(fit_law([0.1, 0.2, 0.4], [1.0, 1.0, 1.0]).r_squared)
+@pytest.mark.parametrize("n, least", [(24, 0.93), (200, 0.93)])
+def test_paired_rates_are_covered(n, least):
+    draw = np.random.default_rng(1)
+    first, shared = draw.random(TRIALS), draw.random((n, TRIALS))
+    second = np.clip(first + draw.normal(0, 0.2, TRIALS), 0, 1)
+    fooled = shared < first
+    other = np.where(draw.random((n, TRIALS)) < 0.5, shared, draw.random((n, TRIALS))) < second
+    low, high = paired_rate_interval((fooled & ~other).sum(axis=0), (other & ~fooled).sum(axis=0), n)
+    assert least <= np.mean((low <= first - second) & (first - second <= high)) <= 0.985
+
+
+def test_paired_rates_by_hand_and_at_the_ends():
+    # 12 and 4 of 40 images: (13 - 5) / 42 -+ 1.959964 sqrt((18 / 42 - (8 / 42) ** 2) / 42)
+    np.testing.assert_allclose(paired_rate_interval(12, 4, 40), [8 / 42 - 0.189430, 8 / 42 + 0.189430], atol=1e-5)
+    low, high = paired_rate_interval(0, 0, 20)
+    assert low < 0 < high and low == -high  # no disagreement seen is not none
+
+
+def test_paired_intervals_leave_out_what_one_lacks():
+    gaps = np.array([[0.1, np.nan, np.inf, 2.0], [0.3, 0.5, np.nan, 2.0], [0.2, np.nan, np.nan, 2.0]])
+    mean, low, high = paired_intervals(gaps)
+    assert mean[0] == pytest.approx(0.2) and low[0] < 0.2 < high[0]
+    assert np.isnan([mean[1:3], low[1:3], high[1:3]]).all()  # fewer than two images
+    assert low[3] == high[3] == mean[3] == 2.0
+    many = np.random.default_rng(0).normal(1, 2, (5000, 1))
+    mean, low, high = paired_intervals(many)
+    known = stats.t.interval(0.95, 4999, many.mean(), stats.sem(many[:, 0]))
+    np.testing.assert_allclose([low[0], high[0]], known, rtol=1e-6)
+    assert [len(end) for end in paired_intervals(np.empty((0, 2)))] == [2, 2, 2] and np.isnan(paired_intervals(np.ones((1, 1)))[1]).all()

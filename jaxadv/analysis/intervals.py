@@ -1,10 +1,6 @@
-"""How sure a rate or a mean is, and how robustness goes with accuracy. NumPy, float64.
-
-What the intervals cover is measured on synthetic data in tests/test_analysis.py.
-"""
+"""How sure a rate, a mean or a difference of two is. NumPy, float64; what the intervals cover is measured in tests/analysis."""
 
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 from scipy import special
@@ -70,15 +66,23 @@ def _studentised(sample: np.ndarray, level: float, seed: int) -> tuple[np.ndarra
     if n < LARGE:
         columns = deviations.shape[1]
         sums = _resamples(n, seed) @ np.hstack([deviations, deviations**2])
-        shift = sums[:, :columns] / n
-        variance = np.maximum(sums[:, columns:] / n - shift**2, 0)
-        shift /= np.sqrt((n * variance + 0.5) / (n + 0.5))
-        lower, upper = np.quantile(shift, [0.5 - level / 2, 0.5 + level / 2], axis=0) * n / (n - 1)
+        lower, upper = _ends(sums[:, :columns], sums[:, columns:], n, n, level)
     else:
         upper = special.stdtrit(n - 1, 0.5 + level / 2) / np.sqrt(n - 1)
         lower = -upper
     scale = np.where(varied, spread, 0.0)
     return mean - upper * scale, mean - lower * scale
+
+
+def _ends(sums: np.ndarray, squares: np.ndarray, counts, n, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """Where the means of resamples lie, studentised: lower and upper ends (C,), from their sums, sums of squares and counts
+    (RESAMPLES, C), of n (C,) values with mean 0 and variance 1.
+    """
+    shift = sums / counts
+    variance = np.maximum(squares / counts - shift**2, 0)
+    shift /= np.sqrt((counts * variance + 0.5) / (counts + 0.5))
+    lower, upper = np.quantile(shift, [0.5 - level / 2, 0.5 + level / 2], axis=0) * n / (n - 1)
+    return lower, upper
 
 
 @lru_cache(maxsize=4)
@@ -92,44 +96,41 @@ def _resamples(n: int, seed: int) -> np.ndarray:
     return weights
 
 
-def pareto_frontier(error: np.ndarray, robustness: np.ndarray) -> np.ndarray:
-    """Which models (M,) no other beats: none has error no larger and robustness no smaller, one of them strictly. False where NaN."""
-    error, robustness = np.asarray(error, np.float64), np.asarray(robustness, np.float64)
-    no_worse = (error[:, None] <= error) & (robustness[:, None] >= robustness)  # [i, j]: i beats or equals j
-    better = (error[:, None] < error) | (robustness[:, None] > robustness)
-    return ~(no_worse & better).any(axis=0) & ~np.isnan(error) & ~np.isnan(robustness)
+def paired_intervals(differences: np.ndarray, level: float = 0.95, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Means (C,) of the columns of ``differences`` (N, C) and the ends of their intervals: a row an image, a column two models.
 
-
-class Law(NamedTuple):
-    """robustness = intercept + slope * ln(error) (the study, section 3.2), by least squares over ``n`` models.
-
-    ``slope_low`` and ``slope_high``: 95 % interval by Student's t with n - 2 degrees of freedom, NaN for fewer than 3 models.
-    ``r_squared``: share of the variance of robustness that the line explains; NaN where all are equally robust.
+    The bootstrap of `mean_intervals`, but whole images are resampled, and once for all columns: a column that lacks an image (NaN, one of
+    the two failed) goes without it. NaN where fewer than 2 are left. Coverage of the 95 % interval at n = 24 and 200, in 2000 trials of
+    pairs of correlated lognormals with a quarter of the images missing: 93.4 and 94.2 %.
     """
+    differences = np.asarray(differences, np.float64)
+    present = np.isfinite(differences)
+    n = np.where(present.sum(axis=0) < 2, np.nan, present.sum(axis=0))
+    if np.isnan(n).all():
+        return n, n, n
+    differences = np.where(present, differences, 0.0)
+    mean = differences.sum(axis=0) / n
+    spread = np.sqrt(np.where(present, (differences - mean) ** 2, 0.0).sum(axis=0) / n)
+    if len(differences) >= LARGE:
+        upper = special.stdtrit(n - 1, 0.5 + level / 2) / np.sqrt(n - 1)
+        lower = -upper
+    else:
+        deviations = np.where(present, (differences - mean) / np.where(spread > 0, spread, 1.0), 0.0)
+        weights, columns = _resamples(len(differences), seed), differences.shape[1]
+        sums = weights @ np.hstack([deviations, deviations**2, present])
+        counts = np.maximum(sums[:, 2 * columns :], 1)
+        lower, upper = _ends(sums[:, :columns], sums[:, columns : 2 * columns], counts, n, level)
+    return mean, mean - upper * spread, mean - lower * spread
 
-    intercept: float
-    slope: float
-    slope_low: float
-    slope_high: float
-    r_squared: float
-    n: int
 
+def paired_rate_interval(first_only, second_only, n, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Bonett and Price's interval (2012) of the difference of two rates on the same ``n`` images: first minus second, in [-1, 1].
 
-def fit_law(error: np.ndarray, robustness: np.ndarray, level: float = 0.95) -> Law:
-    """The law of models with these errors, shares in (0, 1]; those with error 0 or a NaN are left out.
-
-    Fewer than two distinct errors: all NaN but ``n``.
+    first_only, second_only: images on which one succeeded and the other did not. Coverage of the 95 % interval at n = 24 and 200, in 2000
+    trials of correlated attempts at random rates: 97.8 and 95.2 %. The bootstrap above, of differences -1, 0 and 1, covers 91.0 and
+    95.2 %: of rare disagreement it knows nothing, and where there is none its interval is a point.
     """
-    error, robustness = np.asarray(error, np.float64), np.asarray(robustness, np.float64)
-    used = (error > 0) & np.isfinite(robustness)
-    x, y = np.log(error[used]), robustness[used]
-    n = len(x)
-    if len(np.unique(x)) < 2:
-        return Law(np.nan, np.nan, np.nan, np.nan, np.nan, n)
-    across = x - x.mean()
-    slope = across @ y / (across @ across)
-    intercept = y.mean() - slope * x.mean()
-    unexplained, total = np.sum((y - intercept - slope * x) ** 2), np.sum((y - y.mean()) ** 2)
-    half = special.stdtrit(n - 2, 0.5 + level / 2) * np.sqrt(unexplained / (n - 2) / (across @ across)) if n > 2 else np.nan
-    r_squared = 1 - unexplained / total if total > 0 else np.nan
-    return Law(float(intercept), float(slope), float(slope - half), float(slope + half), float(r_squared), n)
+    first_only, second_only, n = (np.asarray(count, np.float64) for count in (first_only, second_only, n))
+    first, second = (first_only + 1) / (n + 2), (second_only + 1) / (n + 2)
+    half = special.ndtri(0.5 + level / 2) * np.sqrt((first + second - (first - second) ** 2) / (n + 2))
+    return np.maximum(first - second - half, -1), np.minimum(first - second + half, 1)

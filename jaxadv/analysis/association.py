@@ -1,0 +1,99 @@
+"""How two measurements go together, what explains one, and how symmetric a matrix is. NumPy, float64."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import special
+
+PERMUTATIONS = 2000
+
+
+class Correlation(NamedTuple):
+    """Of ``n`` pairs; NaN for fewer than 3, or where one of the two does not vary. ``low``, ``high``: of Pearson's, by Fisher's z."""
+
+    pearson: float
+    low: float
+    high: float
+    spearman: float
+    n: int
+
+
+def correlation(first: np.ndarray, second: np.ndarray, level: float = 0.95) -> Correlation:
+    """Of two arrays (N,); pairs that are not finite are left out. The interval needs 4 pairs, and covers what it says for normal ones."""
+    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    used = np.isfinite(first) & np.isfinite(second)
+    first, second, n = first[used], second[used], int(used.sum())
+    if n < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return Correlation(*[np.nan] * 4, n)
+    pearson, spearman = _pearson(first, second), _pearson(ranks(first), ranks(second))
+    half = special.ndtri(0.5 + level / 2) / np.sqrt(n - 3) if n > 3 else np.nan
+    with np.errstate(divide="ignore"):
+        low, high = np.tanh(np.arctanh(pearson) + np.array([-half, half]))
+    return Correlation(float(pearson), float(low), float(high), float(spearman), n)
+
+
+def _pearson(first: np.ndarray, second: np.ndarray) -> float:
+    first, second = first - first.mean(), second - second.mean()
+    return np.clip(first @ second / np.sqrt((first @ first) * (second @ second)), -1, 1)
+
+
+def ranks(values: np.ndarray) -> np.ndarray:
+    """1 for the smallest; equal values share their mean rank."""
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(count) - (count - 1) / 2)[place]
+
+
+class Explained(NamedTuple):
+    """``r_squared``: share of the variance of ``n`` values that a linear model explains; ``by_chance``: what as many meaningless terms
+    explain on average; ``p_value``: how often a permutation of the values is explained as well. NaN where nothing is left to explain.
+    """
+
+    r_squared: float
+    by_chance: float
+    p_value: float
+    n: int
+
+
+def explained(values: np.ndarray, terms: np.ndarray, seed: int = 0) -> Explained:
+    """By least squares. values (N,); terms (N, K), a constant is added. Rows that are not finite are left out."""
+    values, terms = np.asarray(values, np.float64), np.asarray(terms, np.float64)
+    used = np.isfinite(values) & np.isfinite(terms).all(axis=1)
+    values, terms, n = values[used], terms[used], int(used.sum())
+    if n < 3:
+        return Explained(np.nan, np.nan, np.nan, n)
+    values, terms = values - values.mean(), terms - terms.mean(axis=0)
+    directions, sizes, _ = np.linalg.svd(terms, full_matrices=False)
+    directions = directions[:, sizes > 1e-9 * max(sizes.max(initial=0), 1e-300)]
+    rank, total = directions.shape[1], values @ values
+    if not 0 < rank < n - 1 or total == 0:
+        return Explained(np.nan, np.nan, np.nan, n)
+    shuffled = np.random.default_rng([seed, n]).permuted(np.tile(values, (PERMUTATIONS, 1)), axis=1)
+    reached = ((shuffled @ directions) ** 2).sum(axis=1) / total
+    share = ((values @ directions) ** 2).sum() / total
+    p_value = (1 + (reached >= share - 1e-12).sum()) / (1 + PERMUTATIONS)
+    return Explained(float(share), rank / (n - 1), float(p_value), n)
+
+
+class Symmetry(NamedTuple):
+    """Of a matrix of rates. ``correlation``: of its cells with those of its transpose; ``difference``: mean |M[i, j] - M[j, i]|;
+    ``by_chance``: what that would be if both directions had the same rate; ``pairs``: of models, that were compared.
+    """
+
+    correlation: float
+    difference: float
+    by_chance: float
+    pairs: int
+
+
+def symmetry(rates: np.ndarray, counts: np.ndarray) -> Symmetry:
+    """rates (M, M): shares, the diagonal and NaN do not count; counts (M, M): what each is over."""
+    rates, counts = np.asarray(rates, np.float64), np.asarray(counts, np.float64)
+    above = np.triu(np.ones(rates.shape, bool), 1) & np.isfinite(rates) & np.isfinite(rates.T)
+    there, back = rates[above], rates.T[above]
+    n_there, n_back = counts[above], counts.T[above]
+    if not len(there):
+        return Symmetry(np.nan, np.nan, np.nan, 0)
+    pooled = (there * n_there + back * n_back) / (n_there + n_back)
+    spread = np.sqrt(pooled * (1 - pooled) * (1 / n_there + 1 / n_back))
+    both = correlation(np.concatenate([there, back]), np.concatenate([back, there]))
+    return Symmetry(both.pearson, float(abs(there - back).mean()), float(np.sqrt(2 / np.pi) * spread.mean()), len(there))

@@ -1,0 +1,29 @@
+"""The page's section on the transfer signature: which family each network would be taken for if it were unknown."""
+
+from jaxadv.report.cells import body, framed, head
+from jaxadv.report.columns import show
+from jaxadv.report.views import Views
+from jaxadv.signature import ALL
+
+
+def signature(views: Views, figure: str) -> str:
+    """figure: the confusion matrix as HTML. "" for a run in which no network can be named."""
+    found, table = views.study["signature"], views.study["signature_confusion"]
+    if found.empty:
+        return ""
+    total = table[table["family"] == ALL].iloc[0]
+    rate = "none of them has another member of its family in this run, so that none could be named rightly"
+    if total["networks"]:
+        low, high = (show("right_rate", total[f"right_rate_{end}"]) for end in ("low", "high"))
+        rate = (
+            f"of the {total['networks']} whose family has another member, {total['right']} are named rightly, "
+            f"{show('right_rate', total['right_rate'])} [{low}, {high}]; "
+            f"a network drawn at random would be of the family {show('chance', total['chance'])} of the time"
+        )
+    lead = (
+        "<p>A network that is known by its answers alone can be told by which adversarial images fool it. Here each network in turn is the "
+        "unknown one, and takes the family of the network on which the images made for the others succeed most alike (correlation over "
+        f"sources, attacks, settings and targets): {rate}. The interval takes networks for independent, which they hardly are.</p>"
+    )
+    every = framed(head(list(found)), body(found, list(found)), "signature")
+    return f"{lead}{figure}<details><summary>Every network</summary>{every}</details>"

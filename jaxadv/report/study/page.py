@@ -1,0 +1,124 @@
+"""The page's sections on the study's statements and on what explains robustness."""
+
+from html import escape
+
+import numpy as np
+import pandas as pd
+
+from jaxadv.report.cells import body, framed, head
+from jaxadv.report.names import DISTANCE_NAMES, panel_name
+from jaxadv.report.study.models import KEYS
+from jaxadv.report.study.verdicts import FAILS, HOLDS, MEASURED, UNTESTED
+from jaxadv.report.views import Views
+
+_SIGNS = {HOLDS: "✓", FAILS: "✗", UNTESTED: "–", MEASURED: "·"}
+
+
+def statements(views: Views) -> str:
+    """Every statement with its verdict, or "" for a run that tests none."""
+    claims = views.study["claims"]
+    counts = claims["verdict"].value_counts()
+    if set(counts.index) == {UNTESTED}:
+        return ""
+    told = ", ".join(f"{name} {counts[name]}" for name in _SIGNS if name in counts)
+    settings = views.manifest.get("settings")
+    elsewhere = isinstance(settings, dict) and settings.get("zoo") == "digits"
+    note = (
+        " They are about networks on ImageNet: on ten classes of small digits many cannot hold, and this says nothing of the study."
+        * elsewhere
+    )
+    lead = (
+        f"<p>The study's checkable statements, in parts, on this run's rows: {told}.{note} A verdict goes by the numbers as they are; "
+        "<em>settled</em> says whether the 95 % intervals exclude the other verdict. Where the study gives no number, the rule is ours.</p>"
+    )
+    names = ["", "statement", "verdict", "settled", "numbers"]
+    heads = "".join(f'<th scope="col" class="text">{name}</th>' for name in names)
+    lines = "".join(
+        f'<tr><th scope="row">{row.statement}</th><td class="text">{escape(row.claim)}<small>{escape(row.rule)}</small></td>'
+        f'<td class="text"><b>{_SIGNS[row.verdict]}</b> {row.verdict}</td><td class="text">{row.settled}</td>'
+        f'<td class="text">{escape(row.evidence)}</td></tr>'
+        for row in claims.itertuples(index=False)
+    )
+    return lead + framed(f"<thead><tr>{heads}</tr></thead>", f"<tbody>{lines}</tbody>", "claims")
+
+
+def analysis(views: Views) -> str:
+    """Comparisons, explanations, agreement, symmetry and ways of counting; "" for a run of a single model."""
+    made = views.study
+    parts = [
+        ("Which differences are settled", _differences(views)),
+        (
+            "What explains robustness",
+            _shown(made["explanation"], ["explained_by", "models", "explained", "explained_by_chance", "p_value"]),
+        ),
+        ("Depth within a family", _shown(made["depth"], ["family", "depth_pairs", "deeper_more_robust", "difference"])),
+        ("CLEVER and the attacks", _shown(made["agreement"], ["models", "pearson", "spearman", "images_spearman", "common", "exceeded"])),
+        ("Symmetry of transfer", _shown(made["symmetry"], ["model_pairs", "symmetry", "asymmetry", "asymmetry_by_chance"])),
+        ("Whether it matters how the study counts", _counting(made["sensitivity"])),
+    ]
+    leads = {
+        "What explains robustness": "The share of the variance of the models' means that their family explains, and what their size does. "
+        "Many families explain much by chance alone: the p-value says how much chance explains as well.",
+        "Depth within a family": "In how many pairs of a family the deeper model is the more robust, and the deepest minus the shallowest "
+        "on the images of both.",
+        "CLEVER and the attacks": "Whether scores order models, and images, as attacks do, and how often a score, meant as a lower bound, "
+        "exceeds the distance that an attack needed.",
+        "Symmetry of transfer": "Each map beside its transpose, and what counting noise alone would leave between the two.",
+    }
+    return "".join(f"<h3>{heading}</h3><p>{leads.get(heading, '')}</p>{part}".replace("<p></p>", "") for heading, part in parts if part)
+
+
+def _about(row: dict) -> str:
+    distance = "" if row.get("distance", "success") == "success" else DISTANCE_NAMES[row["distance"]]
+    return " · ".join(filter(None, [panel_name(row["attack"], row["target_kind"], row["setting"]), distance]))
+
+
+def _shown(table: pd.DataFrame, columns: list[str]) -> str:
+    """A table with its measure in the first column."""
+    if table.empty:
+        return ""
+    table = table.assign(about=[_about(row) for row in table.to_dict("records")])
+    columns = ["about", *columns]
+    return framed(head(columns), body(table, columns), "analysis")
+
+
+def _differences(views: Views) -> str:
+    """For each measure how many pairs of models are settled, and what could as well be first."""
+    table, lines = views.study["comparison"], []
+    for key, rows in table.groupby(KEYS, sort=False):
+        sure = (rows["difference_low"] > 0) | (rows["difference_high"] < 0)
+        about = _about(dict(zip(KEYS, key, strict=True)))
+        wins = pd.concat([rows["model"].where(rows["difference"] > 0, rows["other"])]).value_counts()
+        first = wins.index[0]
+        of_first = rows[(rows["model"] == first) | (rows["other"] == first)]
+        open_pairs = of_first[~sure[of_first.index]]
+        rivals = np.where(open_pairs["model"] == first, open_pairs["other"], open_pairs["model"])
+        text = f"{sure.sum()} of {len(rows)} pairs of models differ for sure. "
+        against = ", ".join(rivals) if len(rivals) < 5 else f"{len(rivals)} others"
+        text += f"The largest is {first}'s" + (f"; not settled against {against}." if len(rivals) else ", for sure.")
+        lines.append(f"<dt>{escape(about)}</dt><dd>{escape(text)}</dd>")
+    lead = (
+        "<p>Two models on the same images: 95 % intervals of the mean difference (each by itself: of many, one in twenty errs). Of attacks "
+        "with a fixed budget it is success that is compared. All pairs are in <code>tables/comparison.csv</code>.</p>"
+    )
+    return f'{lead}<dl class="findings">{"".join(lines)}</dl>' if lines else ""
+
+
+def _counting(table: pd.DataFrame) -> str:
+    """What changes anything, the rest to unfold."""
+    if table.empty:
+        return ""
+    table = table.rename(columns={"about": "what"})
+    table["about"] = [" · ".join([_about(row), DISTANCE_NAMES.get(row["what"], row["what"])]) for row in table.to_dict("records")]
+    columns = ["about", "counted", "value", "largest", "smallest", "rank_correlation", "slope", "changed"]
+    changes = table.groupby("about")["changed"].transform(lambda texts: not set(texts) <= {"", "nothing"})
+    parts = [framed(head(columns), body(rows, columns), "analysis") if len(rows) else "" for rows in (table[changes], table[~changes])]
+    lead = (
+        "<p>Each number as the study's code counts it, and otherwise: failures left out of a mean, or taken as infinitely far; all images, "
+        "or those that all models have right; near ties; images that do not fool their own source. What changes who is first or last "
+        "stands here.</p>"
+    )
+    rest = (
+        f"<details><summary>Where nothing changes ({table['about'][~changes].nunique()})</summary>{parts[1]}</details>" if parts[1] else ""
+    )
+    return lead + parts[0] + rest

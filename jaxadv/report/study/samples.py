@@ -1,0 +1,82 @@
+"""What each image says: the values that measures of robustness are means of, so that models can be compared on the same images."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from jaxadv.report.measures import Measure, chief
+from jaxadv.report.tables import MINIMISED, Panel, minimised
+from jaxadv.store import Run
+
+FIXED = ("fgsm", "ifgsm")  # attacks of a fixed budget: compared by success
+
+
+class Sample(NamedTuple):
+    """One measure, image by image."""
+
+    attack: str  # or "clever"
+    target_kind: str
+    setting: str  # "" for CLEVER
+    distance: str  # l1, l2, linf; "success" for an attack of a fixed budget
+    values: pd.DataFrame  # (images, models): distance, score, or 0 and 1; inf: the attack failed; NaN: not attacked
+
+    @property
+    def key(self) -> list[str]:
+        return [self.attack, self.target_kind, self.setting, self.distance]
+
+    @property
+    def is_distance(self) -> bool:
+        return self.attack in MINIMISED
+
+
+def samples(run: Run, robustness: pd.DataFrame, found: list[Measure]) -> list[Sample]:
+    """Of the chief measures, and of the last setting of each attack of a fixed budget. Rows are read part by part."""
+    pieces: dict[tuple[str, str, str, str], list[pd.DataFrame]] = {}
+    for measure in chief(found):
+        of_clever = measure.attack == "clever"
+        setting, distance = ("", f"l{measure.setting}") if of_clever else (measure.setting, minimised(measure.attack, measure.setting))
+        pieces[measure.attack, measure.target_kind, setting, distance] = []
+    for attack in FIXED:
+        for kind, rows in robustness[robustness["attack"] == attack].groupby("target_kind", sort=False):
+            pieces[attack, kind, rows["setting"].iloc[-1], "success"] = []
+    how = list(Panel._fields)
+    for part in run.parts("examples", ["model", *how, "image_id", "success", *MINIMISED.values()]):
+        for panel, rows in part.groupby(how, sort=False, observed=True):
+            for key in pieces:
+                if key[:3] == panel:
+                    values = rows["success"].astype(float) if key[3] == "success" else rows[key[3]].where(rows["success"], np.inf)
+                    pieces[key].append(_piece(rows, values))
+    for part in run.parts("clever", ["model", "image_id", "target_kind", "norm", "score"]):
+        for (kind, norm), rows in part.groupby(["target_kind", "norm"], sort=False, observed=True):
+            if ("clever", kind, "", f"l{norm}") in pieces:
+                pieces["clever", kind, "", f"l{norm}"].append(_piece(rows, rows["score"]))
+    order = [measure.all_points["model"] for measure in found] + [robustness["model"]]
+    models = list(dict.fromkeys(name for names in order for name in names))
+    return [Sample(*key, _square(rows, models)) for key, rows in pieces.items()]
+
+
+def common_images(run: Run) -> set[int]:
+    """The images that every model of the run classifies right."""
+    right, wrong = set(), set()
+    for rows in run.parts("clean", ["image_id", "label", "predicted"]):
+        correct = rows["label"] == rows["predicted"]
+        right.update(rows["image_id"][correct])
+        wrong.update(rows["image_id"][~correct])
+    return right - wrong
+
+
+def mean(values: pd.DataFrame) -> pd.Series:
+    """Over successes, as the study counts: of each model, NaN without any."""
+    return values.where(np.isfinite(values)).mean()
+
+
+def _piece(rows: pd.DataFrame, values: pd.Series) -> pd.DataFrame:
+    return pd.DataFrame({"model": rows["model"].astype(str), "image_id": rows["image_id"], "value": values.astype(float)})
+
+
+def _square(pieces: list[pd.DataFrame], models: list[str]) -> pd.DataFrame:
+    """(images, models), images in order. Of several attempts on an image the first."""
+    rows = pd.concat(pieces).drop_duplicates(["image_id", "model"])
+    square = rows.pivot(index="image_id", columns="model", values="value").sort_index()
+    return square[[name for name in models if name in square]]

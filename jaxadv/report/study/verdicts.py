@@ -1,0 +1,117 @@
+"""What a verdict on one of the study's statements is, and the comparisons that several of them rest on."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from jaxadv.analysis import mean_intervals
+from jaxadv.report.names import ATTACK_NAMES, parameters
+from jaxadv.report.study.samples import Sample
+from jaxadv.report.tables import Tables
+
+HOLDS, FAILS, UNTESTED, MEASURED = "holds", "does not hold", "not tested", "measured"
+
+
+class Evidence(NamedTuple):
+    """What statements are tested on."""
+
+    made: Tables
+    samples: list[Sample]
+    study: dict[str, pd.DataFrame]  # the tables of `jaxadv.report.study` but the claims
+
+
+class Claim(NamedTuple):
+    """One statement, or a part of one, and what this run's rows say of it."""
+
+    statement: str  # the study's number, with a letter for a part
+    claim: str  # in our words
+    rule: str  # when it holds, where the study gives no number: ours
+    verdict: str  # by the numbers as they are
+    settled: str  # yes: the 95 % intervals exclude the other verdict; no: they do not; "" where nothing was tested
+    evidence: str  # the numbers and the reason, one line
+
+
+def tested(statement: str, claim: str, rule: str, *, holds: bool, settled: bool, evidence: str) -> Claim:
+    return Claim(statement, claim, rule, HOLDS if holds else FAILS, "yes" if settled else "no", evidence)
+
+
+def untested(statement: str, claim: str, rule: str, *, lacks: str) -> Claim:
+    return Claim(statement, claim, rule, UNTESTED, "", f"the run has no {lacks}")
+
+
+class Change(NamedTuple):
+    """A mean and what it becomes, over the same models or sources; ``low`` and ``high``: 95 % interval of the change."""
+
+    before: float
+    after: float
+    low: float
+    high: float
+
+    @property
+    def sure(self) -> bool:
+        """Whether the change is surely not 0."""
+        return self.low > 0 or self.high < 0
+
+
+def change(before: pd.Series, after: pd.Series) -> Change:
+    """By model, source or pair: those that have both."""
+    before, after = before.align(after, join="inner")
+    both = before.notna() & after.notna()
+    before, after = before[both].to_numpy(float), after[both].to_numpy(float)
+    if not len(before):
+        return Change(*[np.nan] * 4)
+    (low,), (high,) = mean_intervals((after - before)[:, None])
+    return Change(before.mean(), after.mean(), low, high)
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+class Sweep(NamedTuple):
+    """Two settings of an attack that differ in one parameter, its smallest and its largest value."""
+
+    what: str  # e.g. "EAD-L1, steps=10"
+    name: str
+    low: str
+    high: str
+    low_setting: str
+    high_setting: str
+
+
+def sweeps(settings, attack: str, parameter: str) -> list[Sweep]:
+    """Of the settings of an attack, those that differ in nothing but a numeric parameter: the ends of each such group."""
+    groups: dict[tuple, list] = {}
+    for setting in dict.fromkeys(settings):
+        values = parameters(setting)
+        if parameter in values:
+            rest = tuple((name, value) for name, value in values.items() if name != parameter)
+            groups.setdefault(rest, []).append((float(values[parameter]), values[parameter], setting))
+    found = []
+    for rest, members in groups.items():
+        (least, low, low_setting), (most, high, high_setting) = min(members), max(members)
+        if least < most:
+            what = ", ".join([ATTACK_NAMES.get(attack, attack), *(f"{name}={value}" for name, value in rest)])
+            found.append(Sweep(what, parameter, low, high, low_setting, high_setting))
+    return found
+
+
+def by_source(made: Tables, attack: str, kinds: tuple[str, ...], setting: str | None = None, column: str = "released") -> pd.Series:
+    """Mean transfer rate of each source over the models it is shown to and the maps of an attack (in one setting)."""
+    rows = made.transfer[(made.transfer["attack"] == attack) & made.transfer["target_kind"].isin(kinds)]
+    rows = rows if setting is None else rows[rows["setting"] == setting]
+    return rows.groupby("source", sort=False)[column].mean().dropna()
+
+
+def rows_of(made: Tables, attack: str, kinds: tuple[str, ...]) -> pd.DataFrame:
+    """The attempts of an attack at the first of these kinds of target that there is, in the infinity norm where norms can be chosen."""
+    rows = made.robustness[made.robustness["attack"] == attack]
+    kind = next((kind for kind in kinds if (rows["target_kind"] == kind).any()), "")
+    rows = rows[rows["target_kind"] == kind]
+    return rows[rows["setting"].map(lambda setting: parameters(setting).get("norm", "inf") == "inf").astype(bool)]
+
+
+def parameter(rows: pd.DataFrame, name: str) -> pd.Series:
+    """The number that each row's setting gives a parameter; NaN where it does not say."""
+    return rows["setting"].map(lambda setting: float(parameters(setting).get(name, "nan"))).astype(float)

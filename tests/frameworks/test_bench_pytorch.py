@@ -1,0 +1,22 @@
+"""bench beside PyTorch: timm has every network that the table names."""
+
+import numpy as np
+import pytest
+
+from jaxadv.commands import bench_pytorch
+from model_ports import registry
+from model_ports.convert import frameworks
+
+pytestmark = pytest.mark.frameworks
+
+
+def test_timm_has_the_networks():
+    timm = frameworks.timm()
+    assert set(bench_pytorch.TIMM) <= {spec.name for spec in registry.MODELS}
+    assert all(timm.is_model(name) for name in bench_pytorch.TIMM.values())
+
+
+def test_a_gradient_is_computed():
+    images, targets = np.full((2, 64, 64, 3), 0.5, np.float32), np.array([1, 2], np.int32)
+    bench_pytorch.gradient_of("mobilenet_v1_100", images, targets)()
+    assert bench_pytorch.gradient_of("alexnet", images, targets) is None

@@ -1,0 +1,46 @@
+"""What refilled lanes save beside fixed batches, in steps of the model, with early abort of each image."""
+
+import numpy as np
+import recorded
+
+import jaxadv
+from jaxadv.api import run_attacks
+
+LANES, RATIO = 16, 1.3
+ATTACK = {"steps": 100, "search_steps": 9, "learning_rate": 0.01}
+
+
+def fixed_batches(iterations: np.ndarray, lanes: int) -> int:
+    """Steps of the usual loop: a batch's binary-search steps begin together, so each lasts as long as its slowest image.
+
+    iterations: (N, search_steps), of each image alone, which nothing else changes.
+    """
+    return sum(int(iterations[start : start + lanes].max(0).sum()) for start in range(0, len(iterations), lanes))
+
+
+def test_refilled_lanes_take_fewer_steps_than_fixed_batches():
+    """Here 1.45 times fewer; at the study's 9 x 1000 with 192 items in 32 lanes 1.5 times."""
+    known = recorded.net("smooth")
+    kinds = [(confidence, kind) for confidence in (0.0, 10.0) for kind in recorded.KINDS]
+    attacks = [jaxadv.CarliniWagnerL2(confidence=confidence, **ATTACK) for confidence, _ in kinds for _ in known.labels]
+    images = np.concatenate([known.images] * len(kinds))
+    classes = np.concatenate([known.targets[kind] for _, kind in kinds])
+    targeted = np.repeat([kind != "untargeted" for _, kind in kinds], len(known.labels))
+    classifier, asked = known.classifier, []
+
+    def attack(rows: slice):
+        return run_attacks(classifier, attacks[rows], images[rows], classes[rows], targeted[rows], lanes=LANES)
+
+    ask = classifier.oracle.ask
+    classifier.oracle.ask = lambda *question: asked.append(1) or ask(*question)
+    try:
+        result = attack(slice(None))
+    finally:
+        classifier.oracle.ask = ask
+    iterations = result.details["iterations"]
+    assert len(asked) <= 1.12 * iterations.sum() / LANES  # the last lanes run out one by one
+    assert fixed_batches(iterations, LANES) > RATIO * len(asked)
+    last = slice(len(images) - LANES, None)
+    alone = attack(last)  # a fixed batch: the same rows
+    np.testing.assert_array_equal(alone.details["iterations"], iterations[last])
+    np.testing.assert_array_equal(alone.adversarial, result.adversarial[last])
