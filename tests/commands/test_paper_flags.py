@@ -78,7 +78,7 @@ def test_on_the_embedded_zoo_amounts_are_those_of_the_embedded_job(name):
     job = job_of(given)
     assert given.zoo == given.data == "digits" and given.out == f"results/{name}"
     assert 8 <= given.attacked_images <= 24
-    assert (given.cw_steps, given.ead_search_steps, given.search_steps, given.clever_batches) == (100, 3, 10, 20)
+    assert (given.cw_steps, given.ead_search_steps, given.search_steps, given.clever_batches) == (100, 2, 10, 20)
     alike = [flag for flag in ("parts", "attacks", "targets", "figures", "eps", "confidence") if flag in comments_of(name)]
     assert [getattr(given, flag) for flag in alike] == [getattr(full, flag) for flag in alike]
     assert settings_of(name, "--cw_steps=7").cw_steps == settings_of(name, *FULL_SIZE, "--cw_steps=7").cw_steps == 7
