@@ -16,6 +16,7 @@ from typing import Any
 
 import jax
 
+from jaxadv import log
 from jaxadv.classifier import Classifier
 from jaxadv.commands import machine, networks, options, plan, units
 from jaxadv.progress import Progress
@@ -40,7 +41,9 @@ def main(flags: SimpleNamespace) -> None:
     out = Path(flags.out or time.strftime("results/%Y%m%d-%H%M%S"))
     new = flags.overwrite or not Run(out).count_parts()
     loaded = _load(job.models, entries) if new else {}  # a bad one is refused before anything is written
-    with Run.begin(out, _identity(flags, job, facts), overwrite=flags.overwrite) as run:
+    with Run.begin(out, _identity(flags, job, facts), overwrite=flags.overwrite) as run, log.to_file(run.directory, 0):
+        log.say("settings: %s", vars(flags))
+        log.say("devices: %s", jax.devices())
         todo = {name: units.missing(run, job, name) for name in job.models}
         todo = {name: missing for name, missing in todo.items() if any(missing)}
         finished = run.manifest().get("finished_parts", [])
@@ -62,6 +65,7 @@ def main(flags: SimpleNamespace) -> None:
         finally:
             compiled.close()
         _tell_dropped(run)
+        log.tell_skipped()
         if "report" in job.parts:
             from jaxadv.commands import report
 
@@ -78,7 +82,7 @@ def _tell_dropped(run: Run) -> None:
     if len(rows):
         reasons = rows["reason"].str.replace(r" \(.*", "", regex=True).value_counts()
         told = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
-        print(f"{len(rows)} pictures were left out ({told}): {run.directory / 'dropped'}", file=sys.stderr)
+        log.warn(f"{len(rows)} pictures were left out ({told}): {run.directory / 'dropped'}")
 
 
 def _load(names: Iterable[str], entries: dict[str, networks.Entry]) -> dict[str, Classifier]:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from jaxadv import image_store, targets, transfer
+from jaxadv import image_store, log, targets, transfer
 from jaxadv.api import AttackResult, clever_scores, run_attacks
 from jaxadv.classifier import Classifier
 from jaxadv.commands.plan import Job
@@ -141,6 +141,7 @@ def _attack(run: Run, job: Job, classifier: Classifier, attacked: Attacked, atta
     classes = [_classes(setting.target_kind, attacked, job.seed) for setting in settings]
     chosen = [_aims_elsewhere(setting.target_kind, c, attacked) for setting, c in zip(settings, classes, strict=True)]
     sizes = [int(use.sum()) for use in chosen]
+    log.skip("targets equal to the label", sum(int((~use).sum()) for use in chosen))
     journal = Journal(run.unfinished, part, seconds=job.save_seconds)
     with Progress(f"{title} {attack}", sum(sizes), "attempts", show=job.progress) as bar:
         result = run_attacks(

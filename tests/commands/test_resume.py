@@ -116,7 +116,7 @@ def test_a_finished_run_is_known_at_once(undisturbed):
     assert done.returncode == 0 and "nothing is left to do" in done.stdout
     assert time.monotonic() - began < 15
     changed = {path for path, at in state(undisturbed).items() if before.get(path) != at}
-    assert {path.name for path in changed} <= {".lock", "manifest.json"}
+    assert {path.name for path in changed} <= {".lock", "manifest.json", "process-0.log"}
 
 
 def test_parts_cut_short_are_made_again(undisturbed, tmp_path):
