@@ -1,6 +1,10 @@
 """The figures of a run, each as PNG and SVG, made from its tables and rows. matplotlib is imported only where one is drawn."""
 
+import multiprocessing
+import os
+import signal
 from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +30,7 @@ class Figure(NamedTuple):
     stem: str  # its files are <stem>.png, .svg and, with its caption, .txt
     title: str  # what it shows, for those who cannot see it
     caption: str
-    draw: Callable[[], Any]
+    draw: Callable[[], Any]  # can be pickled: another process may draw it
 
 
 class Rendered(NamedTuple):
@@ -37,6 +41,7 @@ class Rendered(NamedTuple):
     svg: bytes
 
 
+FIGURES_A_PROCESS = 8  # at least, about as many as can be drawn while a process starts
 FIGURE_2 = "figure_2"  # the study's, whose panels a page shows one by one
 
 
@@ -63,11 +68,10 @@ def planned(views: Views) -> list[Figure]:
     for panel in tables.panels(transfer):
         pairs, own = tables.of_panel(transfer, panel), tables.of_panel(robustness, panel)
         names = grouped(tables.sorted_models(views.models, pairs["source"], pairs["model"]))
-        rates = partial(tables.square, pairs, own, column="released", order=names)
         caption = captions.of_map(views, panel, pairs, own)
         title = panel_name(*panel)
         stem = "_".join(["transfer", *filter(None, panel)])
-        found.append(Figure(stem, f"Transfer, {title}", caption, lambda rates=rates, title=title: transfer_map(rates(), title)))
+        found.append(Figure(stem, f"Transfer, {title}", caption, partial(_draw_map, pairs, own, names, title)))
     named = views.study["signature_confusion"]
     if len(named):
         found.append(Figure("signature", confusion.TITLE, confusion.caption(named), partial(confusion.confusion_map, named)))
@@ -85,12 +89,26 @@ def planned(views: Views) -> list[Figure]:
     return found
 
 
+def _draw_map(pairs, own, names, title):
+    return transfer_map(tables.square(pairs, own, column="released", order=names), title)
+
+
 def write_all(figures: Iterable[Figure], directory: Path) -> dict[str, Rendered]:
     """Draw every figure and write its files into ``directory``; what was drawn, by stem."""
-    drawn = {}
-    for figure in figures:
-        files = render(figure.draw)
+    figures, drawn = list(figures), {}
+    for figure, files in zip(figures, _rendered([figure.draw for figure in figures]), strict=True):
         for kind, content in (files | {"txt": f"{figure.caption}\n".encode()}).items():
             write_atomically(directory / f"{figure.stem}.{kind}", content)
         drawn[figure.stem] = Rendered(figure.stem, figure.title, figure.caption, **files)
     return drawn
+
+
+def _rendered(draws: list[Callable[[], Any]]) -> Iterable[dict[str, bytes]]:
+    """The files of each figure, in order; many are drawn by processes of their own, each of which takes seconds to start."""
+    workers = min(os.cpu_count() or 1, len(draws) // FIGURES_A_PROCESS)
+    if workers < 2:
+        yield from map(render, draws)
+        return
+    fresh = multiprocessing.get_context("spawn")  # a fork would copy locks that threads of JAX hold
+    with ProcessPoolExecutor(workers, fresh, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as pool:
+        yield from pool.map(render, draws)
