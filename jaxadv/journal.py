@@ -80,7 +80,7 @@ class Journal:
     def remove(self) -> None:
         """The queue is finished, and its rows are written."""
         for path in self._files(""):
-            path.unlink()
+            path.unlink(missing_ok=True)
 
     def _path(self, what: str) -> Path:
         return self._directory / f"{self._name}+{what}.npz"

@@ -39,6 +39,12 @@ class Schedule(NamedTuple):
     cycles: int | None
     most: int | None = None
 
+    def evaluations(self) -> tuple[int, int]:
+        """How many it has at most: with gradient, and of logits alone."""
+        phases = self.prologue + self.cycle * (self.most if self.cycles is None else self.cycles)
+        gradients = sum(phase.gradient for phase in phases)
+        return gradients, len(phases) - gradients
+
 
 class AttackItem(NamedTuple):
     """What an attack works on."""

@@ -9,6 +9,7 @@ import math
 import os
 import re
 import socket
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -46,8 +47,12 @@ class Run:
             raise InputError(f"run directory {str(self.directory)!r} is a file; it must be a folder: give another name")
 
     @classmethod
-    def begin(cls, directory: str | os.PathLike, identity: dict | None = None, *, overwrite: bool = False) -> "Run":
+    def begin(
+        cls, directory: str | os.PathLike, identity: dict | None = None, *, overwrite: bool = False, process: int = 0, processes: int = 1
+    ) -> "Run":
         """A new run in ``directory``, made if needed, or the run that is there, to be continued; locked until `close`.
+
+        process: of several, of which 0 makes the run and the others wait for it.
 
         identity: everything that changes rows, by the name that a user knows it by; None for nothing. overwrite: remove the rows, manifest,
         tables, figures and page of an earlier run there, and nothing else. Raises InputError where a run of another identity or
@@ -57,14 +62,22 @@ class Run:
         identity = _plain(identity or {})
         try:
             run.directory.mkdir(parents=True, exist_ok=True)
-            run._lock = _locked(run.directory / ".lock")
+            if overwrite and processes > 1:
+                raise InputError(f"--overwrite with {processes} processes: some may be at work; remove {str(run.directory)!r} first")
+            run._lock = _locked(run.directory / (f".lock-{process}" if process else ".lock"))
+            if process:
+                while not run.manifest():
+                    time.sleep(0.1)
+                run._compare(run.manifest().get("identity"), identity)
+                return run
+            if processes == 1:
+                for path in run.directory.glob(".lock-*"):  # of a run that several were at
+                    os.close(_locked(path))
+                run._remove_leftovers()
             if overwrite:
                 for path in run._own_files():
                     path.unlink(missing_ok=True)
                 image_store.remove(run.directory)
-            for path in run._own_files(leftovers=True):
-                path.unlink(missing_ok=True)
-            image_store.remove(run.directory, leftovers=True)
             known = run.manifest()
             if known or run.count_parts():
                 run._compare(known.get("identity"), identity)
@@ -96,10 +109,17 @@ class Run:
 
     def sweep(self) -> None:
         """All rows are written: remove what was kept until then."""
+        self._remove_leftovers()
         for path in _files(self.unfinished):
-            path.unlink()
+            path.unlink(missing_ok=True)
         if self.unfinished.is_dir():
             self.unfinished.rmdir()
+
+    def _remove_leftovers(self) -> None:
+        """What interrupted writes have left, when nobody else can be writing."""
+        for path in self._own_files(leftovers=True):
+            path.unlink(missing_ok=True)
+        image_store.remove(self.directory, leftovers=True)
 
     def append(self, kind: str, rows: pd.DataFrame, *, part: str) -> None:
         """Write ``rows`` as one ``part`` of ``kind``, whole or not at all, in place of one of that name. Columns may come in any order.
@@ -116,6 +136,10 @@ class Run:
                 writer.add_key_value_metadata({sums.ENTRY: sums.encoded(sums.of(content.to_pandas()))})
         write_atomically(self._path(kind, part), sink.getvalue())
 
+    def exists(self, kind: str, part: str) -> bool:
+        """Whether a part is there, unread."""
+        return self._path(kind, part).is_file()
+
     def has(self, kind: str, part: str) -> bool:
         """Whether a part is there, and whole; a damaged one is removed, and a line says so."""
         path = self._path(kind, part)
@@ -128,7 +152,7 @@ class Run:
         except InputError as error:
             log.warn(f"removed, to be made again: {error}")
             log.skip("damaged parts, made again")
-            path.unlink()
+            path.unlink(missing_ok=True)
             return False
         return True
 

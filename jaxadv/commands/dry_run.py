@@ -67,9 +67,7 @@ def attack_steps(probe, items: int, lanes: int) -> np.ndarray:
 
 
 def _steps(schedule: Schedule, items: int, lanes: int) -> np.ndarray:
-    phases = schedule.prologue + schedule.cycle * (schedule.most if schedule.cycles is None else schedule.cycles)
-    gradients = sum(phase.gradient for phase in phases)
-    return math.ceil(items / lanes) * np.array([gradients, len(phases) - gradients])
+    return math.ceil(items / lanes) * np.array(schedule.evaluations())
 
 
 def measure(classifier: Classifier, lanes: int) -> tuple[float, float, float]:

@@ -18,7 +18,7 @@ import jax
 
 from jaxadv import log
 from jaxadv.classifier import Classifier
-from jaxadv.commands import machine, networks, options, plan, units
+from jaxadv.commands import hosts, machine, networks, options, plan, units, work
 from jaxadv.progress import Progress
 from jaxadv.store import Run
 from model_ports.errors import InputError
@@ -30,40 +30,37 @@ NOT_IN_ROWS = ("parts", "model_module", "weights_dir", "data", "data_cache", "da
 def main(flags: SimpleNamespace) -> None:
     """Run the job that the flags describe, or what is missing of it. Raises InputError before anything is written."""
     began = time.time()
+    host = hosts.join(flags)
     entries = networks.chosen(flags)
     job = plan.job(flags, list(entries))
     networks.check_classes(entries, job.source)
     facts = {name: entry.facts for name, entry in entries.items()}
+    loaded = _Loaded(entries)
     if flags.dry_run:
         from jaxadv.commands import dry_run
 
-        return dry_run.show(job, _load(job.models, entries))
+        return dry_run.show(job, {name: loaded[name] for name in job.models})
     out = Path(flags.out or time.strftime("results/%Y%m%d-%H%M%S"))
-    new = flags.overwrite or not Run(out).count_parts()
-    loaded = _load(job.models, entries) if new else {}  # a bad one is refused before anything is written
-    with Run.begin(out, _identity(flags, job, facts), overwrite=flags.overwrite) as run, log.to_file(run.directory, 0):
+    if flags.overwrite or not Run(out).count_parts():
+        for name in job.models:  # a bad one is refused before anything is written
+            loaded[name]
+    with (
+        Run.begin(out, _identity(flags, job, facts), overwrite=flags.overwrite, **host._asdict()) as run,
+        log.to_file(run.directory, host.process),
+    ):
         log.say("settings: %s", vars(flags))
-        log.say("devices: %s", jax.devices())
-        todo = {name: units.missing(run, job, name) for name in job.models}
-        todo = {name: missing for name, missing in todo.items() if any(missing)}
+        log.say("devices: %s", jax.local_devices())
         finished = run.manifest().get("finished_parts", [])
-        if not todo and set(job.parts) <= set(finished):
-            print(f"nothing is left to do; report: {out / 'report.html'} (made again by: report --out={out})")
-            return
-        run.write_manifest(run.manifest() | _manifest(flags, job, facts))
-        needed = list(dict.fromkeys(name for source, missing in todo.items() for name in (source, *missing.shown_to)))
-        compiled = _Compiled(loaded or _load(needed, entries), needed, job.lanes)
-        titles = {name: f"[{number}/{len(todo)}] {name}" for number, name in enumerate(todo, 1)}
-        at_once = flags.at_once or (2 if jax.default_backend() == "cpu" else 1)
+        compiled = _Compiled(loaded, job.lanes)
         try:
-            if job.selection == "common":
-                first = [name for name, missing in todo.items() if missing.clean]
-                _at_once(at_once, [partial(units.classify, run, job, name, compiled, title=titles[name]) for name in first])
-                todo = {name: missing._replace(clean=False) for name, missing in todo.items()}
-            tasks = [partial(units.work, run, job, missing, name, compiled, title=titles[name]) for name, missing in todo.items()]
-            _at_once(at_once, tasks)
+            if not _do_units(flags, host, run, job, facts, compiled) and set(job.parts) <= set(finished):
+                print(f"nothing is left to do; report: {out / 'report.html'} (made again by: report --out={out})")
+                return
         finally:
             compiled.close()
+        if host.process:
+            print(f"process {host.process} of {host.processes} has done its share; process 0 makes the report", file=sys.stderr)
+            return
         _tell_dropped(run)
         log.tell_skipped()
         if "report" in job.parts:
@@ -76,6 +73,38 @@ def main(flags: SimpleNamespace) -> None:
     print(f"finished in {seconds:.0f} s", file=sys.stderr)
 
 
+def _do_units(flags: SimpleNamespace, host: hosts.Host, run: Run, job: plan.Job, facts: dict, compiled: "_Compiled") -> bool:
+    """Do what is missing, or this process's share of it, and wait for the others' as far as it is needed; whether anything was missing."""
+    began = False
+
+    def do(what: Callable, todo: dict[str, list]) -> None:
+        """``what`` to each network's units, all that it needs being compiled meanwhile."""
+        nonlocal began
+        todo = {name: own for name, own in todo.items() if own}
+        if todo and not began and not host.process:
+            run.write_manifest(run.manifest() | _manifest(flags, job, facts))
+        began |= bool(todo)
+        shown = what is not work.classify and "transfer" in job.parts
+        compiled.ahead(name for source in todo for name in (source, *(job.shown_to(source) if shown else ())))
+        titles = {name: f"[{number}/{len(todo)}] {name}" for number, name in enumerate(todo, 1)}
+        at_once = flags.at_once or (2 if jax.default_backend() == "cpu" else 1)
+        _at_once(at_once, [partial(what, run, job, own, compiled, title=titles[name]) for name, own in todo.items()])
+
+    if host.processes == 1 and job.selection != "common":  # each network as soon as it is classified
+        do(work.whole, {name: [] if units.is_finished(run, job, name) else [name] for name in job.models})
+        return began
+    for what, listed in (
+        (work.classify, lambda name: units.classifications(job, name)),
+        (work.attempt, lambda name: units.attempts(run, job, name)),
+    ):
+        every = [unit for name in job.models for unit in listed(name)]
+        own = [unit for unit in units.share(job, every, **host._asdict()) if not units.is_done(run, job, unit)]
+        do(what, {name: [unit for unit in own if unit.network == name] for name in job.models})
+        if what is work.classify or not host.process:
+            hosts.wait(lambda every=every: sum(not units.exists(run, job, unit) for unit in every), "units of work")
+    return began
+
+
 def _tell_dropped(run: Run) -> None:
     """How many pictures of the data could not be used, and why; they are rows of the run."""
     rows = run.read("dropped").drop_duplicates("image_id")
@@ -83,10 +112,6 @@ def _tell_dropped(run: Run) -> None:
         reasons = rows["reason"].str.replace(r" \(.*", "", regex=True).value_counts()
         told = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
         log.warn(f"{len(rows)} pictures were left out ({told}): {run.directory / 'dropped'}")
-
-
-def _load(names: Iterable[str], entries: dict[str, networks.Entry]) -> dict[str, Classifier]:
-    return {name: entries[name].load() for name in names}
 
 
 def _at_once(count: int, tasks: list[Callable[[], None]]) -> None:
@@ -105,22 +130,46 @@ def _at_once(count: int, tasks: list[Callable[[], None]]) -> None:
         pool.shutdown(wait=False, cancel_futures=True)  # who interrupts from the keyboard does not wait
 
 
+class _Loaded:
+    """Classifiers by name, each loaded when it is first asked for."""
+
+    def __init__(self, entries: dict[str, networks.Entry]):
+        self._entries = entries
+        self._classifiers: dict[str, Classifier] = {}
+
+    def __getitem__(self, name: str) -> Classifier:
+        if name not in self._classifiers:
+            self._classifiers[name] = self._entries[name].load()
+        return self._classifiers[name]
+
+
 class _Compiled:
     """Classifiers by name, each once its programs are compiled, which a thread does in order while others are at work."""
 
-    def __init__(self, classifiers: dict[str, Classifier], order: list[str], lanes: int):
-        self._classifiers, self._lanes = classifiers, lanes
+    def __init__(self, loaded: _Loaded, lanes: int):
+        self._loaded, self._lanes = loaded, lanes
         self._pool = ThreadPoolExecutor(max_workers=1)
-        self._compiled: dict[str, Future] = {name: self._pool.submit(classifiers[name].compile, lanes) for name in order}
+        self._compiled: dict[str, Future] = {}
+
+    def ahead(self, names: Iterable[str]) -> None:
+        """Compile these next, in order."""
+        for name in names:
+            if name not in self._compiled:
+                self._compiled[name] = self._pool.submit(self._compile, name)
 
     def __getitem__(self, name: str) -> Classifier:
+        self.ahead([name])
+        return self._compiled[name].result()
+
+    def _compile(self, name: str) -> Classifier:
+        classifier = self._loaded[name]
         try:
-            self._compiled[name].result()
+            classifier.compile(self._lanes)
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
             raise InputError(f"{name} does not fit the device's memory with --lanes={self._lanes}; give fewer lanes") from None
-        return self._classifiers[name]
+        return classifier
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -129,7 +178,7 @@ class _Compiled:
 def _identity(flags: SimpleNamespace, job: plan.Job, facts: dict[str, dict]) -> dict[str, Any]:
     """All that changes rows."""
     groups = ("What to evaluate", "FGSM and I-FGSM", "C&W and EAD-L1", "CLEVER")
-    names = [name for group in groups for name in options.GROUPS[group]] + ["lanes", "seed"]
+    names = [name for group in groups for name in options.GROUPS[group]] + ["lanes", "block_images", "seed"]
     settings = {f"--{name}": getattr(flags, name) for name in names if name not in NOT_IN_ROWS}
     return {
         **settings,

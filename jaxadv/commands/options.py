@@ -68,10 +68,17 @@ def define() -> None:
     _switch(how, "save_adversarial", False, "keep all adversarial images, float32, as Zarr arrays in adversarial/")
     _number(how, "save_seconds", 60.0, "how often unfinished attacks and scores are written down, so that a kill loses no more")
     _count(how, "lanes", 32, "images side by side on the device")
+    _count(how, "block_images", 256, "attacked images in memory at a time, and in a part of the rows")
     _count(how, "at_once", None, "networks at work at the same time; 2 on a processor, 1 on an accelerator if not given")
     _integer(how, "seed", 1215, "of random targets, CLEVER's samples, and training")
     _text(how, "compilation_cache", "~/.cache/jaxadv", "folder for compiled programs, so that they are compiled once; empty for none")
     _switch(how, "progress", True, "show progress on standard error")
+
+    hosts = "Several processes or hosts, with one --out that all of them see"
+    _switch(hosts, "multihost", False, "this is one of several processes, of which a TPU pod, SLURM, Open MPI or Kubernetes tells")
+    _text(hosts, "coordinator", None, "elsewhere: HOST:PORT of process 0, the same for all")
+    _count(hosts, "processes", None, "how many there are")
+    _count(hosts, "process", None, "which one this is, from 0", lower_bound=0)
 
     bench = "bench"
     _switch(bench, "random_weights", False, "networks with fresh weights, which need no file")
@@ -110,8 +117,8 @@ def _integer(group, name, default, help):
     _define(group, flags.DEFINE_integer, name, default, help)
 
 
-def _count(group, name, default, help):
-    _define(group, flags.DEFINE_integer, name, default, help, lower_bound=1)
+def _count(group, name, default, help, lower_bound=1):
+    _define(group, flags.DEFINE_integer, name, default, help, lower_bound=lower_bound)
 
 
 def _switch(group, name, default, help):

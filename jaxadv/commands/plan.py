@@ -46,6 +46,7 @@ class Job(NamedTuple):
     attacked_images: int | None
     clever_images: int | None
     lanes: int
+    block_images: int
     seed: int
     progress: bool
     save_seconds: float
@@ -65,8 +66,10 @@ class Job(NamedTuple):
         """Whether random targets are the study's own: its images were selected."""
         return self.selection in ("study", "clever100") or (self.selection == "common" and self.source.validation)
 
-    def pictures(self, size: int) -> Pictures:
-        return Pictures(self.source, self.chosen, size=size, reading=self.reading, cache=self.data_cache, threads=self.data_threads)
+    def pictures(self, size: int, chosen: np.ndarray | None = None) -> Pictures:
+        """All of the selection, or the ``chosen`` indices."""
+        chosen = self.chosen if chosen is None else chosen
+        return Pictures(self.source, chosen, size=size, reading=self.reading, cache=self.data_cache, threads=self.data_threads)
 
     @property
     def attacks(self) -> list[str]:
@@ -84,7 +87,8 @@ def job(flags: SimpleNamespace, names: list[str]) -> Job:
         check_clever(flags)
         clever_kinds = target_kinds(flags, "clever")
     checks.number("save_seconds", flags.save_seconds, low=0)
-    as_given = ("attacked_images", "clever_images", "lanes", "seed", "progress", "save_seconds", "save_adversarial", "selection")
+    as_given = ("attacked_images", "clever_images", "lanes", "block_images", "seed")
+    as_given += ("progress", "save_seconds", "save_adversarial", "selection")
     reading = Reading(flags.preprocessing, flags.not_rgb)
     reading.check()
     source = open_source(flags.data)

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 KILLS = 20
 # The embedded job, of three networks and few images
 JOB = [f"--flagfile={ROOT / 'flags' / 'embedded.flags'}", "--models=alexnet,vgg_16,mobilenet_v1_025", "--num_images=60"]
-JOB += ["--attacked_images=6", "--lanes=6", "--clever_images=2", "--noprogress", "--save_seconds=0.1"]
+JOB += ["--attacked_images=6", "--block_images=4", "--lanes=4", "--clever_images=2", "--noprogress", "--save_seconds=0.1"]
 COMMAND = [sys.executable, str(ROOT / "run.py")]
 # Attacks of one network, in a second
 SHORT = ["evaluate", "--models=mobilenet_v1_025", "--parts=attacks", "--attacks=fgsm", "--num_images=20", "--noprogress"]
@@ -98,7 +98,7 @@ def test_an_interrupt_from_the_keyboard_ends_at_once(tmp_path):
     assert process.returncode == 130 and errors.splitlines()[-1] == "interrupted; the same command goes on", errors
     assert time.monotonic() - began < 5
     with Run.begin(out, Run(out).manifest()["identity"]) as run:
-        assert run.has("clean", "vgg_16") or run.has("clean", "mobilenet_v1_025")
+        assert run.has("clean", "vgg_16-0000") or run.has("clean", "mobilenet_v1_025-0000")
 
 
 def state_or(directory: Path, default: dict) -> dict:
@@ -139,8 +139,8 @@ def test_parts_cut_short_are_made_again(undisturbed, tmp_path):
 
 def test_other_settings_are_named_and_change_nothing(undisturbed):
     before = state(undisturbed)
-    line = refusal(run(*JOB, f"--out={undisturbed}", "--eps=0.05,0.3", "--lanes=4"))
-    assert "--eps 0.05,0.1,0.2 there, 0.05,0.3 now; --lanes 6 there, 4 now" in line and "--overwrite" in line
+    line = refusal(run(*JOB, f"--out={undisturbed}", "--eps=0.05,0.3", "--lanes=3"))
+    assert "--eps 0.05,0.1,0.2 there, 0.05,0.3 now; --lanes 4 there, 3 now" in line and "--overwrite" in line
     assert {path for path, at in state(undisturbed).items() if before[path] != at} <= {undisturbed / ".lock"}
 
 
