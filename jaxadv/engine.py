@@ -45,10 +45,9 @@ def _fill(probes, items) -> _Lane:
 
 
 @functools.partial(jax.jit, donate_argnums=0)
-def _put(lanes: _Lane, index, probe, item) -> _Lane:
-    """Start ``item`` in the lane ``index``."""
-    lane = _Lane(probe, item, probe.init(item))
-    return jax.tree.map(lambda array, value: array.at[index].set(value), lanes, lane)
+def _put(lanes: _Lane, index, started: _Lane) -> _Lane:
+    """Into the lane ``index`` what `_fill` has started, alone: in one program with this an init rounds otherwise than in `_fill`'s."""
+    return jax.tree.map(lambda array, value: array.at[index].set(value[0]), lanes, started)
 
 
 @functools.partial(jax.jit, static_argnames=("phase", "num_classes"))
@@ -229,7 +228,7 @@ class _Queue:
         """Put the next items into the free lanes, as far as there are any."""
         free = [lane for lane, held in enumerate(self.holds) if held < 0]
         for lane, number in zip(free, self.waiting.take(len(free)), strict=False):
-            self.lanes = _put(self.lanes, lane, *self._start(number))
+            self.lanes = _put(self.lanes, lane, _fill(*jax.tree.map(lambda leaf: np.asarray(leaf)[None], self._start(number))))
             self.holds[lane] = number
 
     def take(self, finished: Sequence[int]) -> "_Taken":
