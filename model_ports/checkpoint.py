@@ -157,21 +157,33 @@ def _unpack(vectors: dict[str, np.ndarray], index: dict[str, dict]) -> dict[str,
     return named
 
 
-def _handler():
+def _checkpointer():
     import orbax.checkpoint as ocp
 
     # without OCDBT file names are fixed; Zarr 3 has no dot file, which package builders leave out
     # and no private copy of the vectors before they are written: nobody else has them
     arrays = ocp.type_handlers.NumpyHandler(deepcopy_host_arrays=False)
     registry = ocp.type_handlers.create_type_handler_registry((np.ndarray, arrays))
-    return ocp.PyTreeCheckpointHandler(use_ocdbt=False, use_zarr3=True, type_handler_registry=registry)
+    alone = {"multiprocessing_options": _alone()}
+    return ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=False, use_zarr3=True, type_handler_registry=registry, **alone), **alone)
+
+
+def _alone():
+    """Of several processes each reads and writes for itself: none waits for the others, as Orbax would."""
+    import jax
+    import orbax.checkpoint as ocp
+
+    if jax.process_count() == 1:
+        return ocp.options.MultiprocessingOptions()
+    own = jax.process_index()
+    return ocp.options.MultiprocessingOptions(primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"process {own}")
 
 
 def _write(path: Path, vectors: dict[str, np.ndarray]) -> None:
     import orbax.checkpoint as ocp
 
     options = {kind: ocp.SaveArgs(chunk_byte_size=_CHUNK_BYTES) for kind in vectors}
-    with ocp.Checkpointer(_handler()) as checkpointer:
+    with _checkpointer() as checkpointer:
         checkpointer.save(path, args=ocp.args.PyTreeSave(vectors, save_args=options))
 
 
@@ -180,7 +192,7 @@ def _read(path: Path, kinds: list[str]) -> dict[str, np.ndarray]:
     import orbax.checkpoint as ocp
 
     vectors = {}
-    with ocp.Checkpointer(_handler()) as checkpointer:
+    with _checkpointer() as checkpointer:
         for kind in kinds:
             options = {kind: ocp.RestoreArgs(restore_type=np.ndarray)}
             wanted = ocp.args.PyTreeRestore({kind: 0}, restore_args=options, partial_restore=True)

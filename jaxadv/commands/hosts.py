@@ -16,6 +16,7 @@ from jaxadv import log
 from model_ports.errors import InputError
 
 TOLD_AFTER, TOLD_EVERY = 30.0, 600.0  # seconds
+SHUTDOWN = 10  # seconds that who is ready waits for the others, of whom one may have died; parts say all there is to say
 
 
 class Host(NamedTuple):
@@ -36,7 +37,7 @@ def join(flags: SimpleNamespace) -> Host:
         raise InputError(f"--process={flags.process} of --processes={flags.processes}; they count from 0: give less than their number")
     jax.config.update("jax_enable_recoverability", True)  # or else the death of one ends all
     try:
-        jax.distributed.initialize(coordinator_address=flags.coordinator, num_processes=flags.processes, process_id=flags.process)
+        jax.distributed.initialize(flags.coordinator, flags.processes, flags.process, shutdown_timeout_seconds=SHUTDOWN)
     except (RuntimeError, ValueError) as error:
         raise InputError(
             f"the processes do not find each other ({' '.join(str(error).split())[:200]}); give --coordinator=HOST:PORT of process 0, "
