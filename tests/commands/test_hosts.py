@@ -1,97 +1,105 @@
-"""Several processes at one run: the same rows as one, whoever dies."""
+"""Killed at any moment, alone or one of several processes at one run: started again, by however many, it ends with the same rows."""
 
-import contextlib
-import os
-import signal
+import random
+import shutil
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
-import pandas as pd
+import processes
 import pytest
+from processes import Command, run
+from test_resume import same_rows, state
 
-from jaxadv.rows import KINDS
 from jaxadv.store import Run
 
-ROOT = Path(__file__).parents[2]
-JOB = ["evaluate", "--models=mobilenet_v1_025,vgg_16", "--num_images=40", "--attacked_images=7", "--block_images=3", "--lanes=2"]
-JOB += ["--attacks=fgsm,cw", "--eps=0.1", "--cw_steps=60", "--cw_search_steps=2", "--clever_images=4", "--clever_batches=6"]
-JOB += ["--clever_samples=4", "--targets=random", "--parts=attacks,transfer,clever", "--noprogress"]
-JOB += ["--save_seconds=0.1"]
+KILLS = 20
+JOB = ["evaluate", "--models=none", f"--model_module={processes.TINY}", "--num_images=300", "--attacked_images=20", "--block_images=6"]
+JOB += ["--lanes=8", "--attacks=fgsm,ifgsm,cw,ead", "--eps=0.1", "--cw_steps=150", "--cw_search_steps=3", "--ead_steps=50"]
+JOB += ["--ead_search_steps=2", "--clever_images=8", "--clever_batches=10", "--clever_samples=16", "--targets=random"]
+JOB += ["--parts=attacks,transfer,clever", "--noprogress", "--save_seconds=0.1"]
 
 
-def start(out: Path, *arguments: str) -> subprocess.Popen:
-    variables = {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, str(ROOT / "run.py"), *JOB, f"--out={out}", *arguments]
-    return subprocess.Popen(command, env=os.environ | variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def together(out: Path, processes: int) -> list[subprocess.Popen]:
+def together(out: Path, count: int) -> list[Command]:
+    """So many processes at one run."""
+    if count == 1:
+        return [Command(*JOB, f"--out={out}")]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         place = f"127.0.0.1:{free.getsockname()[1]}"
-    each = [[f"--coordinator={place}", f"--processes={processes}", f"--process={number}"] for number in range(processes)]
-    return [start(out, *arguments) for arguments in each]
+    each = [[f"--coordinator={place}", f"--processes={count}", f"--process={number}"] for number in range(count)]
+    return [Command(*JOB, f"--out={out}", *arguments) for arguments in each]
 
 
-def ended(process: subprocess.Popen) -> None:
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
-
-
-def rows(out: Path, kind: str) -> pd.DataFrame:
-    return Run(out).read(kind)
-
-
-def same_rows(out: Path, expected: Path) -> None:
-    for kind in KINDS:
-        pd.testing.assert_frame_equal(rows(out, kind), rows(expected, kind), check_exact=True, obj=kind)
-    assert not (out / "unfinished").exists()
+def kill(command: Command) -> bool:
+    """Whether it was not at its end before."""
+    command.kill()
+    status, said = command.end()
+    assert status in (-9, 0), said
+    return status == -9
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("alone") / "run"
-    ended(start(out))
-    assert len(rows(out, "examples")) == 2 * 7 * 2
-    blocks = [f"{attack}-000{block}" for attack in ("cw", "fgsm") for block in range(3)]
-    parts = [f"part-{name}-{block}" for name in ("mobilenet_v1_025", "vgg_16") for block in blocks]
+    run(*JOB, f"--out={out}")
+    blocks = [f"{attack}-000{block}" for attack in ("cw", "ead", "fgsm", "ifgsm") for block in range(4)]
+    parts = [f"part-{name}-{block}" for name in ("tiny_12", "tiny_8") for block in blocks]
     assert sorted(path.stem for path in (out / "transfer").iterdir()) == parts
     return out
 
 
-def test_processes_change_no_bit(alone, tmp_path):
-    """One of three is killed in the middle of its share and started again, and the others wait for it."""
+def done(out: Path, expected: Path) -> None:
+    same_rows(out, {kind: Run(expected).read(kind) for kind in ("clean", "examples", "transfer", "clever", "dropped", "adversarial")})
+    assert not (out / "unfinished").exists() and not list(out.rglob("*.tmp"))
+
+
+def test_one_of_three_is_killed_and_started_again(alone, tmp_path):
+    """In the middle of its share; the others wait for it."""
     out = tmp_path / "run"
     running = together(out, 3)
     while not list(out.glob("unfinished/*")):
-        assert running[1].poll() is None, running[1].communicate()
+        assert running[1].is_running(), running[1].end()
         time.sleep(0.05)
-    running[1].send_signal(signal.SIGKILL)
-    running[1].communicate()
-    running[1] = start(out, *[argument for argument in running[1].args if argument.startswith(("--coordinator", "--process"))])
+    assert kill(running[1])
+    running[1] = Command(*running[1].arguments)
     for process in running:
-        ended(process)
-    same_rows(out, alone)
+        status, said = process.end()
+        assert status == 0, said
+    done(out, alone)
     assert {path.name for path in (out / "log").iterdir()} == {f"process-{number}.log" for number in range(3)}
 
 
-def test_all_killed_again_and_again(alone, tmp_path):
-    """Also the one that the others find each other by; the next time there are more of them, or one."""
-    out = tmp_path / "run"
-    for processes, seconds in ((2, 9), (3, 12)):
-        running = together(out, processes)
-        time.sleep(seconds)
-        for process in running:
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGKILL)
-            process.communicate()
-    ended(start(out))
-    same_rows(out, alone)
+def test_killed_at_random_moments_and_continued(alone, tmp_path):
+    """One, two or three processes: one of them, which is started again, or all together; while they start, while rows are written, and
+    in the middle of attacks and scores.
+    """
+    chance, out, kills = random.Random(1), tmp_path / "run", 0
+
+    def wait(running):
+        if chance.random() < 0.2:
+            return time.sleep(chance.uniform(0, 2))
+        before = state(out)
+        while state(out) == before and all(process.is_running() for process in running):
+            time.sleep(0.02)
+        time.sleep(chance.uniform(0, 0.5))
+
+    while kills < KILLS:
+        running = together(out, chance.choice([1, 1, 2, 3]))
+        wait(running)
+        if len(running) > 1 and chance.random() < 0.5:  # not the first, whom the others find each other by
+            kills += kill(running.pop())
+            running.append(Command(*running[0].arguments[:-1], f"--process={len(running)}"))
+            wait(running)
+        killed = [kill(process) for process in reversed(running)]
+        kills += any(killed)
+        if not any(killed):  # it came to its end: once more
+            done(out, alone)
+            shutil.rmtree(out)
+    run(*JOB, f"--out={out}")
+    done(out, alone)
 
 
-def test_processes_that_cannot_be(tmp_path, refused):
+def test_processes_that_cannot_be(refused):
     assert "go together" in refused("evaluate", "--process=1")
     assert "count from 0" in refused("evaluate", "--process=2", "--processes=2", "--coordinator=127.0.0.1:1")

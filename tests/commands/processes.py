@@ -1,0 +1,61 @@
+"""Commands in processes of their own that start at once: forked from one that has imported, but not begun, all that they need."""
+
+import atexit
+import multiprocessing
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+TINY = f"{Path(__file__).parent / 'tiny_models.py'}:models"
+
+_fork = multiprocessing.get_context("forkserver")
+_fork.set_forkserver_preload(["jaxadv.commands.evaluate", "jaxadv.commands.report", "jaxadv.commands.work", "sklearn.datasets"])
+
+
+class Command:
+    """One command under way. kill() is SIGKILL."""
+
+    def __init__(self, *arguments: str):
+        self.arguments = arguments
+        with tempfile.NamedTemporaryFile(delete=False) as file:
+            self._said = Path(file.name)
+        self._process = _fork.Process(target=_run, args=(arguments, self._said))
+        self._process.start()
+        self.kill, self.pid, self.is_running = self._process.kill, self._process.pid, self._process.is_alive
+
+    def end(self, seconds: float = 300) -> tuple[int, str]:
+        """Wait for it: its status, below 0 for a signal, and what it said on both streams."""
+        self._process.join(seconds)
+        assert self._process.exitcode is not None, f"still running after {seconds} s: {self._said.read_text()}"
+        said = self._said.read_text()
+        self._said.unlink()
+        return self._process.exitcode, said
+
+
+def run(*arguments: str) -> str:
+    """One command to its end, which is a good one: what it said."""
+    status, said = Command(*arguments).end()
+    assert status == 0, said
+    return said
+
+
+def refusal(*arguments: str) -> str:
+    """The line in which a command refuses."""
+    status, said = Command(*arguments).end()
+    (line,) = said.splitlines()
+    assert status == 2 and line.startswith("run.py: "), said
+    return line
+
+
+def _run(arguments: tuple[str, ...], said: Path) -> None:
+    from jaxadv.commands import cli
+
+    with said.open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    sys.argv = ["run.py", *arguments]
+    try:
+        cli.main(cli.parse(sys.argv))
+    finally:
+        atexit._run_exitfuncs()  # a child of multiprocessing leaves them out
