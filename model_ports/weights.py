@@ -18,6 +18,8 @@ def find(network: Network, weights_dir: str | Path | None) -> Path | None:
     """
     name = network.spec.name
     if weights_dir is None:
+        if network.zoo != "digits":
+            raise InputError(f"no weights of {name}: give --weights_dir for the {network.zoo} zoo, where convert has put them")
         return None
     places = [Path(weights_dir) / name, Path(weights_dir) / f"{name}.npz"]
     for place in places:

@@ -1,7 +1,9 @@
 """--dry_run: what an evaluation would do, how long it would take on this machine, and how much disk; nothing is written."""
 
 import math
+import shutil
 import time
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -16,10 +18,15 @@ from jaxadv.progress import Progress
 REPEATS = 3
 # Bytes of a row on disk, compressed; measured on the embedded job
 ROW = {"examples": 45, "transfer": 6, "clever": 100}
+PICTURE = 0.67
+"""What lossless compression leaves of an adversarial image; measured on real photographs."""
 
 
-def show(job: Job, classifiers: dict[str, Classifier]) -> None:
-    """Print the plan, the evaluations that it takes at most, and from a short measurement of each network the time."""
+def show(job: Job, classifiers: dict[str, Classifier], out: Path, *, processes: int) -> None:
+    """Print the plan, the evaluations that it takes at most, from a short measurement of each network the time, and the disk.
+
+    out: where the rows are to go; processes: among whom the work is to be shared, each with devices like this one's.
+    """
     images = len(job.chosen)
     attacked = min(job.attacked_images or images, images)
     scored = min(job.clever_images or attacked, attacked)
@@ -54,11 +61,22 @@ def show(job: Job, classifiers: dict[str, Classifier]) -> None:
             table.append((name, f"{gradient * 1e3:.1f} ms", f"{forward * 1e3:.1f} ms", f"{compiled:.1f} s", _clock(own)))
             bar.advance(1)
     print(f"\na step of {job.lanes} lanes on {jax.devices()[0].device_kind}, measured:\n{_aligned(table)}")
+    devices = processes * jax.local_device_count()
+    among = f", shared by {devices} devices of {processes} processes {_clock(seconds / devices)}" if devices > 1 else ""
+    print(f"\ntime: at most {_clock(seconds)}{among}; C&W and EAD-L1 usually end early")
     rows = ROW["examples"] * attempts + ROW["transfer"] * attempts * others
     kept = sum(rows + count * 3 * (ROW["clever"] + 4 * job.clever["batches"]) for count in pairs.values())
-    passing = max(12 * attempts * classifier.input_size**2 for classifier in classifiers.values())
-    print(f"\ntime: at most {_clock(seconds)}; C&W and EAD-L1 usually end early")
-    print(f"disk: about {_size(kept)} of rows, and {_size(passing)} of images while a network is at work; nothing was written")
+    pictures = [12 * attempts * classifier.input_size**2 for classifier in classifiers.values()]
+    passing = processes * max(pictures) * min(1, job.block_images / attacked)
+    if job.save_adversarial:
+        kept += PICTURE * sum(pictures)
+    print(f"disk: about {_size(kept)} to keep, and {_size(passing)} of images while networks are at work; {_told_free(out)}")
+    print("nothing was written")
+
+
+def _told_free(out: Path) -> str:
+    there = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
+    return f"{_size(shutil.disk_usage(there).free)} are free in {there}"
 
 
 def attack_steps(probe, items: int, lanes: int) -> np.ndarray:

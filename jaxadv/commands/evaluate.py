@@ -30,17 +30,17 @@ NOT_IN_ROWS = ("parts", "model_module", "weights_dir", "data", "data_cache", "da
 def main(flags: SimpleNamespace) -> None:
     """Run the job that the flags describe, or what is missing of it. Raises InputError before anything is written."""
     began = time.time()
-    host = hosts.join(flags)
+    host = hosts.Host() if flags.dry_run else hosts.join(flags)
     entries = networks.chosen(flags)
     job = plan.job(flags, list(entries))
     networks.check_classes(entries, job.source)
     facts = {name: entry.facts for name, entry in entries.items()}
     loaded = _Loaded(entries)
+    out = Path(flags.out or time.strftime("results/%Y%m%d-%H%M%S"))
     if flags.dry_run:
         from jaxadv.commands import dry_run
 
-        return dry_run.show(job, {name: loaded[name] for name in job.models})
-    out = Path(flags.out or time.strftime("results/%Y%m%d-%H%M%S"))
+        return dry_run.show(job, {name: loaded[name] for name in job.models}, out, processes=flags.processes or 1)
     if flags.overwrite or not Run(out).count_parts():
         for name in job.models:  # a bad one is refused before anything is written
             loaded[name]

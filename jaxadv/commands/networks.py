@@ -50,9 +50,18 @@ def chosen(flags: SimpleNamespace) -> dict[str, Entry]:
 
 def _of_zoo(name: str, flags: SimpleNamespace, input_size: int | None) -> Entry:
     network = registry.network(name, zoo=flags.zoo, input_size=input_size)
-    place = weights.find(network, flags.weights_dir)
-    load = partial(load_classifier, name, zoo=flags.zoo, weights=place, input_size=input_size)
-    return Entry(network.input_size, network.num_classes, weights.facts(network, place), load)
+    try:
+        place = weights.find(network, flags.weights_dir)
+        facts = weights.facts(network, place)
+        load = partial(load_classifier, name, zoo=flags.zoo, weights=place, input_size=input_size)
+    except InputError as error:
+        if not flags.dry_run:
+            raise
+        from jaxadv.commands.bench import random_classifier
+
+        print(f"missing: {error}")
+        facts, load = {"sha256": ""}, partial(random_classifier, network)  # as fast as with its own
+    return Entry(network.input_size, network.num_classes, facts, load)
 
 
 def _ensemble(name: str, members: list[str], entries: dict[str, Entry]) -> Entry:

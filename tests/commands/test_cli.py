@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
+from absl.testing import flagsaver
 from models import inner_images, random_linear
 
 import jaxadv
@@ -43,7 +44,7 @@ GREY = np.full((1, 24, 24, 3), 0.5, np.float32)
         (["evaluate", "--input_size=vgg_16=26"], ["26", "vgg_16", "24"]),
         (["evaluate", "--models=alexnet", "--input_size=vgg_16=24"], ["'vgg_16'", "alexnet"]),
         (["evaluate", "--zoo=digit"], ["'digit'", "did you mean 'digits'"]),
-        (["evaluate", "--zoo=imagenet"], ["imagenet", "--data=digits"]),
+        (["evaluate", "--zoo=imagenet"], ["imagenet", "--weights_dir"]),
         (["evaluate", "--data=tdfs:mnist"], ["'tdfs:mnist'", "tfds:NAME"]),
         (["evaluate", "--selection=study"], ["'study'", "ILSVRC2012"]),
         (["evaluate", "--num_images=501"], ["501", "500"]),
@@ -202,6 +203,16 @@ def test_a_dry_run_counts_what_the_attacks_then_take():
         result = jaxadv.run_attack(classifier, attack, images, labels, labels + 1, lanes=2)
         gradients, forwards = dry_run.attack_steps(attack, 5, 2)
         assert gradients == 3 * result.gradients.max() and forwards == 3 * (result.forwards.max() - 1), attack  # the judgement's apart
+
+
+def test_a_dry_run_tells_hosts_disk_and_missing_weights(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["evaluate", "--models=mobilenet_v1_025", "--weights_dir=.", "--attacks=fgsm", "--parts=attacks", "--dry_run"]
+    with flagsaver.flagsaver():
+        cli.main(cli.parse(["run.py", *arguments, "--processes=3", "--out=out", "--noprogress"]))
+    said = capsys.readouterr().out
+    assert "missing: no weights of mobilenet_v1_025 in ." in said and "of 3 processes" in said and f"are free in {tmp_path}" in said
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_truncated_or_foreign_checkpoint_is_refused_before_anything_is_written(tmp_path, refused):

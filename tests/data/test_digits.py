@@ -1,6 +1,6 @@
 """The embedded pictures: fixed, in range, readable, and split without overlap."""
 
-import sys
+import importlib.util
 
 import numpy as np
 import pytest
@@ -98,6 +98,6 @@ def test_bad_input_is_one_line(monkeypatch):
         digits.load("tset", 32)
     with pytest.raises(InputError, match="size 4.*at least 8"):
         digits.load("test", 4)
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="pip install scikit-learn"):
         digits.load("test", 32)
