@@ -1,0 +1,86 @@
+"""Pictures that bear their label, a classifier that reads it, and what an evaluation of very many of them takes.
+
+`python tests/commands/readable_pictures.py DIR 50000` makes the pictures in DIR under the names of the study's folder (unless they are
+there), attacks every one with FGSM, and prints the rows, the time, and the memory held at most after each tenth.
+"""
+
+import io
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as parquet
+from PIL import Image
+
+import jaxadv
+from jaxadv.data import validation
+
+ROOT = Path(__file__).parents[2]
+BITS, CLASSES, SIDE, SIZE = 16, 1000, 96, 64  # patches, 4 x 4 of them; pixels of a file and of the classifier
+CODES = np.random.default_rng(0).choice([-1.0, 1.0], (CLASSES, BITS)).astype(np.float32)
+CODES[:, :10] = 2.0 * (np.arange(CLASSES)[:, None] >> np.arange(10) & 1) - 1  # no two are alike
+
+
+def make(folder: Path, count: int) -> None:
+    """Write the pictures of the validation images 1..count."""
+    folder.mkdir(parents=True, exist_ok=True)
+    contents = [_encoded(0.5 + 0.1 * code) for code in CODES]
+    for number, label in enumerate(validation.study_labels()[:count], 1):
+        (folder / f"{label + 1}.{number:08d}.jpg").write_bytes(contents[label])
+
+
+def _encoded(patches: np.ndarray) -> bytes:
+    pixels = (255 * patches.reshape(4, 4, 1).repeat(3, 2)).astype(np.uint8)
+    written = io.BytesIO()
+    Image.fromarray(pixels.repeat(SIDE // 4, 0).repeat(SIDE // 4, 1)).save(written, "jpeg", quality=95)
+    return written.getvalue()
+
+
+def apply(codes, images):
+    """images (N, 64, 64, 3) -> (N, 1000): how well each label's code fits the patches."""
+    patches = images.reshape(len(images), 4, SIZE // 4, 4, SIZE // 4, 3).mean((2, 4, 5))
+    return (patches.reshape(len(images), BITS) - 0.5) @ codes.T
+
+
+def reader() -> jaxadv.Classifier:
+    return jaxadv.Classifier(apply, CODES, input_size=SIZE, num_classes=CLASSES, name="reader")
+
+
+def evaluate(pictures: Path, count: int, out: Path, *more: str) -> list[float]:
+    """Attack the first ``count`` pictures; the most memory held, in MB, as it was told ten times a second."""
+    command = [sys.executable, ROOT / "run.py", "evaluate", "--models=none", f"--model_module={__file__}:reader", f"--out={out}"]
+    command += [f"--data=imagefolder:{pictures}", f"--num_images={count}", "--attacks=fgsm", "--eps=0.15", "--fgsm_targets=untargeted"]
+    variables = {"JAX_PLATFORMS": "cpu", "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"}
+    process = subprocess.Popen([*command, "--parts=attacks,report", *more], env=os.environ | variables)
+    held = []
+    while process.poll() is None:
+        held += _peak(process.pid)
+        time.sleep(0.1)
+    assert process.returncode == 0
+    return held
+
+
+def _peak(pid: int) -> list[float]:
+    try:
+        words = Path(f"/proc/{pid}/status").read_text().split()
+    except FileNotFoundError:
+        return []
+    return [int(words[words.index("VmHWM:") + 1]) / 1024] if "VmHWM:" in words else []
+
+
+def attacked(out: Path) -> int:
+    return sum(parquet.read_metadata(part).num_rows for part in (out / "examples").glob("*.parquet"))
+
+
+if __name__ == "__main__":
+    folder, count, began = Path(sys.argv[1]), int(sys.argv[2]), time.monotonic()
+    if not (folder / "pictures").exists():
+        make(folder / "pictures", 50000)
+    print(f"made in {time.monotonic() - began:.0f} s")
+    began = time.monotonic()
+    held = evaluate(folder / "pictures", count, folder / f"run-{count}", "--noprogress")
+    print(f"{attacked(folder / f'run-{count}')} of {count} attacked in {time.monotonic() - began:.0f} s; at most MB held after each tenth:")
+    print(", ".join(f"{held[len(held) * tenth // 10 - 1]:.0f}" for tenth in range(1, 11)))
