@@ -96,6 +96,16 @@ class Run:
             os.close(self._lock)
             self._lock = None
 
+    def count_others(self) -> int:
+        """How many of the other processes that share this run are there, as the first asks."""
+        count = 0
+        for path in self.directory.glob(".lock-*"):
+            try:
+                os.close(_locked(path))
+            except InputError:
+                count += 1
+        return count
+
     def __enter__(self) -> "Run":
         return self
 

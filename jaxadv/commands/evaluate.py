@@ -101,7 +101,8 @@ def _do_units(flags: SimpleNamespace, host: hosts.Host, run: Run, job: plan.Job,
         own = [unit for unit in units.share(job, every, **host._asdict()) if not units.is_done(run, job, unit)]
         do(what, {name: [unit for unit in own if unit.network == name] for name in job.models})
         if what is work.classify or not host.process:
-            hosts.wait(lambda every=every: sum(not units.exists(run, job, unit) for unit in every), "units of work")
+            hosts.wait(lambda every=every: sum(not units.exists(run, job, unit) for unit in every), "units of work of other processes")
+    hosts.leave(host, run.count_others)
     return began
 
 

@@ -52,6 +52,14 @@ def wait(missing: Callable[[], int], what: str) -> None:
     while count := missing():
         if time.monotonic() - told > TOLD_EVERY:
             told = time.monotonic()
-            log.warn(f"waiting for {count} {what} of other processes, for {told - began:.0f} s so far; start again those that are gone")
+            log.warn(f"waiting for {count} {what}, for {told - began:.0f} s so far; start processes again that are gone")
         time.sleep(pause)
         pause = min(1.2 * pause, 5.0)
+
+
+def leave(host: Host, count_others: Callable[[], int]) -> None:
+    """The others part from the first, whose runtime ends with it and theirs with that; only then does it do what needs it alone."""
+    if host.process:
+        jax.distributed.shutdown()
+    elif host.processes > 1:
+        wait(count_others, "processes to leave")
