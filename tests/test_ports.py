@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import re
 import time
+from functools import partial
 
 import golden_weights as golden
 import jax
@@ -21,6 +22,8 @@ RECORDINGS = {entry.name: (entry.name, entry.input_size) for entry in registry.M
     "mobilenet_v1_050_160": ("mobilenet_v1_050", 160),
 }
 NAMES = [entry.name for entry in registry.MODELS]
+QUICK = {"xla_backend_optimization_level": 0}
+"""Half the time to compile, for tests that a processor's vectors and fused loops are nothing to."""
 
 
 @contextlib.contextmanager
@@ -63,7 +66,8 @@ def evaluated(net, params, images, *, double: bool) -> tuple[np.ndarray, np.ndar
     with strict(double=double):
         params = jax.tree.map(lambda a: jnp.asarray(a, dtype), params)
         pixels = jnp.concatenate([jnp.asarray(images[kind][:1], dtype) + 0.5 for kind in ("uniform", "smooth")])
-        gradient, logits = jax.jit(jax.grad(objective, has_aux=True))(pixels, params)
+        program = jax.jit(jax.grad(objective, has_aux=True), compiler_options={} if double else QUICK)  # some loops of doubles need it
+        gradient, logits = program(pixels, params)
         assert logits.dtype == gradient.dtype == dtype
     return np.asarray(logits), np.asarray(gradient)
 
@@ -183,11 +187,12 @@ def test_small_network_is_small_and_a_pure_function(name):
     assert net.num_classes == 10 and net.num_outputs == 10 + net.label_offset
     images = jax.random.uniform(jax.random.key(1), (3, net.input_size, net.input_size, 3))
     with strict():
-        logits = jax.jit(net.apply)(params, images)
+        apply = jax.jit(net.apply, compiler_options=QUICK)
+        logits = apply(params, images)
         assert logits.shape == (3, net.num_outputs)
         assert bool(jnp.all(jnp.isfinite(logits))) and float(jnp.std(logits)) > 0
         # Nothing mixes the images of a batch at evaluation; rounding differs with the batch's shape.
-        np.testing.assert_allclose(jax.jit(net.apply)(params, images[:1]), logits[:1], rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(apply(params, images[:1]), logits[:1], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -204,7 +209,7 @@ def test_small_network_learns(name):
         logits, updated = net.train_apply(params, images)
         return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, labels)), updated
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=QUICK)
     def step(params, state):
         (value, updated), gradient = jax.value_and_grad(loss, has_aux=True)(params)
         updates, state = optimizer.update(gradient, state)
