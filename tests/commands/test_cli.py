@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import jax
@@ -161,14 +160,11 @@ def test_too_many_lanes_for_the_memory_are_one_line(refused, monkeypatch):
 
 
 def test_help_answers_at_once():
-    """Within a second, the quickest of three starts; whatever reads it."""
-    times = []
-    for _ in range(3):
-        began = time.monotonic()
-        done = run("--help")
-        times.append(time.monotonic() - began)
+    """Within a second of a processor; whatever reads it."""
+    began = os.times()
+    done = run("--help")
+    assert sum(os.times()[2:4]) - sum(began[2:4]) < 1  # of children, user and system
     assert done.returncode == 0 and "--cw_learning_rate" in done.stdout and "evaluate" in done.stdout
-    assert min(times) < 1
     piped = f"{sys.executable} {ROOT / 'run.py'} --help | head -1"
     done = subprocess.run(["sh", "-c", piped], capture_output=True, text=True, timeout=60)
     assert done.stdout.startswith("usage: ") and not done.stderr
