@@ -32,6 +32,8 @@ class AttackResult:
     """(N,) bool, by a fresh highest-precision evaluation of `adversarial`"""
     near_tie: np.ndarray
     """(N,) bool, targeted failures that the study's rule of 0.001 alone would count"""
+    revoked: np.ndarray
+    """(N,) bool, failures that a search took for successes, by logits of the gradient program: ties, and more if that is less precise"""
     predicted: np.ndarray
     """(N,) int32, class of `adversarial`"""
     l0: np.ndarray
@@ -108,16 +110,17 @@ def _judge(clf, images, classes, targeted, outcomes, lanes) -> AttackResult:
     searching = np.array([_searches(outcome) for outcome in outcomes])
     logits = clf.logits_in_batches(adversarial, lanes)
     success = found & metrics.fooled(logits, classes, targeted)
-    revoked = found & ~success & searching  # a tie that the two programs round differently: a failed search, so clean
+    revoked = found & ~success & searching  # a failed search, so clean
     if revoked.any():
         adversarial[revoked] = images[revoked]
-        logits = clf.logits_in_batches(adversarial, lanes)
+        logits[revoked] = clf.logits_in_batches(images[revoked], lanes)
     distances = {name: np.where(success, d, np.nan) for name, d in metrics.distances(adversarial, images).items()}
     shared = set.intersection(*({(k, np.shape(v)) for k, v in outcome.details.items()} for outcome in outcomes))
     return AttackResult(
         adversarial=adversarial,
         success=success,
         near_tie=metrics.near_ties(logits, classes, targeted) & found,
+        revoked=revoked,
         predicted=logits.argmax(1).astype(np.int32),
         **distances,
         gradients=np.stack([outcome.gradients for outcome in outcomes]),
@@ -133,7 +136,7 @@ def _searches(outcome) -> bool:
 
 def _empty_result(images) -> AttackResult:
     flags, numbers, distances = np.zeros(0, bool), np.zeros(0, np.int32), np.zeros(0, np.float32)
-    return AttackResult(images, flags, flags, numbers, *[distances] * 4, numbers, numbers, {})
+    return AttackResult(images, flags, flags, flags, numbers, *[distances] * 4, numbers, numbers, {})
 
 
 def _check_attack(attack) -> None:

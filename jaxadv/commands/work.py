@@ -152,6 +152,7 @@ def _example_rows(classifier, block: Block, setting, classes: np.ndarray, use: n
             "target": classes[use] if setting.target_kind != "untargeted" else np.int32(-1),
             "success": result.success,
             "near_tie": result.near_tie,
+            "revoked": result.revoked,
             "predicted": result.predicted,
             "l0": result.l0,
             "l1": result.l1,

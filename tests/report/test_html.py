@@ -240,7 +240,7 @@ def transfer(count, source, model):
 def test_every_text_is_escaped(tmp_path):
     evil = "<script>alert('x')</script>\"&<b"
     run = Run.begin(tmp_path / "run")
-    example = {"model": evil, "attack": evil, "setting": evil, "target_kind": evil, "success": True, "near_tie": False}
+    example = {"model": evil, "attack": evil, "setting": evil, "target_kind": evil, "success": True, "near_tie": False, "revoked": False}
     whole = {name: 1 for name in ("image_id", "label", "target", "predicted", "gradients", "forwards")}
     real = {name: 0.5 for name in ("l0", "l1", "l2", "linf", "l2_per_pixel", "eps", "const")}
     run.append("examples", pd.DataFrame([example | whole | real]), part="all")
