@@ -38,13 +38,13 @@ class Answer(NamedTuple):
     """What a model says at one image."""
 
     logits: Array  # (K,) float32
-    gradient: Array | None  # (H, W, 3) float32, of the objective; None where only logits were asked for
+    gradient: Array | None  # (H, W, 3) float32, of the objective, (T, H, W, 3) of T; None where only logits were asked for
 
 
 def linear(weights: Array) -> Objective:
-    """The objective ``weights . Z``; weights (K,)."""
-    zero = jnp.zeros((), weights.dtype)
-    return Objective(weights, zero, zero, zero, zero, jnp.zeros((), jnp.int32))
+    """The objective ``weights . Z``; weights (K,), or (T, K) for T of them."""
+    zero = jnp.zeros(weights.shape[:-1], weights.dtype)
+    return Objective(weights, zero, zero, zero, zero, jnp.zeros(weights.shape[:-1], jnp.int32))
 
 
 def cross_entropy(label: Array, coefficient: Array, num_classes: int) -> Objective:
@@ -100,13 +100,19 @@ class Oracle:
         def ask(params, images, objectives):
             with jax.default_matmul_precision(None if gradient_precision == "bfloat16" else gradient_precision):
                 logits, pull_back = jax.vjp(lambda pixels: rough(params, pixels), images)
-                (gradient,) = pull_back(jax.vmap(jax.grad(value, argnums=1))(objectives, logits))
-            return Answer(logits, gradient)
+
+                def gradient(objectives):
+                    return pull_back(jax.vmap(jax.grad(value, argnums=1))(objectives, logits))[0]
+
+                several = objectives.label.ndim == 2
+                return Answer(logits, (jax.vmap(gradient, in_axes=1, out_axes=1) if several else gradient)(objectives))
 
         self.logits: Callable[[Any, Array], Array] = jax.jit(forward)
         """(params, images (N, H, W, 3)) -> logits (N, K)"""
         self.ask: Callable[[Any, Array, Objective], Answer] = jax.jit(ask)
-        """(params, images (N, H, W, 3), objectives with a leading axis N) -> Answer with a leading axis N"""
+        """(params, images (N, H, W, 3), objectives with a leading axis N) -> Answer with a leading axis N.
+
+        Objectives with axes (N, T) are T of each image, which share its forward pass: a program of its own."""
 
 
 def _rounded(array: Array) -> Array:
