@@ -75,6 +75,20 @@ class Classifier:
                 self._copies[device] = there
             return self._copies[device]
 
+    def with_gradient_precision(self, precision: str) -> "Classifier":
+        """The same with a gradient program of one of `oracle.PRECISIONS`; logits alone stay as they are. Raises InputError."""
+        checks.choice("precision", precision, oracle.PRECISIONS)
+        if precision == self.oracle.gradient_precision:
+            return self
+        other = copy.copy(self)
+        other.oracle, other._copies = oracle.Oracle(self.oracle.apply, precision), {}
+        if precision == "bfloat16":
+            try:
+                jax.eval_shape(other.oracle.ask, self.params, *self.grey(1))
+            except (TypeError, ValueError) as error:
+                raise InputError(f"{self.name} cannot be computed in bfloat16 ({str(error)[:200]}); give another precision") from error
+        return other
+
     def check(self, images) -> np.ndarray:
         """``images`` as float32 (N, S, S, 3) in [0, 1]. Raises InputError."""
         return checks.images(images, size=self.input_size)
@@ -106,12 +120,16 @@ class Classifier:
 
     def compile(self, batch: int) -> None:
         """Compile both programs for ``batch`` images on every device, by asking them about grey ones. Safe in another thread."""
-        images = np.full((batch, self.input_size, self.input_size, 3), 0.5, np.float32)
-        weights = np.zeros((batch, self.num_classes), np.float32)
+        images, objectives = self.grey(batch)
         self.logits_in_batches(np.repeat(images, len(self.devices), axis=0), batch)
         for device in self.devices:
             with on_device(device):
-                self.oracle.ask(self.on(device).params, images, jax.vmap(oracle.linear)(weights))
+                self.oracle.ask(self.on(device).params, images, objectives)
+
+    def grey(self, batch: int) -> tuple[np.ndarray, oracle.Objective]:
+        """A question about ``batch`` grey images, to compile and to measure with."""
+        images = np.full((batch, self.input_size, self.input_size, 3), 0.5, np.float32)
+        return images, jax.tree.map(np.asarray, jax.vmap(oracle.linear)(np.zeros((batch, self.num_classes), np.float32)))
 
     def logits_in_batches(self, images: np.ndarray, batch: int) -> np.ndarray:
         """Logits (N, K) of any number of checked images through one batch shape, a device for each batch in turn.

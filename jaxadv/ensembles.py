@@ -30,7 +30,7 @@ def ensemble(classifiers: Sequence[Classifier], *, name: str, input_size: int | 
 
     def apply(params, images):
         shown = [placed(images, member.input_size, pad=jnp.pad) for member in members]
-        logits = [member.oracle.logits(of_member, own) for member, of_member, own in zip(members, params, shown, strict=True)]
+        logits = [member.oracle.apply(of_member, own) for member, of_member, own in zip(members, params, shown, strict=True)]
         return sum(logits[1:], start=logits[0]) / len(members)
 
     return Classifier(

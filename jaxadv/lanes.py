@@ -6,10 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
-from jaxadv import oracle
 from jaxadv.classifier import Classifier
 from model_ports.errors import InputError
 
@@ -18,41 +15,59 @@ MOST_ELSEWHERE = 256
 """Beyond these a device is no faster, and the last items leave more lanes without work."""
 SHARE = 0.8  # of the free memory that lanes may take
 STATE = 16  # images of a lane beside the model's: an attack's state and its next one
+SURELY = 1000  # images of a lane that no gradient program of the zoos takes
 
 
 def choose(classifiers: Iterable[Classifier], asked: int | None = None, known: int | None = None) -> int:
     """The number of lanes for a run of these networks: ``asked``; or else ``known``, of the run that is continued; or else the largest
-    power of two for which every network's gradient program fits the device's free memory.
+    power of two at which every network's programs fit the device's free memory and have been called.
 
-    Compiles the gradient programs (with the compilation cache, not in vain). Each number that does not fit is told on standard error.
-    Raises InputError where not even one lane fits.
+    Where memory is not plenty that compiles the programs, which the run then has. Each number that does not fit is told on standard
+    error. Raises InputError where not even one lane fits.
     """
     if asked or known:
         return asked or known
-    free = free_bytes()
     lanes = MOST.get(jax.default_backend(), MOST_ELSEWHERE)
-    for classifier in classifiers:
-        while (needed := needed_bytes(classifier, lanes)) > SHARE * free:
-            what = f"{classifier.name} needs {_told(needed)} for {lanes} lanes, and {_told(free)} are free"
+    for classifier in sorted(classifiers, key=lambda one: one.input_size, reverse=True):  # others then fit at once
+        while lack := _lack(classifier, lanes):
             if lanes == 1:
-                raise InputError(f"{what}; free memory, or give a smaller input size or another device")
+                raise InputError(f"{lack}; free memory, or give a smaller input size or another device")
             lanes //= 2
-            print(f"{what}: {lanes} lanes are tried", file=sys.stderr)
+            print(f"{lack}: {lanes} lanes are tried", file=sys.stderr)
     return lanes
 
 
-def needed_bytes(classifier: Classifier, lanes: int) -> float:
-    """Memory of one gradient call and of the lanes' state beside the weights; infinite if it cannot even be compiled."""
-    size = classifier.input_size
-    images = jax.ShapeDtypeStruct((lanes, size, size, 3), jnp.float32)
-    objectives = jax.eval_shape(jax.vmap(oracle.linear), jax.ShapeDtypeStruct((lanes, classifier.num_classes), jnp.float32))
+def _lack(classifier: Classifier, lanes: int) -> str:
+    """What is missing for so many lanes; empty if nothing is."""
+    free = SHARE * free_bytes()
+    if SURELY * lanes * image_bytes(classifier) < free:
+        return ""
+    what = f"{classifier.name} with {lanes} lanes"
     try:
-        used = classifier.oracle.ask.lower(classifier.params, images, objectives).compile().memory_analysis()
+        needed = needed_bytes(classifier, lanes)
+        if needed > free:
+            return f"{what} needs {_told(needed)}, and of what is free it may take {_told(free)}"
+        classifier.compile(lanes)
     except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
+        if not ran_out(error):
             raise
-        return np.inf
-    return used.temp_size_in_bytes + used.output_size_in_bytes + STATE * 4 * np.prod(images.shape)
+        return f"{what} needs more memory than there is"
+    return ""
+
+
+def needed_bytes(classifier: Classifier, lanes: int) -> float:
+    """Memory of one gradient call and of the lanes' state beside the weights."""
+    used = classifier.oracle.ask.lower(classifier.params, *classifier.grey(lanes)).compile().memory_analysis()
+    return used.temp_size_in_bytes + used.output_size_in_bytes + STATE * lanes * image_bytes(classifier)
+
+
+def image_bytes(classifier: Classifier) -> int:
+    return 4 * 3 * classifier.input_size**2
+
+
+def ran_out(error: jax.errors.JaxRuntimeError) -> bool:
+    """Whether the device's memory did not suffice, to compile or to compute."""
+    return "RESOURCE_EXHAUSTED" in str(error)
 
 
 def free_bytes() -> float:
@@ -69,4 +84,4 @@ def free_bytes() -> float:
 
 
 def _told(amount: float) -> str:
-    return f"{amount / 1e9:.2g} GB" if amount < np.inf else "more memory than there is"
+    return f"{amount / 1e9:.2g} GB"

@@ -11,6 +11,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+PRECISIONS = ("highest", "high", "default", "bfloat16")
+"""Of the gradient program. The first three are `jax.lax.Precision`'s, of matrix products and convolutions in float32: on a processor they
+are one and the same; on a GPU high and default are TF32, on a TPU three passes of bfloat16 and one. bfloat16: weights and images are
+rounded to it, and so is all that the network makes of them, on every device."""
+
 
 class Objective(NamedTuple):
     """A scalar function of the logits Z of one image, to be differentiated: the sum of three terms.
@@ -33,13 +38,13 @@ class Answer(NamedTuple):
     """What a model says at one image."""
 
     logits: Array  # (K,) float32
-    gradient: Array | None  # (H, W, 3) float32, of the objective; None where only logits were asked for
+    gradient: Array | None  # (H, W, 3) float32, of the objective, (T, H, W, 3) of T; None where only logits were asked for
 
 
 def linear(weights: Array) -> Objective:
-    """The objective ``weights . Z``; weights (K,)."""
-    zero = jnp.zeros((), weights.dtype)
-    return Objective(weights, zero, zero, zero, zero, jnp.zeros((), jnp.int32))
+    """The objective ``weights . Z``; weights (K,), or (T, K) for T of them."""
+    zero = jnp.zeros(weights.shape[:-1], weights.dtype)
+    return Objective(weights, zero, zero, zero, zero, jnp.zeros(weights.shape[:-1], jnp.int32))
 
 
 def cross_entropy(label: Array, coefficient: Array, num_classes: int) -> Objective:
@@ -75,21 +80,41 @@ def value(objective: Objective, logits: Array) -> Array:
 class Oracle:
     """The two compiled programs of one pure function ``apply(params, images) -> logits``.
 
-    Weights are arguments, never constants, so that networks of one architecture share a program. Everything is computed in the
-    highest precision that the device has for the arrays' type: TF32 or bfloat16 passes move decisions.
+    Weights are arguments, never constants, so that networks of one architecture share a program. Logits are computed in the highest
+    precision that the device has for the arrays' type: TF32 or bfloat16 passes move decisions. So is the gradient, unless another
+    of `PRECISIONS` is asked for; its program's logits are then as rough, and what they decide has to be judged by the other program.
     """
 
-    def __init__(self, apply: Callable[[Any, Array], Array]):
+    def __init__(self, apply: Callable[[Any, Array], Array], gradient_precision: str = "highest"):
+        self.apply, self.gradient_precision = apply, gradient_precision
+
         def forward(params, images):
             with jax.default_matmul_precision("highest"):
                 return apply(params, images)
 
+        def rough(params, images):
+            if gradient_precision != "bfloat16":
+                return apply(params, images)
+            return apply(*jax.tree.map(_rounded, (params, images))).astype(jnp.float32)
+
         def ask(params, images, objectives):
-            logits, pull_back = jax.vjp(lambda pixels: forward(params, pixels), images)
-            (gradient,) = pull_back(jax.vmap(jax.grad(value, argnums=1))(objectives, logits))
-            return Answer(logits, gradient)
+            with jax.default_matmul_precision(None if gradient_precision == "bfloat16" else gradient_precision):
+                logits, pull_back = jax.vjp(lambda pixels: rough(params, pixels), images)
+
+                def gradient(objectives):
+                    return pull_back(jax.vmap(jax.grad(value, argnums=1))(objectives, logits))[0]
+
+                several = objectives.label.ndim == 2
+                return Answer(logits, (jax.vmap(gradient, in_axes=1, out_axes=1) if several else gradient)(objectives))
 
         self.logits: Callable[[Any, Array], Array] = jax.jit(forward)
         """(params, images (N, H, W, 3)) -> logits (N, K)"""
         self.ask: Callable[[Any, Array, Objective], Answer] = jax.jit(ask)
-        """(params, images (N, H, W, 3), objectives with a leading axis N) -> Answer with a leading axis N"""
+        """(params, images (N, H, W, 3), objectives with a leading axis N) -> Answer with a leading axis N.
+
+        Objectives with axes (N, T) are T of each image, which share its forward pass: a program of its own."""
+
+
+def _rounded(array: Array) -> Array:
+    """To bfloat16, if it is of real numbers."""
+    return array.astype(jnp.bfloat16) if jnp.issubdtype(array.dtype, jnp.floating) else array

@@ -34,6 +34,7 @@ KINDS: dict[str, dict[str, str]] = {
         "target": "int32",  # -1 if untargeted
         "success": "bool",
         "near_tie": "bool",  # a failure that only the study's 0.001 rule would count
+        "revoked": "bool",  # a failure that the attack took for a success, by logits of its gradient program
         "predicted": "int32",  # class of the adversarial image
         "l0": "float32",  # this and the next four: NaN where the attempt failed
         "l1": "float32",

@@ -22,7 +22,7 @@ class SampleItem(NamedTuple):
 
     image: Array  # (H, W, 3) float32 in [0, 1], x0
     label: Array  # () int32, class c
-    target: Array  # () int32, class j
+    target: Array  # () int32, class j; or (T,): several, which share the forward pass
     seed: Array  # () int32
     image_id: Array  # () int32; with seed, batch and the sample's number it fixes the sample, whatever the target or the lane
     batch: Array  # () int32
@@ -31,7 +31,7 @@ class SampleItem(NamedTuple):
 class _State(NamedTuple):
     key: Array  # raw random key of this seed, image and batch
     sample: Array  # () int32, samples taken
-    maxima: Array  # (3,) float32, largest l1, l2 and linf norm of the gradient so far
+    maxima: Array  # (3,) float32, largest l1, l2 and linf norm of the gradient so far; (T, 3) of several targets
 
 
 @settings(data=("radius",), static=("samples", "protocol"))
@@ -62,10 +62,11 @@ class CleverSampler:
         key = jax.random.key(item.seed)
         for number in (item.image_id, item.batch):
             key = jax.random.fold_in(key, number)
-        return _State(jax.random.key_data(key), jnp.int32(0), jnp.zeros(3, jnp.float32))
+        return _State(jax.random.key_data(key), jnp.int32(0), jnp.zeros((*item.target.shape, 3), jnp.float32))
 
     def ask(self, item, state, phase, num_classes):
-        weights = jax.nn.one_hot(item.label, num_classes) - jax.nn.one_hot(item.target, num_classes)
+        label = jnp.broadcast_to(item.label, item.target.shape)
+        weights = jax.nn.one_hot(label, num_classes) - jax.nn.one_hot(item.target, num_classes)
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.sample)
         return self.draw(key, item.image), oracle.linear(weights)
 
@@ -82,7 +83,8 @@ class CleverSampler:
 
     def tell(self, item, state, answer, phase) -> _State:
         size = jnp.abs(answer.gradient)
-        norms = jnp.stack([jnp.sum(size), jnp.sqrt(jnp.sum(size * size)), jnp.max(size)])
+        of_image = (-3, -2, -1)
+        norms = jnp.stack([jnp.sum(size, of_image), jnp.sqrt(jnp.sum(size * size, of_image)), jnp.max(size, of_image)], axis=-1)
         return state._replace(sample=state.sample + 1, maxima=jnp.maximum(state.maxima, norms))
 
     def result(self, item, state) -> Array:

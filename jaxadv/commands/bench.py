@@ -67,20 +67,21 @@ def main(flags: SimpleNamespace) -> None:
     out = Path(flags.out or "results/bench")
     networks = {name: registry.network(name, zoo=flags.zoo) for name in names}
     places = {} if flags.random_weights else {name: weights.find(net, flags.weights_dir) for name, net in networks.items()}
-    rows = []
+    rows, began = [], time.strftime("%Y-%m-%d %H:%M:%S")
     for name, network in networks.items():
         classifier = random_classifier(network) if flags.random_weights else load_classifier(name, zoo=flags.zoo, weights=places[name])
+        classifier = classifier.with_gradient_precision(flags.precision)
         with Progress(f"bench {name}", flags.bench_turns, "turns", show=flags.progress) as bar:
             rows += measure(
                 classifier,
-                lanes=flags.lanes,
+                lanes=flags.lanes or engine.DEFAULT_LANES,
                 steps=flags.bench_steps,
                 turns=flags.bench_turns,
                 pytorch=flags.zoo == "imagenet",
                 advance=bar.advance,
             )
         table = pd.DataFrame(rows, columns=list(UNITS)).dropna(axis=1, how="all")
-        write(out, table, flags)
+        write(out, table, flags, began)
     print(text(table))
     print(f"written: {out / 'bench.md'}")
 
@@ -212,16 +213,17 @@ def _arithmetic(classifier: Classifier, images, objectives, seconds: float) -> d
     return {"teraflops": operations / seconds / 1e12, "percent_of_peak": peak and 100 * operations / seconds / peak}
 
 
-def write(out: Path, table: pd.DataFrame, flags: SimpleNamespace) -> None:
-    """bench.csv and bench.md anew; in history.csv the rows of this run behind those of others."""
+def write(out: Path, table: pd.DataFrame, flags: SimpleNamespace, began: str) -> None:
+    """bench.csv and bench.md anew; in history.csv the rows of this run, which all have the date when it began, behind those of others."""
     facts = {
-        "date": time.strftime("%Y-%m-%d %H:%M"),
+        "date": began,
         "commit": machine.commit(),
         "device": jax.devices()[0].device_kind,
         "machine": machine.kind(),
         "jax": jax.__version__,
         "zoo": flags.zoo,
-        "lanes": flags.lanes,
+        "lanes": flags.lanes or engine.DEFAULT_LANES,
+        "precision": flags.precision,
         "steps": flags.bench_steps,
     }
     head = ", ".join(f"{name} {value}" for name, value in facts.items())

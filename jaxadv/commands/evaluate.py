@@ -16,7 +16,7 @@ from typing import Any
 
 import jax
 
-from jaxadv import log
+from jaxadv import engine, lanes, log
 from jaxadv.classifier import Classifier
 from jaxadv.commands import hosts, machine, networks, options, plan, units, work
 from jaxadv.progress import Progress
@@ -35,8 +35,10 @@ def main(flags: SimpleNamespace) -> None:
     job = plan.job(flags, list(entries))
     networks.check_classes(entries, job.source)
     facts = {name: entry.facts for name, entry in entries.items()}
-    loaded = _Loaded(entries)
+    loaded = _Loaded(entries, flags.precision)
     out = Path(flags.out or time.strftime("results/%Y%m%d-%H%M%S"))
+    count = _lanes(flags, host, out, (loaded[name] for name in job.models))
+    flags, job = SimpleNamespace(**vars(flags) | {"lanes": count}), job._replace(lanes=count)
     if flags.dry_run:
         from jaxadv.commands import dry_run
 
@@ -132,15 +134,15 @@ def _at_once(count: int, tasks: list[Callable[[], None]]) -> None:
 
 
 class _Loaded:
-    """Classifiers by name, each loaded when it is first asked for."""
+    """Classifiers by name, each loaded when it is first asked for, with gradients of that precision."""
 
-    def __init__(self, entries: dict[str, networks.Entry]):
-        self._entries = entries
+    def __init__(self, entries: dict[str, networks.Entry], precision: str):
+        self._entries, self._precision = entries, precision
         self._classifiers: dict[str, Classifier] = {}
 
     def __getitem__(self, name: str) -> Classifier:
         if name not in self._classifiers:
-            self._classifiers[name] = self._entries[name].load()
+            self._classifiers[name] = self._entries[name].load().with_gradient_precision(self._precision)
         return self._classifiers[name]
 
 
@@ -167,19 +169,27 @@ class _Compiled:
         try:
             classifier.compile(self._lanes)
         except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error):
+            if not lanes.ran_out(error):
                 raise
-            raise InputError(f"{name} does not fit the device's memory with --lanes={self._lanes}; give fewer lanes") from None
+            what = f"{name} does not fit the device's memory with --lanes={self._lanes}"
+            raise InputError(f"{what}; give fewer, and as a run keeps its number --overwrite or another --out") from None
         return classifier
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
+def _lanes(flags: SimpleNamespace, host: hosts.Host, out: Path, classifiers: Iterable[Classifier]) -> int:
+    """How many a run has from its first row to its last, since other numbers round otherwise; several processes must have the same."""
+    identity = {} if flags.overwrite else Run(out).manifest().get("identity")
+    known = identity.get("--lanes") if isinstance(identity, dict) else None
+    return lanes.choose(classifiers, flags.lanes, known or (engine.DEFAULT_LANES if host.processes > 1 else None))
+
+
 def _identity(flags: SimpleNamespace, job: plan.Job, facts: dict[str, dict]) -> dict[str, Any]:
     """All that changes rows."""
     groups = ("What to evaluate", "FGSM and I-FGSM", "C&W and EAD-L1", "CLEVER")
-    names = [name for group in groups for name in options.GROUPS[group]] + ["lanes", "block_images", "seed"]
+    names = [name for group in groups for name in options.GROUPS[group]] + ["lanes", "precision", "block_images", "seed"]
     settings = {f"--{name}": getattr(flags, name) for name in names if name not in NOT_IN_ROWS}
     return {
         **settings,

@@ -3,7 +3,7 @@
     NETWORK-BLOCK          clean and dropped: the classifications of a block of the data, and the pictures that could not be used
     NETWORK-ATTACK-BLOCK   examples: every setting of one attack on a block of the attacked images;
                            adversarial: what the report shows of the first block; transfer: the images shown to the other networks
-    NETWORK-KIND-BLOCK     clever: the scores of a block towards one kind of target
+    NETWORK-clever-BLOCK   clever: the scores of a block towards every kind of target
 
 A unit's rows follow from the run's identity alone: one that was interrupted or damaged is made again to the bit, by whichever process. A
 block is what is in memory at a time.
@@ -30,7 +30,7 @@ class Unit(NamedTuple):
 
     network: str
     stage: str  # "clean", "attack" or "clever"
-    what: str  # the attack, or the kind of target; empty for "clean"
+    what: str  # the attack, or "clever"; empty for "clean"
     block: int
 
     @property
@@ -83,7 +83,7 @@ def attempts(run: Run, job: Job, name: str) -> list[Unit]:
     images = len(attackable(run, job, name).ids)
     scored = min(images, job.clever_images or images)
     attacks = [Unit(name, "attack", attack, block) for block in range(_blocks(images, job.block_images)) for attack in job.attacks]
-    scores = [Unit(name, "clever", kind, block) for block in range(_blocks(scored, job.block_images)) for kind in job.clever_kinds]
+    scores = [Unit(name, "clever", "clever", block) for block in range(_blocks(scored, job.block_images)) if job.clever_kinds]
     return attacks + scores
 
 
@@ -121,7 +121,7 @@ def cost(job: Job, unit: Unit) -> float:
     if unit.stage == "clean":
         return 1
     if unit.stage == "clever":
-        return 2.0 * job.clever["batches"] * job.clever["samples"]
+        return 2.0 * len(job.clever_kinds) * job.clever["batches"] * job.clever["samples"]
     return sum(np.dot(setting.probe.schedule.evaluations(), (2, 1)) for setting in job.settings if setting.attack == unit.what)
 
 

@@ -152,6 +152,7 @@ def _example_rows(classifier, block: Block, setting, classes: np.ndarray, use: n
             "target": classes[use] if setting.target_kind != "untargeted" else np.int32(-1),
             "success": result.success,
             "near_tie": result.near_tie,
+            "revoked": result.revoked,
             "predicted": result.predicted,
             "l0": result.l0,
             "l1": result.l1,
@@ -211,39 +212,42 @@ def _transfer_rows(other: Classifier, rows: pd.DataFrame, adversarial: np.ndarra
 
 
 def _score(run: Run, job: Job, classifier: Classifier, block: Block, unit: Unit, title: str) -> None:
-    """CLEVER's rows: an image, a target and a norm each."""
-    kind = unit.what
-    classes = _classes(kind, block, job.seed)
-    use = _aims_elsewhere(kind, classes, block)
-    log.skip("targets equal to the label", int((~use).sum()))
-    journal = Journal(run.unfinished, f"{unit.part}-clever", seconds=job.save_seconds)
-    scores = clever_scores(
-        classifier,
-        block.images[use],
-        block.labels[use],
-        None if kind == "untargeted" else classes[use],
-        norms=tuple(NORMS.values()),
-        **job.clever,
-        seed=job.seed,
-        ids=block.ids[use],
-        lanes=job.lanes,
-        progress=job.progress and f"{title} CLEVER, {kind}",
-        journal=journal,
-    )
-    frames = []
-    for column, norm in enumerate(NORMS):
-        rows = {
-            "model": classifier.name,
-            "image_id": block.ids[use],
-            "label": block.labels[use],
-            "target": scores.target,
-            "target_kind": kind,
-            "norm": norm,
-            "margin": scores.margin,
-            "score": scores.score[:, column],
-            **{name: values[:, column] for name, values in scores.fit._asdict().items()},
-            "maxima": list(scores.maxima[:, :, column]),
-        }
-        frames.append(pd.DataFrame(rows))
+    """CLEVER's rows: an image, a target and a norm each. Kinds of target are scored together, since they share forward passes."""
+    targeted = [kind for kind in job.clever_kinds if kind != "untargeted"]
+    frames, journals = [], []
+    for kinds in filter(None, [targeted, [kind for kind in job.clever_kinds if kind not in targeted]]):
+        classes = [_classes(kind, block, job.seed) for kind in kinds]
+        chosen = [np.flatnonzero(_aims_elsewhere(kind, c, block)) for kind, c in zip(kinds, classes, strict=True)]
+        images = np.concatenate(chosen)
+        log.skip("targets equal to the label", len(kinds) * len(block.ids) - len(images))
+        journals.append(Journal(run.unfinished, f"{unit.part}-{len(journals)}", seconds=job.save_seconds))
+        scores = clever_scores(
+            classifier,
+            block.images[images],
+            block.labels[images],
+            np.concatenate([c[use] for c, use in zip(classes, chosen, strict=True)]) if kinds == targeted else None,
+            norms=tuple(NORMS.values()),
+            **job.clever,
+            seed=job.seed,
+            ids=block.ids[images],
+            lanes=job.lanes,
+            progress=job.progress and f"{title} CLEVER, {', '.join(kinds)}",
+            journal=journals[-1],
+        )
+        for column, norm in enumerate(NORMS):
+            rows = {
+                "model": classifier.name,
+                "image_id": block.ids[images],
+                "label": block.labels[images],
+                "target": scores.target,
+                "target_kind": np.repeat(kinds, [len(use) for use in chosen]),
+                "norm": norm,
+                "margin": scores.margin,
+                "score": scores.score[:, column],
+                **{name: values[:, column] for name, values in scores.fit._asdict().items()},
+                "maxima": list(scores.maxima[:, :, column]),
+            }
+            frames.append(pd.DataFrame(rows))
     run.append("clever", pd.concat(frames), part=unit.part)
-    journal.remove()
+    for journal in journals:
+        journal.remove()

@@ -83,7 +83,7 @@ def _data(name: str, row: dict) -> str:
         return f'<th scope="row">{text}</th>' if name == "model" else f'<td class="text">{text}</td>'
     if name == "success_rate":
         return f'<td class="share" style="--share:{100 * row[name]:.1f}%" {sortable(row[name])}>{text}{between(name, row)}</td>'
-    quiet = ' class="quiet"' if name.endswith("_median") or (name in ("failures", "near_ties") and row[name] == 0) else ""
+    quiet = ' class="quiet"' if name.endswith("_median") or (name in ("failures", "near_ties", "revoked") and row[name] == 0) else ""
     return f"<td{quiet} {sortable(row[name])}>{text}{between(name, row)}</td>"
 
 

@@ -41,6 +41,9 @@ COLUMNS: dict[str, Column] = {
     "near_ties": Column(
         "count", "attempts", "Failures that the study would count: the target is within 0.001 of the largest output. Not in successes."
     ),
+    "revoked": Column(
+        "count", "attempts", "Failures that the attack took for successes, by the logits of its gradient program (see --precision)."
+    ),
     **{
         f"{distance}_{statistic}": Column("number", unit, f"{how} {what}, over successes only.")
         for distance, unit, what in [

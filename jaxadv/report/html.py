@@ -203,6 +203,7 @@ def _numbers(views: Views) -> str:
         shown = [name for name in views.made.accuracy if not name.endswith(("_low", "_high"))]
         parts.append(("Accuracy", cells.framed(cells.head(shown), cells.body(views.made.accuracy, shown))))
     before, after = ["model", "n", "success_rate", "failures", "near_ties"], ["gradients_mean", "forwards_mean"]
+    before += ["revoked"] * bool(views.made.robustness["revoked"].any())
     columns = [*before, *(f"{distance}_{what}" for distance in tables.DISTANCES for what in ("mean", "std", "median")), *after]
     for attack, of_attack in views.made.robustness.groupby("attack", sort=False):
         groups = [

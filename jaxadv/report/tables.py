@@ -31,7 +31,7 @@ NORMS = ("1", "2", "inf")
 MINIMISED = {"ifgsm_search": "linf", "cw": "l2", "ead": "l1"}  # what each attack that searches makes small, as the study set it
 _HOW = ["attack", "target_kind", "setting"]  # what a matrix has in common
 _EXAMPLE_KEYS = ["model", "attack", "setting", "target_kind"]
-_EXAMPLE_COLUMNS = [*_EXAMPLE_KEYS, "success", "near_tie", *DISTANCES, "gradients", "forwards"]
+_EXAMPLE_COLUMNS = [*_EXAMPLE_KEYS, "success", "near_tie", "revoked", *DISTANCES, "gradients", "forwards"]
 
 
 class Panel(NamedTuple):
@@ -102,20 +102,20 @@ def robustness(examples: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFram
 
 
 def _robustness(parts: Iterable[pd.DataFrame], order: Sequence[str]) -> pd.DataFrame:
-    groups: dict[tuple, list] = {}  # of each part: rows, near ties, gradients, forwards, and the distances (successes, D)
+    groups: dict[tuple, list] = {}  # of each part: rows, near ties, revoked, gradients, forwards, and the distances (successes, D)
     for rows in parts:
         for key, own in rows.groupby(_EXAMPLE_KEYS, sort=False, observed=True):
-            spent = own[["near_tie", "gradients", "forwards"]].sum()
+            spent = own[["near_tie", "revoked", "gradients", "forwards"]].sum()
             groups.setdefault(key, []).append((len(own), *spent, own.loc[own["success"], list(DISTANCES)].to_numpy()))
-    columns = [*_EXAMPLE_KEYS, "n", "successes", "failures", "success_rate", "near_ties"]
+    columns = [*_EXAMPLE_KEYS, "n", "successes", "failures", "success_rate", "near_ties", "revoked"]
     columns += [f"{distance}_{statistic}" for distance in DISTANCES for statistic in (*STATISTICS, "mean_low", "mean_high")]
     records = []
     for key, found in groups.items():
         *counts, distances = zip(*found, strict=True)
-        n, near_ties, gradients, forwards = map(sum, counts)
+        n, near_ties, revoked, gradients, forwards = map(sum, counts)
         distances = np.concatenate(distances).astype(np.float64)
         successes = len(distances)
-        record = [*key, n, successes, n - successes, successes / n, int(near_ties)]
+        record = [*key, n, successes, n - successes, successes / n, int(near_ties), int(revoked)]
         for values, *interval in zip(distances.T, *mean_intervals(distances), strict=True):
             record += [*_statistics(values), *interval]
         records.append([*record, gradients / n, forwards / n])

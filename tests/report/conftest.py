@@ -80,6 +80,7 @@ def example_rows(m: int, attack: str, setting: str, kind: str, successes: int) -
             "target": target,
             "success": success,
             "near_tie": (image == 0) & (attack == "ead"),
+            "revoked": False,
             "predicted": np.where(success, np.where(target < 0, (label + 1) % 10, target), label),
             "l0": np.where(success, 1000.0 + 100 * step, np.nan),
             "l1": 10 * l2,

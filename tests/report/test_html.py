@@ -240,7 +240,7 @@ def transfer(count, source, model):
 def test_every_text_is_escaped(tmp_path):
     evil = "<script>alert('x')</script>\"&<b"
     run = Run.begin(tmp_path / "run")
-    example = {"model": evil, "attack": evil, "setting": evil, "target_kind": evil, "success": True, "near_tie": False}
+    example = {"model": evil, "attack": evil, "setting": evil, "target_kind": evil, "success": True, "near_tie": False, "revoked": True}
     whole = {name: 1 for name in ("image_id", "label", "target", "predicted", "gradients", "forwards")}
     real = {name: 0.5 for name in ("l0", "l1", "l2", "linf", "l2_per_pixel", "eps", "const")}
     run.append("examples", pd.DataFrame([example | whole | real]), part="all")
@@ -259,6 +259,7 @@ def test_every_text_is_escaped(tmp_path):
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     page = Page(text)
     assert [tag for tag, _ in page.tags].count("script") == 1 and "<b&" not in text and "<script>alert" not in text
+    assert ">revoked</th>" in text  # a column that is shown where there are any
     assert "alert" not in page.scripts[0] and len(page.scripts) == 1
     assert "".join(page.words).count("alert('x')") > 10
     outside = [attributes for tag, attributes in page.tags if tag not in page.drawn]

@@ -40,7 +40,8 @@ def made_up_run(directory, images: int = 1000, settings=SETTINGS) -> Run:
             success = draw.random(images) < 0.8
             how = {"model": name, "attack": attack, "setting": setting, "target_kind": kind}
             lengths = {length: np.where(success, draw.lognormal(size=images), np.nan) for length in DISTANCES}
-            spent = {"target": 1, "predicted": 1, "near_tie": False, "gradients": 100, "forwards": 9, "eps": np.nan, "const": np.nan}
+            spent = {"target": 1, "predicted": 1, "gradients": 100, "forwards": 9, "eps": np.nan, "const": np.nan}
+            spent |= {"near_tie": False, "revoked": False}
             rows.append(pd.DataFrame(common | how | lengths | spent | {"success": success}))
             pairs = []
             for other in MODELS:

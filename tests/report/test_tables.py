@@ -17,12 +17,12 @@ MODELS = ["alexnet", "vgg_16", "resnet_v2_50", "mobilenet_v1_025", "mobilenet_v1
 PANEL = {"attack": "cw", "setting": "confidence=0", "target_kind": "untargeted"}
 
 
-def examples(distances, near_tie=False, **columns):
+def examples(distances, near_tie=False, revoked=False, **columns):
     """Attempts with these distances, NaN for a failure."""
     row = {"model": "m", "attack": "cw", "setting": "confidence=0", "target_kind": "random", "gradients": 10, "forwards": 2}
     success = ~np.isnan(distances)
     lengths = {name: np.float32(distances) for name in ("l0", "l1", "l2", "linf", "l2_per_pixel")}
-    return pd.DataFrame(row | lengths | {"success": success, "near_tie": near_tie} | columns)
+    return pd.DataFrame(row | lengths | {"success": success, "near_tie": near_tie, "revoked": revoked} | columns)
 
 
 def shown(**columns):
@@ -64,8 +64,9 @@ def test_accuracy():
 
 def test_robustness_is_over_successes_with_population_deviation():
     distances = np.array([3.0, 4.0, np.nan, 8.0, np.nan])
-    found = row(tables.robustness(examples(distances, near_tie=[False, False, True, False, False], gradients=[1, 2, 3, 4, 5])))
-    assert (found["n"], found["successes"], found["failures"], found["near_ties"]) == (5, 3, 2, 1)
+    failed = {"near_tie": [False, False, True, False, False], "revoked": [False, False, True, False, True]}
+    found = row(tables.robustness(examples(distances, **failed, gradients=[1, 2, 3, 4, 5])))
+    assert (found["n"], found["successes"], found["failures"], found["near_ties"], found["revoked"]) == (5, 3, 2, 1, 2)
     assert found["success_rate"] == 0.6
     for distance in ("l0", "l1", "l2", "linf", "l2_per_pixel"):
         assert found[f"{distance}_mean"] == 5.0

@@ -50,7 +50,8 @@ def made_up(directory, *, otherwise: bool, images: int = 150, shown: int = 20, l
                 factor = factor[side] if isinstance(factor, tuple) else factor
                 value = np.where(success, factor * distance * hardness * draw.lognormal(0, 0.02, images), np.nan)
                 how = {"model": model, "attack": attack, "setting": setting, "target_kind": kind, "image_id": image, "label": 0}
-                how |= {"target": -1 if kind == "untargeted" else 1, "success": success, "near_tie": False, "predicted": 1}
+                how |= {"target": -1 if kind == "untargeted" else 1, "success": success, "predicted": 1}
+                how |= {"near_tie": False, "revoked": False}
                 how |= dict.fromkeys(("l0", "l1", "l2", "linf", "l2_per_pixel"), value)
                 attempts.append(_rows(**how, gradients=1, forwards=1, eps=np.nan, const=np.nan))
                 if kind != "least" and attack != "ifgsm_search":
