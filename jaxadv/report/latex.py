@@ -15,12 +15,7 @@ PRINTED = {
         *["l1_mean", "l2_mean", "linf_mean", "gradients_mean"],
     ],
     "clever": ["target_kind", "norm", "model", "n", "score_mean", "score_median", "score_std", "score_min", "fell_back"],
-    "transfer": [
-        *["attack", "setting", "target_kind", "source", "model"],
-        *["n_released", "released", "n_left_out", "left_out", "n_as_failures", "as_failures"],
-    ],
     "claims": ["statement", "claim", "verdict", "settled", "evidence"],
-    "comparison": ["attack", "setting", "target_kind", "distance", "model", "other", "common", "difference"],
     "explanation": [
         *["attack", "setting", "target_kind", "distance"],
         *["explained_by", "models", "explained", "explained_by_chance", "p_value"],

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from jaxadv.report.names import ATTACK_NAMES, DISTANCE_NAMES, NORM_NAMES, TARGET_NAMES
+from jaxadv.report.names import ATTACK_NAMES, DISTANCE_NAMES, NORM_NAMES, TARGET_NAMES, is_studied
 from jaxadv.report.tables import MINIMISED, minimised
 
 _KINDS = ("random", "untargeted", "least", "top2")  # which kind of target stands for an attack: the study's figures take random
@@ -83,7 +83,7 @@ def measures(accuracy: pd.DataFrame, robustness: pd.DataFrame, clever: pd.DataFr
 
 
 def chief(found: list[Measure]) -> list[Measure]:
-    """One for each searching attack and norm of CLEVER: random targets if there are, and the first setting."""
+    """One for each searching attack and norm of CLEVER: random targets if there are, and the first setting, as studied if there is one."""
     best: dict[tuple, Measure] = {}
     for measure in found:
         key = (measure.attack, measure.setting if measure.attack == "clever" else "")
@@ -92,8 +92,9 @@ def chief(found: list[Measure]) -> list[Measure]:
     return list(best.values())
 
 
-def _rank(measure: Measure) -> int:
-    return _KINDS.index(measure.target_kind) if measure.target_kind in _KINDS else len(_KINDS)
+def _rank(measure: Measure) -> tuple[int, bool]:
+    kind = _KINDS.index(measure.target_kind) if measure.target_kind in _KINDS else len(_KINDS)
+    return kind, not is_studied(measure.setting)
 
 
 def _points(rows: pd.DataFrame, column: str, error: pd.DataFrame) -> pd.DataFrame:

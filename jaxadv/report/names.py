@@ -28,6 +28,9 @@ PARAMETER_NAMES = {
 }
 
 
+STUDIED = {"norm": "linf", "loss": "logit", "rule": "l1"}  # what the study ran where more can be chosen
+
+
 def panel_name(attack: str, target_kind: str, setting: str) -> str:
     """What a transfer map or table of attempts is about, e.g. "C&W L2 · confidence=0 · random target"."""
     return " · ".join(filter(None, [ATTACK_NAMES.get(attack, attack), setting, TARGET_NAMES.get(target_kind, target_kind)]))
@@ -36,6 +39,11 @@ def panel_name(attack: str, target_kind: str, setting: str) -> str:
 def parameters(setting: str) -> dict[str, str]:
     """{"eps": "0.1", "steps": "10"} of "eps=0.1,steps=10"."""
     return dict(part.split("=", 1) for part in setting.split(",") if "=" in part)
+
+
+def is_studied(setting: str) -> bool:
+    """Whether a setting is of the norm, loss and rule that the study ran, as far as it names them."""
+    return all(STUDIED.get(name, value) == value for name, value in parameters(setting).items())
 
 
 def file_name(name: str, taken: Iterable[str]) -> str:

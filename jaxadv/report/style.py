@@ -49,6 +49,8 @@ th{font-weight:500;text-align:left}
 .claims td:nth-child(2) small{display:block}
 .claims td:nth-child(3){white-space:nowrap!important}
 .claims td:last-child{min-width:20rem;overflow-wrap:anywhere}
+.analysis td.text{white-space:normal;min-width:6.5rem}
+.analysis td:first-child{min-width:13rem}
 .overview small{display:block;font-weight:400;font-size:.74rem}
 .overview td>small:first-of-type:not(:last-child){display:inline}
 .overview thead small{white-space:normal;max-width:8.5rem;margin-left:auto;line-height:1.3}

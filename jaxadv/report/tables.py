@@ -28,6 +28,7 @@ MINIMUM_P_VALUE = 0.001  # as in the fit
 ATTACKS = ("fgsm", "ifgsm", "ifgsm_search", "cw", "ead")
 TARGET_KINDS = ("untargeted", "random", "least", "top2")
 NORMS = ("1", "2", "inf")
+LONG = ("transfer", "comparison")  # a row a pair of models: thousands, which nobody reads in print; as .csv only
 MINIMISED = {"ifgsm_search": "linf", "cw": "l2", "ead": "l1"}  # what each attack that searches makes small, as the study set it
 _HOW = ["attack", "target_kind", "setting"]  # what a matrix has in common
 _EXAMPLE_KEYS = ["model", "attack", "setting", "target_kind"]
@@ -243,8 +244,8 @@ def sorted_models(order: Sequence[str], *appearances: Iterable[str]) -> list[str
 def write_all(run: Run, directory: str | os.PathLike, made: Tables | None = None) -> list[Path]:
     """Write every table that ``run`` has rows for into ``directory``; returns the files. made: its tables, if they are computed.
 
-    As .csv, with the seven digits that float32 rows hold, .md, and .tex with the columns worth printing. Matrices,
-    transfer_<attack>_<target kind>_<setting>, are as the study counts ("released"); transfer has the other rates.
+    As .csv, with the seven digits that float32 rows hold, and but for the `LONG` ones .md, and .tex with the columns worth printing.
+    Matrices, transfer_<attack>_<target kind>_<setting>, are as the study counts ("released"); transfer has the other rates.
     """
     made = made or compute(run)
     files = {name: getattr(made, name) for name in ("accuracy", "robustness", "clever", "transfer", "law")}
@@ -262,11 +263,9 @@ def write(directory: str | os.PathLike, files: dict[str, pd.DataFrame], printed_
     for name, table in files.items():
         if table.empty:
             continue
-        contents = {
-            ".csv": table.to_csv(index=False, float_format="%.7g", lineterminator="\n"),
-            ".md": markdown(table, printed_as[name]),
-            ".tex": latex(name, table, printed_as[name]),
-        }
+        contents = {".csv": table.to_csv(index=False, float_format="%.7g", lineterminator="\n")}
+        if name not in LONG:
+            contents |= {".md": markdown(table, printed_as[name]), ".tex": latex(name, table, printed_as[name])}
         for suffix, content in contents.items():
             write_atomically(directory / f"{name}{suffix}", content.encode())
             written.append(directory / f"{name}{suffix}")

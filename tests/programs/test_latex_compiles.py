@@ -25,7 +25,7 @@ def compiled(folder, name):
 
 def made_up(name, rows=200):
     """A table with more rows than a page holds, names that LaTeX could read as commands, and missing values."""
-    texts = ["model", "source", "attack", "setting", "target_kind", "norm", "distance", "fitted"]
+    texts = ["model", "attack", "setting", "target_kind", "norm", "distance", "fitted"]
     columns = list(PRINTED[name])
     columns += [f"{column}_{end}" for column in columns for end in ("low", "high")]
     table = pd.DataFrame({column: NASTY if column in texts else 12345.678 for column in columns}, index=range(rows))

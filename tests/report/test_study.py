@@ -76,6 +76,25 @@ def test_what_a_run_lacks_is_not_tested(tmp_path):
     assert set(claims.index[claims["verdict"] == "not tested"]) == {"3b", "3c", "3d", "7d"}
 
 
+def test_what_the_study_did_not_have_changes_no_verdict(tmp_path):
+    """A network of one's own, an ensemble, other norms, losses and rules: everything here is against the study but its own part."""
+    few = {"images": 20, "shown": 10, "left_out": [how for how in worlds.SETTINGS if how[1] in ("confidence=20", "eps=0.2,steps=50")]}
+    run, against = (worlds.made_up(tmp_path / str(otherwise), otherwise=otherwise, **few) for otherwise in (False, True))
+    for kind in ("clean", "examples", "clever", "transfer"):
+        table, column = against.read(kind), "source" if kind == "transfer" else "model"
+        for name, new in (("alexnet", "mine"), ("resnet_v2_50", "ensemble.vgg_16.vgg_19")):
+            run.append(kind, table[table[column] == name].assign(**{column: new}), part=new)
+        if "setting" in table:
+            for attack, other in (("fgsm", "norm=l2"), ("ifgsm_search", "loss=cross_entropy"), ("ead", "rule=elastic_net")):
+                own = table[table["attack"] == attack]
+                run.append(kind, own.assign(setting=own["setting"] + f",{other}"), part=attack)
+    shown = views(run)
+    assert len(shown.made.accuracy) == len(worlds.WORLDS) + 2 and shown.made.robustness["setting"].str.contains("norm=l2").any()
+    claims = shown.study["claims"].set_index("statement")
+    assert set(claims.index[claims["verdict"] == "not tested"]) == {"3b", "3c", "3d", "7b", "7d"}
+    assert set(claims["verdict"]) == {"holds", "not tested", "measured"}, claims[claims["verdict"] == "does not hold"]["evidence"].to_dict()
+
+
 def sample(values: dict, attack="cw", distance="l2") -> Sample:
     return Sample(attack, "random", "", distance, pd.DataFrame(values))
 

@@ -9,6 +9,7 @@ from jaxadv.report.figures.labels import place
 from jaxadv.report.measures import Measure
 
 _TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)  # errors
+_FINE_TICKS = tuple(np.arange(0.05, 1, 0.05).round(2))  # where models are so alike that few of the others are in sight
 _MARKER = 7.0  # points
 
 
@@ -49,7 +50,8 @@ def _frame(axes, shown, points, measure):
     low, high = (shown.min(), shown.max()) if len(shown) else (0.01, 0.1)
     room = max((high / low) ** 0.12, 1.25)
     axes.set_xlim(min(high * room, 1.0 if high < 1 else 1.1), low / room)  # accuracy grows to the right
-    ticks = [tick for tick in _TICKS if low / room <= tick <= high * room]
+    ticks, fine = ([tick for tick in among if low / room <= tick <= high * room] for among in (_TICKS, _FINE_TICKS))
+    ticks = ticks if len(ticks) > 2 else max(ticks, fine, key=len)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(lambda tick, _: f"{100 * (1 - tick):.4g} %")

@@ -1,6 +1,7 @@
 """A transfer matrix as a heat map, families together."""
 
 from functools import lru_cache
+from textwrap import wrap
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,8 @@ def transfer_map(rates: pd.DataFrame, title: str):
     axes.set_aspect("equal")
     axes.grid(False)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel("shown to (columns); made for (rows); outlined: white box", fontsize=8, color=SOFT, loc="left")
+    note = "\n".join(wrap("shown to (columns); made for (rows); outlined: white box", max(24, int(side / 0.065))))
+    axes.set_xlabel(note, fontsize=8, color=SOFT, loc="left")
     for border in borders(list(rates.index)):
         for draw in (axes.axhline, axes.axvline):
             draw(border, color=PAPER, linewidth=2.5, zorder=2)

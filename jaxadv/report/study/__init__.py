@@ -10,7 +10,7 @@ from jaxadv.report.study.agreement import clever_agreement, transfer_symmetry
 from jaxadv.report.study.models import comparison, depth, explanation
 from jaxadv.report.study.samples import common_images, samples
 from jaxadv.report.study.sensitivity import sensitivity
-from jaxadv.report.study.verdicts import Claim, Evidence
+from jaxadv.report.study.verdicts import Claim, of_the_study
 from jaxadv.report.tables import Tables
 from jaxadv.store import Run
 
@@ -33,7 +33,7 @@ def compute(run: Run, made: Tables, found: list[Measure]) -> dict[str, pd.DataFr
         "signature": named,
         "signature_confusion": signature.confusion(named),
     }
-    evidence = Evidence(made, shown, tables)
+    evidence = of_the_study(made, shown, tables)
     judged = [claim for module in (claims_attacks, claims_models, claims_transfer) for claim in module.claims(evidence)]
     judged.sort(key=lambda claim: (int(claim.statement.rstrip("abcde")), claim.statement))
     return {"claims": pd.DataFrame(judged, columns=Claim._fields), **tables}

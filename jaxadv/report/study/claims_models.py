@@ -8,7 +8,7 @@ from jaxadv.report.findings import interval
 from jaxadv.report.names import ATTACK_NAMES, DISTANCE_NAMES
 from jaxadv.report.study.models import KEYS
 from jaxadv.report.study.samples import Sample, mean
-from jaxadv.report.study.verdicts import Claim, Evidence, tested, untested
+from jaxadv.report.study.verdicts import Claim, Evidence, ordinal, tested, untested
 
 FIGURE_2 = {"ifgsm_search": "linf", "cw": "l2", "clever": "l2"}  # the measures of the study's figure
 ATTACKS = ("ifgsm_search", "cw")
@@ -88,8 +88,9 @@ def _against(evidence: Evidence, sample: Sample, model: str) -> pd.DataFrame:
     table = evidence.study["comparison"]
     rows = table[(table[KEYS] == sample.key).all(axis=1)]
     first, second = rows[rows["model"] == model], rows[rows["other"] == model]
-    turned = second.assign(difference_low=-second["difference_high"], difference_high=-second["difference_low"])
-    return pd.concat([first, turned])
+    turned = second.assign(other=second["model"], difference_low=-second["difference_high"], difference_high=-second["difference_low"])
+    rows = pd.concat([first, turned])
+    return rows[rows["other"].isin(sample.values.columns)]
 
 
 def _mobilenet(evidence: Evidence) -> Claim:
@@ -111,14 +112,9 @@ def _mobilenet(evidence: Evidence) -> Claim:
         high = int((pairs["difference_high"] < 0).sum())
         holds &= rank <= third
         settled.append((high >= len(means) - third, low >= third))
-        told.append(f"{_name(sample)}: {three_digits(means[name])}, {_ordinal(rank)} smallest of {len(means)}")
+        told.append(f"{_name(sample)}: {three_digits(means[name])}, {ordinal(rank)} smallest of {len(means)}")
     sure = all(yes for yes, _ in settled) if holds else any(no for _, no in settled)
     return tested(*words, holds=holds, settled=sure, evidence="; ".join(told))
-
-
-def _ordinal(number: int) -> str:
-    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{ending}"
 
 
 def _architecture(evidence: Evidence) -> Claim:
@@ -161,7 +157,8 @@ def _depth(evidence: Evidence, letter: str, family: str) -> Claim:
         "the deepest has a larger mean than the shallowest, in the search of I-FGSM",
     )
     table = evidence.study["depth"]
-    rows = table[(table["attack"] == "ifgsm_search") & (table["family"] == family)]
+    keys = [sample.key for sample in _samples(evidence, ("ifgsm_search",))]
+    rows = table[(table[KEYS] == (keys[0] if keys else "")).all(axis=1) & (table["family"] == family)]
     if rows.empty:
         return untested(*words, lacks=f"search of I-FGSM on two {family}s of different depth")
     row = rows.iloc[0]

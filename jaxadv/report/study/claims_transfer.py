@@ -5,8 +5,9 @@ import pandas as pd
 
 from jaxadv.report.families import family
 from jaxadv.report.names import ATTACK_NAMES, panel_name
+from jaxadv.report.study.agreement import transfer_symmetry
 from jaxadv.report.study.claims_attacks import transfer_grows
-from jaxadv.report.study.verdicts import MEASURED, Claim, Evidence, by_source, change, percent, tested, untested
+from jaxadv.report.study.verdicts import MEASURED, Claim, Evidence, by_source, change, ordinal, percent, tested, untested
 from jaxadv.report.tables import of_panel, panels
 
 FREE = ("untargeted",)
@@ -108,7 +109,8 @@ def _sources(evidence: Evidence) -> Claim:
     best, worst = next(name for name in means.index if name in others), min(VGG, key=means.get)
     step = change(cells.loc[best], cells.loc[worst])  # over the models that both are shown to
     told = ", ".join(f"{name} {percent(mean)}" for name, mean in means[:3].items())
-    told += f" lead; vgg_16 is {means.index.get_loc('vgg_16') + 1}., vgg_19 {means.index.get_loc('vgg_19') + 1}. of {len(means)}"
+    places = ", ".join(f"{name} is {ordinal(means.index.get_loc(name) + 1)}" for name in VGG)
+    told += f" lead; {places} of {len(means)}"
     holds = bool(means[list(VGG)].min() > means[others].max())
     return tested(*words, holds=holds, settled=bool(step.low > 0 if holds else step.high < 0), evidence=told)
 
@@ -140,7 +142,7 @@ def _families(evidence: Evidence) -> Claim:
 def _symmetry(evidence: Evidence) -> Claim:
     """Summaries of the study disagree on it, so there is nothing to hold."""
     words = "9", "whether transfer is symmetric (summaries of the study say both)", "measured only, in untargeted maps"
-    table = evidence.study["symmetry"]
+    table = transfer_symmetry(evidence.made)
     table = table[(table["target_kind"] == "untargeted") & table["symmetry"].notna()]
     if table.empty:
         return untested(*words, lacks="untargeted transfer between three models")

@@ -28,8 +28,9 @@ def statements(views: Views) -> str:
         * elsewhere
     )
     lead = (
-        f"<p>The study's checkable statements, in parts, on this run's rows: {told}.{note} A verdict goes by the numbers as they are; "
-        "<em>settled</em> says whether the 95 % intervals exclude the other verdict. Where the study gives no number, the rule is ours.</p>"
+        f"<p>The study's checkable statements, in parts, on this run's rows of the study's networks and settings: {told}.{note} A verdict "
+        "goes by the numbers as they are; <em>settled</em> says whether the 95 % intervals exclude the other verdict. Where the study "
+        "gives no number, the rule is ours.</p>"
     )
     names = ["", "statement", "verdict", "settled", "numbers"]
     heads = "".join(f'<th scope="col" class="text">{name}</th>' for name in names)

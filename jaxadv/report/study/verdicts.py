@@ -6,19 +6,36 @@ import numpy as np
 import pandas as pd
 
 from jaxadv.analysis import mean_intervals
-from jaxadv.report.names import ATTACK_NAMES, parameters
+from jaxadv.report.names import ATTACK_NAMES, is_studied, parameters
+from jaxadv.report.sizes import SIZES
 from jaxadv.report.study.samples import Sample
-from jaxadv.report.tables import Tables
+from jaxadv.report.tables import Tables, law
 
 HOLDS, FAILS, UNTESTED, MEASURED = "holds", "does not hold", "not tested", "measured"
 
 
 class Evidence(NamedTuple):
-    """What statements are tested on."""
+    """What statements are tested on; see `of_the_study`."""
 
     made: Tables
     samples: list[Sample]
     study: dict[str, pd.DataFrame]  # the tables of `jaxadv.report.study` but the claims
+
+
+def of_the_study(made: Tables, found: list[Sample], study: dict[str, pd.DataFrame]) -> Evidence:
+    """What a run has of the study's own networks and settings: a statement on all networks is neither refuted nor upheld by ensembles, by
+    networks of the user's own, or by other norms, losses and rules.
+    """
+    names = list(SIZES["imagenet"])
+
+    def own(table: pd.DataFrame) -> pd.DataFrame:
+        use = np.logical_and.reduce([table[column].isin(names) for column in ("model", "source") if column in table])
+        return table[use & table["setting"].map(is_studied).astype(bool) if "setting" in table else use]
+
+    tables = {name: own(getattr(made, name)) for name in ("accuracy", "robustness", "clever", "transfer")}
+    laws = law(*(tables[name] for name in ("accuracy", "robustness", "clever")))
+    samples = [sample._replace(values=sample.values[[name for name in sample.values if name in names]]) for sample in found]
+    return Evidence(made._replace(**tables, law=laws), [sample for sample in samples if is_studied(sample.setting)], study)
 
 
 class Claim(NamedTuple):
@@ -69,6 +86,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
+def ordinal(number: int) -> str:
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
 class Sweep(NamedTuple):
     """Two settings of an attack that differ in one parameter, its smallest and its largest value."""
 
@@ -105,11 +127,10 @@ def by_source(made: Tables, attack: str, kinds: tuple[str, ...], setting: str | 
 
 
 def rows_of(made: Tables, attack: str, kinds: tuple[str, ...]) -> pd.DataFrame:
-    """The attempts of an attack at the first of these kinds of target that there is, in the infinity norm where norms can be chosen."""
+    """The attempts of an attack at the first of these kinds of target that there is."""
     rows = made.robustness[made.robustness["attack"] == attack]
     kind = next((kind for kind in kinds if (rows["target_kind"] == kind).any()), "")
-    rows = rows[rows["target_kind"] == kind]
-    return rows[rows["setting"].map(lambda setting: parameters(setting).get("norm", "inf") == "inf").astype(bool)]
+    return rows[rows["target_kind"] == kind]
 
 
 def parameter(rows: pd.DataFrame, name: str) -> pd.Series:
