@@ -9,11 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from jaxadv.data.selection import SELECTIONS
-
 ROOT = Path(__file__).parents[2]
-FEW = ["--models=alexnet,vgg_16,mobilenet_v1_025", "--num_images=80", "--attacked_images=4", "--cw_steps=20", "--ead_steps=20"]
-FEW += ["--cw_search_steps=2", "--ead_search_steps=2", "--clever_images=3", "--clever_batches=4", "--clever_samples=4", "--noprogress"]
+FEW = ["--models=alexnet,mobilenet_v1_025,mobilenet_v1_050", "--num_images=80", "--attacked_images=3", "--lanes=9", "--noprogress"]
+FEW += ["--cw_steps=20", "--ead_steps=20", "--clever_images=3", "--clever_batches=4", "--clever_samples=4"]
 LEFT = {  # figures beside the three panels in one, and the table that has their numbers
     "table1": (0, "accuracy"),
     "fig1": (5, "robustness"),
@@ -32,12 +30,8 @@ LEFT = {  # figures beside the three panels in one, and the table that has their
 }
 
 
-COMMON = ("fig6", "supplement_common")
-without_common = pytest.mark.xfail("common" not in SELECTIONS, reason="--selection=common is not there yet", strict=True)
-
-
 @pytest.mark.paper
-@pytest.mark.parametrize("name", [pytest.param(name, marks=without_common if name in COMMON else ()) for name in LEFT])
+@pytest.mark.parametrize("name", LEFT)
 def test_a_figure_of_the_study(name, tmp_path):
     file = ROOT / "flags" / "paper" / f"{name}.flags"
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}
