@@ -15,7 +15,7 @@ MOST_ELSEWHERE = 256
 """Beyond these a device is no faster, and the last items leave more lanes without work."""
 SHARE = 0.8  # of the free memory that lanes may take
 STATE = 16  # images of a lane beside the model's: an attack's state and its next one
-SURELY = 1000  # images of a lane that no gradient program of the zoos takes
+SURELY = 1000  # images' memory for each lane: no gradient program of the zoos takes so much (small ones 7 to 39, full-size ones 151 to 388)
 
 
 def choose(classifiers: Iterable[Classifier], asked: int | None = None, known: int | None = None) -> int:
