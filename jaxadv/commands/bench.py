@@ -143,7 +143,7 @@ def measure(classifier: Classifier, *, lanes: int, steps: int, turns: int, pytor
     common |= {"device_megabytes": _device_megabytes()}
     rows = []
     for name, values in times.items():
-        gradients, forwards = counts.get(name, (name != "forward", name == "forward"))
+        gradients, forwards = counts.get(name, (int(name != "forward"), int(name == "forward")))
         least = gradients * times["gradient"] + forwards * times["forward"]
         percent = np.percentile(100 * least / values, [25, 50, 75])
         rows.append(
