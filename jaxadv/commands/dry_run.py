@@ -8,7 +8,6 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxadv import oracle
 from jaxadv.classifier import Classifier
 from jaxadv.clever.sampler import PROTOCOLS, CleverSampler
 from jaxadv.commands.plan import Job
@@ -52,13 +51,14 @@ def show(job: Job, classifiers: dict[str, Classifier], out: Path, *, processes: 
     table.append(("clean and shown", f"{images + others * (attempts + attacked):,} images", "0", f"{job.lanes * shown:,}"))
     print(_aligned(table))
 
-    table, seconds = [("", "gradient", "forward", "compiled in", "at most")], 0.0
+    table, seconds = [("", "gradient", "forward", "GFLOP an image", "compiled in", "at most")], 0.0
     with Progress("measuring", len(classifiers), "networks", show=job.progress) as bar:
         for name, classifier in classifiers.items():
             compiled, gradient, forward = measure(classifier, job.lanes)
             own = compiled + totals @ (gradient, forward)
             seconds += own
-            table.append((name, f"{gradient * 1e3:.1f} ms", f"{forward * 1e3:.1f} ms", f"{compiled:.1f} s", _clock(own)))
+            operations = " and ".join(f"{count:.3g}" for count in gigaflops(classifier))
+            table.append((name, f"{gradient * 1e3:.1f} ms", f"{forward * 1e3:.1f} ms", operations, f"{compiled:.1f} s", _clock(own)))
             bar.advance(1)
     print(f"\na step of {job.lanes} lanes on {jax.devices()[0].device_kind}, measured:\n{_aligned(table)}")
     devices = processes * jax.local_device_count()
@@ -93,13 +93,20 @@ def measure(classifier: Classifier, lanes: int) -> tuple[float, float, float]:
     began = time.perf_counter()
     classifier.compile(lanes)
     compiled = time.perf_counter() - began
-    images = np.full((lanes, classifier.input_size, classifier.input_size, 3), 0.5, np.float32)
-    objectives = jax.vmap(oracle.linear)(np.zeros((lanes, classifier.num_classes), np.float32))
+    images, objectives = classifier.grey(lanes)
     return (
         compiled,
         _shortest(lambda: classifier.oracle.ask(classifier.params, images, objectives)),
         _shortest(lambda: classifier.oracle.logits(classifier.params, images)),
     )
+
+
+def gigaflops(classifier: Classifier) -> tuple[float, float]:
+    """As XLA counts them, of one image's gradient, which has the forward pass in it, and of its logits alone."""
+    images, objectives = classifier.grey(1)
+    programs = {classifier.oracle.ask: (images, objectives), classifier.oracle.logits: (images,)}
+    costs = [program.lower(classifier.params, *asked).cost_analysis() or {} for program, asked in programs.items()]
+    return tuple(cost.get("flops", np.nan) / 1e9 for cost in costs)
 
 
 def _shortest(step) -> float:

@@ -10,7 +10,7 @@ from pathlib import Path
 TINY = f"{Path(__file__).parent / 'tiny_models.py'}:models"
 
 _fork = multiprocessing.get_context("forkserver")
-_fork.set_forkserver_preload(["jaxadv.commands.evaluate", "jaxadv.commands.report", "jaxadv.commands.work", "sklearn.datasets"])
+_fork.set_forkserver_preload(["jaxadv.commands.evaluate", "jaxadv.commands.report", "jaxadv.commands.work"])
 
 
 class Command:
