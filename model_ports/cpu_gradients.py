@@ -76,6 +76,14 @@ def _spread(
     return whole[:, top : top + like.shape[1], left : left + like.shape[2]]
 
 
+def _saved(x, kernel) -> tuple:
+    """What a convolution's backward rule needs; the last is empty unless the kernel is differentiated.
+
+    Tracing a gradient that nobody asks for takes as long as tracing the other.
+    """
+    return x.value, kernel.value, ((),) if kernel.perturbed else ()
+
+
 # --- depthwise convolution ---------------------------------------------------------------------------------------
 
 
@@ -94,27 +102,30 @@ def depthwise(x: jax.Array, kernel: jax.Array, strides: Pair, pads: Pads) -> jax
 
 
 def _depthwise_forward(x, kernel, strides, pads):
-    return depthwise(x, kernel, strides, pads), (x, kernel)
+    return depthwise(x.value, kernel.value, strides, pads), _saved(x, kernel)
 
 
 def _depthwise_backward(strides, pads, saved, gradient):
-    x, kernel = saved
+    x, kernel, trained = saved
     window = kernel.shape[:2]
 
     def to_input(tap, shifted):
         i, j = tap
         return shifted(gradient) * kernel[i : i + 1, j : j + 1]
 
+    to_x = _spread(to_input, x, window=window, strides=strides, pads=pads)
+    if not trained:
+        return to_x, None
     padded, size = _padded(x, pads, 0), gradient.shape[1:3]
     to_kernel = [
         [jnp.sum(_tap(padded, (i, j), strides, size) * gradient, axis=(0, 1, 2)) for j in range(window[1])]
         for i in range(window[0])
     ]
     to_kernel = jnp.stack([jnp.stack(row) for row in to_kernel])
-    return _spread(to_input, x, window=window, strides=strides, pads=pads), to_kernel.reshape(kernel.shape)
+    return to_x, to_kernel.reshape(kernel.shape)
 
 
-depthwise.defvjp(_depthwise_forward, _depthwise_backward)
+depthwise.defvjp(_depthwise_forward, _depthwise_backward, symbolic_zeros=True)
 
 
 # --- ordinary convolution ----------------------------------------------------------------------------------------
@@ -127,16 +138,19 @@ def plain(x: jax.Array, kernel: jax.Array, strides: Pair, pads: Pads, precision)
 
 
 def _plain_forward(x, kernel, strides, pads, precision):
-    return plain(x, kernel, strides, pads, precision), (x, kernel)
+    return plain(x.value, kernel.value, strides, pads, precision), _saved(x, kernel)
 
 
 def _plain_backward(strides, pads, precision, saved, gradient):
-    x, kernel = saved
+    x, kernel, trained = saved
+    to_x = _plain_input_gradient(kernel, gradient, x.shape, strides, pads, precision)
+    if not trained:
+        return to_x, None
     stock = partial(
         lax.conv_general_dilated, window_strides=strides, padding=pads, dimension_numbers=NHWC, precision=precision
     )
     (to_kernel,) = jax.linear_transpose(lambda k: stock(x, k), kernel)(gradient)
-    return _plain_input_gradient(kernel, gradient, x.shape, strides, pads, precision), to_kernel
+    return to_x, to_kernel
 
 
 def _plain_input_gradient(kernel, gradient, shape, strides, pads, precision):
@@ -160,7 +174,7 @@ def _plain_input_gradient(kernel, gradient, shape, strides, pads, precision):
     return whole[:, top : top + height, left : left + width]
 
 
-plain.defvjp(_plain_forward, _plain_backward)
+plain.defvjp(_plain_forward, _plain_backward, symbolic_zeros=True)
 
 
 # --- pooling -----------------------------------------------------------------------------------------------------

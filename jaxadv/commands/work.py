@@ -180,34 +180,36 @@ def _keep_picture(run: Run, classifier: Classifier, block: Block, unit: Unit, ro
 
 
 def _show_to_others(run: Run, job: Job, block: Block, unit: Unit, rows, adversarial, classifiers, journal: Journal, title: str) -> None:
-    others, frames = job.shown_to(unit.network), []
+    others, judged = job.shown_to(unit.network), []
     with Progress(f"{title} {unit.what} shown to others", len(others), "networks", show=job.progress) as bar:
         for other in others:
-            frames.append(_transfer_rows(classifiers[other], rows, adversarial, block, job.lanes))
+            judged.append(_judge(classifiers[other], rows, adversarial, block, job.lanes))
             bar.advance(1)
             if journal.due():
                 journal.write()
-    run.append("transfer", pd.concat(frames), part=unit.part)
+    shown = ("attacked", "clean_predicted", "predicted", "success", "top5", "released_success", "released_top5")
+    columns = {column: np.concatenate([getattr(one, column) for one in judged]) for column in shown}
+    every = pd.concat([rows] * len(others), ignore_index=True)
+    kept = every[["attack", "setting", "target_kind", "image_id", "label", "target"]]
+    run.append(
+        "transfer",
+        kept.assign(source=every["model"], model=np.repeat(others, len(rows)), source_success=every["success"], **columns),
+        part=unit.part,
+    )
 
 
-def _transfer_rows(other: Classifier, rows: pd.DataFrame, adversarial: np.ndarray, block: Block, lanes: int) -> pd.DataFrame:
-    """All that one network makes of another's images; rows: of the attempts that made them."""
+def _judge(other: Classifier, rows: pd.DataFrame, adversarial: np.ndarray, block: Block, lanes: int) -> transfer.TransferRates:
+    """What one network makes of another's images; rows: of the attempts that made them."""
     if other.name not in block.seen:
         block.seen[other.name] = other.logits_in_batches(transfer.refit(block.images, other.input_size), lanes).argmax(1)
-    logits = other.logits_in_batches(transfer.refit(adversarial, other.input_size), lanes)
-    judged = transfer.judge_transfer(
-        logits,
-        pd.Series(block.seen[other.name], block.ids)[rows["image_id"]].to_numpy(),
+    return transfer.judge_transfer(
+        other.logits_in_batches(transfer.refit(adversarial, other.input_size), lanes),
+        block.seen[other.name][pd.Index(block.ids).get_indexer(rows["image_id"])],
         rows["label"].to_numpy(),
         rows["target"].to_numpy(),
         (rows["success"] | (rows["attack"] == "fgsm")).to_numpy(),  # the release keeps FGSM's image, successful or not
         source_success=rows["success"].to_numpy(),
         label_offset=other.label_offset,
-    )
-    shown = ("attacked", "clean_predicted", "predicted", "success", "top5", "released_success", "released_top5")
-    kept = rows[["attack", "setting", "target_kind", "image_id", "label", "target"]]
-    return kept.assign(
-        source=rows["model"], model=other.name, source_success=rows["success"], **{column: getattr(judged, column) for column in shown}
     )
 
 
