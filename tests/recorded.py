@@ -126,26 +126,7 @@ def run(name: str, net_name: str, settings: tuple[str, ...] | None = None, lanes
     flat = run_attacks(known.classifier, attacks, images, np.array(classes), np.array(targeted), lanes=lanes)
     distances = metrics.distances(flat.adversarial, images)
     shape = (len(recorded["settings"]), count)
-    return Run(*jax.tree.map(lambda values: values.reshape(*shape, *values.shape[1:]), (_fields(flat), distances)), recorded)
-
-
-def _fields(result: AttackResult):
-    """Its fields by name: AttackResult is no pytree."""
-    return _Fields(**vars(result))
-
-
-class _Fields(NamedTuple):
-    adversarial: np.ndarray
-    success: np.ndarray
-    near_tie: np.ndarray
-    predicted: np.ndarray
-    l0: np.ndarray
-    l1: np.ndarray
-    l2: np.ndarray
-    linf: np.ndarray
-    gradients: np.ndarray
-    forwards: np.ndarray
-    details: dict[str, np.ndarray]
+    return Run(*jax.tree.map(lambda values: values.reshape(*shape, *values.shape[1:]), (flat, distances)), recorded)
 
 
 def difference(values, recorded) -> np.ndarray:
