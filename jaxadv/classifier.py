@@ -4,7 +4,7 @@ import contextlib
 import copy
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -13,6 +13,9 @@ import numpy as np
 
 from jaxadv import checks, oracle
 from model_ports.errors import InputError
+
+PROGRAMS = ("logits", "ask")
+"""Of an oracle."""
 
 
 class Classifier:
@@ -27,6 +30,7 @@ class Classifier:
         label_offset: background columns in front of the real classes, which are dropped; 1 for TF-Slim networks. The study lets
             least-likely and second-likely targets be the background class; here targets are real classes.
         facts: anything to be kept with results (accuracy, fingerprint of the weights).
+        outputs: columns that ``apply`` is known to give; None to have it traced, which takes long for a large network.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class Classifier:
         name: str,
         label_offset: int = 0,
         facts: dict | None = None,
+        outputs: int | None = None,
     ):
         checks.count("input_size", input_size)
         checks.count("num_classes", num_classes, low=2)
@@ -49,7 +54,8 @@ class Classifier:
         self._lock = threading.Lock()
         self.oracle = oracle.Oracle(lambda params, images: apply(params, images)[:, label_offset:])
         self._raw = oracle.Oracle(apply)
-        shape = jax.eval_shape(apply, params, jax.ShapeDtypeStruct((1, input_size, input_size, 3), jnp.float32)).shape
+        one = jax.ShapeDtypeStruct((1, input_size, input_size, 3), jnp.float32)
+        shape = jax.eval_shape(apply, params, one).shape if outputs is None else (1, outputs)
         if shape != (1, label_offset + num_classes):
             raise InputError(
                 f"{name} gives an array of shape {shape} for one image; (1, {label_offset + num_classes}) is needed: "
@@ -65,8 +71,8 @@ class Classifier:
         return jax.local_devices()
 
     def on(self, device: jax.Device) -> "Classifier":
-        """The same with its weights on ``device``, copied once; itself where there is only one."""
-        if len(self.devices) == 1:
+        """The same with its weights on ``device``, copied once; itself where there is only one, and at rest."""
+        if len(self.devices) == 1 or self.is_at_rest:
             return self
         with self._lock:
             if device not in self._copies:
@@ -74,6 +80,29 @@ class Classifier:
                 there.params = jax.device_put(self.params, device)
                 self._copies[device] = there
             return self._copies[device]
+
+    @property
+    def bytes(self) -> int:
+        """Of its weights."""
+        return sum(leaf.nbytes for leaf in jax.tree.leaves(self.params))
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether its weights lie in the host's memory, from where every call brings them to the device, for as long as it lasts."""
+        return any(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(self.params))
+
+    def at_rest(self) -> "Classifier":
+        """The same at rest, for devices that cannot hold all networks at once."""
+        return self._with_params(jax.device_get(self.params))
+
+    def awake(self) -> "Classifier":
+        """The same with its weights on the device, for as long as whoever asks keeps it; itself where they are."""
+        return self._with_params(jax.device_put(self.params)) if self.is_at_rest else self
+
+    def _with_params(self, params: Any) -> "Classifier":
+        other = copy.copy(self)
+        other.params, other._copies = params, {}
+        return other
 
     def with_gradient_precision(self, precision: str) -> "Classifier":
         """The same with a gradient program of one of `oracle.PRECISIONS`; logits alone stay as they are. Raises InputError."""
@@ -118,13 +147,14 @@ class Classifier:
         """The class with the largest logit, (N,) int32; the lowest index among equals. Raises InputError."""
         return np.asarray(jnp.argmax(self.logits(images), axis=1), np.int32)
 
-    def compile(self, batch: int) -> None:
-        """Compile both programs for ``batch`` images on every device, by asking them about grey ones. Safe in another thread."""
+    def compile(self, batch: int, programs: Sequence[str] = PROGRAMS) -> None:
+        """Compile programs of the oracle for ``batch`` images on every device, by asking them about grey ones. Safe in another thread."""
         images, objectives = self.grey(batch)
-        self.logits_in_batches(np.repeat(images, len(self.devices), axis=0), batch)
         for device in self.devices:
             with on_device(device):
-                self.oracle.ask(self.on(device).params, images, objectives)
+                for program in programs:
+                    question = (images,) if program == "logits" else (images, objectives)
+                    getattr(self.oracle, program)(self.on(device).params, *question)
 
     def grey(self, batch: int) -> tuple[np.ndarray, oracle.Objective]:
         """A question about ``batch`` grey images, to compile and to measure with."""
@@ -136,13 +166,17 @@ class Classifier:
 
         The last batch is filled up with its first image.
         """
-        rows = [np.zeros((0, self.num_classes), np.float32)]
+        rows, awake = [np.zeros((0, self.num_classes), np.float32)], self.awake()
+        for device, filled, count in self.batches(images, batch):
+            with on_device(device):
+                rows.append(self.oracle.logits(awake.on(device).params, filled)[:count])
+        return np.concatenate([np.asarray(row) for row in rows])
+
+    def batches(self, images: np.ndarray, batch: int) -> Iterator[tuple[jax.Device, np.ndarray, int]]:
+        """(device, ``batch`` images, how many of them are asked for) for any number of images, a device for each batch in turn."""
         for start, device in zip(range(0, len(images), batch), itertools.cycle(self.devices)):  # noqa: B905
             part = images[start : start + batch]
-            filled = np.concatenate([part, np.repeat(part[:1], batch - len(part), axis=0)])
-            with on_device(device):
-                rows.append(self.oracle.logits(self.on(device).params, filled)[: len(part)])
-        return np.concatenate([np.asarray(row) for row in rows])
+            yield device, np.concatenate([part, np.repeat(part[:1], batch - len(part), axis=0)]), len(part)
 
 
 def on_device(device: jax.Device):
@@ -170,4 +204,5 @@ def load_classifier(name: str, *, zoo: str = "digits", weights: str | None = Non
         name=name,
         label_offset=net.label_offset,
         facts=facts,
+        outputs=net.num_outputs,
     )

@@ -100,7 +100,7 @@ def run(
     groups: dict[Any, list[int]] = {}
     for index, probe in enumerate(probes):
         groups.setdefault(jax.tree.structure(probe), []).append(index)
-    known = journal.outcomes() if journal else {}
+    known, classifier = journal.outcomes() if journal else {}, classifier.awake()
     for group, members in enumerate(groups.values()):
         first = members[0]
         kind = jax.eval_shape(lambda probe, item: probe.result(item, probe.init(item)), _settings(probes[first]), items[first])

@@ -14,6 +14,7 @@ MOST = {"cpu": 32}
 MOST_ELSEWHERE = 256
 """Beyond these a device is no faster, and the last items leave more lanes without work."""
 SHARE = 0.8  # of the free memory that lanes may take
+WEIGHTS = 0.5  # of the free memory that one network's weights may take and stay there
 STATE = 16  # images of a lane beside the model's: an attack's state and its next one
 SURELY = 1000  # images' memory for each lane: no gradient program of the zoos takes so much (small ones 7 to 39, full-size ones 151 to 388)
 
@@ -55,10 +56,16 @@ def _lack(classifier: Classifier, lanes: int) -> str:
     return ""
 
 
+def is_short(classifier: Classifier) -> bool:
+    """Whether the weights of this network, behind those that are there, leave the device too little memory for lanes."""
+    return classifier.bytes > WEIGHTS * free_bytes()
+
+
 def needed_bytes(classifier: Classifier, lanes: int) -> float:
-    """Memory of one gradient call and of the lanes' state beside the weights."""
+    """Memory of one gradient call and of the lanes' state beside the weights that are there."""
     used = classifier.oracle.ask.lower(classifier.params, *classifier.grey(lanes)).compile().memory_analysis()
-    return used.temp_size_in_bytes + used.output_size_in_bytes + STATE * lanes * image_bytes(classifier)
+    weights = classifier.bytes if classifier.is_at_rest else 0
+    return weights + used.temp_size_in_bytes + used.output_size_in_bytes + STATE * lanes * image_bytes(classifier)
 
 
 def image_bytes(classifier: Classifier) -> int:

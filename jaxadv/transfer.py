@@ -1,11 +1,16 @@
 """How far adversarial images of one model fool another (the study, sections 2.4 and 4.8 of its released code)."""
 
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxadv import checks
-from jaxadv.classifier import Classifier
+from jaxadv.classifier import Classifier, on_device
 from jaxadv.engine import choose_lanes
 
 MID_GREY = 0.5
@@ -31,6 +36,50 @@ def placed(images, size: int, *, pad):
     before = (size - source) // 2
     after = size - source - before
     return pad(images, ((0, 0), (before, after), (before, after), (0, 0)), constant_values=np.float32(MID_GREY))
+
+
+_placed = jax.jit(functools.partial(placed, pad=jnp.pad), static_argnames="size")
+
+
+class Seen(NamedTuple):
+    """The classes that a network sees in N images."""
+
+    predicted: np.ndarray  # (N,) int32, with the largest logit, the lowest of equals
+    top_five: np.ndarray  # (N, 5), with the five largest
+
+
+def seen(logits: np.ndarray) -> Seen:
+    """In logits (N, K)."""
+    return Seen(logits.argmax(1).astype(np.int32), np.argsort(logits, axis=1, kind="stable")[:, -5:])
+
+
+def show(
+    classifiers: Sequence[Classifier], images: np.ndarray, batch: int, *, advance: Callable[[int], None] = lambda count: None
+) -> list[Seen]:
+    """What each classifier sees in checked images (N, S, S, 3), as `refit` adapts them to it.
+
+    A batch goes to a device once, is adapted there, and every classifier answers, while what they said of the batch before is looked at.
+    advance: told how many images are through.
+    """
+    answers = [[seen(np.zeros((0, classifier.num_classes), np.float32))] for classifier in classifiers]
+
+    def look(logits: list[jax.Array], count: int) -> None:
+        for rows, own in zip(answers, logits, strict=True):
+            rows.append(seen(np.asarray(own)[:count]))
+        advance(count)
+
+    before = None
+    for device, pixels, count in classifiers[0].batches(images, batch) if classifiers else ():
+        with on_device(device):
+            on_it = jax.device_put(pixels)
+            sizes = {size: _placed(on_it, size=size) for size in {classifier.input_size for classifier in classifiers}}
+            logits = [one.oracle.logits(one.on(device).params, sizes[one.input_size]) for one in classifiers]
+        if before:
+            look(*before)
+        before = logits, count
+    if before:
+        look(*before)
+    return [Seen(*map(np.concatenate, zip(*rows, strict=True))) for rows in answers]
 
 
 @dataclass(frozen=True)
@@ -94,23 +143,21 @@ def transfer_rates(
     adversarial = checks.images(np.where((np.isnan(adversarial).any((1, 2, 3)) & ~success)[:, None, None, None], clean, adversarial))
 
     batch = choose_lanes(count, lanes)
-    clean_logits = clf.logits_in_batches(refit(clean, clf.input_size), batch)
-    logits = clf.logits_in_batches(refit(adversarial, clf.input_size), batch)
+    (before,), (after,) = show([clf], clean, batch), show([clf], adversarial, batch)
     return judge_transfer(
-        logits, clean_logits.argmax(1), labels, targets, success | failed_kept, source_success=success, label_offset=clf.label_offset
+        after, before.predicted, labels, targets, success | failed_kept, source_success=success, clf=clf
     )
 
 
-def judge_transfer(logits, clean_predicted, labels, targets, has_image, *, source_success, label_offset: int) -> TransferRates:
-    """The rates of a target model with ``logits`` (N, K) at the adapted adversarial images; see `transfer_rates`.
+def judge_transfer(found: Seen, clean_predicted, labels, targets, has_image, *, source_success, clf: Classifier) -> TransferRates:
+    """The rates of a target model ``clf`` by what it sees in the adapted adversarial images; see `transfer_rates`.
 
     targets: (N,), -1 if untargeted. has_image: (N,) bool, where the release would have an image rather than NaN.
     """
     attacked = clean_predicted == labels
-    predicted = logits.argmax(1)
-    top_five = np.argsort(logits, axis=1, kind="stable")[:, -5:]
-    nan_predicted = -label_offset  # of an array of NaN: the first output, which is no class if it is the background
-    nan_top_five = np.arange(logits.shape[1])[-5:]  # and the last five, as NaN sorts
+    predicted, top_five = found
+    nan_predicted = -clf.label_offset  # of an array of NaN: the first output, which is no class if it is the background
+    nan_top_five = np.arange(clf.num_classes)[-5:]  # and the last five, as NaN sorts
     released_predicted = np.where(has_image, predicted, nan_predicted)
     targeted = targets >= 0
     hit = np.where(targeted, predicted == targets, predicted != clean_predicted)
@@ -119,8 +166,8 @@ def judge_transfer(logits, clean_predicted, labels, targets, has_image, *, sourc
     released5 = np.where(targeted, np.where(has_image, top5, np.isin(targets, nan_top_five)), released)
     return TransferRates(
         attacked,
-        clean_predicted.astype(np.int32),
-        predicted.astype(np.int32),
+        clean_predicted,
+        predicted,
         hit,
         top5,
         released,

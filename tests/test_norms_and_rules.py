@@ -142,7 +142,7 @@ def flags(**changed):
     return SimpleNamespace(**given | changed)
 
 
-def test_labels_name_a_norm_or_rule_that_is_not_the_studys():
+def test_labels_name_a_norm_rule_or_loss_that_is_not_the_studys():
     def labels(**changed):
         return [setting.label for setting in plan.attack_settings(flags(**changed))]
 
@@ -153,6 +153,8 @@ def test_labels_name_a_norm_or_rule_that_is_not_the_studys():
     assert [setting.probe.norm for setting in made] == [np.inf, 2] * 3
     assert labels(attacks=["ifgsm"], fgsm_norm=["l1"]) == ["eps=0.1,steps=10,norm=l1", "eps=1,steps=10,norm=l1"]
     assert labels(attacks=["ead"], ead_rule=["l1", "elastic_net"]) == ["confidence=0", "confidence=0,rule=elastic_net"]
+    assert labels(attacks=["ifgsm_search"], loss=["logit", "cross_entropy"]) == ["initial_eps=0.02", "initial_eps=0.02,loss=cross_entropy"]
+    assert labels(attacks=["fgsm"], loss=["cross_entropy"]) == ["eps=0.1,loss=cross_entropy", "eps=1,loss=cross_entropy"]
     for wrong in ({"fgsm_norm": ["2"]}, {"ead_rule": ["l2"]}):
         with pytest.raises(jaxadv.InputError, match=r"'[l2]+'"):
             labels(attacks=["fgsm", "ead"], **wrong)

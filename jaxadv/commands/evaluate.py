@@ -3,10 +3,11 @@
 The same command continues a run that was interrupted (see `jaxadv.commands.units`).
 """
 
+import itertools
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from functools import partial
 from importlib import metadata
@@ -17,7 +18,7 @@ from typing import Any
 import jax
 
 from jaxadv import engine, lanes, log
-from jaxadv.classifier import Classifier
+from jaxadv.classifier import PROGRAMS, Classifier
 from jaxadv.commands import hosts, machine, networks, options, plan, units, work
 from jaxadv.progress import Progress
 from jaxadv.store import Run
@@ -25,6 +26,7 @@ from model_ports.errors import InputError
 
 NOT_IN_ROWS = ("parts", "model_module", "weights_dir", "data", "data_cache", "data_threads")
 """Flags of what to evaluate that change no row of themselves."""
+LOGITS = ("logits",)
 
 
 def main(flags: SimpleNamespace) -> None:
@@ -77,7 +79,7 @@ def main(flags: SimpleNamespace) -> None:
 
 def _do_units(flags: SimpleNamespace, host: hosts.Host, run: Run, job: plan.Job, facts: dict, compiled: "_Compiled") -> bool:
     """Do what is missing, or this process's share of it, and wait for the others' as far as it is needed; whether anything was missing."""
-    began = False
+    began, at_once = False, flags.at_once or (2 if jax.default_backend() == "cpu" else 1)
 
     def do(what: Callable, todo: dict[str, list]) -> None:
         """``what`` to each network's units, all that it needs being compiled meanwhile."""
@@ -87,9 +89,13 @@ def _do_units(flags: SimpleNamespace, host: hosts.Host, run: Run, job: plan.Job,
             run.write_manifest(run.manifest() | _manifest(flags, job, facts))
         began |= bool(todo)
         shown = what is not work.classify and "transfer" in job.parts
-        compiled.ahead(name for source in todo for name in (source, *(job.shown_to(source) if shown else ())))
+        first, rest = list(todo)[:at_once], list(todo)[at_once:]
+        others = [name for source in todo for name in job.shown_to(source)] if shown else []
+        needed = LOGITS if what is work.classify else PROGRAMS
+        # An attack that is through waits for the others' logits, and what they want next is quicker to compile.
+        for names, programs in ((first, needed), (others, LOGITS), (rest, needed)):
+            compiled.ahead(names, programs)
         titles = {name: f"[{number}/{len(todo)}] {name}" for number, name in enumerate(todo, 1)}
-        at_once = flags.at_once or (2 if jax.default_backend() == "cpu" else 1)
         _at_once(at_once, [partial(what, run, job, own, compiled, title=titles[name]) for name, own in todo.items()])
 
     if host.processes == 1 and job.selection != "common":  # each network as soon as it is classified
@@ -134,7 +140,7 @@ def _at_once(count: int, tasks: list[Callable[[], None]]) -> None:
 
 
 class _Loaded:
-    """Classifiers by name, each loaded when it is first asked for, with gradients of that precision."""
+    """Classifiers by name, each loaded when it is first asked for, with gradients of that precision; at rest if memory is short."""
 
     def __init__(self, entries: dict[str, networks.Entry], precision: str):
         self._entries, self._precision = entries, precision
@@ -142,32 +148,40 @@ class _Loaded:
 
     def __getitem__(self, name: str) -> Classifier:
         if name not in self._classifiers:
-            self._classifiers[name] = self._entries[name].load().with_gradient_precision(self._precision)
+            classifier = self._entries[name].load().with_gradient_precision(self._precision)
+            self._classifiers[name] = classifier.at_rest() if lanes.is_short(classifier) else classifier.awake()
         return self._classifiers[name]
 
 
 class _Compiled:
-    """Classifiers by name, each once its programs are compiled, which a thread does in order while others are at work."""
+    """Classifiers by name, each once its programs are compiled, or that of its logits; a thread does so while others are at work."""
 
     def __init__(self, loaded: _Loaded, lanes: int):
         self._loaded, self._lanes = loaded, lanes
         self._pool = ThreadPoolExecutor(max_workers=1)
-        self._compiled: dict[str, Future] = {}
+        self._compiled: dict[tuple[str, str], Future] = {}
 
-    def ahead(self, names: Iterable[str]) -> None:
+    def ahead(self, names: Iterable[str], programs: Sequence[str]) -> None:
         """Compile these next, in order."""
-        for name in names:
-            if name not in self._compiled:
-                self._compiled[name] = self._pool.submit(self._compile, name)
+        for key in itertools.product(names, programs):
+            if key not in self._compiled:
+                self._compiled[key] = self._pool.submit(self._compile, *key)
 
     def __getitem__(self, name: str) -> Classifier:
-        self.ahead([name])
-        return self._compiled[name].result()
+        return self._wait(name, PROGRAMS)
 
-    def _compile(self, name: str) -> Classifier:
+    def logits(self, name: str) -> Classifier:
+        """One that is asked for logits alone."""
+        return self._wait(name, LOGITS)
+
+    def _wait(self, name: str, programs: Sequence[str]) -> Classifier:
+        self.ahead([name], programs)
+        return [self._compiled[name, program].result() for program in programs][0]
+
+    def _compile(self, name: str, program: str) -> Classifier:
         classifier = self._loaded[name]
         try:
-            classifier.compile(self._lanes)
+            classifier.compile(self._lanes, [program])
         except jax.errors.JaxRuntimeError as error:
             if not lanes.ran_out(error):
                 raise

@@ -19,7 +19,7 @@ from model_ports.errors import InputError, unknown
 PARTS = ("attacks", "transfer", "clever", "report")
 ATTACKS = ("fgsm", "ifgsm", "ifgsm_search", "cw", "ead")
 NORMS = {"linf": np.inf, "l2": 2, "l1": 1}
-_USUAL = {"norm": "linf", "rule": "l1"}
+_USUAL = {"norm": "linf", "rule": "l1", "loss": "logit"}
 """Choices that a setting's label says where they are others."""
 
 

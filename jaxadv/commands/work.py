@@ -32,7 +32,7 @@ class Block(NamedTuple):
 
 
 def whole(run: Run, job: Job, names: list[str], classifiers, *, title: str) -> None:
-    """Do what is missing of one network, the only one named. classifiers: by name, compiled."""
+    """Do what is missing of one network, the only one named. classifiers: by name, compiled; ``logits`` waits for that program alone."""
     (name,) = names
     classify(run, job, [unit for unit in units.classifications(job, name) if not units.is_done(run, job, unit)], classifiers, title=title)
     attempt(run, job, [unit for unit in units.attempts(run, job, name) if not units.is_done(run, job, unit)], classifiers, title=title)
@@ -41,7 +41,7 @@ def whole(run: Run, job: Job, names: list[str], classifiers, *, title: str) -> N
 def classify(run: Run, job: Job, todo: list[Unit], classifiers, *, title: str) -> None:
     """Classify blocks of one network."""
     for unit in todo:
-        classifier = classifiers[unit.network]
+        classifier = classifiers.logits(unit.network)
         _classify(run, job, classifier, unit, job.pictures(classifier.input_size, units.classified(job, unit.block)), title)
 
 
@@ -71,13 +71,12 @@ def _classify(run: Run, job: Job, classifier: Classifier, unit: Unit, pictures: 
     name, frames, dropped = classifier.name, [], []
     with Progress(f"{title} classification", len(units.classified(job, unit.block)), "images", show=job.progress) as bar:
         for batch in pictures:
-            logits = classifier.logits_in_batches(batch.images, job.lanes)
-            top_five = np.argsort(logits, axis=1, kind="stable")[:, -5:]
+            predicted, top_five = transfer.seen(classifier.logits_in_batches(batch.images, job.lanes))
             rows = {
                 "model": name,
                 "image_id": batch.ids,
                 "label": batch.labels,
-                "predicted": logits.argmax(1).astype(np.int32),
+                "predicted": predicted,
                 "top5": (top_five == batch.labels[:, None]).any(1),
             }
             frames.append(pd.DataFrame(rows))
@@ -180,36 +179,41 @@ def _keep_picture(run: Run, classifier: Classifier, block: Block, unit: Unit, ro
 
 
 def _show_to_others(run: Run, job: Job, block: Block, unit: Unit, rows, adversarial, classifiers, journal: Journal, title: str) -> None:
-    others, judged = job.shown_to(unit.network), []
-    with Progress(f"{title} {unit.what} shown to others", len(others), "networks", show=job.progress) as bar:
-        for other in others:
-            judged.append(_judge(classifiers[other], rows, adversarial, block, job.lanes))
-            bar.advance(1)
+    others = [classifiers.logits(name) for name in job.shown_to(unit.network)]
+    with Progress(f"{title} {unit.what} shown to {len(others)} others", len(rows), "images", show=job.progress) as bar:
+
+        def advance(count: int) -> None:
+            bar.advance(count)
             if journal.due():
                 journal.write()
+
+        unseen = [other for other in others if other.name not in block.seen]
+        for other, classes in zip(unseen, transfer.show(unseen, block.images, job.lanes), strict=True):
+            block.seen[other.name] = classes.predicted
+        found = transfer.show(others, adversarial, job.lanes, advance=advance)
+    judged = [_judge(*pair, rows, block) for pair in zip(others, found, strict=True)]
     shown = ("attacked", "clean_predicted", "predicted", "success", "top5", "released_success", "released_top5")
     columns = {column: np.concatenate([getattr(one, column) for one in judged]) for column in shown}
-    every = pd.concat([rows] * len(others), ignore_index=True)
-    kept = every[["attack", "setting", "target_kind", "image_id", "label", "target"]]
+    models = np.repeat([other.name for other in others], len(rows))
+    source = pd.concat([rows] * len(others), ignore_index=True)
+    kept = source[["attack", "setting", "target_kind", "image_id", "label", "target"]]
     run.append(
         "transfer",
-        kept.assign(source=every["model"], model=np.repeat(others, len(rows)), source_success=every["success"], **columns),
+        kept.assign(source=source["model"], model=models, source_success=source["success"], **columns),
         part=unit.part,
     )
 
 
-def _judge(other: Classifier, rows: pd.DataFrame, adversarial: np.ndarray, block: Block, lanes: int) -> transfer.TransferRates:
-    """What one network makes of another's images; rows: of the attempts that made them."""
-    if other.name not in block.seen:
-        block.seen[other.name] = other.logits_in_batches(transfer.refit(block.images, other.input_size), lanes).argmax(1)
+def _judge(other: Classifier, found: transfer.Seen, rows: pd.DataFrame, block: Block) -> transfer.TransferRates:
+    """What one network makes of another's images, in which it has ``found`` these classes; rows: of the attempts that made them."""
     return transfer.judge_transfer(
-        other.logits_in_batches(transfer.refit(adversarial, other.input_size), lanes),
+        found,
         block.seen[other.name][pd.Index(block.ids).get_indexer(rows["image_id"])],
         rows["label"].to_numpy(),
         rows["target"].to_numpy(),
         (rows["success"] | (rows["attack"] == "fgsm")).to_numpy(),  # the release keeps FGSM's image, successful or not
         source_success=rows["success"].to_numpy(),
-        label_offset=other.label_offset,
+        clf=other,
     )
 
 

@@ -42,7 +42,7 @@ def parameters(setting: str) -> dict[str, str]:
 
 
 def is_studied(setting: str) -> bool:
-    """Whether a setting is of the norm, loss and rule that the study ran, as far as it names them."""
+    """Whether a setting is of the norm, loss and rule that the study ran; it names those that are others."""
     return all(STUDIED.get(name, value) == value for name, value in parameters(setting).items())
 
 

@@ -1,4 +1,7 @@
-"""`pytest -m paper`: each file of flags/paper/ on three embedded networks leaves its figures, its table and their captions."""
+"""`pytest -m paper`: each file of flags/paper/ on three embedded networks leaves its figures, its table and their captions.
+
+And three classifiers of a user's own stand beside all 18.
+"""
 
 import os
 import subprocess
@@ -8,6 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
+from model_ports import registry
 
 ROOT = Path(__file__).parents[2]
 FEW = ["--models=alexnet,mobilenet_v1_025,mobilenet_v1_050", "--num_images=80", "--attacked_images=3", "--lanes=9", "--noprogress"]
@@ -30,14 +35,17 @@ LEFT = {  # figures beside the three panels in one, and the table that has their
 }
 
 
+def run(folder: Path, *flags: str) -> None:
+    command = [sys.executable, str(ROOT / "run.py"), *flags]
+    done = subprocess.run(command, cwd=folder, env=os.environ | {"JAX_PLATFORMS": "cpu"}, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.paper
 @pytest.mark.parametrize("name", LEFT)
 def test_a_figure_of_the_study(name, tmp_path):
     file = ROOT / "flags" / "paper" / f"{name}.flags"
-    environment = os.environ | {"JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, str(ROOT / "run.py"), f"--flagfile={file}", *FEW]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
+    run(tmp_path, f"--flagfile={file}", *FEW)
     out = tmp_path / "results" / name
     count, table = LEFT[name]
     png, svg, txt = ({path.stem for path in (out / "figures").glob(f"*.{kind}")} for kind in ("png", "svg", "txt"))
@@ -46,3 +54,21 @@ def test_a_figure_of_the_study(name, tmp_path):
     assert all(any(fnmatchcase(stem, pattern) for stem in png) for pattern in wanted)
     assert all(len((out / "figures" / f"{stem}.txt").read_text().split()) > 5 for stem in png)  # its caption
     assert len(pd.read_csv(out / "tables" / f"{table}.csv")) and (out / "report.html").exists()
+
+
+@pytest.mark.paper
+def test_three_models_of_ones_own_stand_beside_all_18(tmp_path):
+    """In the matrix, the law and the page."""
+    own = {"own_linear": "pure_jax.py:linear", "own_linen": "linen.py:convolutional", "own_equinox": "equinox.py:perceptron"}
+    modules = ",".join(str(ROOT / "flags" / "own_models" / place) for place in own.values())
+    flags = ["--models=all", f"--model_module={modules}", "--num_images=60", "--attacked_images=4", "--lanes=8", "--eps=0.1"]
+    flags += ["--attacks=fgsm,ifgsm_search", "--targets=untargeted", "--parts=attacks,transfer,report", "--noprogress", "--out=run"]
+    run(tmp_path, "evaluate", *flags)
+    everyone = [spec.name for spec in registry.MODELS] + list(own)
+    matrix = pd.read_csv(tmp_path / "run" / "tables" / "transfer_fgsm_untargeted_eps_0.1.csv", index_col="source")
+    assert sorted(matrix.index) == sorted(matrix) == sorted(everyone) and matrix.notna().all(axis=None)
+    law = pd.read_csv(tmp_path / "run" / "tables" / "law.csv")
+    accuracy = pd.read_csv(tmp_path / "run" / "tables" / "accuracy.csv")
+    assert len(accuracy) == 21 and law.loc[law["fitted"] == "all", "models"].max() == (accuracy["error_percent"] > 0).sum()
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert all(name in page for name in everyone)
