@@ -197,13 +197,16 @@ def test_small_network_is_small_and_a_pure_function(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_small_network_learns(name):
-    """A few steps on a task of two brightnesses lower the loss, and batch statistics reach the moving ones."""
+    """A few steps on a task of two brightnesses lower the loss, and batch statistics reach the moving ones.
+
+    Of sign descent, which is Adam without its memory and compiles sooner.
+    """
     net = registry.network(name, zoo="digits")
     params = net.init(jax.random.key(0))
     labels = jnp.arange(16) % 2 + net.label_offset
     noise = 0.1 * jax.random.uniform(jax.random.key(1), (16, net.input_size, net.input_size, 3))
     images = noise + 0.8 * (jnp.arange(16) % 2).astype(jnp.float32).reshape(-1, 1, 1, 1)
-    optimizer = optax.adam(3e-3)
+    optimizer = optax.sign_sgd(3e-3)
 
     def loss(params):
         logits, updated = net.train_apply(params, images)
@@ -218,7 +221,7 @@ def test_small_network_learns(name):
         return jax.tree.map(lambda yes, new, stats: new if yes else stats, mask, moved, updated), state, value
 
     state, values, start = optimizer.init(params), [], params
-    for _ in range(40):
+    for _ in range(20):
         params, state, value = step(params, state)
         values.append(float(value))
     assert values[-1] < 0.5 * values[0]

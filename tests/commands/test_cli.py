@@ -151,7 +151,7 @@ def test_a_small_evaluation_end_to_end(tmp_path):
 
 
 def test_too_many_lanes_for_the_memory_are_one_line(refused, monkeypatch):
-    def compile(self, batch):
+    def compile(self, batch, programs):
         raise jax.errors.JaxRuntimeError(f"RESOURCE_EXHAUSTED: out of memory while trying to allocate {batch} images")
 
     monkeypatch.setattr(jaxadv.Classifier, "compile", compile)
