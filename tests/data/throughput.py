@@ -60,7 +60,8 @@ def peak() -> float:
 
 
 if __name__ == "__main__":
-    folder, size, turns = Path(sys.argv[1]), int((sys.argv + ["224"])[2]), int((sys.argv + ["", "5"])[3])
+    folder, given = Path(sys.argv[1]), sys.argv[2:]
+    size, turns = map(int, given + ["224", "5"][len(given) :])
     for threads in sorted({1, os.cpu_count()}):
         ours, theirs, share = rates(folder, size, threads, turns)
         print(f"{size} pixels, {threads} threads: {ours:.0f}/s, bare Pillow {theirs:.0f}/s, {share:.0%} of it; at most {peak():.0f} MB")
