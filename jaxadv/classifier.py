@@ -148,13 +148,16 @@ class Classifier:
         return np.asarray(jnp.argmax(self.logits(images), axis=1), np.int32)
 
     def compile(self, batch: int, programs: Sequence[str] = PROGRAMS) -> None:
-        """Compile programs of the oracle for ``batch`` images on every device, by asking them about grey ones. Safe in another thread."""
+        """Compile programs of the oracle for ``batch`` images on every device, by asking them about grey ones.
+
+        Waits for the answers, so that memory that runs out is told here. Safe in another thread.
+        """
         images, objectives = self.grey(batch)
         for device in self.devices:
             with on_device(device):
                 for program in programs:
                     question = (images,) if program == "logits" else (images, objectives)
-                    getattr(self.oracle, program)(self.on(device).params, *question)
+                    jax.block_until_ready(getattr(self.oracle, program)(self.on(device).params, *question))
 
     def grey(self, batch: int) -> tuple[np.ndarray, oracle.Objective]:
         """A question about ``batch`` grey images, to compile and to measure with."""
