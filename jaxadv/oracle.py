@@ -4,6 +4,7 @@
 data, a row per image, so that one model and batch shape has two compiled programs, whatever asks: logits, and logits with gradient.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,6 +16,24 @@ PRECISIONS = ("highest", "high", "default", "bfloat16")
 """Of the gradient program. The first three are `jax.lax.Precision`'s, of matrix products and convolutions in float32: on a processor they
 are one and the same; on a GPU high and default are TF32, on a TPU three passes of bfloat16 and one. bfloat16: weights and images are
 rounded to it, and so is all that the network makes of them, on every device."""
+
+_ON_CPU = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
+
+
+@functools.cache
+def compiler_options() -> dict[str, str]:
+    """For `jax.jit` of a network. On CPU, XLA leaves convolutions to YNNPACK unless told otherwise; its own are up to 1.6 times as fast.
+
+    Matrix products stay with YNNPACK. Of a jaxlib that does not know the option, and elsewhere: nothing.
+    Two cores, jaxlib 0.10.2, gradient of 8 images: ResNet-v2-50 3.0 against 2.1 s, VGG-16 7.4 and 5.8, DenseNet-121 2.3 and 1.4.
+    """
+    if jax.default_backend() != "cpu":
+        return {}
+    try:
+        jax.jit(lambda: 0, compiler_options=_ON_CPU)()
+    except jax.errors.JaxRuntimeError:
+        return {}
+    return _ON_CPU
 
 
 class Objective(NamedTuple):
@@ -107,9 +126,9 @@ class Oracle:
                 several = objectives.label.ndim == 2
                 return Answer(logits, (jax.vmap(gradient, in_axes=1, out_axes=1) if several else gradient)(objectives))
 
-        self.logits: Callable[[Any, Array], Array] = jax.jit(forward)
+        self.logits: Callable[[Any, Array], Array] = jax.jit(forward, compiler_options=compiler_options())
         """(params, images (N, H, W, 3)) -> logits (N, K)"""
-        self.ask: Callable[[Any, Array, Objective], Answer] = jax.jit(ask)
+        self.ask: Callable[[Any, Array, Objective], Answer] = jax.jit(ask, compiler_options=compiler_options())
         """(params, images (N, H, W, 3), objectives with a leading axis N) -> Answer with a leading axis N.
 
         Objectives with axes (N, T) are T of each image, which share its forward pass: a program of its own."""

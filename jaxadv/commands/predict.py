@@ -1,12 +1,13 @@
 """predict: logits, and an input gradient, of one network for an .npy of images."""
 
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import jax
 import numpy as np
 
-from jaxadv import checks
+from jaxadv import checks, oracle
 from jaxadv.commands import networks, plan
 from model_ports import registry, weights
 from model_ports.errors import InputError
@@ -62,7 +63,8 @@ def difference_of(gradient: list[str] | None, outputs: int) -> np.ndarray | None
 
 def evaluate(network: registry.Network, params, images: np.ndarray, difference) -> tuple[np.ndarray, np.ndarray]:
     """Raw logits (N, outputs), and the gradient (N, S, S, 3) of ``difference . logits``; difference (outputs,), or None: no gradient."""
-    @jax.jit
+
+    @partial(jax.jit, compiler_options=oracle.compiler_options())
     def program(params, images):
         with jax.default_matmul_precision("highest"):
             raw, pull_back = jax.vjp(lambda pixels: network.apply(params, pixels), images)

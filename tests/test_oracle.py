@@ -1,0 +1,34 @@
+"""How the two programs of a network are compiled."""
+
+import jax.numpy as jnp
+import numpy as np
+
+import jaxadv
+from jaxadv import oracle
+from model_ports.layers import conv_general_dilated
+
+SIZE, CHANNELS = 16, 64
+
+
+def convolved(params, images):
+    """Two convolutions: the first makes channels of the three."""
+    for kernel in params:
+        images = jnp.tanh(conv_general_dilated(images, kernel, (1, 1), "SAME"))
+    return jnp.mean(images, axis=(1, 2))[:, :2]
+
+
+def library_calls(program, *question) -> int:
+    return program.lower(*question).compile().as_text().count("kind=kCustom")
+
+
+def test_no_convolution_is_left_to_a_slower_library():
+    random = np.random.default_rng(0)
+    params = [random.normal(size=(3, 3, channels, CHANNELS)).astype(np.float32) for channels in (3, CHANNELS)]
+    network = jaxadv.Classifier(convolved, params, input_size=SIZE, num_classes=2, name="convolved")
+    images, objectives = network.grey(8)
+    assert library_calls(network.oracle.logits, params, images) == library_calls(network.oracle.ask, params, images, objectives) == 0
+
+
+def test_a_jaxlib_without_the_option_is_not_given_it(monkeypatch):
+    monkeypatch.setattr(oracle, "_ON_CPU", {"xla_cpu_no_such_option": "1"})
+    assert oracle.compiler_options.__wrapped__() == {}
