@@ -97,7 +97,7 @@ def value(objective: Objective, logits: Array) -> Array:
 
 
 class Oracle:
-    """The two compiled programs of one pure function ``apply(params, images) -> logits``.
+    """The two compiled programs of one pure function ``apply(params, images) -> logits``, not to be called inside another `jax.jit`.
 
     Weights are arguments, never constants, so that networks of one architecture share a program. Logits are computed in the highest
     precision that the device has for the arrays' type: TF32 or bfloat16 passes move decisions. So is the gradient, unless another

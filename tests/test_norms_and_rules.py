@@ -96,15 +96,14 @@ def test_a_gradient_whose_squares_vanish_has_a_direction():
 
 def replay(classifier, attack, image, label):
     """Every success of EAD, one by one: candidates (C, S, S, 3)."""
-    item = AttackItem(jnp.asarray(image), jnp.int32(label), jnp.array(False))
+    item, tell = AttackItem(jnp.asarray(image), jnp.int32(label), jnp.array(False)), jax.jit(attack.tell, static_argnums=3)
 
-    @jax.jit
     def iterate(state):
         for phase in (SLACK, CANDIDATE):
             asked, objective = attack.ask(item, state, phase, 5)
             answers = classifier.oracle.ask(classifier.params, asked[None], jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], objective))
             answer = jax.tree.map(lambda leaf: leaf[0], answers)
-            state = attack.tell(item, state, answer, phase)
+            state = tell(item, state, answer, phase)
         return state, asked, answer.logits.argmax() != label
 
     state, found = attack.init(item), []

@@ -13,6 +13,7 @@ import numpy as np
 import optax
 import pytest
 
+from jaxadv.oracle import compiler_options
 from model_ports import registry
 from model_ports.convert.weight_map import assemble, flatten
 from model_ports.errors import InputError
@@ -22,7 +23,7 @@ RECORDINGS = {entry.name: (entry.name, entry.input_size) for entry in registry.M
     "mobilenet_v1_050_160": ("mobilenet_v1_050", 160),
 }
 NAMES = [entry.name for entry in registry.MODELS]
-QUICK = {"xla_backend_optimization_level": 0}
+QUICK = compiler_options() | {"xla_backend_optimization_level": 0}
 """Half the time to compile, for tests that a processor's vectors and fused loops are nothing to."""
 
 

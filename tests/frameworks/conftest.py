@@ -23,13 +23,6 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.filterwarnings("ignore:.*:DeprecationWarning"))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def compiled_once(tmp_path_factory):
-    """Programs are kept for the whole suite: a network is compiled once for the several commands that run it."""
-    base = tmp_path_factory.getbasetemp()
-    jax.config.update("jax_compilation_cache_dir", str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "compiled"))
-
-
 @pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
     """Run a command in this process, in the test's folder: (exit status, standard output, standard error)."""
