@@ -8,7 +8,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -129,10 +129,12 @@ def _tell_dropped(run: Run) -> None:
 def _at_once(count: int, tasks: list[Callable[[], None]]) -> None:
     """Do all tasks, ``count`` at a time. The first that fails ends the others at their next item, and is raised."""
     pool = ThreadPoolExecutor(max_workers=count)
-    done = [pool.submit(task) for task in tasks]
+    waiting = {pool.submit(task) for task in tasks}
     try:
-        for future in as_completed(done):
-            future.result()
+        while waiting:  # a second at a time: a signal that another thread is given does not end this one's wait
+            finished, waiting = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
+            for future in finished:
+                future.result()
     except Exception:
         Progress.cancelled.set()
         pool.shutdown(cancel_futures=True)
