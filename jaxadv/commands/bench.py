@@ -1,6 +1,6 @@
 """bench: how fast every attack and CLEVER run, beside the raw speed of the network's own gradient on the same batch.
 
-The ceiling is one compiled call, logits and input gradient, repeated without waiting in between. Everything is measured in one
+The ceiling is one compiled call, logits and input gradient, repeated without a pause in between. Everything is measured in one
 process, in turn, again and again; a probe's share of the ceiling is taken within each turn, so that a machine that is busy with
 something else slows both.
 """
@@ -187,9 +187,13 @@ def _work(classifier: Classifier, probe, images, labels, targets, waves: int):
 
 
 def _repeat(program, arguments, count: int) -> None:
+    """One call ahead of the device: more, which need not wait for each other, would be in each other's way on a processor."""
+    before = None
     for _ in range(count):
         answer = program(*arguments)
-    jax.block_until_ready(answer)
+        jax.block_until_ready(before)
+        before = answer
+    jax.block_until_ready(before)
 
 
 def _seconds(work) -> float:
