@@ -31,6 +31,8 @@ class Classifier:
             least-likely and second-likely targets be the background class; here targets are real classes.
         facts: anything to be kept with results (accuracy, fingerprint of the weights).
         outputs: columns that ``apply`` is known to give; None to have it traced, which takes long for a large network.
+        program: a name that ``apply`` shares with no other function of this package, under which `compile` keeps it (see
+            `jaxadv.programs`); None for any function that this package's code does not fix.
     """
 
     def __init__(
@@ -44,11 +46,12 @@ class Classifier:
         label_offset: int = 0,
         facts: dict | None = None,
         outputs: int | None = None,
+        program: str | None = None,
     ):
         checks.count("input_size", input_size)
         checks.count("num_classes", num_classes, low=2)
         checks.count("label_offset", label_offset, low=0)
-        self.name, self.params, self.facts = name, params, facts or {}
+        self.name, self.params, self.facts, self._program = name, params, facts or {}, program
         self.input_size, self.num_classes, self.label_offset = input_size, num_classes, label_offset
         self._copies: dict[jax.Device, Classifier] = {}
         self._lock = threading.Lock()
@@ -150,14 +153,18 @@ class Classifier:
     def compile(self, batch: int, programs: Sequence[str] = PROGRAMS) -> None:
         """Compile programs of the oracle for ``batch`` images on every device, by asking them about grey ones.
 
-        Waits for the answers, so that memory that runs out is told here. Safe in another thread.
+        Waits for the answers, so that memory that runs out is told here. Safe in another thread. For arrays that are committed to a
+        device, as those of `batches` and of `jaxadv.engine` are: for others JAX would compile it again.
         """
         images, objectives = self.grey(batch)
-        for device in self.devices:
-            with on_device(device):
-                for program in programs:
-                    question = (images,) if program == "logits" else (images, objectives)
-                    jax.block_until_ready(getattr(self.oracle, program)(self.on(device).params, *question))
+        questions = {"logits": (images,), "ask": (images, objectives)}
+        for name in programs:
+            program = getattr(self.oracle, name)
+            if self._program:
+                program.keep(f"{name} of {self._program} in {self.oracle.gradient_precision}", self.params, *questions[name])
+            for device in self.devices:
+                with on_device(device):
+                    jax.block_until_ready(program(self.on(device).params, *jax.device_put(questions[name], device)))
 
     def grey(self, batch: int) -> tuple[np.ndarray, oracle.Objective]:
         """A question about ``batch`` grey images, to compile and to measure with."""
@@ -175,11 +182,12 @@ class Classifier:
                 rows.append(self.oracle.logits(awake.on(device).params, filled)[:count])
         return np.concatenate([np.asarray(row) for row in rows])
 
-    def batches(self, images: np.ndarray, batch: int) -> Iterator[tuple[jax.Device, np.ndarray, int]]:
-        """(device, ``batch`` images, how many of them are asked for) for any number of images, a device for each batch in turn."""
+    def batches(self, images: np.ndarray, batch: int) -> Iterator[tuple[jax.Device, jax.Array, int]]:
+        """(device, ``batch`` images on it, how many of them are asked for) for any number of images, a device for each batch in turn."""
         for start, device in zip(range(0, len(images), batch), itertools.cycle(self.devices)):  # noqa: B905
             part = images[start : start + batch]
-            yield device, np.concatenate([part, np.repeat(part[:1], batch - len(part), axis=0)]), len(part)
+            filled = np.concatenate([part, np.repeat(part[:1], batch - len(part), axis=0)])
+            yield device, jax.device_put(filled, device), len(part)
 
 
 def on_device(device: jax.Device):
@@ -208,4 +216,5 @@ def load_classifier(name: str, *, zoo: str = "digits", weights: str | None = Non
         label_offset=net.label_offset,
         facts=facts,
         outputs=net.num_outputs,
+        program=f"{zoo}/{name}/{net.input_size}",
     )

@@ -17,7 +17,6 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxadv.classifier import Classifier, on_device
@@ -108,7 +107,8 @@ def run(
             yield i, jax.tree.unflatten(jax.tree.structure(kind), known[i])
         waiting = _Waiting([i for i in members if i not in known])
         devices = classifier.devices[: max(1, -(-len(waiting) // lanes))]
-        queues = [_Queue(probes, items, first, waiting, lanes, _Notes(journal, f"{group}-{place}")) for place in range(len(devices))]
+        notes = [_Notes(journal, f"{group}-{place}") for place in range(len(devices))]
+        queues = [_Queue(probes, items, first, waiting, lanes, device, own) for device, own in zip(devices, notes, strict=True)]
         yield from _side_by_side(devices, [_outcomes(classifier.on(device), queue) for device, queue in zip(devices, queues, strict=True)])
 
 
@@ -190,8 +190,8 @@ class _Queue:
     first: the number of one of the items. notes: may have saved what `state` gave when the run was interrupted.
     """
 
-    def __init__(self, probes, items, first: int, waiting: _Waiting, lanes: int, notes: "_Notes"):
-        self.probes, self.items, self.waiting, self.notes = probes, items, waiting, notes
+    def __init__(self, probes, items, first: int, waiting: _Waiting, lanes: int, device: jax.Device, notes: "_Notes"):
+        self.probes, self.items, self.waiting, self.device, self.notes = probes, items, waiting, device, notes
         self.schedule: Schedule = probes[first].schedule
         self._first, self._saved = first, notes.lanes()
         self.holds = [waiting.claim(int(held)) for held in self._saved["holds"]] if self._saved else [-1] * lanes
@@ -202,11 +202,16 @@ class _Queue:
         if self._saved:
             kind = jax.eval_shape(lambda probe, item: _Lane(probe, item, probe.init(item)), *self._start(self._first))
             leaves, structure = jax.tree.flatten(kind)
-            self.lanes = jax.tree.unflatten(structure, [jnp.asarray(self._saved[f"leaf{number}"]) for number in range(len(leaves))])
+            saved = [self._saved[f"leaf{number}"] for number in range(len(leaves))]
+            self.lanes = jax.device_put(jax.tree.unflatten(structure, saved), self.device)
             self._saved = {}
 
     def _start(self, number: int) -> tuple[Any, Any]:
         return _settings(self.probes[number]), self.items[number]
+
+    def _started(self, numbers: Sequence[int]) -> _Lane:
+        starts = [self._start(number) for number in numbers]
+        return _fill(*jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *starts), self.device))
 
     def state(self, phase: int) -> dict[str, np.ndarray]:
         """All lanes, before the phase of that number."""
@@ -218,17 +223,15 @@ class _Queue:
         taken = self.waiting.take(len(self.holds))
         if not taken:
             return
-        starts = [self._start(number) for number in taken]
         free = len(self.holds) - len(taken)
         self.holds = taken + [-1] * free
-        starts += starts[:1] * free
-        self.lanes = _fill(*jax.tree.map(lambda *leaves: np.stack(leaves), *starts))
+        self.lanes = self._started(taken + taken[:1] * free)
 
     def refill(self) -> None:
         """Put the next items into the free lanes, as far as there are any."""
         free = [lane for lane, held in enumerate(self.holds) if held < 0]
         for lane, number in zip(free, self.waiting.take(len(free)), strict=False):
-            self.lanes = _put(self.lanes, lane, _fill(*jax.tree.map(lambda leaf: np.asarray(leaf)[None], self._start(number))))
+            self.lanes = _put(self.lanes, lane, self._started([number]))
             self.holds[lane] = number
 
     def take(self, finished: Sequence[int]) -> "_Taken":

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, export
+
+from jaxadv.programs import Program
 
 PRECISIONS = ("highest", "high", "default", "bfloat16")
 """Of the gradient program. The first three are `jax.lax.Precision`'s, of matrix products and convolutions in float32: on a processor they
@@ -58,6 +60,10 @@ class Answer(NamedTuple):
 
     logits: Array  # (K,) float32
     gradient: Array | None  # (H, W, 3) float32, of the objective, (T, H, W, 3) of T; None where only logits were asked for
+
+
+for kind in (Objective, Answer):
+    export.register_namedtuple_serialization(kind, serialized_name=f"jaxadv.{kind.__name__}")
 
 
 def linear(weights: Array) -> Objective:
@@ -126,9 +132,9 @@ class Oracle:
                 several = objectives.label.ndim == 2
                 return Answer(logits, (jax.vmap(gradient, in_axes=1, out_axes=1) if several else gradient)(objectives))
 
-        self.logits: Callable[[Any, Array], Array] = jax.jit(forward, compiler_options=compiler_options())
+        self.logits: Callable[[Any, Array], Array] = Program(forward, compiler_options())
         """(params, images (N, H, W, 3)) -> logits (N, K)"""
-        self.ask: Callable[[Any, Array, Objective], Answer] = jax.jit(ask, compiler_options=compiler_options())
+        self.ask: Callable[[Any, Array, Objective], Answer] = Program(ask, compiler_options())
         """(params, images (N, H, W, 3), objectives with a leading axis N) -> Answer with a leading axis N.
 
         Objectives with axes (N, T) are T of each image, which share its forward pass: a program of its own."""

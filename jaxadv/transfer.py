@@ -69,9 +69,8 @@ def show(
         advance(count)
 
     before = None
-    for device, pixels, count in classifiers[0].batches(images, batch) if classifiers else ():
+    for device, on_it, count in classifiers[0].batches(images, batch) if classifiers else ():
         with on_device(device):
-            on_it = jax.device_put(pixels)
             sizes = {size: _placed(on_it, size=size) for size in {classifier.input_size for classifier in classifiers}}
             logits = [one.oracle.logits(one.on(device).params, sizes[one.input_size]) for one in classifiers]
         if before:

@@ -116,8 +116,8 @@ def measure(classifier: Classifier, *, lanes: int, steps: int, turns: int, pytor
     images = random.uniform(0.1, 0.9, (lanes, classifier.input_size, classifier.input_size, 3)).astype(np.float32)
     labels = classifier.predict(images)
     targets = ((labels + 1) % classifier.num_classes).astype(np.int32)
-    on_device = jax.device_put(images)
-    objectives = jax.device_put(jax.vmap(oracle.linear)(np.eye(classifier.num_classes, dtype=np.float32)[targets]))
+    objectives = jax.vmap(oracle.linear)(np.eye(classifier.num_classes, dtype=np.float32)[targets])
+    on_device, objectives = jax.device_put((images, objectives), jax.local_devices()[0])  # as in `jaxadv.engine`
     gradient = _seconds(lambda: classifier.oracle.ask(classifier.params, on_device, objectives))
     forward = _seconds(lambda: classifier.oracle.logits(classifier.params, on_device))
     first = {"gradient": gradient, "forward": forward}

@@ -79,12 +79,15 @@ def _clean(run: Run, job: Job, name: str) -> pd.DataFrame:
 
 
 def attempts(run: Run, job: Job, name: str) -> list[Unit]:
-    """The attacks and scores of one network, once it is classified: block by block, since their images are then read once."""
+    """The scores and attacks of one network, once it is classified: block by block, since their images are then read once.
+
+    Scores first: while they are computed, the other networks are compiled, to which attacks show their images.
+    """
     images = len(attackable(run, job, name).ids)
     scored = min(images, job.clever_images or images)
     attacks = [Unit(name, "attack", attack, block) for block in range(_blocks(images, job.block_images)) for attack in job.attacks]
     scores = [Unit(name, "clever", "clever", block) for block in range(_blocks(scored, job.block_images)) if job.clever_kinds]
-    return attacks + scores
+    return scores + attacks
 
 
 def kinds(job: Job, unit: Unit) -> list[str]:
