@@ -116,7 +116,7 @@ class Classifier:
         other.oracle, other._copies = oracle.Oracle(self.oracle.apply, precision), {}
         if precision == "bfloat16":
             try:
-                jax.eval_shape(other.oracle.ask, self.params, *self.grey(1))
+                other.oracle.ask.eval_shape(self.params, *self.grey(1))
             except (TypeError, ValueError) as error:
                 raise InputError(f"{self.name} cannot be computed in bfloat16 ({str(error)[:200]}); give another precision") from error
         return other

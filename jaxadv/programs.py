@@ -36,6 +36,10 @@ class Program:
         """As of a function that `jax.jit` has made."""
         return self._compiled.lower(*arguments)
 
+    def eval_shape(self, *arguments):
+        """What `jax.eval_shape` gives of a function."""
+        return self._compiled.eval_shape(*arguments)
+
     def keep(self, name: str, *arguments) -> None:
         """For arguments of these types take the text from the folder of compiled programs, or trace it and put it there.
 

@@ -38,7 +38,7 @@ def test_each_answers_at_the_images_as_refit_adapts_them(classifiers, images):
 
 def test_a_batch_goes_to_the_device_once_for_all(classifiers, images, monkeypatch):
     awake, put = [classifier.awake() for classifier in classifiers], []
-    monkeypatch.setattr(jax, "device_put", lambda array, device_put=jax.device_put: put.append(array.shape) or device_put(array))
+    monkeypatch.setattr(jax, "device_put", lambda array, *on, put_on=jax.device_put: put.append(array.shape) or put_on(array, *on))
     transfer.show(awake, images, 4)  # warm
     put.clear()
     with jax.transfer_guard_host_to_device("disallow"):  # but for what is put

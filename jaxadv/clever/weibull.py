@@ -241,7 +241,7 @@ def _improve(objective, problems, simplex, value) -> np.ndarray:
     for taken, point, f_point in ((take_trial, trial, f_trial), (take_reflected, reflected, f_reflected)):
         simplex[taken, -1] = point[taken]
         value[taken, -1] = f_point[taken]
-    for corner in range(1, PARAMETERS + 1):
+    for corner in range(1, PARAMETERS + 1) if len(shrink) else ():
         best = simplex[shrink, 0]
         simplex[shrink, corner] = best + 0.5 * (simplex[shrink, corner] - best)
         value[shrink, corner] = objective(simplex[shrink, corner], problems[shrink])

@@ -26,12 +26,13 @@ def remake(directory: str | os.PathLike, only: list[str] | None = None) -> Path:
     run = Run(directory)
     if not run.count_parts():
         raise InputError(f"no run in {str(run.directory)!r}: it must be a folder with the rows of a run; evaluate makes one")
-    shown = views(run)
-    tables.write_all(run, run.directory / "tables", shown.made)
-    tables.write(run.directory / "tables", shown.study)
-    only = only or shown.manifest.get("settings", {}).get("figures") or ["*"]
-    wanted = [figure for figure in figures.planned(shown) if any(fnmatchcase(figure.stem, pattern) for pattern in only)]
-    drawn = figures.write_all(wanted, run.directory / "figures")
+    with figures.drawers(run.count_parts()) as pool:
+        shown = views(run)
+        tables.write_all(run, run.directory / "tables", shown.made)
+        tables.write(run.directory / "tables", shown.study)
+        only = only or shown.manifest.get("settings", {}).get("figures") or ["*"]
+        wanted = [figure for figure in figures.planned(shown) if any(fnmatchcase(figure.stem, pattern) for pattern in only)]
+        drawn = figures.write_all(wanted, run.directory / "figures", pool)
     page = run.directory / "report.html"
     html.write(shown, page, drawn)
     print(f"report: {page}")

@@ -3,8 +3,9 @@
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,7 +42,7 @@ class Rendered(NamedTuple):
     svg: bytes
 
 
-FIGURES_A_PROCESS = 8  # at least, about as many as can be drawn while a process starts
+PARTS_A_PROCESS, MOST_PROCESSES = 100, 8  # of a run whose figures take about as long as a process takes to start
 FIGURE_2 = "figure_2"  # the study's, whose panels a page shows one by one
 
 
@@ -93,22 +94,31 @@ def _draw_map(pairs, own, names, title):
     return transfer_map(tables.square(pairs, own, column="released", order=names), title)
 
 
-def write_all(figures: Iterable[Figure], directory: Path) -> dict[str, Rendered]:
-    """Draw every figure and write its files into ``directory``; what was drawn, by stem."""
+def write_all(figures: Iterable[Figure], directory: Path, pool: Executor | None = None) -> dict[str, Rendered]:
+    """Draw every figure, by one of `drawers` if there are any, and write its files into ``directory``; what was drawn, by stem."""
     figures, drawn = list(figures), {}
-    for figure, files in zip(figures, _rendered([figure.draw for figure in figures]), strict=True):
+    for figure, files in zip(figures, (pool.map if pool else map)(render, [figure.draw for figure in figures]), strict=True):
         for kind, content in (files | {"txt": f"{figure.caption}\n".encode()}).items():
             write_atomically(directory / f"{figure.stem}.{kind}", content)
         drawn[figure.stem] = Rendered(figure.stem, figure.title, figure.caption, **files)
     return drawn
 
 
-def _rendered(draws: list[Callable[[], Any]]) -> Iterable[dict[str, bytes]]:
-    """The files of each figure, in order; many are drawn by processes of their own, each of which takes seconds to start."""
-    workers = min(os.cpu_count() or 1, len(draws) // FIGURES_A_PROCESS)
+@contextmanager
+def drawers(parts: int) -> Iterator[Executor | None]:
+    """Processes that draw the figures of a run of so many parts, if these are many; they start while others compute what is drawn."""
+    workers = min(os.cpu_count() or 1, parts // PARTS_A_PROCESS, MOST_PROCESSES)
     if workers < 2:
-        yield from map(render, draws)
+        yield None
         return
     fresh = multiprocessing.get_context("spawn")  # a fork would copy locks that threads of JAX hold
     with ProcessPoolExecutor(workers, fresh, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as pool:
-        yield from pool.map(render, draws)
+        for _ in range(workers):
+            pool.submit(_import)
+        yield pool
+
+
+def _import() -> None:
+    """What a drawer needs, this module included."""
+    import matplotlib.backends.backend_svg
+    import matplotlib.figure  # noqa: F401
