@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxadv import checks, oracle
+from jaxadv.programs import Program
 from model_ports.errors import InputError
 
 PROGRAMS = ("logits", "ask")
@@ -96,15 +97,15 @@ class Classifier:
 
     def at_rest(self) -> "Classifier":
         """The same at rest, for devices that cannot hold all networks at once."""
-        return self._with_params(jax.device_get(self.params))
+        return self._with(params=jax.device_get(self.params))
 
     def awake(self) -> "Classifier":
         """The same with its weights on the device, for as long as whoever asks keeps it; itself where they are."""
-        return self._with_params(jax.device_put(self.params)) if self.is_at_rest else self
+        return self._with(params=jax.device_put(self.params)) if self.is_at_rest else self
 
-    def _with_params(self, params: Any) -> "Classifier":
+    def _with(self, **changes: Any) -> "Classifier":
         other = copy.copy(self)
-        other.params, other._copies = params, {}
+        vars(other).update(changes, _copies={})
         return other
 
     def with_gradient_precision(self, precision: str) -> "Classifier":
@@ -112,8 +113,7 @@ class Classifier:
         checks.choice("precision", precision, oracle.PRECISIONS)
         if precision == self.oracle.gradient_precision:
             return self
-        other = copy.copy(self)
-        other.oracle, other._copies = oracle.Oracle(self.oracle.apply, precision), {}
+        other = self._with(oracle=oracle.Oracle(self.oracle.apply, precision))
         if precision == "bfloat16":
             try:
                 other.oracle.ask.eval_shape(self.params, *self.grey(1))
@@ -156,15 +156,18 @@ class Classifier:
         Waits for the answers, so that memory that runs out is told here. Safe in another thread. For arrays that are committed to a
         device, as those of `batches` and of `jaxadv.engine` are: for others JAX would compile it again.
         """
-        images, objectives = self.grey(batch)
-        questions = {"logits": (images,), "ask": (images, objectives)}
         for name in programs:
-            program = getattr(self.oracle, name)
-            if self._program:
-                program.keep(f"{name} of {self._program} in {self.oracle.gradient_precision}", self.params, *questions[name])
+            program, question = self.kept(name, batch)
             for device in self.devices:
                 with on_device(device):
-                    jax.block_until_ready(program(self.on(device).params, *jax.device_put(questions[name], device)))
+                    jax.block_until_ready(program(self.on(device).params, *jax.device_put(question, device)))
+
+    def kept(self, name: str, batch: int) -> tuple[Program, tuple]:
+        """A program of the oracle, traced for ``batch`` images once on a machine if its code is this package's; and what to ask it."""
+        program, question = getattr(self.oracle, name), self.grey(batch)[: 1 if name == "logits" else 2]
+        if self._program:
+            program.keep(f"{name} of {self._program} in {self.oracle.gradient_precision}", self.params, *question)
+        return program, question
 
     def grey(self, batch: int) -> tuple[np.ndarray, oracle.Objective]:
         """A question about ``batch`` grey images, to compile and to measure with."""

@@ -109,7 +109,8 @@ def run(
         devices = classifier.devices[: max(1, -(-len(waiting) // lanes))]
         notes = [_Notes(journal, f"{group}-{place}") for place in range(len(devices))]
         queues = [_Queue(probes, items, first, waiting, lanes, device, own) for device, own in zip(devices, notes, strict=True)]
-        yield from _side_by_side(devices, [_outcomes(classifier.on(device), queue) for device, queue in zip(devices, queues, strict=True)])
+        outcomes = [_outcomes(classifier.on(device), queue) for device, queue in zip(devices, queues, strict=True)]
+        yield from _side_by_side(devices, outcomes, waiting)
 
 
 def _outcomes(classifier: Classifier, queue: "_Queue") -> Iterator[tuple[int, Any]]:
@@ -120,27 +121,25 @@ def _outcomes(classifier: Classifier, queue: "_Queue") -> Iterator[tuple[int, An
         yield i, result
 
 
-def _side_by_side(devices: Sequence[jax.Device], runs: Sequence[Iterator]) -> Iterator:
-    """All that ``runs`` yield, each driven by a thread of its device's."""
+def _side_by_side(devices: Sequence[jax.Device], runs: Sequence[Iterator], waiting: "_Waiting") -> Iterator:
+    """All that ``runs`` yield, each driven by a thread of its device's. If one fails, the others end at their next step."""
     if len(runs) == 1:
         yield from runs[0]
         return
     said: SimpleQueue = SimpleQueue()  # (is it an outcome, the outcome or what ended the run)
-    stop = threading.Event()
 
     def drive(device: jax.Device, run: Iterator) -> None:
         try:
             with on_device(device):
                 for outcome in run:
                     said.put((True, outcome))
-                    if stop.is_set():
-                        break
             said.put((False, None))
         except BaseException as error:  # raised by whoever waits below
             said.put((False, error))
 
-    for pair in zip(devices, runs, strict=True):
-        threading.Thread(target=drive, args=pair, daemon=True).start()
+    threads = [threading.Thread(target=drive, args=pair, daemon=True) for pair in zip(devices, runs, strict=True)]
+    for thread in threads:
+        thread.start()
     running = len(runs)
     try:
         while running:
@@ -152,7 +151,9 @@ def _side_by_side(devices: Sequence[jax.Device], runs: Sequence[Iterator]) -> It
             else:
                 raise value
     finally:
-        stop.set()
+        waiting.closed = True
+        for thread in threads:
+            thread.join()
 
 
 @functools.lru_cache(maxsize=64)
@@ -162,9 +163,10 @@ def _settings(probe):
 
 
 class _Waiting:
-    """The numbers of the items that no lane has taken, in order; the lanes of all devices take from here."""
+    """The numbers of the items that no lane has taken, in order; the lanes of all devices take from here, until it is closed."""
 
     def __init__(self, numbers: Sequence[int]):
+        self.closed = False
         self._numbers = dict.fromkeys(numbers)
         self._lock = threading.Lock()
 
@@ -305,6 +307,8 @@ def _run_waves(classifier, queue: _Queue):
             break
         question = _ask(queue.lanes, phase=phases[queue.phase], num_classes=classifier.num_classes)
         for number in range(queue.phase, len(phases)):
+            if queue.waiting.closed:
+                return
             if queue.notes.due():
                 yield from waiting.fetch()
                 waiting = _Taken([], None, [])
@@ -332,7 +336,7 @@ def _run_until_done(classifier, queue: _Queue):
     ages = [0] * len(queue.holds)  # cycles of each lane; of one that goes on, since it does
     question = queue.busy and _ask(queue.lanes, phase=cycle[0], num_classes=classifier.num_classes)
     seen = None
-    while queue.busy:
+    while queue.busy and not queue.waiting.closed:
         for phase, following in zip(cycle, (*cycle[1:], cycle[0]), strict=True):
             answers = _evaluate(classifier, phase, question)
             queue.lanes, question, done = _tell(queue.lanes, answers, phase=phase, following=following)

@@ -63,7 +63,8 @@ def is_short(classifier: Classifier) -> bool:
 
 def needed_bytes(classifier: Classifier, lanes: int) -> float:
     """Memory of one gradient call and of the lanes' state beside the weights that are there."""
-    used = classifier.oracle.ask.lower(classifier.params, *classifier.grey(lanes)).compile().memory_analysis()
+    program, question = classifier.kept("ask", lanes)
+    used = program.lower(classifier.params, *jax.device_put(question, classifier.devices[0])).compile().memory_analysis()
     weights = classifier.bytes if classifier.is_at_rest else 0
     return weights + used.temp_size_in_bytes + used.output_size_in_bytes + STATE * lanes * image_bytes(classifier)
 

@@ -34,7 +34,7 @@ class Program:
 
     def lower(self, *arguments):
         """As of a function that `jax.jit` has made."""
-        return self._compiled.lower(*arguments)
+        return self._kept.get(_types(arguments), self._compiled).lower(*arguments)
 
     def eval_shape(self, *arguments):
         """What `jax.eval_shape` gives of a function."""
@@ -46,11 +46,11 @@ class Program:
         name: of the function. One that the zoo's code and `jaxadv.oracle` do not fix must not have any. Without such a folder, or where
         it cannot be written, nothing is kept.
         """
-        folder = Path(jax.config.jax_compilation_cache_dir or "")
-        types = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), arguments)
-        if not jax.config.jax_compilation_cache_dir or not folder.is_dir() or _types(arguments) in self._kept:
+        folder, key = jax.config.jax_compilation_cache_dir, _types(arguments)
+        if key in self._kept or not folder or not Path(folder).is_dir():
             return
-        place = folder / "traced" / hashlib.sha256(f"{name} {types} {_circumstances()}".encode()).hexdigest()
+        types = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), arguments)
+        place = Path(folder) / "traced" / hashlib.sha256(f"{name} {types} {_circumstances()}".encode()).hexdigest()
         text = _read(place)
         if not text:
             text = bytes(export.export(self._compiled)(*types).serialize())
@@ -58,7 +58,7 @@ class Program:
                 write_atomically(place, hashlib.sha256(text).digest() + text)
             except InputError:  # it is traced again next time
                 pass
-        self._kept[_types(arguments)] = self._compile(export.deserialize(bytearray(text)).call)
+        self._kept[key] = self._compile(export.deserialize(bytearray(text)).call)
 
 
 def _types(arguments: tuple) -> tuple:
