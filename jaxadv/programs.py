@@ -9,6 +9,7 @@ import functools
 import hashlib
 from collections.abc import Callable
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 import jax
@@ -43,11 +44,11 @@ class Program:
     def keep(self, name: str, *arguments) -> None:
         """For arguments of these types take the text from the folder of compiled programs, or trace it and put it there.
 
-        name: of the function. One that the zoo's code and `jaxadv.oracle` do not fix must not have any. Without such a folder, or where
-        it cannot be written, nothing is kept.
+        name: of the function. One that the zoo's code and `jaxadv.oracle` do not fix must not have any. Without such a folder, where it
+        cannot be written, or without flatbuffers, in which `jax.export` writes, nothing is kept.
         """
         folder, key = jax.config.jax_compilation_cache_dir, _types(arguments)
-        if key in self._kept or not folder or not Path(folder).is_dir():
+        if key in self._kept or not folder or not Path(folder).is_dir() or not find_spec("flatbuffers"):
             return
         types = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), arguments)
         place = Path(folder) / "traced" / hashlib.sha256(f"{name} {types} {_circumstances()}".encode()).hexdigest()
