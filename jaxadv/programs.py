@@ -1,8 +1,8 @@
 """Compiled functions of a network, whose traced text is kept on disk beside what JAX keeps.
 
-JAX finds what it has compiled by a program's text, for which the function is traced and lowered first: of a network that takes ten times
-as long as to load the compiled program (small ones on two cores: 0.8 to 4 s against 0.1 to 0.4). Here the text is kept too, as a
-`jax.export` artefact, under a hash of all that it follows from. Nothing in one is executed before XLA has compiled it.
+JAX finds what it has compiled by a program's text, for which the function is traced and lowered first. Here the text is kept too, as a
+`jax.export` artefact, under a hash of all that it follows from: with compiled programs there, the gradient program of a small network is
+ready in 0.07 to 0.85 s instead of 0.3 to 3.2, both programs of all 18 in 7 s instead of 21 (two cores, jax 0.10.2).
 """
 
 import functools

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import jaxadv
+from jaxadv import programs
 from jaxadv.programs import Program
 
 PARAMS, IMAGES = np.float32(2), np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -59,6 +60,12 @@ def test_a_damaged_text_is_made_again(folder, damage):
     text.write_bytes(damage(text.read_bytes()))
     assert kept(PARAMS, IMAGES)[1] == 1
     assert kept(PARAMS, IMAGES)[1] == 0
+
+
+def test_without_flatbuffers_it_is_traced(folder, monkeypatch):
+    monkeypatch.setattr(programs, "find_spec", lambda name: None)
+    assert kept(PARAMS, IMAGES)[1] == kept(PARAMS, IMAGES)[1] == 1
+    assert not folder.exists()
 
 
 def test_where_nothing_can_be_kept_it_is_traced(folder):
