@@ -48,10 +48,15 @@ def page(tmp_path_factory) -> Path:
 
 
 def show(browser, page: Path, *, width: int, scheme: str) -> None:
+    from selenium.webdriver.support.wait import WebDriverWait
+
     metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width == PHONE}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+    browser.get("about:blank")  # or else the page as it was before is there for a moment
     browser.get(page.as_uri())
+    # The driver can come back while a busy machine still reads the page: figures below are then not there yet.
+    WebDriverWait(browser, 60).until(lambda window: window.execute_script("return document.readyState") == "complete")
 
 
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
