@@ -88,6 +88,8 @@ def _do_units(flags: SimpleNamespace, host: hosts.Host, run: Run, job: plan.Job,
         """``what`` to each network's units, all that it needs being compiled meanwhile."""
         nonlocal began
         todo = {name: own for name, own in todo.items() if own}
+        if at_once > 1:  # long ones first: none of them is then left alone at the end
+            todo = {name: todo[name] for name in sorted(todo, key=compiled.depth, reverse=True)}
         if todo and not began and not host.process:
             run.write_manifest(run.manifest() | _manifest(flags, job, facts))
         began |= bool(todo)
@@ -175,6 +177,10 @@ class _Compiled:
 
     def __getitem__(self, name: str) -> Classifier:
         return self._wait(name, PROGRAMS)
+
+    def depth(self, name: str) -> int:
+        """How many arrays its parameters are, which is about how long it takes beside others of its zoo."""
+        return len(jax.tree.leaves(self._loaded[name].params))
 
     def logits(self, name: str) -> Classifier:
         """One that is asked for logits alone."""

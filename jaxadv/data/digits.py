@@ -17,6 +17,7 @@ ink on a paper whose colours depend on the id alone. Three choices matter to the
   centre or adds a mid-grey border and never resamples; the crop 32 -> 24 keeps just 75 % of the side.
 """
 
+import functools
 import importlib.util
 from pathlib import Path
 from typing import NamedTuple
@@ -75,6 +76,7 @@ def colours(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return pairs[:, 0], pairs[:, 1]
 
 
+@functools.cache  # the same at all sizes, of which a run has several
 def _colour_pair(number: int) -> np.ndarray:
     """(2, 3), paper and ink: draws until the luminances differ enough. One generator an id, so no picture depends on another."""
     generator = np.random.Generator(np.random.PCG64([_COLOUR_SEED, number]))

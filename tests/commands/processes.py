@@ -3,6 +3,7 @@
 import atexit
 import multiprocessing
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -51,6 +52,7 @@ def refusal(*arguments: str) -> str:
 def _run(arguments: tuple[str, ...], said: Path) -> None:
     from jaxadv.commands import cli
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell takes away from what it runs in the background
     with said.open("w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

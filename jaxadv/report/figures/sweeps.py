@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from jaxadv.report.families import LOOKS, family, grouped, present
@@ -9,7 +10,6 @@ from jaxadv.report.figures.canvas import LINE, PAPER, new_figure, settle
 from jaxadv.report.names import ATTACK_NAMES, PARAMETER_NAMES, TARGET_NAMES, parameters
 
 _STROKES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))  # within a family
-_OTHERS = {"color": LINE, "linewidth": 0.8, "zorder": 1}  # the other families
 _MOST_PANELS = 8  # of one figure
 
 
@@ -56,6 +56,8 @@ def _number(text: str | None) -> float | None:
 
 def sweep_figure(sweep: Sweep):
     """A row of panels for each kind of target and fixed setting, a column for each family: its models before all others in grey."""
+    from matplotlib.collections import LineCollection
+
     panels = sweep.panels[:_MOST_PANELS]
     models = grouped(list(dict.fromkeys(model for _, line in panels for model in line["model"])))
     families = present(models)
@@ -65,11 +67,13 @@ def sweep_figure(sweep: Sweep):
     strokes = {model: _stroke(models, model) for model in models}
     for row, (title, line) in zip(grid, panels, strict=True):
         values = sorted(line["value"].unique())
+        lines = {model: (own["value"], 100 * own["success_rate"]) for model, own in line.groupby("model", sort=False)}
         for axes, name in zip(row, families, strict=True):
-            for model in sorted(models, key=lambda model: family(model) == name):  # its own family in front
-                of_model = line[line["model"] == model]
-                look = strokes[model] | {"label": model} if family(model) == name else _OTHERS
-                axes.plot(of_model["value"], 100 * of_model["success_rate"], clip_on=False, **look)
+            others = [np.column_stack(along) for model, along in lines.items() if family(model) != name]
+            axes.add_collection(LineCollection(others, color=LINE, linewidth=0.8, zorder=1, clip_on=False))
+            for model in models:
+                if model in lines and family(model) == name:
+                    axes.plot(*lines[model], clip_on=False, label=model, **strokes[model])
             _frame(axes, values)
         row[0].set_ylabel(f"{title.replace(' · ', chr(10))}\nsuccess rate, %", fontsize=8)
     for axes, name in zip(grid[0], families, strict=True):
