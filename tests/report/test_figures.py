@@ -97,6 +97,20 @@ def test_sweeps_are_of_one_parameter_at_a_time():
     assert [list(line.get_ydata()) for line in lines] == [pytest.approx([10, 30])] * 2
 
 
+def test_a_sweep_names_models_that_its_last_panel_lacks_and_shows_others_in_grey():
+    names = {"untargeted": ["vgg_16", "vgg_19", "alexnet"], "random target": ["vgg_16", "alexnet"]}
+    panels = []
+    for title, models in names.items():
+        rates = np.linspace(0, 1, 6)[: 2 * len(models)]
+        panels.append((title, pd.DataFrame({"model": np.repeat(models, 2), "value": [0.1, 0.2] * len(models), "success_rate": rates})))
+    with canvas.look():
+        figure = sweeps.sweep_figure(sweeps.Sweep("fgsm", "eps", panels))
+        named = {text.get_text() for axes in figure.axes[-2:] for text in axes.get_legend().get_texts()}
+        (grey,) = figure.axes[0].collections
+    assert named == {"alexnet", "vgg_16", "vgg_19"}
+    np.testing.assert_allclose(grey.get_segments(), [[[0.1, 0], [0.2, 20]], [[0.1, 40], [0.2, 60]]])  # the VGGs, behind AlexNet
+
+
 def test_density_is_scipy_s():
     values = np.linspace(0, 6, 50)
     expected = stats.weibull_max.pdf(values, 2.5, loc=5, scale=1.5)

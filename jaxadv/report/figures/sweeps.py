@@ -61,19 +61,21 @@ def sweep_figure(sweep: Sweep):
     panels = sweep.panels[:_MOST_PANELS]
     models = grouped(list(dict.fromkeys(model for _, line in panels for model in line["model"])))
     families = present(models)
-    members = max(sum(family(model) == name for model in models) for name in families)
-    figure = new_figure(max(1.6 * len(families) + 0.7, 3.6), 1.95 * len(panels) + 0.17 * members + 0.7)
+    most = max(sum(family(model) == name for model in models) for name in families)
+    figure = new_figure(max(1.6 * len(families) + 0.7, 3.6), 1.95 * len(panels) + 0.17 * most + 0.7)
     grid = figure.subplots(len(panels), len(families), squeeze=False, sharex="row", sharey=True)
     strokes = {model: _stroke(models, model) for model in models}
     for row, (title, line) in zip(grid, panels, strict=True):
         values = sorted(line["value"].unique())
-        lines = {model: (own["value"], 100 * own["success_rate"]) for model, own in line.groupby("model", sort=False)}
+        of_model = {model: line[line["model"] == model] for model in models}
+        lines = {model: (own["value"], 100 * own["success_rate"]) for model, own in of_model.items()}
         for axes, name in zip(row, families, strict=True):
-            others = [np.column_stack(along) for model, along in lines.items() if family(model) != name]
+            members = [model for model in models if family(model) == name]
+            others = [np.column_stack(lines[model]) for model in models if model not in members]
             axes.add_collection(LineCollection(others, color=LINE, linewidth=0.8, zorder=1, clip_on=False))
-            for model in models:
-                if model in lines and family(model) == name:
-                    axes.plot(*lines[model], clip_on=False, label=model, **strokes[model])
+            for model in members:
+                drawn = len(lines[model][0]) > 0  # or else only named, and where nothing is there is nothing to make room for
+                axes.plot(*lines[model], clip_on=False, label=model, in_layout=drawn, **strokes[model])
             _frame(axes, values)
         row[0].set_ylabel(f"{title.replace(' · ', chr(10))}\nsuccess rate, %", fontsize=8)
     for axes, name in zip(grid[0], families, strict=True):
