@@ -11,8 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from model_ports.convert.weight_map import batch_norm_rows, layer_rows
-from model_ports.layers import batch_norm, convolution, global_mean, max_pool
-from model_ports.pooling import average_pool
+from model_ports.layers import average_pool, batch_norm, convolution, global_mean, max_pool
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The layers of the ports: their gradients with respect to the image are fast on CPU too.
 
-On CPU, convolutions and max-pooling are those of `cpu_gradients`. Elsewhere the stock operations stay: cuDNN recognises
+On CPU, convolutions and pooling are those of `cpu_gradients`. Elsewhere the stock operations stay: cuDNN recognises
 their backward pattern. The choice is made when a program is traced, from the default back end.
 
 All images are NHWC, all kernels HWIO; a depthwise kernel is (height, width, 1, channels * multiplier) with output
@@ -78,6 +78,31 @@ def max_pool(x: jax.Array, window: int, stride: int, *, padding: str = "VALID") 
     return cpu.max_pool(x, windows, strides, pads)
 
 
+def average_pool(x: jax.Array, window: int, stride: int, *, padding: str = "VALID") -> jax.Array:
+    """Mean of each window over its pixels inside the image, (N, H, W, C) -> (N, H', W', C): padding does not count, as in TensorFlow."""
+    windows, strides = (window, window), (stride, stride)
+    pads = tuple(lax.padtype_to_pads(x.shape[1:3], windows, strides, padding))
+    total = _sum_pool(x, windows, strides, pads)
+    rows, columns = (
+        _counts(size, window, stride, low, outputs)
+        for size, (low, _), outputs in zip(x.shape[1:3], pads, total.shape[1:3], strict=True)
+    )
+    return total / np.asarray(rows[:, None] * columns, x.dtype)[None, :, :, None]
+
+
+def _counts(size: int, window: int, stride: int, low: int, outputs: int) -> np.ndarray:
+    """Pixels inside the image of each window along one axis."""
+    start = np.arange(outputs) * stride - low
+    return np.minimum(start + window, size) - np.maximum(start, 0)
+
+
+def _sum_pool(x: jax.Array, window: Pair, strides: Pair, pads: Pads) -> jax.Array:
+    if _on_cpu():
+        return cpu.sum_pool(x, window, strides, pads)
+    zero = np.zeros((), x.dtype)
+    return lax.reduce_window(x, zero, lax.add, (1, *window, 1), (1, *strides, 1), ((0, 0), *pads, (0, 0)))
+
+
 def global_mean(x: jax.Array) -> jax.Array:
     """Mean over space: (N, H, W, C) -> (N, C)."""
     return jnp.mean(x, axis=(1, 2))
@@ -92,9 +117,8 @@ def local_response_normalization(x: jax.Array, *, radius: int, alpha: float) -> 
     The window is cut off at the first and last channel; alpha is not divided by the window's length. The power is made
     of square roots, which are several times as fast on CPU as a general power.
     """
-    window, ones = (1, 1, 1, 2 * radius + 1), (1, 1, 1, 1)
-    pads = ((0, 0), (0, 0), (0, 0), (radius, radius))
-    total = lax.reduce_window(x * x, np.zeros((), x.dtype), lax.add, window, ones, pads)
+    pixels = (x * x).reshape(x.shape[0], -1, x.shape[3], 1)  # the channels as columns
+    total = _sum_pool(pixels, (1, 2 * radius + 1), (1, 1), ((0, 0), (radius, radius))).reshape(x.shape)
     root = lax.rsqrt(1.0 + alpha * total)
     return x * (root * jnp.sqrt(root))
 

@@ -17,8 +17,8 @@ from model_ports import inception_layers as inception
 from model_ports import registry
 from model_ports.convert.weight_map import assemble
 from model_ports.errors import InputError
+from model_ports.layers import average_pool
 from model_ports.nasnet import FactorizedReduction
-from model_ports.pooling import average_pool
 
 WITH_AUXILIARY_HEAD = ("inception_v3", "inception_v4", "inception_resnet_v2", "nasnet_large")
 

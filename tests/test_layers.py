@@ -112,6 +112,20 @@ def test_ordinary_convolution(kernel, stride, padding, size):
     _agree(*_convolutions(stride, padding, 1), x, weights, double=kernel % 2 == 0)
 
 
+@pytest.mark.parametrize("kernel, stride, padding, size", [geometry for geometry in GEOMETRIES if geometry[1] <= 2])
+@pytest.mark.parametrize("inputs, outputs", [(6, 2), (2, 12)], ids=["forward", "backward"])
+def test_convolution_of_few_outputs(kernel, stride, padding, size, inputs, outputs):
+    """Backward the remainders modulo a stride of 2 are outputs too, 8 of them."""
+    x, weights = _draw(0, (2, size, size + 1, inputs)), _draw(1, (kernel, kernel, inputs, outputs))
+    _agree(*_convolutions(stride, padding, 1), x, weights, double=kernel % 2 == 0)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_convolution_that_is_a_dense_layer(stride):
+    x, weights = _draw(0, (2, 4, 5, 3)), _draw(1, (4, 5, 3, 6))
+    _agree(*_convolutions(stride, "VALID", 1), x, weights, double=stride == 2)
+
+
 @pytest.mark.parametrize("kernel, stride, padding, size", GEOMETRIES[::4], ids=IDS[::4])
 def test_grouped_convolution(kernel, stride, padding, size):
     x, weights = _draw(0, (2, size, size, 4)), _draw(1, (kernel, kernel, 2, 6))
@@ -130,8 +144,8 @@ def test_explicit_padding():
     _agree(*_convolutions(2, ((3, 0), (0, 2)), 3), x, _draw(1, (3, 3, 1, 3)), double=True)
 
 
-def _stock_pool(kernel: int, stride: int, padding: str):
-    return partial(nnx.max_pool, window_shape=(kernel, kernel), strides=(stride, stride), padding=padding)
+def _stock_pool(pool, kernel: int, stride: int, padding: str):
+    return partial(pool, window_shape=(kernel, kernel), strides=(stride, stride), padding=padding)
 
 
 @pytest.mark.parametrize("kernel, stride, padding, size", GEOMETRIES, ids=IDS)
@@ -142,7 +156,14 @@ def test_max_pool(kernel, stride, padding, size, ties):
     if ties:
         x = np.maximum(np.round(x), 0)
     ours = partial(layers.max_pool, window=kernel, stride=stride, padding=padding)
-    _agree(ours, _stock_pool(kernel, stride, padding), x, double=ties)
+    _agree(ours, _stock_pool(nnx.max_pool, kernel, stride, padding), x, double=ties)
+
+
+@pytest.mark.parametrize("kernel, stride, padding, size", GEOMETRIES[::2], ids=IDS[::2])
+def test_average_pool(kernel, stride, padding, size):
+    ours = partial(layers.average_pool, window=kernel, stride=stride, padding=padding)
+    stock = partial(_stock_pool(nnx.avg_pool, kernel, stride, padding), count_include_pad=False)
+    _agree(ours, stock, _draw(0, (2, size, size + 1, 3)), double=kernel % 2 == 0)
 
 
 def test_first_maximum_takes_the_gradient():
@@ -166,10 +187,10 @@ def test_local_response_normalization_is_its_formula(channels):
 
 @pytest.mark.parametrize("groups", [1, 2, 4])
 def test_other_platforms_use_the_stock_operations(groups, monkeypatch):
-    """The same module, told that it is not on a CPU, is one stock convolution and one stock pool."""
+    """The same module, told that it is not on a CPU, is one stock convolution and stock pools."""
     module = layers.convolution(4, 8, 3, stride=2, groups=groups, rngs=nnx.Rngs(0))
     x = jnp.asarray(_draw(0, (1, 7, 7, 4)), jnp.float32)
-    run = lambda x: layers.max_pool(module(x), 2, 2)  # noqa: E731
+    run = lambda x: layers.max_pool(layers.average_pool(module(x), 2, 1), 2, 2)  # noqa: E731
     here = run(x)
     monkeypatch.setattr(layers, "_on_cpu", lambda: False)
     jaxpr = str(jax.make_jaxpr(run)(x))
