@@ -2,7 +2,8 @@
 
 from absl import app
 
-from jaxadv.commands import cli
+from jaxadv.commands import cli, machine
 
 if __name__ == "__main__":
+    machine.begin_with_large_pages()
     app.run(cli.main, flags_parser=cli.parse)

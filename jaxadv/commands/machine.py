@@ -1,8 +1,9 @@
-"""Where results come from: the code's commit, and the kind of machine."""
+"""Where results come from: the code's commit, and the kind of machine. And how its memory is had, before anything begins."""
 
 import os
 import platform
 import subprocess
+import sys
 from pathlib import Path
 
 
@@ -29,3 +30,16 @@ def cpu_information() -> str:
         return Path("/proc/cpuinfo").read_text()
     except OSError:
         return ""
+
+
+def begin_with_large_pages() -> None:
+    """Start this process again with memory in large pages, where Linux leaves that to programs and glibc (2.35) to an environment variable.
+
+    For each call of a network XLA asks a processor's system for memory and gives it back: in pages of 4 KB a tenth of ResNet's time goes
+    into that, and a quarter of MobileNet's. Whoever has set `GLIBC_TUNABLES` keeps it.
+    """
+    choice = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    if sys.platform != "linux" or "GLIBC_TUNABLES" in os.environ or not choice.exists() or "[madvise]" not in choice.read_text():
+        return
+    os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"  # an older glibc, or another library, does not know it
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
