@@ -1,8 +1,8 @@
 """bench: how fast every attack and CLEVER run, beside the raw speed of the network's own gradient on the same batch.
 
 The ceiling is one compiled call, logits and input gradient, repeated without a pause in between. Everything is measured in one
-process, in turn, again and again; a probe's share of the ceiling is taken within each turn, so that a machine that is busy with
-something else slows both.
+process, in turn, again and again; a probe's share is of the ceiling right before and right after it, so that a machine that is busy
+with something else slows both.
 """
 
 import resource
@@ -118,33 +118,26 @@ def measure(classifier: Classifier, *, lanes: int, steps: int, turns: int, pytor
     targets = ((labels + 1) % classifier.num_classes).astype(np.int32)
     objectives = jax.vmap(oracle.linear)(np.eye(classifier.num_classes, dtype=np.float32)[targets])
     on_device, objectives = jax.device_put((images, objectives), jax.local_devices()[0])  # as in `jaxadv.engine`
-    gradient = _seconds(lambda: classifier.oracle.ask(classifier.params, on_device, objectives))
-    forward = _seconds(lambda: classifier.oracle.logits(classifier.params, on_device))
-    first = {"gradient": gradient, "forward": forward}
-    other = bench_pytorch.gradient_of(classifier.name, images, targets) if pytorch else None
-    if other:
-        first["pytorch"] = _seconds(other)
+    raw = {
+        "gradient": lambda: classifier.oracle.ask(classifier.params, on_device, objectives),
+        "forward": lambda: classifier.oracle.logits(classifier.params, on_device),
+    }
+    first = {name: _seconds(program) for name, program in raw.items()}
     works = {name: _work(classifier, probe, images, labels, targets, WAVES.get(name, 1)) for name, probe in probes(steps).items()}
-    counts = {}
+    shares, counts = {name: WAVES.get(name, 1) for name in works}, {"gradient": (1, 0), "forward": (0, 1)}
     for name, work in works.items():
-        first[name] = _seconds(lambda work=work, name=name: counts.__setitem__(name, work())) / WAVES.get(name, 1)
-    times: dict[str, list[float]] = {name: [] for name in first}
-    raw = {"gradient": (classifier.oracle.ask, on_device, objectives), "forward": (classifier.oracle.logits, on_device)}
-    for _ in range(turns):
-        for name, (program, *question) in raw.items():
-            times[name].append(_seconds(lambda: _repeat(program, (classifier.params, *question), steps)) / steps)  # noqa: B023
-        if other:
-            times["pytorch"].append(_seconds(lambda: [other() for _ in range(steps)]) / steps)
-        for name, work in works.items():
-            times[name].append(_seconds(work) / WAVES.get(name, 1))
-        advance(1)
-    times = {name: np.array(values) for name, values in times.items()}
+        first[name] = _seconds(lambda work=work, name=name: counts.__setitem__(name, work())) / shares[name]
+    if pytorch and (other := bench_pytorch.gradient_of(classifier.name, images, targets)):
+        first["pytorch"], works["pytorch"] = _seconds(other), lambda: [other() for _ in range(steps)]
+        shares["pytorch"], counts["pytorch"] = steps, (1, 0)
+    times, around = _in_turn(raw, works, shares, calls=-(-steps // 2), turns=turns, advance=advance)
     common = {"model": classifier.name, "host_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
     common |= {"device_megabytes": _device_megabytes()}
+    of_pytorch = 100 * np.median(times["pytorch"] / around["gradient"]["pytorch"]) if "pytorch" in works else None
     rows = []
     for name, values in times.items():
-        gradients, forwards = counts.get(name, (int(name != "forward"), int(name == "forward")))
-        least = gradients * times["gradient"] + forwards * times["forward"]
+        gradients, forwards = counts[name]
+        least = gradients * around["gradient"].get(name, values) + forwards * around["forward"].get(name, values)
         percent = np.percentile(100 * least / values, [25, 50, 75])
         rows.append(
             common
@@ -152,15 +145,36 @@ def measure(classifier: Classifier, *, lanes: int, steps: int, turns: int, pytor
                 "what": name,
                 "evaluations_per_second": lanes * (gradients + forwards) / np.median(values),
                 **dict(zip(("percent_low", "percent", "percent_high"), percent, strict=True)),
-                "percent_of_pytorch": 100 * np.median(times["pytorch"] / values) if other and name == "gradient" else None,
+                "percent_of_pytorch": of_pytorch if name == "gradient" else None,
                 "gradients": gradients,
                 "forwards": forwards,
-                "items_per_second": lanes / np.median(values) if name in works else None,
+                "items_per_second": lanes / np.median(values) if name in works and name != "pytorch" else None,
                 "compile_seconds": max(0.0, first[name] - np.median(values)),
             }
             | (_arithmetic(classifier, on_device, objectives, np.median(values)) if name == "gradient" else {})
         )
     return rows
+
+
+def _in_turn(raw: dict, works: dict, shares: dict, *, calls: int, turns: int, advance) -> tuple[dict, dict]:
+    """Seconds of each of ``raw`` (a call) and of ``works`` (a share), and of each of ``raw`` beside each of ``works``, turn by turn.
+
+    The raw calls are measured before and after every work, ``calls`` of them each time; beside it is the mean of the two.
+    """
+    times: dict[str, list[float]] = {name: [] for name in (*raw, *works)}
+    for _ in range(turns):
+        for name in (None, *works):
+            if name:
+                times[name].append(_seconds(works[name]) / shares[name])
+            for kind, program in raw.items():
+                times[kind].append(_seconds(lambda: _repeat(program, calls)) / calls)  # noqa: B023
+        advance(1)
+    arrays = {name: np.array(values) for name, values in times.items()}
+    around = {}
+    for kind in raw:
+        before = arrays[kind].reshape(turns, -1)
+        around[kind] = dict(zip(works, (before[:, :-1] + before[:, 1:]).T / 2, strict=True))
+    return arrays, around
 
 
 def _work(classifier: Classifier, probe, images, labels, targets, waves: int):
@@ -186,11 +200,11 @@ def _work(classifier: Classifier, probe, images, labels, targets, waves: int):
     return attack
 
 
-def _repeat(program, arguments, count: int) -> None:
+def _repeat(program, count: int) -> None:
     """One call ahead of the device: more, which need not wait for each other, would be in each other's way on a processor."""
     before = None
     for _ in range(count):
-        answer = program(*arguments)
+        answer = program()
         jax.block_until_ready(before)
         before = answer
     jax.block_until_ready(before)
