@@ -8,13 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import recorded
+from jax.extend.random import threefry_2x32
 from models import SIZE, inner_images, linear, linear_apply, nan_where_dark, random_linear
 
 import jaxadv
 from jaxadv import engine
 from jaxadv.api import run_attacks
 from jaxadv.attacks.fgsm import LOSSES
-from jaxadv.clever.sampler import CleverSampler, SampleItem
+from jaxadv.clever.sampler import CleverSampler, SampleItem, threefry
 from jaxadv.metrics import near_ties
 from jaxadv.probe import AttackItem
 
@@ -315,7 +316,7 @@ def test_engine_yields_every_item_once_with_its_own_result():
 def test_samples_lie_where_the_protocol_says():
     """Released: in the pixel range, distance uniform on [0, radius] as long as no pixel is clipped. Paper: uniform in a ball."""
     image = jnp.full((8, 8, 3), 0.5)
-    keys = jax.random.split(jax.random.key(0), 400)
+    keys = jax.random.key_data(jax.random.split(jax.random.key(0), 400))
     for protocol, radius in (("released", 0.5), ("paper", 5.0)):
         sampler = CleverSampler(radius=radius, samples=1, protocol=protocol)
         points = np.asarray(jax.vmap(lambda key, sampler=sampler: sampler.draw(key, image))(keys))
@@ -330,6 +331,15 @@ def test_samples_lie_where_the_protocol_says():
     point, objective = sampler.ask(item, sampler.init(item), sampler.schedule.cycle[0], 4)
     np.testing.assert_array_equal(objective.weights, [1, -1, 0, 0])
     assert point.shape == image.shape
+
+
+def test_samples_are_drawn_by_the_generator_of_jax():
+    """Threefry, to the bit: of blocks of counters, and of a key and a number."""
+    key, blocks = jax.random.key(7), np.arange(100, dtype=np.uint32).reshape(2, 50)
+    words = threefry(jax.random.key_data(key), *blocks)
+    np.testing.assert_array_equal(np.concatenate(words), threefry_2x32(jax.random.key_data(key), blocks.ravel()))
+    words = threefry(jax.random.key_data(key), jnp.uint32(0), jnp.uint32(12))
+    np.testing.assert_array_equal(jnp.stack(words), jax.random.key_data(jax.random.fold_in(key, 12)))
 
 
 def test_near_tie_rule_of_the_release():

@@ -67,7 +67,7 @@ class CleverSampler:
     def ask(self, item, state, phase, num_classes):
         label = jnp.broadcast_to(item.label, item.target.shape)
         weights = jax.nn.one_hot(label, num_classes) - jax.nn.one_hot(item.target, num_classes)
-        key = jnp.stack(_threefry(state.key, jnp.uint32(0), state.sample.astype(jnp.uint32)))  # as jax.random.fold_in
+        key = jnp.stack(threefry(state.key, jnp.uint32(0), state.sample.astype(jnp.uint32)))  # as jax.random.fold_in
         return self.draw(key, item.image), oracle.linear(weights)
 
     def draw(self, key: Array, image: Array) -> Array:
@@ -96,12 +96,12 @@ def _normals(key: Array, count: int) -> Array:
     half = -(-count // 2)
     first = jnp.arange(half, dtype=jnp.uint32)
     second = first + half  # that of an odd count's last block is 0, as in jax.extend.random.threefry_2x32
-    words = jnp.concatenate(_threefry(key, first, jnp.where(second < count, second, 0)))[:count]
+    words = jnp.concatenate(threefry(key, first, jnp.where(second < count, second, 0)))[:count]
     signed = (words >> 8).astype(jnp.float32) * 2.0**-23 - (1 - 2.0**-24)  # 2^24 values between -1 and 1, without the ends
     return math.sqrt(2) * jax.lax.erf_inv(signed)
 
 
-def _threefry(key: Array, first: Array, second: Array) -> tuple[Array, Array]:
+def threefry(key: Array, first: Array, second: Array) -> tuple[Array, Array]:
     """Threefry-2x32 with 20 rounds (Salmon et al. 2011, section 3.3) of blocks (first, second), written out.
 
     jax.random's own has a loop around its rounds on a processor: so it takes half as long to compute, and to compile.
