@@ -1,9 +1,11 @@
 """jaxadv on the command line: ``python run.py [COMMAND] [--flags]``; ``python run.py --help`` tells more."""
 
-from absl import app
-
-from jaxadv.commands import cli, machine
+from jaxadv.commands import machine
 
 if __name__ == "__main__":
-    machine.begin_with_large_pages()
+    machine.begin_with_large_pages()  # before anything else is loaded, which would be loaded twice
+    from absl import app
+
+    from jaxadv.commands import cli
+
     app.run(cli.main, flags_parser=cli.parse)

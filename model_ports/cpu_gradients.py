@@ -138,6 +138,10 @@ _FEW = 8
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def plain(x: jax.Array, kernel: jax.Array, strides: Pair, pads: Pads, precision) -> jax.Array:
     """Ordinary convolution whose input gradient is again a plain NHWC, HWIO convolution, in loops too."""
+    return _convolution(x, kernel, strides, pads, precision)
+
+
+def _convolution(x: jax.Array, kernel: jax.Array, strides: Pair, pads: Pads, precision) -> jax.Array:
     if strides == (1, 1) and kernel.shape[3] <= _FEW and 3 * kernel.shape[3] <= 2 * kernel.shape[2]:
         return _of_few_outputs(x, kernel, pads, precision)
     return lax.conv_general_dilated(x, kernel, strides, pads, dimension_numbers=NHWC, precision=precision)
@@ -145,17 +149,13 @@ def plain(x: jax.Array, kernel: jax.Array, strides: Pair, pads: Pads, precision)
 
 def _of_few_outputs(x: jax.Array, kernel: jax.Array, pads: Pads, precision) -> jax.Array:
     """The products of each pixel with all taps in one, then their shifted sums: windows are not copied, where little is made of them."""
-    height, width, inputs, outputs = kernel.shape
+    height, width, _, outputs = kernel.shape
     products = lax.dot_general(x, kernel, (((3,), (2,)), ((), ())), precision=precision)
     products = _padded(products.reshape(*x.shape[:3], height * width * outputs), pads, 0)
-    rows, columns = _output_size(x, (height, width), (1, 1), pads)
-    terms = [
-        lax.slice(products, (0, i, j, first), (x.shape[0], i + rows, j + columns, first + outputs))
-        for i in range(height)
-        for j in range(width)
-        for first in [(i * width + j) * outputs]
-    ]
-    return sum(terms[1:], terms[0])
+    size = _output_size(x, (height, width), (1, 1), pads)
+    taps = [(i, j) for i in range(height) for j in range(width)]
+    parts = zip(taps, jnp.split(products, len(taps), axis=3), strict=True)
+    return reduce(lax.add, (_tap(part, tap, (1, 1), size) for tap, part in parts))
 
 
 def _plain_forward(x, kernel, strides, pads, precision):
@@ -189,7 +189,7 @@ def _plain_input_gradient(kernel, gradient, shape, strides, pads, precision):
     first = [low // s for (low, _), s in zip(pads, strides, strict=True)]  # what lies before is only padding
     last = [-(-(n + low) // s) for n, (low, _), s in zip((height, width), pads, strides, strict=True)]
     turned_pads = [(r - 1 - f, end - m) for r, f, end, m in zip(reach, first, last, gradient.shape[1:3], strict=True)]
-    phases = plain(gradient, turned, (1, 1), tuple(turned_pads), precision)
+    phases = _convolution(gradient, turned, (1, 1), tuple(turned_pads), precision)
     rows, columns = phases.shape[1:3]
     whole = phases.reshape(batch, rows, columns, down, right, inputs).transpose(0, 1, 3, 2, 4, 5)
     whole = whole.reshape(batch, rows * down, columns * right, inputs)

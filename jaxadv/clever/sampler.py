@@ -15,6 +15,7 @@ SAMPLE = Phase("sample", True)
 PROTOCOLS = {"released": 3.0, "paper": 5.0}
 """Each sampling protocol with its usual radius, in pixel units of range 1."""
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+"""Bits, in even and odd groups of four rounds of Threefry-2x32 (Random123, threefry.h)."""
 
 
 class SampleItem(NamedTuple):
@@ -104,7 +105,7 @@ def _normals(key: Array, count: int) -> Array:
 def threefry(key: Array, first: Array, second: Array) -> tuple[Array, Array]:
     """Threefry-2x32 with 20 rounds (Salmon et al. 2011, section 3.3) of blocks (first, second), written out.
 
-    jax.random's own has a loop around its rounds on a processor: so it takes half as long to compute, and to compile.
+    jax.random's own has a loop around its rounds on a processor: so it takes two thirds of the time to compute, and to compile.
     """
     keys = (key[0], key[1], key[0] ^ key[1] ^ jnp.uint32(0x1BD11BDA))
     first, second = first + keys[0], second + keys[1]

@@ -7,6 +7,7 @@ with something else slows both.
 
 import resource
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -162,18 +163,20 @@ def _in_turn(raw: dict, works: dict, shares: dict, *, calls: int, turns: int, ad
     The raw calls are measured before and after every work, ``calls`` of them each time; beside it is the mean of the two.
     """
     times: dict[str, list[float]] = {name: [] for name in (*raw, *works)}
+
+    def measure_raw() -> None:
+        for kind, program in raw.items():
+            times[kind].append(_seconds(partial(_repeat, program, calls)) / calls)
+
     for _ in range(turns):
-        for name in (None, *works):
-            if name:
-                times[name].append(_seconds(works[name]) / shares[name])
-            for kind, program in raw.items():
-                times[kind].append(_seconds(lambda: _repeat(program, calls)) / calls)  # noqa: B023
+        measure_raw()
+        for name, work in works.items():
+            times[name].append(_seconds(work) / shares[name])
+            measure_raw()
         advance(1)
     arrays = {name: np.array(values) for name, values in times.items()}
-    around = {}
-    for kind in raw:
-        before = arrays[kind].reshape(turns, -1)
-        around[kind] = dict(zip(works, (before[:, :-1] + before[:, 1:]).T / 2, strict=True))
+    beside = {kind: arrays[kind].reshape(turns, -1) for kind in raw}
+    around = {kind: dict(zip(works, (each[:, :-1] + each[:, 1:]).T / 2, strict=True)) for kind, each in beside.items()}
     return arrays, around
 
 

@@ -35,7 +35,7 @@ def cpu_information() -> str:
 def begin_with_large_pages() -> None:
     """Start this process again with memory in large pages, where Linux leaves that to programs and glibc (2.35) to an environment variable.
 
-    For each call of a network XLA asks a processor's system for memory and gives it back: in pages of 4 KB a tenth of ResNet's time goes
+    For each call of a network XLA asks a processor's system for memory and gives it back: in pages of 4 KB 5 to 10 % of ResNet's time go
     into that, and a quarter of MobileNet's. Whoever has set `GLIBC_TUNABLES` keeps it.
     """
     choice = Path("/sys/kernel/mm/transparent_hugepage/enabled")
