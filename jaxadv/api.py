@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from jaxadv import checks, engine, metrics
+from jaxadv import checks, engine
 from jaxadv.attacks import FGSM, IFGSM, CarliniWagnerL2, ElasticNetL1
 from jaxadv.classifier import Classifier
 from jaxadv.clever.sampler import PROTOCOLS, CleverSampler, SampleItem
 from jaxadv.clever.weibull import METHODS, WeibullFit, fit_reverse_weibull
 from jaxadv.journal import Journal
+from jaxadv.judge import AttackResult, Judge, searches
 from jaxadv.probe import AttackItem
 from jaxadv.progress import Progress
 
@@ -24,40 +25,6 @@ TOGETHER = 4
 (mobilenet_v1_100 and resnet_v2_50 of the digits zoo on two shared cores)."""
 SHARED_FROM = 2**14
 """Samples of a pair from which that pays for the program that has to be compiled for it."""
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class AttackResult:
-    """What an attack did to each of N images."""
-
-    adversarial: np.ndarray
-    """(N, H, W, 3) float32 in [0, 1]. Fixed budgets: the last iterate, successful or not. Searches: the best success, or
-    the clean image where there was none."""
-    success: np.ndarray
-    """(N,) bool, by a fresh highest-precision evaluation of `adversarial`"""
-    near_tie: np.ndarray
-    """(N,) bool, targeted failures that the study's rule of 0.001 alone would count"""
-    revoked: np.ndarray
-    """(N,) bool, failures that a search took for successes, by logits of the gradient program: ties, and more if that is less precise"""
-    predicted: np.ndarray
-    """(N,) int32, class of `adversarial`"""
-    l0: np.ndarray
-    """(N,) float32, changed values; NaN where failed, as the other distances"""
-    l1: np.ndarray
-    l2: np.ndarray
-    linf: np.ndarray
-    gradients: np.ndarray
-    """(N,) int32, evaluations with gradient"""
-    forwards: np.ndarray
-    """(N,) int32, evaluations of logits alone, the final judgement included"""
-    details: dict[str, np.ndarray]
-    """Per attack: I-FGSM "eps" (N, attempts) and "best_eps" (N,); C&W and EAD "best_const" (N,), "const" and "iterations"
-    (N, search_steps)"""
-
-    def part(self, rows: slice) -> "AttackResult":
-        """The same of some of the images."""
-        return jax.tree.map(lambda array: array[rows], self)
 
 
 def run_attack(
@@ -100,49 +67,13 @@ def run_attacks(
     for attack in {id(attack): attack for attack in attacks}.values():
         _check_attack(attack)
     items = [AttackItem(*item) for item in zip(images, classes, targeted, strict=True)]
-    outcomes = [None] * len(items)
-    for index, outcome in engine.run(clf, attacks, items, lanes=lanes, journal=journal):
-        outcomes[index] = outcome
-        if advance:
-            advance(1, int(outcome.found) if _searches(outcome) else None)
-    if not outcomes:
-        return _empty_result(images)
-    return _judge(clf, images, classes, targeted, outcomes, lanes)
-
-
-def _judge(clf, images, classes, targeted, outcomes, lanes) -> AttackResult:
-    adversarial = np.stack([outcome.image for outcome in outcomes])
-    found = np.stack([outcome.found for outcome in outcomes])
-    searching = np.array([_searches(outcome) for outcome in outcomes])
-    logits = clf.logits_in_batches(adversarial, lanes)
-    success = found & metrics.fooled(logits, classes, targeted)
-    revoked = found & ~success & searching  # a failed search, so clean
-    if revoked.any():
-        adversarial[revoked] = images[revoked]
-        logits[revoked] = clf.logits_in_batches(images[revoked], lanes)
-    distances = {name: np.where(success, d, np.nan) for name, d in metrics.distances(adversarial, images).items()}
-    shared = set.intersection(*({(k, np.shape(v)) for k, v in outcome.details.items()} for outcome in outcomes))
-    return AttackResult(
-        adversarial=adversarial,
-        success=success,
-        near_tie=metrics.near_ties(logits, classes, targeted) & found,
-        revoked=revoked,
-        predicted=logits.argmax(1).astype(np.int32),
-        **distances,
-        gradients=np.stack([outcome.gradients for outcome in outcomes]),
-        forwards=np.stack([outcome.forwards for outcome in outcomes]) + np.int32(1),
-        details={name: np.stack([outcome.details[name] for outcome in outcomes]) for name, _ in sorted(shared)},
-    )
-
-
-def _searches(outcome) -> bool:
-    """Whether it is of an attack that searches, which knows its successes."""
-    return "const" in outcome.details or len(outcome.details.get("eps", ())) > 1
-
-
-def _empty_result(images) -> AttackResult:
-    flags, numbers, distances = np.zeros(0, bool), np.zeros(0, np.int32), np.zeros(0, np.float32)
-    return AttackResult(images, flags, flags, flags, numbers, *[distances] * 4, numbers, numbers, {})
+    clf = clf.awake()
+    with Judge(clf, images, classes, targeted, lanes) as judge:
+        for index, outcome in engine.run(clf, attacks, items, lanes=lanes, journal=journal):
+            judge.add(index, outcome)
+            if advance:
+                advance(1, int(outcome.found) if searches(outcome) else None)
+        return judge.result()
 
 
 def _check_attack(attack) -> None:

@@ -179,17 +179,21 @@ class Classifier:
 
         The last batch is filled up with its first image.
         """
-        rows, awake = [np.zeros((0, self.num_classes), np.float32)], self.awake()
+        rows = list(self.awake().logits_of_batches(images, batch))
+        return np.concatenate([np.zeros((0, self.num_classes), np.float32), *rows])
+
+    def logits_of_batches(self, images: np.ndarray, batch: int) -> Iterator[jax.Array]:
+        """The same, an array for each batch, without waiting for the devices; of one that is not at rest."""
         for device, filled, count in self.batches(images, batch):
             with on_device(device):
-                rows.append(self.oracle.logits(awake.on(device).params, filled)[:count])
-        return np.concatenate([np.asarray(row) for row in rows])
+                logits = self.oracle.logits(self.on(device).params, filled)[:count]
+            yield logits
 
     def batches(self, images: np.ndarray, batch: int) -> Iterator[tuple[jax.Device, jax.Array, int]]:
         """(device, ``batch`` images on it, how many of them are asked for) for any number of images, a device for each batch in turn."""
         for start, device in zip(range(0, len(images), batch), itertools.cycle(self.devices)):  # noqa: B905
             part = images[start : start + batch]
-            filled = np.concatenate([part, np.repeat(part[:1], batch - len(part), axis=0)])
+            filled = part if len(part) == batch else np.concatenate([part, np.repeat(part[:1], batch - len(part), axis=0)])
             yield device, jax.device_put(filled, device), len(part)
 
 

@@ -241,9 +241,11 @@ class _Queue:
         numbers = [self.holds[lane] for lane in finished]
         for lane in finished:
             self.holds[lane] = -1
-        if 4 * len(finished) > len(self.holds):  # one call for all lanes
-            return _Taken(numbers, list(finished), _results(self.lanes))
-        return _Taken(numbers, None, [_result(self.lanes, lane) for lane in finished])
+        every = 4 * len(finished) > len(self.holds)  # one call for all lanes
+        results = _results(self.lanes) if every else [_result(self.lanes, lane) for lane in finished]
+        for leaf in jax.tree.leaves(results):
+            leaf.copy_to_host_async()
+        return _Taken(numbers, list(finished) if every else None, results)
 
     @property
     def busy(self) -> list[int]:

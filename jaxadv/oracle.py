@@ -19,23 +19,26 @@ PRECISIONS = ("highest", "high", "default", "bfloat16")
 are one and the same; on a GPU high and default are TF32, on a TPU three passes of bfloat16 and one. bfloat16: weights and images are
 rounded to it, and so is all that the network makes of them, on every device."""
 
-_ON_CPU = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
+_OPTIONS = {
+    "cpu": {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"},
+    "gpu": {"xla_gpu_exclude_nondeterministic_ops": True},
+}
 
 
 @functools.cache
-def compiler_options() -> dict[str, str]:
-    """For `jax.jit` of a network. On CPU, XLA leaves convolutions to YNNPACK unless told otherwise; its own are up to 1.6 times as fast.
+def compiler_options() -> dict[str, str | bool]:
+    """For `jax.jit` of a network. Of a jaxlib that does not know the option, and elsewhere: nothing.
 
-    Matrix products stay with YNNPACK. Of a jaxlib that does not know the option, and elsewhere: nothing.
+    On CPU, XLA leaves convolutions to YNNPACK unless told otherwise; its own are up to 1.6 times as fast. Matrix products stay there.
     Two cores, jaxlib 0.10.2, gradient of 8 images: ResNet-v2-50 3.0 against 2.1 s, VGG-16 7.4 and 5.8, DenseNet-121 2.3 and 1.4.
+    On GPU, cuDNN's fastest gradients may add in any order, so that a run that is continued would not be the same run.
     """
-    if jax.default_backend() != "cpu":
-        return {}
+    options = _OPTIONS.get(jax.default_backend(), {})
     try:
-        jax.jit(lambda: 0, compiler_options=_ON_CPU)()
+        jax.jit(lambda: 0, compiler_options=options)()
     except jax.errors.JaxRuntimeError:
         return {}
-    return _ON_CPU
+    return options
 
 
 class Objective(NamedTuple):

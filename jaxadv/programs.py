@@ -25,7 +25,7 @@ _DIGEST = hashlib.sha256().digest_size
 class Program:
     """``function(params, *arrays)``, compiled; not to be called inside another `jax.jit`, if there are options for the compiler."""
 
-    def __init__(self, function: Callable, compiler_options: dict[str, str]):
+    def __init__(self, function: Callable, compiler_options: dict[str, str | bool]):
         self._compile = functools.partial(jax.jit, compiler_options=compiler_options)
         self._compiled = self._compile(function)
         self._kept: dict[tuple, Callable] = {}

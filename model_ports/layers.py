@@ -1,7 +1,9 @@
 """The layers of the ports: their gradients with respect to the image are fast on CPU too.
 
-On CPU, convolutions and pooling are those of `cpu_gradients`. Elsewhere the stock operations stay: cuDNN recognises
-their backward pattern. The choice is made when a program is traced, from the default back end.
+On CPU, convolutions and pooling are those of `own_gradients`. Elsewhere the stock operations stay: cuDNN recognises
+their backward pattern; but for the maximum on GPU, whose stock gradient takes up to twice as long there and adds what
+overlapping windows send back in any order, so that no two calls agree to the bit. The choice is made when a program is
+traced, from the default back end.
 
 All images are NHWC, all kernels HWIO; a depthwise kernel is (height, width, 1, channels * multiplier) with output
 channel c * multiplier + m. The functions follow the dtype of their arguments. First-order reverse mode only on CPU.
@@ -15,12 +17,12 @@ import numpy as np
 from flax import nnx
 from jax import lax
 
-from model_ports import cpu_gradients as cpu
-from model_ports.cpu_gradients import NHWC, Pads, Pair
+from model_ports import own_gradients as own
+from model_ports.own_gradients import NHWC, Pads, Pair
 
 
-def _on_cpu() -> bool:
-    return jax.default_backend() == "cpu"
+def _platform() -> str:
+    return jax.default_backend()
 
 
 def conv_general_dilated(
@@ -43,7 +45,7 @@ def conv_general_dilated(
     numbers = lax.conv_dimension_numbers(lhs.shape, rhs.shape, NHWC)
     assert dimension_numbers in (None, NHWC, numbers), dimension_numbers
     groups = feature_group_count
-    if not _on_cpu():
+    if _platform() != "cpu":
         return lax.conv_general_dilated(
             lhs,
             rhs,
@@ -59,11 +61,11 @@ def conv_general_dilated(
         padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], strides, padding)
     pads = tuple((int(low), int(high)) for low, high in padding)
     if groups > 1 and groups == lhs.shape[3]:
-        return cpu.depthwise(jnp.repeat(lhs, rhs.shape[3] // groups, axis=3), rhs, strides, pads)
+        return own.depthwise(jnp.repeat(lhs, rhs.shape[3] // groups, axis=3), rhs, strides, pads)
     if groups == 1:
-        return cpu.plain(lhs, rhs, strides, pads, precision)
+        return own.plain(lhs, rhs, strides, pads, precision)
     parts = zip(jnp.split(lhs, groups, axis=3), jnp.split(rhs, groups, axis=3), strict=True)
-    return jnp.concatenate([cpu.plain(x, kernel, strides, pads, precision) for x, kernel in parts], axis=3)
+    return jnp.concatenate([own.plain(x, kernel, strides, pads, precision) for x, kernel in parts], axis=3)
 
 
 def max_pool(x: jax.Array, window: int, stride: int, *, padding: str = "VALID") -> jax.Array:
@@ -72,10 +74,10 @@ def max_pool(x: jax.Array, window: int, stride: int, *, padding: str = "VALID") 
     The gradient goes to the first maximum of a window in row-major order, as in TensorFlow and PyTorch.
     """
     windows, strides = (window, window), (stride, stride)
-    if not _on_cpu():
+    if _platform() not in ("cpu", "gpu"):
         return nnx.max_pool(x, windows, strides=strides, padding=padding)
     pads = tuple(lax.padtype_to_pads(x.shape[1:3], windows, strides, padding))
-    return cpu.max_pool(x, windows, strides, pads)
+    return own.max_pool(x, windows, strides, pads)
 
 
 def average_pool(x: jax.Array, window: int, stride: int, *, padding: str = "VALID") -> jax.Array:
@@ -97,8 +99,8 @@ def _counts(size: int, window: int, stride: int, low: int, outputs: int) -> np.n
 
 
 def _sum_pool(x: jax.Array, window: Pair, strides: Pair, pads: Pads) -> jax.Array:
-    if _on_cpu():
-        return cpu.sum_pool(x, window, strides, pads)
+    if _platform() == "cpu":
+        return own.sum_pool(x, window, strides, pads)
     zero = np.zeros((), x.dtype)
     return lax.reduce_window(x, zero, lax.add, (1, *window, 1), (1, *strides, 1), ((0, 0), *pads, (0, 0)))
 

@@ -185,16 +185,17 @@ def test_local_response_normalization_is_its_formula(channels):
         _agree(ours, formula, x, double=double)
 
 
+@pytest.mark.parametrize(("platform", "own"), [("tpu", 0), ("gpu", 1)])
 @pytest.mark.parametrize("groups", [1, 2, 4])
-def test_other_platforms_use_the_stock_operations(groups, monkeypatch):
-    """The same module, told that it is not on a CPU, is one stock convolution and stock pools."""
+def test_other_platforms_use_the_stock_operations(groups, platform, own, monkeypatch):
+    """The same module, told that it is not on a CPU, is one stock convolution and stock pools, but for the maximum on GPU."""
     module = layers.convolution(4, 8, 3, stride=2, groups=groups, rngs=nnx.Rngs(0))
     x = jnp.asarray(_draw(0, (1, 7, 7, 4)), jnp.float32)
     run = lambda x: layers.max_pool(layers.average_pool(module(x), 2, 1), 2, 2)  # noqa: E731
     here = run(x)
-    monkeypatch.setattr(layers, "_on_cpu", lambda: False)
+    monkeypatch.setattr(layers, "_platform", lambda: platform)
     jaxpr = str(jax.make_jaxpr(run)(x))
-    assert "custom_vjp" not in jaxpr and jaxpr.count("conv_general_dilated[") == 1
+    assert jaxpr.count("custom_vjp_call[") == own and jaxpr.count("conv_general_dilated[") == 1
     np.testing.assert_allclose(run(x), here, rtol=1e-5, atol=1e-5)
 
 

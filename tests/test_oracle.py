@@ -32,5 +32,11 @@ def test_no_convolution_is_left_to_a_slower_library():
 
 
 def test_a_jaxlib_without_the_option_is_not_given_it(monkeypatch):
-    monkeypatch.setattr(oracle, "_ON_CPU", {"xla_cpu_no_such_option": "1"})
+    monkeypatch.setattr(oracle, "_OPTIONS", {"cpu": {"xla_cpu_no_such_option": "1"}})
     assert oracle.compiler_options.__wrapped__() == {}
+
+
+def test_a_gpu_is_given_its_own(monkeypatch):
+    """As far as a jaxlib can tell without one: the option is known."""
+    monkeypatch.setattr(oracle.jax, "default_backend", lambda: "gpu")
+    assert oracle.compiler_options.__wrapped__() == oracle._OPTIONS["gpu"] != {}

@@ -21,6 +21,7 @@ from jaxadv.attacks import FGSM, IFGSM, CarliniWagnerL2, ElasticNetL1
 from jaxadv.classifier import Classifier, load_classifier
 from jaxadv.clever.sampler import PROTOCOLS, CleverSampler, SampleItem
 from jaxadv.commands import bench_pytorch, machine, plan
+from jaxadv.commands.dry_run import gigaflops
 from jaxadv.files import write_atomically
 from jaxadv.progress import Progress
 from jaxadv.report.figures.canvas import render
@@ -129,7 +130,7 @@ def measure(classifier: Classifier, *, lanes: int, steps: int, turns: int, pytor
     for name, work in works.items():
         first[name] = _seconds(lambda work=work, name=name: counts.__setitem__(name, work())) / shares[name]
     if pytorch and (other := bench_pytorch.gradient_of(classifier.name, images, targets)):
-        first["pytorch"], works["pytorch"] = _seconds(other), lambda: [other() for _ in range(steps)]
+        first["pytorch"], works["pytorch"] = _seconds(partial(other, 1)), partial(other, steps)
         shares["pytorch"], counts["pytorch"] = steps, (1, 0)
     times, around = _in_turn(raw, works, shares, calls=-(-steps // 2), turns=turns, advance=advance)
     common = {"model": classifier.name, "host_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
@@ -152,7 +153,7 @@ def measure(classifier: Classifier, *, lanes: int, steps: int, turns: int, pytor
                 "items_per_second": lanes / np.median(values) if name in works and name != "pytorch" else None,
                 "compile_seconds": max(0.0, first[name] - np.median(values)),
             }
-            | (_arithmetic(classifier, on_device, objectives, np.median(values)) if name == "gradient" else {})
+            | (_arithmetic(classifier, lanes / np.median(values)) if name == "gradient" else {})
         )
     return rows
 
@@ -224,14 +225,11 @@ def _device_megabytes() -> float | None:
     return stats["peak_bytes_in_use"] / 2**20 if "peak_bytes_in_use" in stats else None
 
 
-def _arithmetic(classifier: Classifier, images, objectives, seconds: float) -> dict:
-    """On an accelerator, where compiling once more is quick: what the gradient call makes of the device."""
-    device = jax.devices()[0]
-    if device.platform == "cpu":
-        return {}
-    operations = classifier.oracle.ask.lower(classifier.params, images, objectives).compile().cost_analysis()["flops"]
-    peak = PEAK.get(device.device_kind)
-    return {"teraflops": operations / seconds / 1e12, "percent_of_peak": peak and 100 * operations / seconds / peak}
+def _arithmetic(classifier: Classifier, images_per_second: float) -> dict:
+    """What the gradient call makes of the device."""
+    achieved = 1e9 * gigaflops(classifier)[0] * images_per_second
+    peak = PEAK.get(jax.devices()[0].device_kind)
+    return {"teraflops": achieved / 1e12, "percent_of_peak": peak and 100 * achieved / peak}
 
 
 def write(out: Path, table: pd.DataFrame, flags: SimpleNamespace, began: str) -> None:

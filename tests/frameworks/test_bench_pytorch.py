@@ -18,5 +18,5 @@ def test_timm_has_the_networks():
 
 def test_a_gradient_is_computed():
     images, targets = np.full((2, 64, 64, 3), 0.5, np.float32), np.array([1, 2], np.int32)
-    bench_pytorch.gradient_of("mobilenet_v1_100", images, targets)()
+    bench_pytorch.gradient_of("mobilenet_v1_100", images, targets)(2)
     assert bench_pytorch.gradient_of("alexnet", images, targets) is None

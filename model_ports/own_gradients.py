@@ -1,8 +1,8 @@
-"""Layers that are fast on CPU, forward and in reverse: sums over the taps of a window, plain convolutions, matrix products.
+"""Layers of our own, forward and in reverse, for where XLA's are slow: sums over the taps of a window, plain convolutions, products.
 
-XLA's CPU back end runs depthwise convolutions, convolutions of few outputs, pooling, and the input gradients of pooling, of dense
-layers and of any convolution inside a loop (jax issue 12868) far below the speed of the arithmetic. Images are NHWC, kernels HWIO,
-paddings explicit.
+All are for the CPU, and the maximum of a window is for the GPU too. XLA's CPU back end runs depthwise convolutions, convolutions
+of few outputs, pooling, and the input gradients of pooling, of dense layers and of any convolution inside a loop (jax issue 12868)
+far below the speed of the arithmetic. Images are NHWC, kernels HWIO, paddings explicit.
 Each function has its own rule for the first reverse-mode derivative and follows the dtype of its arguments.
 """
 
