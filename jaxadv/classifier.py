@@ -186,8 +186,9 @@ class Classifier:
         """The same, an array for each batch, without waiting for the devices; of one that is not at rest."""
         for device, filled, count in self.batches(images, batch):
             with on_device(device):
-                logits = self.oracle.logits(self.on(device).params, filled)[:count]
-            yield logits
+                logits = self.oracle.logits(self.on(device).params, filled)
+                part = logits if count == batch else logits[:count]
+            yield part
 
     def batches(self, images: np.ndarray, batch: int) -> Iterator[tuple[jax.Device, jax.Array, int]]:
         """(device, ``batch`` images on it, how many of them are asked for) for any number of images, a device for each batch in turn."""

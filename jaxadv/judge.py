@@ -12,7 +12,7 @@ from jaxadv.classifier import Classifier
 from jaxadv.probe import AttackOutcome
 
 WORKERS = 4
-"""Threads for distances: a photograph takes half a millisecond, a wave of small attacks on a GPU as long as some dozens of them."""
+"""Threads for distances: a photograph takes half a millisecond, so that one for all would keep a GPU waiting for short attacks."""
 
 
 @jax.tree_util.register_dataclass
@@ -61,7 +61,7 @@ class Judge:
         self._outcomes: list[AttackOutcome | None] = [None] * len(images)
         self._ended: list[int] = []  # attacks that nobody has looked at
         self._logits: list[tuple[Sequence[int], list[jax.Array]]] = []
-        self._distances: list[Future | None] = [None] * len(images)
+        self._distances: list[tuple[Sequence[int], Future]] = []
         self._workers = ThreadPoolExecutor(WORKERS)
 
     def __enter__(self) -> "Judge":
@@ -74,8 +74,6 @@ class Judge:
         """What attack ``index`` has left."""
         self._adversarial[index] = outcome.image
         self._outcomes[index] = outcome._replace(image=None)
-        one = slice(index, index + 1)
-        self._distances[index] = self._workers.submit(metrics.distances, self._adversarial[one], self._images[one])
         self._ended.append(index)
         if len(self._ended) == self._lanes * len(self._clf.devices):
             self._look()
@@ -84,8 +82,12 @@ class Judge:
         """Have the attacks judged that have ended."""
         numbers, self._ended = self._ended, []
         in_a_row = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-        rows = slice(numbers[0], numbers[0] + len(numbers)) if in_a_row else numbers  # one without a copy
-        self._logits.append((numbers, list(self._clf.logits_of_batches(self._adversarial[rows], self._lanes))))
+        rows = slice(numbers[0], numbers[0] + len(numbers)) if in_a_row else numbers  # a slice makes no copy
+        adversarial, clean = self._adversarial[rows], self._images[rows]
+        self._logits.append((numbers, list(self._clf.logits_of_batches(adversarial, self._lanes))))
+        share = max(-(-len(numbers) // WORKERS), metrics.BLOCK // clean[0].size)
+        for part in (slice(start, start + share) for start in range(0, len(numbers), share)):
+            self._distances.append((numbers[part], self._workers.submit(metrics.distances, adversarial[part], clean[part])))
 
     def result(self) -> AttackResult:
         """Of all attacks, each of which has been added."""
@@ -99,8 +101,10 @@ class Judge:
         found = np.array([outcome.found for outcome in outcomes], bool)
         success = found & metrics.fooled(logits, classes, targeted)
         revoked = found & ~success & np.array([searches(outcome) for outcome in outcomes], bool)  # a failed search, so clean
-        measured = [future.result() for future in self._distances]
-        distances = {name: np.array([each[name][0] for each in measured], np.float32) for name in metrics.DISTANCES}
+        distances = {name: np.zeros(count, np.float32) for name in metrics.DISTANCES}
+        for numbers, measured in self._distances:
+            for name, values in measured.result().items():
+                distances[name][numbers] = values
         if revoked.any():
             adversarial[revoked] = self._images[revoked]
             logits[revoked] = self._clf.logits_in_batches(self._images[revoked], self._lanes)
