@@ -37,10 +37,15 @@ class _Lane(NamedTuple):
     state: Any
 
 
-@jax.jit
-def _fill(probes, items) -> _Lane:
-    """Start an item in every lane."""
-    return jax.vmap(lambda probe, item: _Lane(probe, item, probe.init(item)))(probes, items)
+@functools.cache
+def _fill(device: jax.Device):
+    """A program that starts an item in every lane of ``device``. It takes NumPy's arrays: a third of the time of `device_put` and it."""
+
+    @functools.partial(jax.jit, out_shardings=jax.sharding.SingleDeviceSharding(device))
+    def fill(probes, items) -> _Lane:
+        return jax.vmap(lambda probe, item: _Lane(probe, item, probe.init(item)))(probes, items)
+
+    return fill
 
 
 @functools.partial(jax.jit, donate_argnums=0)
@@ -213,7 +218,9 @@ class _Queue:
 
     def _started(self, numbers: Sequence[int]) -> _Lane:
         starts = [self._start(number) for number in numbers]
-        return _fill(*jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *starts), self.device))
+        columns = zip(*map(jax.tree.leaves, starts), strict=True)
+        stacked = [np.stack(column) if np.ndim(column[0]) else np.array(column) for column in columns]  # each the faster for its kind
+        return _fill(self.device)(*jax.tree.unflatten(jax.tree.structure(starts[0]), stacked))
 
     def state(self, phase: int) -> dict[str, np.ndarray]:
         """All lanes, before the phase of that number."""

@@ -73,7 +73,7 @@ class Judge:
     def add(self, index: int, outcome: AttackOutcome) -> None:
         """What attack ``index`` has left."""
         self._adversarial[index] = outcome.image
-        self._outcomes[index] = outcome._replace(image=None)
+        self._outcomes[index] = AttackOutcome(None, *outcome[1:])
         self._ended.append(index)
         if len(self._ended) == self._lanes * len(self._clf.devices):
             self._look()
