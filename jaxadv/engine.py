@@ -2,7 +2,8 @@
 
 A step is the model's program, then the probe's: `tell` and the next `ask` in one. The host drives the steps without waiting for the
 device; where a probe has no fixed length it looks at the lanes one cycle late, which costs a finished lane one idle cycle. The
-lanes' shape never changes, so the last items compile nothing, and a result does not depend on who shared the lanes.
+lanes' shape never changes, so the last items compile nothing, and a result does not depend on who shared the lanes (on a GPU, by
+rounding).
 
 Each local device has lanes of its own, which a thread of its own drives, and all take from one queue: nothing is sent from device to
 device, none waits for another, and every one runs the program that a single device would, so their number changes no bit.

@@ -1,5 +1,7 @@
 """How far an adversarial image lies from the clean one, and whether it counts."""
 
+import math
+
 import numpy as np
 
 BLOCK = 2**17  # values that are looked at together, and stay in the processor's cache in double precision
@@ -10,9 +12,10 @@ NEAR_TIE = 1e-3  # logit units, the study's released rule
 def distances(images: np.ndarray, clean: np.ndarray) -> dict[str, np.ndarray]:
     """l0 (changed values), l1, l2 and linf of ``images - clean``, each (N,) float32, in pixel units of range 1."""
     found = np.zeros((4, len(images)), np.float32)
-    block = max(1, BLOCK // max(1, images[:1].size))
+    size = math.prod(np.shape(images)[1:])
+    block = max(1, BLOCK // size)
     for rows in (slice(start, start + block) for start in range(0, len(images), block)):
-        difference = np.subtract(images[rows], clean[rows], dtype=np.float64).reshape(-1, images[:1].size)
+        difference = np.subtract(images[rows], clean[rows], dtype=np.float64).reshape(-1, size)
         np.abs(difference, out=difference)
         found[0, rows] = np.count_nonzero(difference, axis=1)
         found[1, rows] = difference.sum(axis=1)

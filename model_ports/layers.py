@@ -6,7 +6,7 @@ overlapping windows send back in any order, so that no two calls agree to the bi
 traced, from the default back end.
 
 All images are NHWC, all kernels HWIO; a depthwise kernel is (height, width, 1, channels * multiplier) with output
-channel c * multiplier + m. The functions follow the dtype of their arguments. First-order reverse mode only on CPU.
+channel c * multiplier + m. The functions follow the dtype of their arguments. First-order reverse mode only where they are our own.
 """
 
 from collections.abc import Callable, Sequence
