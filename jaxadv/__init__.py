@@ -6,9 +6,9 @@ Names are loaded when first used, so that what needs no JAX does not import it.
 import importlib
 
 _HOME = {
-    "Classifier": "jaxadv.classifier",
-    "load_classifier": "jaxadv.classifier",
-    "ensemble": "jaxadv.ensembles",
+    "Classifier": "jaxadv.core.classifier",
+    "load_classifier": "jaxadv.core.classifier",
+    "ensemble": "jaxadv.core.ensembles",
     "FGSM": "jaxadv.attacks",
     "IFGSM": "jaxadv.attacks",
     "CarliniWagnerL2": "jaxadv.attacks",
@@ -16,8 +16,8 @@ _HOME = {
     "run_attack": "jaxadv.api",
     "clever_scores": "jaxadv.api",
     "fit_reverse_weibull": "jaxadv.clever.weibull",
-    "refit": "jaxadv.transfer",
-    "transfer_rates": "jaxadv.transfer",
+    "refit": "jaxadv.core.transfer",
+    "transfer_rates": "jaxadv.core.transfer",
     "InputError": "model_ports.errors",
 }
 __all__ = sorted(_HOME)

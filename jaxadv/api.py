@@ -7,15 +7,16 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from jaxadv import checks, engine
 from jaxadv.attacks import FGSM, IFGSM, CarliniWagnerL2, ElasticNetL1
-from jaxadv.classifier import Classifier
 from jaxadv.clever.sampler import PROTOCOLS, CleverSampler, SampleItem
 from jaxadv.clever.weibull import METHODS, WeibullFit, fit_reverse_weibull
-from jaxadv.journal import Journal
-from jaxadv.judge import AttackResult, Judge, searches
-from jaxadv.probe import AttackItem
-from jaxadv.progress import Progress
+from jaxadv.core import engine
+from jaxadv.core.classifier import Classifier
+from jaxadv.core.journal import Journal
+from jaxadv.core.judge import AttackResult, Judge, searches
+from jaxadv.core.probe import AttackItem
+from jaxadv.support import checks
+from jaxadv.support.progress import Progress
 
 ATTACKS = (FGSM, IFGSM, CarliniWagnerL2, ElasticNetL1)
 DUAL = {1.0: 2, 2.0: 1, np.inf: 0}

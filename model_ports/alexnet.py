@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import jax
 from flax import nnx
 
-from model_ports.convert.weight_map import layer_rows
 from model_ports.layers import convolution, linear, local_response_normalization, max_pool
+from model_ports.weight_map import layer_rows
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from model_ports.convert.weight_map import batch_norm_rows, layer_rows
 from model_ports.layers import average_pool, batch_norm, convolution, global_mean, max_pool
+from model_ports.weight_map import batch_norm_rows, layer_rows
 
 
 @dataclass(frozen=True)

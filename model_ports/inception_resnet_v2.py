@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from flax import nnx
 
-from model_ports.convert.weight_map import Row, layer_rows
 from model_ports.inception_layers import (
     AVERAGE,
     Conv,
@@ -20,6 +19,7 @@ from model_ports.inception_layers import (
     network_rows,
     stem_conv,
 )
+from model_ports.weight_map import Row, layer_rows
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import jax
 from flax import nnx
 
-from model_ports.convert.weight_map import depthwise
 from model_ports.inception_layers import AVERAGE, MAX, Conv, Inception, Mixed, Pool, network_rows, stem_conv
 from model_ports.layers import convolution
+from model_ports.weight_map import depthwise
 
 Widths = tuple[int, tuple[int, int], tuple[int, int], int]
 Stage = tuple[Widths, ...]

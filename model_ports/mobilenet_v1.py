@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import jax
 from flax import nnx
 
-from model_ports.convert.weight_map import batch_norm_rows, depthwise, layer_rows
 from model_ports.layers import batch_norm, convolution, global_mean
+from model_ports.weight_map import batch_norm_rows, depthwise, layer_rows
 
 
 @dataclass(frozen=True)

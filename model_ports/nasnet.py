@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from model_ports.convert.weight_map import Row, batch_norm_rows, depthwise, layer_rows
 from model_ports.layers import average_pool, batch_norm, convolution, global_mean, linear, max_pool
+from model_ports.weight_map import Row, batch_norm_rows, depthwise, layer_rows
 
 Operation = tuple[str, int]  # what, and of which state: 0 the cell's input, 1 the one before, 2 ... the sums so far
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import jax
 from flax import nnx
 
-from model_ports.convert.weight_map import batch_norm_rows, layer_rows
 from model_ports.layers import batch_norm, convolution, global_mean, max_pool
+from model_ports.weight_map import batch_norm_rows, layer_rows
 
 
 @dataclass(frozen=True)

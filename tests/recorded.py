@@ -12,8 +12,8 @@ import jax
 import numpy as np
 
 import jaxadv
-from jaxadv import metrics
 from jaxadv.api import AttackResult, run_attacks
+from jaxadv.core import metrics
 
 GOLDEN = Path(__file__).parent / "golden" / "attacks"
 LANES = 32

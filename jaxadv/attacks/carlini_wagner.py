@@ -7,10 +7,11 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from jaxadv import checks, oracle
 from jaxadv.attacks import constant_search
 from jaxadv.attacks.constant_search import ConstantSearch
-from jaxadv.probe import AttackItem, AttackOutcome, Phase, Schedule, centred, fools, select, settings
+from jaxadv.core import oracle
+from jaxadv.core.probe import AttackItem, AttackOutcome, Phase, Schedule, centred, fools, select, settings
+from jaxadv.support import checks
 
 STEP = Phase("step", True)
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from jaxadv import checks
-from jaxadv.probe import AttackItem, AttackOutcome, select
+from jaxadv.core.probe import AttackItem, AttackOutcome, select
+from jaxadv.support import checks
 
 NO_UPPER = 1e10  # the release's "no upper bound yet"
 STALLED = 0.9999  # abort early when the loss stays above this share of what it was a tenth of the iterations ago

@@ -15,8 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxadv import checks, oracle
-from jaxadv.probe import AttackItem, AttackOutcome, Phase, Schedule, centred, fools, settings, uncentred
+from jaxadv.core import oracle
+from jaxadv.core.probe import AttackItem, AttackOutcome, Phase, Schedule, centred, fools, settings, uncentred
+from jaxadv.support import checks
 
 LOSSES = ("logit", "cross_entropy")
 NORMS = (1, 2, np.inf)

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxadv import checks, oracle
-from jaxadv.probe import Phase, Schedule, settings
+from jaxadv.core import oracle
+from jaxadv.core.probe import Phase, Schedule, settings
+from jaxadv.support import checks
 
 SAMPLE = Phase("sample", True)
 PROTOCOLS = {"released": 3.0, "paper": 5.0}

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 
 from absl import flags, logging
 
-from jaxadv.commands import machine, options
+from jaxadv.commands import options
+from jaxadv.support import machine
 from model_ports.errors import InputError, unknown
 
 COMMANDS = {
@@ -22,6 +23,16 @@ COMMANDS = {
     "train": "train the small networks on digits",
     "bench": "how fast the attacks and CLEVER are beside a network's raw gradient",
     "list": "the networks",
+}
+_HOME = {
+    "evaluate": "jaxadv.evaluation.scheduler",
+    "report": "jaxadv.report.remake",
+    "convert": "jaxadv.commands.convert",
+    "validate": "jaxadv.validation.validate",
+    "predict": "jaxadv.validation.predict",
+    "train": "jaxadv.training.train",
+    "bench": "jaxadv.benchmark.bench",
+    "list": "jaxadv.commands.list_models",
 }
 EXAMPLES = (
     "python run.py --models=alexnet,mobilenet_v1_025 --parts=attacks,transfer,report --attacks=fgsm,cw --out=results/two",
@@ -84,7 +95,7 @@ def main(arguments: list[str]) -> None:
         names = [name for group in options.GROUPS.values() for name in group]
         settings = SimpleNamespace(**{name: flags.FLAGS[name].value for name in names})
         _keep_compiled_programs(settings.compilation_cache)
-        importlib.import_module(f"jaxadv.commands.{command if command != 'list' else 'list_models'}").main(settings)
+        importlib.import_module(_HOME[command]).main(settings)
     except InputError as error:
         _fail(" ".join(str(error).split()))
     except KeyboardInterrupt:

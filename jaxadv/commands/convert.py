@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 import jaxadv
-from jaxadv.progress import Progress
+from jaxadv.support.progress import Progress
 from model_ports import checkpoint, registry
 from model_ports.convert import download, sources
 from model_ports.convert.checksum import logit_checksum

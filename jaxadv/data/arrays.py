@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from jaxadv import checks
 from jaxadv.data import digits, pictures
-from jaxadv.data.source import Reading, Source, fingerprint
+from jaxadv.data.pictures import Reading
+from jaxadv.data.source import Source, fingerprint
+from jaxadv.support import checks
 from model_ports.errors import InputError
 
 

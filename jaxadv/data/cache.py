@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxadv.files import write_atomically
+from jaxadv.support.files import write_atomically
 
 
 class Shard(NamedTuple):

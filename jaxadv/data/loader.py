@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import PIL
 
-from jaxadv import checks
 from jaxadv.data.cache import Shard, read_shard, write_shard
-from jaxadv.data.pictures import floats
-from jaxadv.data.source import Reading, Source, Unusable, fingerprint
+from jaxadv.data.pictures import Reading, Unusable, floats
+from jaxadv.data.source import Source, fingerprint
+from jaxadv.support import checks
 from model_ports.errors import InputError
 
 SHARD = 32  # pictures that are decoded, kept and handed over together; 128 took 2.4 times the memory, and longer, to be floats

@@ -14,16 +14,33 @@ import io
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from jaxadv.data.source import Reading, Unusable
+from jaxadv.support import checks
 
 NOT_RGB = ("drop", "convert")
 CONVERTIBLE = ("1", "L", "LA", "P", "PA", "RGBA", "CMYK", "YCbCr")  # 8 bits or fewer; others would be cut, not scaled
 MIN_SIDE = 8  # pixels
 MAX_RATIO = 100  # of the longer side to the shorter
+
+
+class Reading(NamedTuple):
+    """How a picture of any size and colours becomes (S, S, 3)."""
+
+    preprocessing: str = "study"  # see PREPROCESSING
+    not_rgb: str = "drop"  # see NOT_RGB
+
+    def check(self) -> None:
+        """Raises InputError."""
+        checks.choice("preprocessing", self.preprocessing, tuple(PREPROCESSING))
+        checks.choice("not_rgb", self.not_rgb, NOT_RGB)
+
+
+class Unusable(Exception):
+    """A picture that is left out, and why; counted and listed, never an error of the run."""
 
 
 def decode(source: Path | bytes, size: int, reading: Reading) -> np.ndarray:

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from jaxadv import checks
 from jaxadv.data import study
 from jaxadv.data.source import Source
+from jaxadv.support import checks
 from model_ports.errors import InputError, unknown
 
 SELECTIONS = ("first", "random", "study", "clever100", "common")

@@ -1,32 +1,13 @@
-"""A source of labelled pictures, and how its pictures are read."""
+"""A source of labelled pictures."""
 
 import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-from jaxadv import checks
-
-
-class Reading(NamedTuple):
-    """How a picture of any size and colours becomes (S, S, 3)."""
-
-    preprocessing: str = "study"  # see pictures.PREPROCESSING
-    not_rgb: str = "drop"  # see pictures.NOT_RGB
-
-    def check(self) -> None:
-        """Raises InputError."""
-        from jaxadv.data import pictures
-
-        checks.choice("preprocessing", self.preprocessing, tuple(pictures.PREPROCESSING))
-        checks.choice("not_rgb", self.not_rgb, pictures.NOT_RGB)
-
-
-class Unusable(Exception):
-    """A picture that is left out, and why; counted and listed, never an error of the run."""
+from jaxadv.data.pictures import Reading
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from jaxadv.report.families import FAMILIES
+from jaxadv.analysis.families import FAMILIES
 
 
 class Column(NamedTuple):

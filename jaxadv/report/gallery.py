@@ -7,7 +7,7 @@ from html import escape
 import numpy as np
 import pandas as pd
 
-from jaxadv.report.families import family, grouped
+from jaxadv.analysis.families import family, grouped
 from jaxadv.report.figures.pictures import amplification, amplified, attempts, by_place, head, of_attempt, picture, verdict
 
 _LARGE, _REDUCED = 64, 96  # pixels a side: what is larger than the one is shown at the other

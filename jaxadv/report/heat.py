@@ -5,7 +5,7 @@ from html import escape
 import numpy as np
 import pandas as pd
 
-from jaxadv.report.families import borders
+from jaxadv.analysis.families import borders
 
 # Ottosson's OKLab, in which equal steps look equal: linear sRGB -> cone responses -> (lightness, green-red, blue-yellow).
 _TO_CONES = np.array(

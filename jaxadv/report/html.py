@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from jaxadv.files import write_atomically
+from jaxadv.analysis.families import grouped
 from jaxadv.report import cells, tables
 from jaxadv.report.about import what_was_run
 from jaxadv.report.columns import COLUMNS
-from jaxadv.report.families import grouped
 from jaxadv.report.figures import Rendered
 from jaxadv.report.figures.canvas import inline
 from jaxadv.report.findings import findings, panel_means
@@ -25,6 +24,7 @@ from jaxadv.report.signature_page import signature
 from jaxadv.report.study.page import analysis, statements
 from jaxadv.report.style import STYLE
 from jaxadv.report.views import Views
+from jaxadv.support.files import write_atomically
 
 TREATMENT_NAMES = {
     "released": "as the study counts (released)",

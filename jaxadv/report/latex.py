@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from jaxadv.analysis.families import FAMILIES
 from jaxadv.report.columns import COLUMNS, show
-from jaxadv.report.families import FAMILIES
 
 # Columns worth printing; the .csv has all. One with _low and _high beside it is printed with its interval.
 PRINTED = {

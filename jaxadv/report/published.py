@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from jaxadv.analysis.families import family
 from jaxadv.report.cells import framed
 from jaxadv.report.columns import three_digits
-from jaxadv.report.families import family
 from jaxadv.report.measures import chief
 from jaxadv.report.names import ATTACK_NAMES, DISTANCE_NAMES, TARGET_NAMES
 from jaxadv.report.views import Views

@@ -1,9 +1,9 @@
 """The page's section on the transfer signature: which family each network would be taken for if it were unknown."""
 
+from jaxadv.analysis.signature import ALL
 from jaxadv.report.cells import body, framed, head
 from jaxadv.report.columns import show
 from jaxadv.report.views import Views
-from jaxadv.signature import ALL
 
 
 def signature(views: Views, figure: str) -> str:

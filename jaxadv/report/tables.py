@@ -1,4 +1,4 @@
-"""The tables of a run: each a function from rows (see `jaxadv.rows.KINDS`) to a DataFrame, and their files.
+"""The tables of a run: each a function from rows (see `jaxadv.store.rows.KINDS`) to a DataFrame, and their files.
 
 Every column is explained in `jaxadv.report.columns`; a transfer matrix has models as columns instead.
 """
@@ -12,13 +12,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from jaxadv import sums
 from jaxadv.analysis import Law, fit_law, mean_intervals, pareto_frontier, rate_interval
-from jaxadv.files import write_atomically
 from jaxadv.report.columns import COLUMNS, show
 from jaxadv.report.latex import latex
 from jaxadv.report.names import file_name
-from jaxadv.store import Run
+from jaxadv.store import sums
+from jaxadv.store.run import Run
+from jaxadv.support.files import write_atomically
 from model_ports.errors import unknown
 
 DISTANCES = ("l0", "l1", "l2", "linf", "l2_per_pixel")

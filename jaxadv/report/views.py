@@ -7,7 +7,7 @@ import pandas as pd
 
 from jaxadv.report import study, tables
 from jaxadv.report.measures import Measure, measures
-from jaxadv.store import Run
+from jaxadv.store.run import Run
 
 _MODELS, _FITS = 3, 3  # whose fits are drawn, and how many of each
 

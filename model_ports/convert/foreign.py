@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from model_ports.convert.graph_layers import modules
-from model_ports.convert.weight_map import Row as MapRow
 from model_ports.errors import InputError
+from model_ports.weight_map import Row as MapRow
 
 PARTS = ("kernel", "bias", "gamma", "beta", "mean", "variance")
 

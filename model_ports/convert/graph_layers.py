@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from model_ports.convert.frozen_graph import Node
-from model_ports.convert.weight_map import Row
 from model_ports.errors import InputError
+from model_ports.weight_map import Row
 
 _PRODUCTS = ("Conv2D", "DepthwiseConv2dNative", "MatMul")
 _SUMS = ("BiasAdd", "Add", "AddV2")

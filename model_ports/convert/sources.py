@@ -11,9 +11,9 @@ import numpy as np
 
 from model_ports.convert import frozen_graph, keras_h5, npz, safetensors, same_function, tf_checkpoint, torch_state
 from model_ports.convert.arrays import LIMIT
-from model_ports.convert.weight_map import assemble
 from model_ports.errors import InputError
 from model_ports.registry import Network
+from model_ports.weight_map import assemble
 
 VERSION = 1
 """Of the converter: to be raised when the same file would give other parameters."""

@@ -7,7 +7,9 @@ import pytest
 from absl.testing import flagsaver
 from models import PIXELS, random_linear
 
-from jaxadv.commands import bench, cli, dry_run
+from jaxadv.benchmark import bench
+from jaxadv.commands import cli
+from jaxadv.evaluation import estimate
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,7 @@ def test_the_ceiling_is_itself(rows):
 def test_arithmetic_is_counted(rows):
     """A matrix product forward, and one back; beside it the few of an objective of four classes, 3 percent of so small a network."""
     product = 2 * PIXELS * 4 / 1e9
-    gradient, forward = dry_run.gigaflops(random_linear(0, 4))
+    gradient, forward = estimate.gigaflops(random_linear(0, 4))
     np.testing.assert_allclose((gradient, forward), (2 * product, product), rtol=0.04)
     expected = gradient / 1e3 * rows.loc["gradient", "evaluations_per_second"]
     np.testing.assert_allclose(rows.loc["gradient", "teraflops"], expected, rtol=1e-6)

@@ -14,7 +14,9 @@ from absl.testing import flagsaver
 from models import inner_images, random_linear
 
 import jaxadv
-from jaxadv.commands import cli, dry_run, machine
+from jaxadv.commands import cli
+from jaxadv.evaluation import estimate
+from jaxadv.support import machine
 
 ROOT = Path(__file__).parents[2]
 
@@ -197,7 +199,7 @@ def test_a_dry_run_counts_what_the_attacks_then_take():
         jaxadv.ElasticNetL1(steps=7, search_steps=2, abort_early=False),
     ):
         result = jaxadv.run_attack(classifier, attack, images, labels, labels + 1, lanes=2)
-        gradients, forwards = dry_run.attack_steps(attack, 5, 2)
+        gradients, forwards = estimate.attack_steps(attack, 5, 2)
         assert gradients == 3 * result.gradients.max() and forwards == 3 * (result.forwards.max() - 1), attack  # the judgement's apart
 
 

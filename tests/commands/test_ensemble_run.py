@@ -3,7 +3,7 @@
 from absl.testing import flagsaver
 
 from jaxadv.commands import cli
-from jaxadv.store import Run
+from jaxadv.store.run import Run
 
 
 def test_an_ensemble_is_attacked_and_shown_to_those_that_are_not_in_it(tmp_path, refused, capsys):

@@ -11,7 +11,7 @@ import pytest
 from processes import Command, run
 from test_resume import same_rows, state
 
-from jaxadv.store import Run
+from jaxadv.store.run import Run
 
 KILLS = 20
 JOB = ["evaluate", "--models=none", f"--model_module={processes.TINY}", "--num_images=300", "--attacked_images=20", "--block_images=6"]

@@ -4,22 +4,22 @@ import json
 
 from absl.testing import flagsaver
 
-from jaxadv import lanes
 from jaxadv.commands import cli
-from jaxadv.store import Run
+from jaxadv.core import memory
+from jaxadv.store.run import Run
 
 
 def test_a_run_keeps_its_lanes_and_its_precision(tmp_path, refused, monkeypatch, capsys):
     given = ["run.py", "evaluate", "--models=vgg_16", "--attacks=fgsm", "--eps=0.1", "--targets=untargeted", "--num_images=6"]
     given += ["--attacked_images=3", "--parts=attacks", "--precision=high", "--out=run", "--noprogress"]
-    monkeypatch.setitem(lanes.MOST, "cpu", 2)
+    monkeypatch.setitem(memory.MOST, "cpu", 2)
     with flagsaver.flagsaver():
         cli.main(cli.parse(given))
     run = Run(tmp_path / "run")
     assert run.manifest()["identity"]["--lanes"] == run.manifest()["settings"]["lanes"] == 2
     assert len(run.read("examples")) == 3
     before = json.dumps(run.manifest())
-    monkeypatch.setitem(lanes.MOST, "cpu", 4)  # more memory now
+    monkeypatch.setitem(memory.MOST, "cpu", 4)  # more memory now
     with flagsaver.flagsaver():
         cli.main(cli.parse(given))
     assert "nothing is left to do" in capsys.readouterr().out and json.dumps(run.manifest()) == before

@@ -10,8 +10,9 @@ import pytest
 from absl.testing import flagsaver
 from test_cli import run
 
-from jaxadv.commands import cli, own_models
+from jaxadv.commands import cli
 from jaxadv.data import digits
+from jaxadv.evaluation import own_models
 from model_ports.errors import InputError
 
 EXAMPLES = Path(__file__).parents[2] / "flags" / "own_models"

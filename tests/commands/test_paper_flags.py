@@ -8,9 +8,10 @@ import pytest
 from absl import flags
 from absl.testing import flagsaver
 
-from jaxadv.commands import cli, networks, options, plan
+from jaxadv.commands import cli, options
 from jaxadv.data import selection, validation
 from jaxadv.data.source import Source
+from jaxadv.evaluation import networks, plan
 
 PAPER = Path(__file__).parents[2] / "flags" / "paper"
 NOT_FOUND = {  # what the study does not say, and we chose

@@ -15,8 +15,8 @@ import processes
 import pytest
 from processes import Command, refusal, run
 
-from jaxadv.rows import KINDS
-from jaxadv.store import Run
+from jaxadv.store.rows import KINDS
+from jaxadv.store.run import Run
 
 ROOT = Path(__file__).parents[2]
 TINY = ["--models=none", f"--model_module={processes.TINY}", "--noprogress"]

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxadv.commands import train
 from jaxadv.data import digits
+from jaxadv.training import train
 from model_ports import checkpoint
 from model_ports.errors import InputError
 from model_ports.registry import network

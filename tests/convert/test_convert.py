@@ -15,8 +15,8 @@ from test_sources import ARRAYS, KERNEL, NETWORK, write
 from jaxadv.commands import convert
 from model_ports import checkpoint, registry, weights
 from model_ports.convert.checksum import logit_checksum, picture
-from model_ports.convert.weight_map import assemble, flatten
 from model_ports.errors import InputError
+from model_ports.weight_map import assemble, flatten
 
 MOBILENET = "mobilenet_v1_025"
 

@@ -5,8 +5,8 @@ import pytest
 from writers import node, variable
 
 from model_ports.convert import frozen_graph, graph_layers
-from model_ports.convert.weight_map import batch_norm_rows, layer_rows
 from model_ports.errors import InputError
+from model_ports.weight_map import batch_norm_rows, layer_rows
 
 MAP = (*layer_rows(r"(conv\d|fc8)", r"\1"), *batch_norm_rows(r"(conv\d)/BatchNorm", r"\1/norm"))
 ONES = np.ones(4, np.float32)

@@ -11,8 +11,8 @@ import writers
 
 from model_ports import registry
 from model_ports.convert import foreign, keras_h5, same_function, sources, torch_state
-from model_ports.convert.weight_map import flatten
 from model_ports.errors import InputError
+from model_ports.weight_map import flatten
 
 HDF = b"\x89HDF\r\n\x1a\n"
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from writers import bundle, field, node, variable
 
-from jaxadv.commands.validate import open_original
+from jaxadv.validation.validate import open_original
 from model_ports.convert import frameworks
 from model_ports.convert.originals import Original
-from model_ports.convert.weight_map import layer_rows
 from model_ports.errors import InputError
+from model_ports.weight_map import layer_rows
 
 SPEC = SimpleNamespace(weight_map=layer_rows("fc8", "fc8"))
 

@@ -15,8 +15,8 @@ import writers
 
 from model_ports import registry
 from model_ports.convert import sources
-from model_ports.convert.weight_map import flatten
 from model_ports.errors import InputError
+from model_ports.weight_map import flatten
 
 NETWORK = registry.network("vgg_16", zoo="digits")
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from jaxadv.data import digits, pictures, sources, validation
-from jaxadv.data.source import Reading
+from jaxadv.data.pictures import Reading
 from model_ports.errors import InputError
 
 TENCH, GOLDFISH, TISSUE = "n01440764", "n01443537", "n15075141"

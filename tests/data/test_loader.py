@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxadv.data import loader, pictures, sources
-from jaxadv.data.source import Reading
+from jaxadv.data.pictures import Reading
 from model_ports.errors import InputError
 
 

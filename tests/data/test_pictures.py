@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from jaxadv.data import pictures
-from jaxadv.data.source import Reading, Unusable
+from jaxadv.data.pictures import Reading, Unusable
 from model_ports.errors import InputError
 
 ROUNDING = 0.5 * 1.3 + 0.5  # levels: Pillow rounds after each direction, and the weights of the second add up to less than 1.3 in magnitude

@@ -13,7 +13,7 @@ import pytest
 import throughput
 
 from jaxadv.data import loader, sources, validation, wordnet
-from jaxadv.data.source import Reading
+from jaxadv.data.pictures import Reading
 
 FOLDER = os.environ.get("JAXADV_REAL_DATA")
 

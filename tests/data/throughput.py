@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from jaxadv.commands import machine
 from jaxadv.data import loader, sources
+from jaxadv.support import machine
 
 CHUNK = 1024  # pictures
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from model_ports import checkpoint, registry
-from model_ports.convert.weight_map import flatten, unflatten
+from model_ports.weight_map import flatten, unflatten
 
 
 def spoil(folder: Path, path: str) -> None:

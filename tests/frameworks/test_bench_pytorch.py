@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxadv.commands import bench_pytorch
+from jaxadv.benchmark import pytorch as pytorch_speed
 from model_ports import registry
 from model_ports.convert import frameworks
 
@@ -12,11 +12,11 @@ pytestmark = pytest.mark.frameworks
 
 def test_timm_has_the_networks():
     timm = frameworks.timm()
-    assert set(bench_pytorch.TIMM) <= {spec.name for spec in registry.MODELS}
-    assert all(timm.is_model(name) for name in bench_pytorch.TIMM.values())
+    assert set(pytorch_speed.TIMM) <= {spec.name for spec in registry.MODELS}
+    assert all(timm.is_model(name) for name in pytorch_speed.TIMM.values())
 
 
 def test_a_gradient_is_computed():
     images, targets = np.full((2, 64, 64, 3), 0.5, np.float32), np.array([1, 2], np.int32)
-    bench_pytorch.gradient_of("mobilenet_v1_100", images, targets)(2)
-    assert bench_pytorch.gradient_of("alexnet", images, targets) is None
+    pytorch_speed.gradient_of("mobilenet_v1_100", images, targets)(2)
+    assert pytorch_speed.gradient_of("alexnet", images, targets) is None

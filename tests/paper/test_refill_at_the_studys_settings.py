@@ -8,7 +8,7 @@ from test_refill import counted, fixed_batches
 
 import jaxadv
 from jaxadv.api import run_attacks
-from jaxadv.classifier import load_classifier
+from jaxadv.core.classifier import load_classifier
 from jaxadv.data import digits
 
 pytestmark = pytest.mark.paper

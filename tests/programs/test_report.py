@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from report import test_scale
 
-from jaxadv.commands.report import remake
+from jaxadv.report.remake import remake
 
 MODELS = (
     "alexnet vgg_16 vgg_19 inception_v1 inception_v2 inception_v3 inception_v4 inception_resnet_v2 resnet_v2_50 resnet_v2_101 "

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from jaxadv.report.views import Views, views
-from jaxadv.store import Run
+from jaxadv.store.run import Run
 
 MODELS = ["alexnet", "vgg_16", "resnet_v2_50", "mobilenet_v1_025", "mobilenet_v1_050", "mobilenet_v1_100"]
 IMAGES = 24

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from jaxadv.report import families, measures, tables
+from jaxadv.analysis import families
+from jaxadv.report import measures, tables
 from jaxadv.report.figures import canvas, pictures, sweeps, weibull
 from jaxadv.report.figures.labels import overlap, place
 from jaxadv.report.figures.scatter import scatter

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jaxadv.commands.report import main, remake
 from jaxadv.report import figures, heat, html
+from jaxadv.report.remake import main, remake
 from jaxadv.report.script import POLICY
 from jaxadv.report.views import views
-from jaxadv.store import Run
+from jaxadv.store.run import Run
 from model_ports.errors import InputError
 
 DRAWN = ("sweep_fgsm_eps", "accuracy_cw_random_confidence_0", "clever_fits")  # enough to see that figures find their place

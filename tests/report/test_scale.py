@@ -19,7 +19,7 @@ import pandas as pd
 
 from jaxadv.report import tables
 from jaxadv.report.tables import DISTANCES
-from jaxadv.store import Run
+from jaxadv.store.run import Run
 
 MODELS = [f"model_{number:02d}" for number in range(18)]
 SETTINGS = [("fgsm", f"eps={eps}", "untargeted") for eps in (0.1, 0.2, 0.3)]
@@ -94,7 +94,7 @@ def test_blocks_add_up(tmp_path):
         np.testing.assert_allclose(made.robustness[column], once.robustness[column])
 
 
-def remade(directory, code="from jaxadv.commands.report import remake; remake(sys.argv[1])") -> tuple[float, float, float]:
+def remade(directory, code="from jaxadv.report.remake import remake; remake(sys.argv[1])") -> tuple[float, float, float]:
     """Of a process of its own that remakes the views: seconds of the processor (which other processes' work does not lengthen),
     seconds of the clock, and peak GiB.
     """
@@ -124,7 +124,7 @@ if __name__ == "__main__":
         begun = time.time()
         blocks_of(folder, int(sys.argv[2])) if len(sys.argv) > 2 else made_up_run(folder)
         print(f"made in {time.time() - begun:.0f} s")
-    only_tables = "from jaxadv.report import tables; from jaxadv.store import Run; run = Run(sys.argv[1]); "
+    only_tables = "from jaxadv.report import tables; from jaxadv.store.run import Run; run = Run(sys.argv[1]); "
     only_tables += "tables.write_all(run, run.directory / 'tables')"
     for what, measured in (("tables", remade(folder, only_tables)), ("report", remade(folder))):
         print("{}: {:.1f} s of the processor, {:.1f} s of the clock, {:.2f} GiB".format(what, *measured))

@@ -20,7 +20,7 @@ from jaxadv.report.study.page import statements
 from jaxadv.report.study.samples import Sample
 from jaxadv.report.study.sensitivity import RELEASED
 from jaxadv.report.views import views
-from jaxadv.store import Run
+from jaxadv.store.run import Run
 from model_ports import registry
 
 STATEMENTS = "1 2 3a 3b 3c 3d 4a 4b 4c 5a 5b 5c 6a 6b 6c 7a 7b 7c 7d 7e 8a 8b 9 10".split()
@@ -163,7 +163,7 @@ def test_sizes_are_those_of_the_ports(zoo):
     assert list(SIZES[zoo]) == [entry.name for entry in registry.MODELS]
     large = ("nasnet_large", "inception_resnet_v2", "inception_v4", "resnet_v2_152", "densenet169_k32", "densenet161_k48")
     for entry in registry.MODELS:
-        if zoo == "imagenet" and entry.name in large:  # seconds each; tests/test_ports.py has their parameters
+        if zoo == "imagenet" and entry.name in large:  # seconds each; tests/ports/test_ports.py has their parameters
             continue
         network = registry.network(entry.name, zoo=zoo)
         trained = zip(jax.tree.leaves(network.abstract()), jax.tree.leaves(network.trainable()), strict=True)

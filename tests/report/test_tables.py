@@ -10,7 +10,7 @@ from scipy import stats
 from jaxadv.analysis import mean_intervals, rate_interval
 from jaxadv.report import tables
 from jaxadv.report.columns import COLUMNS, show, three_digits
-from jaxadv.store import Run
+from jaxadv.store.run import Run
 from model_ports.errors import InputError
 
 MODELS = ["alexnet", "vgg_16", "resnet_v2_50", "mobilenet_v1_025", "mobilenet_v1_050", "mobilenet_v1_100"]

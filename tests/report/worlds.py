@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from jaxadv.store import Run
+from jaxadv.store.run import Run
 
 WORLDS = {  # model: (error in per mille, mean distance) as the study has it, and otherwise: there it falls with the size alone
     "alexnet": ((430, 3.5), (430, 0.75)),

@@ -10,9 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxadv.files import write_atomically
+from jaxadv.analysis.families import grouped
 from jaxadv.report import tables
-from jaxadv.report.families import grouped
 from jaxadv.report.figures import captions, confusion
 from jaxadv.report.figures.canvas import render
 from jaxadv.report.figures.pictures import pictures_figure
@@ -23,6 +22,7 @@ from jaxadv.report.figures.weibull import weibull_figure
 from jaxadv.report.measures import chief
 from jaxadv.report.names import ATTACK_NAMES, PARAMETER_NAMES, file_name, panel_name
 from jaxadv.report.views import Views
+from jaxadv.support.files import write_atomically
 
 
 class Figure(NamedTuple):

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
 
-from jaxadv.report.families import INK
+from jaxadv.analysis.families import INK
 
 SOFT, LINE, PAPER = "#5d646f", "#d9d9d3", "#ffffff"
 RESOLUTION = 160  # dots per inch of a PNG

@@ -2,16 +2,16 @@
 
 import pandas as pd
 
-from jaxadv.report.families import FAMILIES, INK
+from jaxadv.analysis.families import FAMILIES, INK
+from jaxadv.analysis.signature import ALL
 from jaxadv.report.figures.canvas import LINE, PAPER, SOFT, new_figure, settle
 from jaxadv.report.heat import colour, text_colour
-from jaxadv.signature import ALL
 
 TITLE = "Families named by transfer signature, leaving one network out"
 
 
 def confusion_map(table: pd.DataFrame):
-    """table: of `jaxadv.signature.confusion`. Cells are numbers of networks, coloured by their share of the line."""
+    """table: of `jaxadv.analysis.signature.confusion`. Cells are numbers of networks, coloured by their share of the line."""
     table = table[table["family"] != ALL]
     counts = table[[f"named_{name}" for name in FAMILIES]].to_numpy(int)
     lines, across = counts.shape

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from jaxadv.report.families import INK, grouped
+from jaxadv.analysis.families import INK, grouped
 from jaxadv.report.figures.canvas import SOFT, new_figure
 from jaxadv.report.names import ATTACK_NAMES, TARGET_NAMES
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from jaxadv.report.families import INK, LOOKS, family, present
+from jaxadv.analysis.families import INK, LOOKS, family, present
 from jaxadv.report.figures.canvas import PAPER, SOFT, new_figure, settle
 from jaxadv.report.figures.labels import place
 from jaxadv.report.measures import Measure

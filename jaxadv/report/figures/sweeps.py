@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from jaxadv.report.families import LOOKS, family, grouped, present
+from jaxadv.analysis.families import LOOKS, family, grouped, present
 from jaxadv.report.figures.canvas import LINE, PAPER, new_figure, settle
 from jaxadv.report.names import ATTACK_NAMES, PARAMETER_NAMES, TARGET_NAMES, parameters
 

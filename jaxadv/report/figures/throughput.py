@@ -1,6 +1,6 @@
 """How much of a network's raw speed every attack and CLEVER reach."""
 
-from jaxadv.report.families import LOOKS, family, grouped
+from jaxadv.analysis.families import LOOKS, family, grouped
 from jaxadv.report.figures.canvas import INK, new_figure, settle
 
 _HEIGHT = 0.8  # of a group of bars

@@ -6,7 +6,7 @@ from textwrap import wrap
 import numpy as np
 import pandas as pd
 
-from jaxadv.report.families import INK, borders
+from jaxadv.analysis.families import INK, borders
 from jaxadv.report.figures.canvas import LINE, PAPER, SOFT, new_figure, settle
 from jaxadv.report.heat import colour, percent, text_colour
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from jaxadv.report.families import INK, LOOKS, family
+from jaxadv.analysis.families import INK, LOOKS, family
 from jaxadv.report.figures.canvas import LINE, SOFT, new_figure, settle
 from jaxadv.report.names import NORM_NAMES, TARGET_NAMES
 from jaxadv.report.tables import MINIMUM_P_VALUE

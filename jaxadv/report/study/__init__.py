@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from jaxadv import signature
+from jaxadv.analysis import signature
 from jaxadv.report.measures import Measure
 from jaxadv.report.sizes import SIZES
 from jaxadv.report.study import claims_attacks, claims_models, claims_transfer
@@ -12,7 +12,7 @@ from jaxadv.report.study.samples import common_images, samples
 from jaxadv.report.study.sensitivity import sensitivity
 from jaxadv.report.study.verdicts import Claim, of_the_study
 from jaxadv.report.tables import Tables
-from jaxadv.store import Run
+from jaxadv.store.run import Run
 
 NAMES = ("claims", "comparison", "explanation", "depth", "symmetry", "agreement", "sensitivity", "signature", "signature_confusion")
 

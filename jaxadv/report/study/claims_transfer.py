@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from jaxadv.report.families import family
+from jaxadv.analysis.families import family
 from jaxadv.report.names import ATTACK_NAMES, panel_name
 from jaxadv.report.study.agreement import transfer_symmetry
 from jaxadv.report.study.claims_attacks import transfer_grows

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from jaxadv.analysis import explained, paired_intervals, paired_rate_interval
-from jaxadv.report.families import family
+from jaxadv.analysis.families import family
 from jaxadv.report.sizes import Size
 from jaxadv.report.study.samples import Sample, mean
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from jaxadv.report.measures import Measure, chief
 from jaxadv.report.tables import MINIMISED, Panel, minimised
-from jaxadv.store import Run
+from jaxadv.store.run import Run
 
 FIXED = ("fgsm", "ifgsm")  # attacks of a fixed budget: compared by success
 

@@ -1,0 +1,43 @@
+"""Several classifiers as one, for adversarial images that fool them together and so transfer better (Liu et al. 2017; Dong et al. 2018)."""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+
+from jaxadv.core.classifier import Classifier
+from jaxadv.core.transfer import placed
+from jaxadv.support import checks
+from model_ports.errors import InputError
+
+
+def ensemble(classifiers: Sequence[Classifier], *, name: str, input_size: int | None = None) -> Classifier:
+    """The classifier whose logits are the mean of its members' logits.
+
+    Of logits, not of probabilities: the study's attacks and CLEVER look at logits, where probabilities would have vanishing gradients and
+    no scale for kappa; and Dong et al. (2018, section 3.4) find that images of it transfer best. A member with large logits weighs more.
+    input_size: pixels; None for the largest of the members', so that none is shown a border. Members of another size get the image by the
+    study's rule, cropped or bordered as `refit` does. Parameters are the members' own arrays, not copies. Raises InputError.
+    """
+    members = tuple(classifiers)
+    if len(members) < 2:
+        raise InputError(f"ensemble {name} has {len(members)} members; two at least are needed")
+    classes = {member.name: member.num_classes for member in members}
+    if len(set(classes.values())) > 1:
+        told = ", ".join(f"{member} {count}" for member, count in classes.items())
+        raise InputError(f"ensemble {name} has members of different numbers of classes ({told}); give members of the same classes")
+    size = max(member.input_size for member in members) if input_size is None else input_size
+    checks.count("input_size", size)
+
+    def apply(params, images):
+        shown = [placed(images, member.input_size, pad=jnp.pad) for member in members]
+        logits = [member.oracle.apply(of_member, own) for member, of_member, own in zip(members, params, shown, strict=True)]
+        return sum(logits[1:], start=logits[0]) / len(members)
+
+    return Classifier(
+        apply,
+        tuple(member.params for member in members),
+        input_size=size,
+        num_classes=members[0].num_classes,
+        name=name,
+        facts={"members": [member.name for member in members]},
+    )

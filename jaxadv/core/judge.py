@@ -1,0 +1,128 @@
+"""The last word on every attack: what the network says of its image in the highest precision, and how far that is from the clean one."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+
+from jaxadv.core import metrics
+from jaxadv.core.classifier import Classifier
+from jaxadv.core.probe import AttackOutcome
+
+WORKERS = 4
+"""Threads for distances: a photograph takes half a millisecond, so that one for all would keep a GPU waiting for short attacks."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class AttackResult:
+    """What an attack did to each of N images."""
+
+    adversarial: np.ndarray
+    """(N, H, W, 3) float32 in [0, 1]. Fixed budgets: the last iterate, successful or not. Searches: the best success, or
+    the clean image where there was none."""
+    success: np.ndarray
+    """(N,) bool, by a fresh highest-precision evaluation of `adversarial`"""
+    near_tie: np.ndarray
+    """(N,) bool, targeted failures that the study's rule of 0.001 alone would count"""
+    revoked: np.ndarray
+    """(N,) bool, failures that a search took for successes, by logits of the gradient program: ties, and more if that is less precise"""
+    predicted: np.ndarray
+    """(N,) int32, class of `adversarial`"""
+    l0: np.ndarray
+    """(N,) float32, changed values; NaN where failed, as the other distances"""
+    l1: np.ndarray
+    l2: np.ndarray
+    linf: np.ndarray
+    gradients: np.ndarray
+    """(N,) int32, evaluations with gradient"""
+    forwards: np.ndarray
+    """(N,) int32, evaluations of logits alone, the final judgement included"""
+    details: dict[str, np.ndarray]
+    """Per attack: I-FGSM "eps" (N, attempts) and "best_eps" (N,); C&W and EAD "best_const" (N,), "const" and "iterations"
+    (N, search_steps)"""
+
+    def part(self, rows: slice) -> "AttackResult":
+        """The same of some of the images."""
+        return jax.tree.map(lambda array: array[rows], self)
+
+
+class Judge:
+    """Judges attacks as they end, while others go on: logits on the devices, distances in threads. A context manager.
+
+    images: (N, H, W, 3), classes, targeted: (N,), as for `jaxadv.api.run_attacks`. lanes: images of one call of the network on a device.
+    """
+
+    def __init__(self, clf: Classifier, images: np.ndarray, classes: np.ndarray, targeted: np.ndarray, lanes: int):
+        self._clf, self._images, self._classes, self._targeted, self._lanes = clf, images, classes, targeted, lanes
+        self._adversarial = np.empty_like(images)
+        self._outcomes: list[AttackOutcome | None] = [None] * len(images)
+        self._ended: list[int] = []  # attacks that nobody has looked at
+        self._logits: list[tuple[Sequence[int], list[jax.Array]]] = []
+        self._distances: list[tuple[Sequence[int], Future]] = []
+        self._workers = ThreadPoolExecutor(WORKERS)
+
+    def __enter__(self) -> "Judge":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._workers.shutdown(cancel_futures=True)
+
+    def add(self, index: int, outcome: AttackOutcome) -> None:
+        """What attack ``index`` has left."""
+        self._adversarial[index] = outcome.image
+        self._outcomes[index] = AttackOutcome(None, *outcome[1:])
+        self._ended.append(index)
+        if len(self._ended) == self._lanes * len(self._clf.devices):
+            self._look()
+
+    def _look(self) -> None:
+        """Have the attacks judged that have ended."""
+        numbers, self._ended = self._ended, []
+        in_a_row = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        rows = slice(numbers[0], numbers[0] + len(numbers)) if in_a_row else numbers  # a slice makes no copy
+        adversarial, clean = self._adversarial[rows], self._images[rows]
+        self._logits.append((numbers, list(self._clf.logits_of_batches(adversarial, self._lanes))))
+        share = max(-(-len(numbers) // WORKERS), metrics.BLOCK // clean[0].size)
+        for part in (slice(start, start + share) for start in range(0, len(numbers), share)):
+            self._distances.append((numbers[part], self._workers.submit(metrics.distances, adversarial[part], clean[part])))
+
+    def result(self) -> AttackResult:
+        """Of all attacks, each of which has been added."""
+        count, adversarial, classes, targeted = len(self._images), self._adversarial, self._classes, self._targeted
+        if self._ended:
+            self._look()
+        logits = np.zeros((count, self._clf.num_classes), np.float32)
+        for numbers, parts in self._logits:
+            logits[numbers] = np.concatenate(parts)
+        outcomes = self._outcomes
+        found = np.array([outcome.found for outcome in outcomes], bool)
+        success = found & metrics.fooled(logits, classes, targeted)
+        revoked = found & ~success & np.array([searches(outcome) for outcome in outcomes], bool)  # a failed search, so clean
+        distances = {name: np.zeros(count, np.float32) for name in metrics.DISTANCES}
+        for numbers, measured in self._distances:
+            for name, values in measured.result().items():
+                distances[name][numbers] = values
+        if revoked.any():
+            adversarial[revoked] = self._images[revoked]
+            logits[revoked] = self._clf.logits_in_batches(self._images[revoked], self._lanes)
+        kinds = [{(name, np.shape(value)) for name, value in outcome.details.items()} for outcome in outcomes]
+        shared = sorted(name for name, _ in set.intersection(*kinds)) if kinds else []
+        return AttackResult(
+            adversarial=adversarial,
+            success=success,
+            near_tie=metrics.near_ties(logits, classes, targeted) & found,
+            revoked=revoked,
+            predicted=logits.argmax(1).astype(np.int32),
+            **{name: np.where(success, values, np.float32(np.nan)) for name, values in distances.items()},
+            gradients=np.array([outcome.gradients for outcome in outcomes], np.int32),
+            forwards=np.array([outcome.forwards + 1 for outcome in outcomes], np.int32),
+            details={name: np.stack([outcome.details[name] for outcome in outcomes]) for name in shared},
+        )
+
+
+def searches(outcome: AttackOutcome) -> bool:
+    """Whether it is of an attack that searches, which knows its successes."""
+    return "const" in outcome.details or len(outcome.details.get("eps", ())) > 1

@@ -1,0 +1,65 @@
+"""Several processes at one run, on one machine or many, with one folder for the results that all of them see.
+
+Each does its share of the units of work and writes its own parts; nothing is sent from process to process, so one that dies holds nobody
+up but those who need its parts, and goes on when its command is given again. JAX's distributed runtime tells a process which one it is,
+and which devices are its own.
+"""
+
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import jax
+
+from jaxadv.support import log
+from model_ports.errors import InputError
+
+TOLD_AFTER, TOLD_EVERY = 30.0, 600.0  # seconds
+SHUTDOWN = 10  # seconds that who is ready waits for the others, of whom one may have died; parts say all there is to say
+
+
+class Host(NamedTuple):
+    """This process among all of a run."""
+
+    process: int = 0
+    processes: int = 1
+
+
+def join(flags: SimpleNamespace) -> Host:
+    """Meet the other processes, if the flags say that there are any; before anything else asks JAX for devices. Raises InputError."""
+    given = (flags.coordinator, flags.processes, flags.process)
+    if not flags.multihost and given == (None, None, None):
+        return Host()
+    if not flags.multihost and None in given:
+        raise InputError("--coordinator, --processes and --process go together; give all three, or --multihost where a cluster knows")
+    if flags.processes is not None and flags.process >= flags.processes:
+        raise InputError(f"--process={flags.process} of --processes={flags.processes}; they count from 0: give less than their number")
+    jax.config.update("jax_enable_recoverability", True)  # or else the death of one ends all
+    try:
+        jax.distributed.initialize(flags.coordinator, flags.processes, flags.process, shutdown_timeout_seconds=SHUTDOWN)
+    except (RuntimeError, ValueError) as error:
+        raise InputError(
+            f"the processes do not find each other ({' '.join(str(error).split())[:200]}); give --coordinator=HOST:PORT of process 0, "
+            "--processes and --process"
+        ) from error
+    return Host(jax.process_index(), jax.process_count())
+
+
+def wait(missing: Callable[[], int], what: str) -> None:
+    """Until ``missing()`` is 0; told now and then. what: is missing, in the plural."""
+    began, told, pause = time.monotonic(), time.monotonic() - TOLD_EVERY + TOLD_AFTER, 0.1
+    while count := missing():
+        if time.monotonic() - told > TOLD_EVERY:
+            told = time.monotonic()
+            log.warn(f"waiting for {count} {what}, for {told - began:.0f} s so far; start processes again that are gone")
+        time.sleep(pause)
+        pause = min(1.2 * pause, 5.0)
+
+
+def leave(host: Host, count_others: Callable[[], int]) -> None:
+    """The others part from the first, whose runtime ends with it and theirs with that; only then does it do what needs it alone."""
+    if host.process:
+        jax.distributed.shutdown()
+    elif host.processes > 1:
+        wait(count_others, "processes to leave")

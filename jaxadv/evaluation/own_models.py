@@ -1,0 +1,114 @@
+"""--model_module=FILE.py:FUNCTION: classifiers that a user's own function returns, to be evaluated beside the zoo's.
+
+flags/own_models/ has an example for each common library.
+"""
+
+import hashlib
+import importlib.util
+import inspect
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxadv.core.classifier import Classifier
+from model_ports import checkpoint
+from model_ports.errors import InputError, unknown
+
+_NAME = re.compile(r"\w[\w.]*", re.ASCII)  # parts of a run are named after their network and, behind "-", what was done
+
+
+def load(places: Iterable[str], *, reserved: Iterable[str]) -> dict[str, tuple[Classifier, dict[str, Any]]]:
+    """The classifiers of all FILE.py:FUNCTION by name, each with its facts: where it is from, and a sha256 that changes with it.
+
+    reserved: names that they must not have. Raises InputError, which tells file and line, for a missing file or function, whatever goes
+    wrong in them, anything but a classifier or a list of them, and names that are taken or unfit for files.
+    """
+    found: dict[str, tuple[Classifier, dict[str, Any]]] = {}
+    for place in places:
+        path, function = _function(place)
+        line = inspect.unwrap(function).__code__.co_firstlineno
+        where = f"{path}:{line}"
+        made = _run(path, function, line)
+        classifiers = made if isinstance(made, (list, tuple)) else [made]
+        if not classifiers or not all(isinstance(classifier, Classifier) for classifier in classifiers):
+            got = type(made).__name__ if classifiers is not made else f"{type(made).__name__} of {[type(c).__name__ for c in made]}"
+            raise InputError(f"{where}: {function.__name__} returns a {got}; it must return a jaxadv.Classifier, or a list of them")
+        for classifier in classifiers:
+            name = classifier.name
+            if not _NAME.fullmatch(name):
+                raise InputError(f"{where}: a classifier is named {name!r}; letters, digits, '_' and '.' are allowed: rename it")
+            if name in {*found, *reserved, "all", "none"}:
+                raise InputError(f"{where}: a classifier is named {name!r}, as another one is; rename it")
+            found[name] = classifier, classifier.facts | {"source": place, "sha256": fingerprint(classifier, path)}
+    return found
+
+
+def fingerprint(classifier: Classifier, path: Path) -> str:
+    """sha256 over parameters, program and the file: rows of a run must not mix two versions of a classifier.
+
+    The program has in it what its author did not put into the parameters: constants, and code of other files.
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(classifier.params)
+    arrays = {jax.tree_util.keystr(key): np.asarray(_plain(leaf)) for key, leaf in leaves}
+    images = jax.ShapeDtypeStruct((1, classifier.input_size, classifier.input_size, 3), jnp.float32)
+    program = classifier.oracle.logits.lower(classifier.params, images).as_text()
+    return hashlib.sha256(f"{checkpoint.fingerprint(arrays)}\n{program}\n".encode() + path.read_bytes()).hexdigest()
+
+
+def _plain(leaf):
+    """The numbers of a random key, as networks with dropout carry one; all else as it is."""
+    is_key = isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return jax.random.key_data(leaf) if is_key else leaf
+
+
+def _function(place: str) -> tuple[Path, Callable]:
+    file, colon, name = place.rpartition(":")
+    path = Path(file)
+    if not colon or path.suffix != ".py" or not name:
+        raise InputError(f"--model_module is {place!r}; FILE.py:FUNCTION is needed, such as flags/own_models/pure_jax.py:linear")
+    if not path.is_file():
+        raise InputError(f"--model_module is {place!r}, and there is no file {file!r}; name a Python file")
+    module = _module(path)
+    function = getattr(module, name, None)
+    if not hasattr(inspect.unwrap(function), "__code__"):
+        own = [known for known, value in vars(module).items() if inspect.isfunction(value) and value.__module__ == module.__name__]
+        raise unknown(f"function of {file}", name, own)
+    return path, function
+
+
+def _module(path: Path) -> ModuleType:
+    """The module of a file, run once a process; modules beside it can be imported, and hide none of the libraries."""
+    content = str(path.resolve()).encode() + path.read_bytes()
+    name = f"{path.stem}_{hashlib.sha256(content).hexdigest()[:8]}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look themselves up there
+        folder = str(path.parent.resolve())
+        if folder not in sys.path:
+            sys.path.append(folder)
+        try:
+            _run(path, lambda: spec.loader.exec_module(module), 1)
+        except InputError:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]
+
+
+def _run(path: Path, function: Callable, line: int) -> Any:
+    """What a user's code returns; whatever it raises becomes one line with the place in its file, or ``line`` if it is none there."""
+    try:
+        return function()
+    except Exception as error:  # it may raise anything
+        places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+        if isinstance(error, SyntaxError):
+            places.append((error.filename, error.lineno))
+        lines = [number for file, number in places if Path(file).resolve() == path.resolve()]
+        raise InputError(f"{path}:{[line, *lines][-1]}: {type(error).__name__}: {error}") from error

@@ -1,0 +1,39 @@
+"""``python run.py report --out=DIR``: tables, figures and report.html again, from the rows of a run."""
+
+import os
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import SimpleNamespace
+
+from jaxadv.report import figures, html, tables
+from jaxadv.report.views import views
+from jaxadv.store.run import Run
+from model_ports.errors import InputError
+
+
+def main(flags: SimpleNamespace) -> None:
+    """Remake the views of the run in --out. Raises InputError."""
+    if not flags.out:
+        raise InputError("--out is missing; report needs the folder of a run: give --out=results/embedded or another")
+    remake(flags.out, flags.figures)
+
+
+def remake(directory: str | os.PathLike, only: list[str] | None = None) -> Path:
+    """Write ``directory``/tables, ``directory``/figures and ``directory``/report.html from the rows there; returns the page's path.
+
+    only: patterns of the figures' names; None for those that the run was given, or all. Raises InputError if no run has left rows there.
+    """
+    run = Run(directory)
+    if not run.count_parts():
+        raise InputError(f"no run in {str(run.directory)!r}: it must be a folder with the rows of a run; evaluate makes one")
+    with figures.drawers(run.count_parts()) as pool:
+        shown = views(run)
+        tables.write_all(run, run.directory / "tables", shown.made)
+        tables.write(run.directory / "tables", shown.study)
+        only = only or shown.manifest.get("settings", {}).get("figures") or ["*"]
+        wanted = [figure for figure in figures.planned(shown) if any(fnmatchcase(figure.stem, pattern) for pattern in only)]
+        drawn = figures.write_all(wanted, run.directory / "figures", pool)
+    page = run.directory / "report.html"
+    html.write(shown, page, drawn)
+    print(f"report: {page}")
+    return page

@@ -1,0 +1,81 @@
+"""One line on standard error: what is running, how fast, and how long it still takes."""
+
+import sys
+import threading
+import time
+
+from jaxadv.support import log
+
+
+class Cancelled(Exception):
+    """Something else went wrong: this work is given up."""
+
+
+class Progress:
+    """Counts up to ``total``; writes at most twice a second, over itself on a terminal, else a line every ten seconds.
+
+    What runs at the same time in other threads shares the line of a terminal.
+
+    >>> with Progress("vgg_16 attacks", 24, "items", show=False) as bar:
+    ...     bar.advance(1)
+    """
+
+    cancelled = threading.Event()
+    """When set, every `advance` raises Cancelled."""
+    _lock = threading.Lock()
+    _shown: list["Progress"] = []
+
+    def __init__(self, title: str, total: int, unit: str, *, show: bool = True):
+        self.title, self.total, self.unit, self.show = title, total, unit, show
+        self.count, self.judged, self.successes = 0, 0, 0
+        self.began = self.written = time.monotonic()
+        self._overwrites = sys.stderr.isatty()
+
+    def __enter__(self) -> "Progress":
+        if self.show:
+            self._shown.append(self)
+        return self
+
+    def __exit__(self, kind, value, traceback) -> None:
+        if self.show:
+            self._shown.remove(self)
+            if kind is None:
+                self._write(final=True)
+        log.say("%s%s", self._text(final=True), "" if kind is None else ", given up")
+
+    def advance(self, count: int, successes: int | None = None) -> None:
+        """So many are done. successes: how many of them, where that is known already."""
+        if self.cancelled.is_set():
+            raise Cancelled
+        self.count += count
+        if successes is not None:
+            self.judged += count
+            self.successes += successes
+        if self.show and time.monotonic() - self.written > (0.5 if self._overwrites else 10.0):
+            self._write(final=False)
+
+    def _write(self, *, final: bool) -> None:
+        self.written = time.monotonic()
+        own = self._text(final=final)
+        with self._lock:
+            if self._overwrites:
+                beside = [bar._text(final=False) for bar in self._shown if final or bar is not self]
+                line = f"\r\033[K{own}" + ("\n" * final) + "   ".join([""] * (not final) + beside)
+            else:
+                line = f"{own}\n"
+            print(line, end="", file=sys.stderr, flush=True)
+
+    def _text(self, *, final: bool) -> str:
+        elapsed = max(time.monotonic() - self.began, 1e-9)
+        rate = self.count / elapsed
+        if final:
+            rest = f"in {_clock(elapsed)}"
+        else:
+            rest = f"{_clock((self.total - self.count) / rate)} left" if self.count else "starting"
+        success = f"success {100 * self.successes / self.judged:.0f} %, " if self.judged else ""
+        return f"{self.title}: {self.count}/{self.total} {self.unit}, {success}{rate:.1f}/s, {rest}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes}:{seconds:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"

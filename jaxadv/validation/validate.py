@@ -1,0 +1,140 @@
+"""validate: a port against the original network, executed by its own framework, on the same images.
+
+TensorFlow executes a frozen graph or the graph beside a checkpoint; of Keras's and PyTorch's files of weights the network is built
+by keras.applications or timm, with its own preprocessing.
+"""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxadv.evaluation import networks
+from jaxadv.validation import comparison
+from jaxadv.validation.predict import difference_of, evaluate, read_images
+from model_ports import registry, weights
+from model_ports.convert import keras_h5, originals, originals_keras, originals_torch, sources, torch_state
+from model_ports.errors import InputError
+from model_ports.intermediate import outputs_of_layers
+
+FORMATS = (".csv", ".md", ".json")
+ORIGINALS = {
+    "frozen graph": originals.Original,
+    "TensorFlow checkpoint": originals.Original,
+    "TensorFlow checkpoint, version 1": originals.Original,
+    keras_h5.FORMAT: originals_keras.Original,
+    torch_state.FORMAT: originals_torch.Original,
+}
+"""What executes a file, by its format (`sources.find`)."""
+
+Original = originals.Original | originals_keras.Original | originals_torch.Original
+
+
+def main(flags: SimpleNamespace) -> None:
+    """Print, and write to --save, how port and original differ. Exit status 1 where that is beyond tolerance. Raises InputError."""
+    for name in ("model", "source"):
+        if getattr(flags, name) is None:
+            raise InputError(f"--{name} is not given; validate needs --model and --source, the original's file")
+    spec = registry.spec(flags.model)
+    registry.check_variant(spec, flags.alexnet_lrn, "imagenet")
+    if flags.save is not None and (Path(flags.save).suffix not in FORMATS or not Path(flags.save).parent.is_dir()):
+        raise InputError(f"--save is {flags.save!r}; a file name that ends in {', '.join(FORMATS)}, in a folder that exists, is needed")
+    if flags.float64:
+        jax.config.update("jax_enable_x64", True)
+    original = open_original(flags.source, spec, size=networks.input_size(flags.input_size), double=flags.float64)
+    limits = comparison.tolerances(spec.family, double=flags.float64, logits=flags.tolerance, least=original.least_tolerances)
+    try:
+        report = validate(original, flags, limits)
+    finally:
+        original.close()
+    print(comparison.text(report))
+    if flags.save is not None:
+        Path(flags.save).write_text(comparison.written(report, Path(flags.save).suffix))
+    if not report["passed"]:
+        sys.exit(1)
+
+
+def open_original(path: str, spec: registry.ModelSpec, *, size: int | None, double: bool) -> Original:
+    """The network in a file, ready for execution. Raises InputError."""
+    source = sources.find(path)
+    if source.format == ".safetensors" and torch_state.recognises(sources.read(path)):
+        return originals_torch.Original(path, spec, size=size, double=double)
+    if source.format not in ORIGINALS:
+        raise InputError(
+            f"{path} ({source.format}) has weights but no graph to execute; validate needs a frozen graph (.pb), a TensorFlow"
+            " checkpoint with its .meta, Keras's .h5, or PyTorch's .pth"
+        )
+    return ORIGINALS[source.format](path, spec, size=size, double=double)
+
+
+def validate(original: Original, flags: SimpleNamespace, limits: dict[str, float]) -> dict[str, Any]:
+    """All that the table shows, as JSON values. The port's weights are the file's own, or those in --weights_dir."""
+    network = registry.network(flags.model, zoo="imagenet", input_size=original.size, variant=flags.alexnet_lrn)
+    kind = np.float64 if flags.float64 else np.float32
+    pixels = _pixels(flags, network.input_size).astype(kind)
+    outputs = flags.gradient or ["7", "3"]
+    difference = difference_of(outputs, network.num_outputs)
+    lacks = network.num_outputs - original.outputs  # the background column, which only the original has
+    if lacks not in (0, network.label_offset):
+        raise InputError(f"{original.path} puts out {original.outputs} logits, {flags.model} has {network.num_outputs}; name its own model")
+    if difference[:lacks].any():
+        raise InputError(f"--gradient is {','.join(outputs)}, but {original.path} has no output {lacks - 1}, the background; name classes")
+    if flags.weights_dir is None:
+        params = sources.parameters(original.path, network)
+    else:
+        params, _ = weights.load(network, weights.find(network, flags.weights_dir))
+    params = jax.tree.map(lambda array: np.asarray(array, kind), params)
+
+    logits, gradient = original.logits_and_gradient(pixels, np.tile(difference[lacks:].astype(kind), (len(pixels), 1)))
+    found, found_gradient = evaluate(network, params, pixels, difference)
+    rows = comparison.rows(logits, found[:, lacks:], gradient, found_gradient)
+    report = {
+        "model": flags.model,
+        "source": original.path.name,
+        "sha256": sources.find(original.path).sha256(),
+        "weights": "of the source" if flags.weights_dir is None else str(flags.weights_dir),
+        "input": original.input,
+        "input_size": network.input_size,
+        "logits": original.logits,
+        "gradient_of": [int(output) for output in outputs],
+        "precision": np.dtype(kind).name,
+        "tolerances": limits,
+        "images": rows,
+        "overall": comparison.overall(rows),
+    }
+    report["passed"] = comparison.within(report["overall"], limits)
+    report["layers"] = None
+    worst = int(np.argmax([row["relative_logit_difference"] for row in rows]))
+    if not report["overall"]["relative_logit_difference"] <= limits["logits"]:
+        image = pixels[worst : worst + 1]
+        found_layers = outputs_of_layers(network, params, image)
+        last = list(original.layers)[-1]
+        found_layers[last] = found_layers[last][..., lacks:]
+        report["layers"] = comparison.layers(
+            original.outputs_of_layers(image), found_layers, nodes=original.layers, limit=limits["logits"]
+        )
+    return report
+
+
+def _pixels(flags: SimpleNamespace, size: int) -> np.ndarray:
+    if flags.images is None:
+        return test_images(size)
+    pixels = read_images(flags.images, size=size, double=flags.float64)
+    if not len(pixels):
+        raise InputError(f"--images is {flags.images!r}, which has no image; one at least is needed")
+    return pixels
+
+
+def test_images(size: int) -> np.ndarray:
+    """(2, size, size, 3) float32 in [0, 1]: white noise, and a 9x9 grid of noise with straight lines between its points."""
+    noise = np.random.Generator(np.random.PCG64(1215)).uniform(size=(size, size, 3))
+    grid = np.random.Generator(np.random.PCG64(7)).uniform(size=(9, 9, 3))
+    position = np.linspace(0, 8, size)
+    share = np.maximum(0, 1 - np.abs(position[:, None] - np.arange(9)))  # of each grid point at each pixel
+    return np.stack([noise, np.einsum("yi,xj,ijc->yxc", share, share, grid)]).astype(np.float32)
+
+
+test_images.__test__ = False  # for pytest: no test

@@ -1,0 +1,71 @@
+"""Attacks are judged as they end, in whatever order that is, and all alike."""
+
+import numpy as np
+import pytest
+from models import inner_images, random_linear
+
+from jaxadv.core import metrics
+from jaxadv.core.judge import Judge
+from jaxadv.core.probe import AttackOutcome
+
+COUNT, CLASSES = 8, 4
+
+
+@pytest.fixture(scope="module")
+def ended():
+    """Attacks away from what the network says of the clean images: 0..5 with other pictures, 6 and 7 with pictures that fool nobody."""
+    clf, images = random_linear(7, CLASSES, scale=0.3), inner_images(8, COUNT)
+    adversarial = inner_images(9, COUNT)
+    adversarial[6:] = images[6:]
+    classes = (clf.predict(adversarial) + 1).astype(np.int32) % CLASSES
+    classes[6:] = clf.predict(images[6:])
+    return clf, images, adversarial, classes
+
+
+def outcome(image, number: int) -> AttackOutcome:
+    """Number 6 is of an attack that does not search; with one detail that others have in another shape, and one that they do not have."""
+    details = {"best_const": np.float32(number), "const": np.arange(2 + (number == 1), dtype=np.float32)}
+    if number == 6:
+        details = {"best_const": np.float32(6), "eps": np.zeros(1, np.float32)}
+    return AttackOutcome(image, np.bool_(number != 5), np.int32(number), np.int32(2 * number), details)
+
+
+@pytest.mark.parametrize("lanes", [1, 3, 8, 20])
+@pytest.mark.parametrize("order", [range(COUNT), (3, 0, 7, 1, 6, 2, 5, 4)])
+def test_every_attack_is_judged_by_its_own_image(ended, order, lanes):
+    clf, images, adversarial, classes = ended
+    with Judge(clf, images, classes, np.zeros(COUNT, bool), lanes) as judge:
+        for number in order:
+            judge.add(number, outcome(adversarial[number], number))
+        result = judge.result()
+    np.testing.assert_array_equal(result.adversarial, adversarial)
+    np.testing.assert_array_equal(result.predicted, clf.predict(adversarial))
+    np.testing.assert_array_equal(result.success, [True] * 5 + [False] * 3)  # 5 was not found
+    np.testing.assert_array_equal(result.revoked, [False] * 7 + [True])  # 6 did not say that it had been
+    for name, values in metrics.distances(adversarial, images).items():
+        np.testing.assert_array_equal(getattr(result, name), np.where(result.success, values, np.nan), err_msg=name)
+    np.testing.assert_array_equal(result.gradients, np.arange(COUNT))
+    np.testing.assert_array_equal(result.forwards, 2 * np.arange(COUNT) + 1)
+    assert set(result.details) == {"best_const"}
+    np.testing.assert_array_equal(result.details["best_const"], np.arange(COUNT))
+
+
+def test_a_revoked_success_is_the_clean_image(ended):
+    clf, images, adversarial, _ = ended
+    claimed = clf.predict(adversarial)  # untargeted attacks that ended where they had to leave
+    with Judge(clf, images, claimed, np.zeros(COUNT, bool), 3) as judge:
+        for number in range(4):
+            judge.add(number, outcome(adversarial[number], number))
+        for number in range(4, COUNT):
+            judge.add(number, outcome(images[number], 4))
+        result = judge.result()
+    assert result.revoked[:4].all() and not result.success[:4].any() and np.isnan(result.l2[:4]).all()
+    np.testing.assert_array_equal(result.adversarial, images)
+    np.testing.assert_array_equal(result.predicted, clf.predict(images))
+
+
+def test_nothing_to_judge(ended):
+    clf, images, _, classes = ended
+    with Judge(clf, images[:0], classes[:0], np.zeros(0, bool), 4) as judge:
+        result = judge.result()
+    assert result.adversarial.shape == (0, *images.shape[1:]) and len(result.success) == len(result.l1) == 0 and result.details == {}

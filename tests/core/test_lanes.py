@@ -1,0 +1,65 @@
+"""The number of lanes follows from the device's free memory, unless it is given or known."""
+
+import jax
+import pytest
+from models import random_linear
+
+from jaxadv.core import memory
+from model_ports.errors import InputError
+
+
+@pytest.fixture
+def classifier():
+    return random_linear(0, 4)
+
+
+def test_a_given_number_and_a_continued_runs_own_are_kept(classifier, monkeypatch):
+    monkeypatch.setattr(memory, "free_bytes", lambda: 0)
+    assert memory.choose([classifier], asked=7, known=5) == 7
+    assert memory.choose([classifier], known=5) == 5
+
+
+def test_plenty_of_memory_gives_the_most_and_compiles_nothing(classifier, capsys, monkeypatch):
+    assert memory.free_bytes() > 2**28  # what this test itself needs
+    monkeypatch.setattr(classifier, "compile", None)
+    assert memory.choose([classifier]) == memory.MOST["cpu"]
+    assert not capsys.readouterr().err
+
+
+def test_each_number_that_does_not_fit_is_told_and_halved(classifier, monkeypatch, capsys):
+    monkeypatch.setattr(memory, "free_bytes", lambda: memory.needed_bytes(classifier, 8) / memory.SHARE)
+    assert memory.choose([classifier]) == 8
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2 and "32 lanes" in told[0] and told[1].endswith("8 lanes are tried")
+
+
+def test_what_seems_to_fit_is_called_and_halved_where_memory_runs_out(classifier, monkeypatch, capsys):
+    called = []
+
+    def compile(batch):
+        called.append(batch)
+        if batch > 16:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 12345 bytes.")
+
+    monkeypatch.setattr(classifier, "compile", compile)
+    monkeypatch.setattr(memory, "SURELY", 1e9)
+    monkeypatch.setattr(memory, "needed_bytes", lambda classifier, lanes: 0)
+    assert memory.choose([classifier]) == 16 and called == [32, 16]
+    assert capsys.readouterr().err == "linear with 32 lanes needs more memory than there is: 16 lanes are tried\n"
+    monkeypatch.setattr(classifier, "compile", lambda batch: compile(99))
+    with pytest.raises(InputError, match="linear with 1 lanes needs more memory than there is; free memory"):
+        memory.choose([classifier])
+
+    def fail(batch):
+        raise jax.errors.JaxRuntimeError("INTERNAL: something else")
+
+    monkeypatch.setattr(classifier, "compile", fail)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="something else"):
+        memory.choose([classifier])
+
+
+def test_not_even_one_lane_is_one_line(classifier, monkeypatch):
+    monkeypatch.setattr(memory, "free_bytes", lambda: 16)
+    monkeypatch.setattr(memory, "needed_bytes", lambda classifier, lanes: 2e9 * lanes)
+    with pytest.raises(InputError, match="1 lanes needs 2 GB, and of what is free it may take .*; free memory"):
+        memory.choose([classifier])
