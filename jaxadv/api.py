@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from jaxadv.attacks import FGSM, IFGSM, CarliniWagnerL2, ElasticNetL1
+from jaxadv.attacks import catalog
 from jaxadv.clever.sampler import PROTOCOLS, CleverSampler, SampleItem
 from jaxadv.clever.weibull import METHODS, WeibullFit, fit_reverse_weibull
 from jaxadv.core import engine
@@ -18,7 +18,6 @@ from jaxadv.core.probe import AttackItem
 from jaxadv.support import checks
 from jaxadv.support.progress import Progress
 
-ATTACKS = (FGSM, IFGSM, CarliniWagnerL2, ElasticNetL1)
 DUAL = {1.0: 2, 2.0: 1, np.inf: 0}
 """For each norm of a distortion the column of its dual norm among the sampler's maxima (l1, l2, linf)."""
 TOGETHER = 4
@@ -78,10 +77,7 @@ def run_attacks(
 
 
 def _check_attack(attack) -> None:
-    if not isinstance(attack, ATTACKS):
-        allowed = ", ".join(kind.__name__ for kind in ATTACKS)
-        raise checks.InputError(f"attack is {attack!r}; it must be one of {allowed} with its settings, such as FGSM(eps=0.1)")
-    attack.check()
+    catalog.check(attack)
 
 
 def _check_lanes(lanes: int | None, items: int) -> int:

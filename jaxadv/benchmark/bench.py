@@ -8,9 +8,10 @@ both.
 
 import resource
 import time
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,24 +19,21 @@ import numpy as np
 import pandas as pd
 
 from jaxadv.api import run_attacks
-from jaxadv.attacks import FGSM, IFGSM, CarliniWagnerL2, ElasticNetL1
+from jaxadv.attacks import catalog
 from jaxadv.benchmark import pytorch as pytorch_speed
 from jaxadv.clever.sampler import PROTOCOLS, CleverSampler, SampleItem
 from jaxadv.core import engine, oracle
-from jaxadv.core.classifier import Classifier, load_classifier
-from jaxadv.evaluation import plan
+from jaxadv.core.classifier import Classifier
 from jaxadv.evaluation.estimate import gigaflops
 from jaxadv.report.figures.canvas import render
 from jaxadv.report.figures.throughput import throughput_figure
 from jaxadv.support import checks, machine
 from jaxadv.support.files import write_atomically
 from jaxadv.support.progress import Progress
-from model_ports import registry, weights
-from model_ports.errors import unknown
 
 SEED = 1215
-WAVES = {"fgsm": 8}
-"""Items a lane, one if not said: of one alone, two evaluations, starting and judging would be the most part."""
+FEW, FEW_WAVES = 4, 8
+"""An attack of fewer evaluations than the first runs the second number of items a lane."""
 PEAK = {  # arithmetic operations a second in float32 without tensor cores, from the makers' data sheets
     "NVIDIA H200": 67e12,
     "NVIDIA H100 80GB HBM3": 67e12,
@@ -64,56 +62,54 @@ UNITS = {
 }
 
 
-def main(flags: SimpleNamespace) -> None:
-    """Measure --models, and write bench.csv, .md, .png and .svg to --out, and the rows to its history.csv. Raises InputError."""
-    if flags.zoo not in registry.ZOOS:
-        raise unknown("zoo", flags.zoo, registry.ZOOS)
-    names = plan.models(flags.models, tuple(spec.name for spec in registry.MODELS))
-    checks.count("bench_steps", flags.bench_steps, low=4)
-    out = Path(flags.out or "results/bench")
-    networks = {name: registry.network(name, zoo=flags.zoo) for name in names}
-    places = {} if flags.random_weights else {name: weights.find(net, flags.weights_dir) for name, net in networks.items()}
-    rows, began = [], time.strftime("%Y-%m-%d %H:%M:%S")
-    for name, network in networks.items():
-        classifier = random_classifier(network) if flags.random_weights else load_classifier(name, zoo=flags.zoo, weights=places[name])
-        classifier = classifier.with_gradient_precision(flags.precision)
-        with Progress(f"bench {name}", flags.bench_turns, "turns", show=flags.progress) as bar:
+class Bench(NamedTuple):
+    """What is measured, and where the tables go."""
+
+    out: Path
+    zoo: str
+    lanes: int
+    precision: str
+    steps: int  # evaluations of an attack, at least 4
+    turns: int
+    progress: bool
+
+
+def run(classifiers: Iterable[Classifier], bench: Bench) -> pd.DataFrame:
+    """Measure networks one after another; bench.csv, .md, .png and .svg, and the history, are written after each.
+
+    Returns:
+        The table, with the columns of `UNITS`.
+
+    Raises:
+        InputError: for a setting out of range, or a folder that cannot be written.
+    """
+    checks.count("bench_steps", bench.steps, low=4)
+    rows, began, table = [], time.strftime("%Y-%m-%d %H:%M:%S"), pd.DataFrame()
+    for classifier in classifiers:
+        classifier = classifier.with_gradient_precision(bench.precision)
+        with Progress(f"bench {classifier.name}", bench.turns, "turns", show=bench.progress) as bar:
             rows += measure(
                 classifier,
-                lanes=flags.lanes or engine.DEFAULT_LANES,
-                steps=flags.bench_steps,
-                turns=flags.bench_turns,
-                pytorch=flags.zoo == "imagenet",
+                lanes=bench.lanes,
+                steps=bench.steps,
+                turns=bench.turns,
+                pytorch=bench.zoo == "imagenet",
                 advance=bar.advance,
             )
         table = pd.DataFrame(rows, columns=list(UNITS)).dropna(axis=1, how="all")
-        write(out, table, flags, began)
-    print(text(table))
-    print(f"written: {out / 'bench.md'}")
+        write(table, bench, began)
+    return table
 
 
-def random_classifier(network: registry.Network) -> Classifier:
-    """A network with fresh weights: as fast as a trained one."""
-    return Classifier(
-        network.apply,
-        jax.device_put(network.init(jax.random.key(SEED))),
-        input_size=network.input_size,
-        num_classes=network.num_classes,
-        name=network.spec.name,
-        label_offset=network.label_offset,
-    )
+def probes(steps: int) -> dict[str, Any]:
+    """What is measured: every attack of the catalogue at about ``steps`` evaluations, without early abort."""
+    made = {attack.name: attack.kind(**attack.bench(steps)) for attack in catalog.ATTACKS}
+    return made | {"clever": CleverSampler(PROTOCOLS["released"], samples=steps)}
 
 
-def probes(steps: int) -> dict:
-    """What is measured: every attack at settings of about ``steps`` evaluations, without early abort."""
-    return {
-        "fgsm": FGSM(0.1),
-        "ifgsm": IFGSM(eps=0.1, steps=steps),
-        "ifgsm_search": IFGSM(initial_eps=0.02, attempts=2, steps=steps // 2),
-        "cw": CarliniWagnerL2(steps=steps, search_steps=1, abort_early=False),
-        "ead": ElasticNetL1(steps=steps, search_steps=1, abort_early=False),
-        "clever": CleverSampler(PROTOCOLS["released"], samples=steps),
-    }
+def _waves(probe: Any) -> int:
+    """Items a lane. Of an attack of two evaluations one item alone would measure little but its start and its judging."""
+    return FEW_WAVES if sum(probe.schedule.evaluations()) < FEW else 1
 
 
 def measure(classifier: Classifier, *, lanes: int, steps: int, turns: int, pytorch: bool = False, advance=lambda _: None) -> list[dict]:
@@ -130,8 +126,10 @@ def measure(classifier: Classifier, *, lanes: int, steps: int, turns: int, pytor
     }
     raw = {name: partial(_repeat, program, on_device) for name, program in raw.items()}
     first = {name: _seconds(partial(program, 1)) for name, program in raw.items()}
-    works = {name: _work(classifier, probe, images, labels, targets, WAVES.get(name, 1)) for name, probe in probes(steps).items()}
-    shares, counts = {name: WAVES.get(name, 1) for name in works}, {"gradient": (1, 0), "forward": (0, 1)}
+    measured = probes(steps)
+    shares = {name: _waves(probe) for name, probe in measured.items()}
+    works = {name: _work(classifier, probe, images, labels, targets, shares[name]) for name, probe in measured.items()}
+    counts = {"gradient": (1, 0), "forward": (0, 1)}
     for name, work in works.items():
         first[name] = _seconds(lambda work=work, name=name: counts.__setitem__(name, work())) / shares[name]
     if pytorch and (other := pytorch_speed.gradient_of(classifier.name, images, targets)):
@@ -242,7 +240,7 @@ def _arithmetic(classifier: Classifier, images_per_second: float) -> dict:
     return {"teraflops": achieved / 1e12, "percent_of_peak": peak and 100 * achieved / peak}
 
 
-def write(out: Path, table: pd.DataFrame, flags: SimpleNamespace, began: str) -> None:
+def write(table: pd.DataFrame, bench: Bench, began: str) -> None:
     """bench.csv and bench.md anew; in history.csv the rows of this run, which all have the date when it began, behind those of others."""
     facts = {
         "date": began,
@@ -250,11 +248,12 @@ def write(out: Path, table: pd.DataFrame, flags: SimpleNamespace, began: str) ->
         "device": jax.devices()[0].device_kind,
         "machine": machine.kind(),
         "jax": jax.__version__,
-        "zoo": flags.zoo,
-        "lanes": flags.lanes or engine.DEFAULT_LANES,
-        "precision": flags.precision,
-        "steps": flags.bench_steps,
+        "zoo": bench.zoo,
+        "lanes": bench.lanes,
+        "precision": bench.precision,
+        "steps": bench.steps,
     }
+    out = bench.out
     head = ", ".join(f"{name} {value}" for name, value in facts.items())
     meaning = "\n".join(f"* {name}: {unit}" for name, unit in UNITS.items() if unit and name in table)
     write_atomically(out / "bench.csv", table.to_csv(index=False, float_format="%.5g").encode())

@@ -1,5 +1,6 @@
 """From the command line to one command: flags, the default job, and errors as one line with exit status 2."""
 
+import difflib
 import hashlib
 import importlib
 import os
@@ -24,16 +25,7 @@ COMMANDS = {
     "bench": "how fast the attacks and CLEVER are beside a network's raw gradient",
     "list": "the networks",
 }
-_HOME = {
-    "evaluate": "jaxadv.evaluation.scheduler",
-    "report": "jaxadv.report.remake",
-    "convert": "jaxadv.commands.convert",
-    "validate": "jaxadv.validation.validate",
-    "predict": "jaxadv.validation.predict",
-    "train": "jaxadv.training.train",
-    "bench": "jaxadv.benchmark.bench",
-    "list": "jaxadv.commands.list_models",
-}
+DEFAULT = "evaluate"
 EXAMPLES = (
     "python run.py --models=alexnet,mobilenet_v1_025 --parts=attacks,transfer,report --attacks=fgsm,cw --out=results/two",
     "python run.py evaluate --models=mobilenet_v1_025 --attacks=fgsm --eps=0.02,0.05,0.1 --parts=attacks,report --out=results/sweep",
@@ -50,8 +42,9 @@ options.define()
 def parse(arguments: list[str]) -> list[str]:
     """Parse flags; returns the program's name and the command.
 
-    Without a command, a flagfile and a zoo it is the embedded job, whose flags then come before the given ones. They also come in the place
-    of --small=IMAGES, unless data or weights are given: a flagfile with it fits the full-size zoo and the embedded one.
+    Base settings come first, then flagfiles, then the flags that are given: where one stands changes nothing. The
+    base is the embedded job without a command, a flagfile and a zoo, or for --small without data and weights;
+    with data or weights it is what --at_full_size says.
     """
     if any(argument in ("-h", "--help", "-help", "--helpfull", "--helpshort") for argument in arguments[1:]):
         try:
@@ -59,28 +52,77 @@ def parse(arguments: list[str]) -> list[str]:
         except BrokenPipeError:  # of `| head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    positional = [argument for argument in arguments[1:] if not argument.startswith("-")]
-    if not positional and not {"flagfile", "zoo"} & _names(arguments):
-        arguments = [arguments[0], f"--flagfile={EMBEDDED_JOB}", *arguments[1:]]
     try:
-        arguments = flags.FLAGS.read_flags_from_files(arguments)
-        if not {"data", "weights_dir"} & _names(arguments):
-            arguments = [each for argument in arguments for each in (argument, *_in_small(argument))]
-        return flags.FLAGS(arguments)
+        given, words = _split(arguments[1:])
+        files = [flag for flag in given if _name(flag) == "flagfile"]
+        given = [flag for flag in given if flag not in files]
+        filed, _ = _split(flags.FLAGS.read_flags_from_files([arguments[0], *files])[1:])
+        base = _base([*filed, *given], is_bare=not words and not files)
+        parsed = flags.FLAGS([arguments[0], *base, *filed, *given, "--", *words])
     except flags.Error as error:
         _fail(" ".join(str(error).split()) + f"; {sys.argv[0]} --help lists the flags")
+    _check_command(words, [_flag_of(flag) for flag in [*filed, *given]])
+    return parsed
 
 
-def _in_small(argument: str) -> list[str]:
-    """What else --small=IMAGES says."""
-    name, _, images = argument.lstrip("-").partition("=")
-    if name != "small":
-        return []
-    return [*flags.FLAGS.read_flags_from_files([f"--flagfile={EMBEDDED_JOB}"]), f"--attacked_images={images}"]
+def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Flags, each with its value as --name=value, and the words between them."""
+    split, words, rest = [], [], list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if argument == "--":
+            return split, [*words, *rest]
+        if not argument.startswith("-") or argument == "-":
+            words.append(argument)
+            continue
+        name = argument.lstrip("-")
+        known = flags.FLAGS[name] if name in flags.FLAGS else None  # without "=" and its value
+        takes_next = name == "flagfile" or (known is not None and not known.boolean)
+        if "=" not in name and takes_next and rest:
+            argument = f"{argument}={rest.pop(0)}"
+        split.append(argument)
+    return split, words
 
 
-def _names(arguments: list[str]) -> set[str]:
-    return {argument.lstrip("-").partition("=")[0] for argument in arguments[1:]}
+def _base(given: list[str], *, is_bare: bool) -> list[str]:
+    """The flags to start from."""
+    values = {_name(flag): flag.partition("=")[2] for flag in given}
+    if {"data", "weights_dir"} & set(values):
+        return [f"--{flag.partition('=')[2]}" for flag in given if _name(flag) == "at_full_size"]
+    if "small" in values:
+        return [*_embedded_job(), f"--attacked_images={values['small']}"]
+    return _embedded_job() if is_bare and "zoo" not in values else []
+
+
+def _embedded_job() -> list[str]:
+    return flags.FLAGS.read_flags_from_files(["", f"--flagfile={EMBEDDED_JOB}"])[1:]
+
+
+def _name(flag: str) -> str:
+    return flag.lstrip("-").partition("=")[0]
+
+
+def _flag_of(flag: str) -> str:
+    """The name of a flag as it is defined, behind "no" too."""
+    name = _name(flag)
+    return name if name in flags.FLAGS else name.removeprefix("no")
+
+
+def _check_command(words: list[str], given: list[str]) -> None:
+    """One known command at most, and no flag of another one."""
+    command = words[0] if words else DEFAULT
+    if len(words) > 1 or command not in COMMANDS:
+        return  # `main` says so
+    takes = options.allowed(command)
+    for name in given:
+        if name not in takes and name in options.known():
+            others = [other for other in COMMANDS if name in options.allowed(other)]
+            _fail(f"--{name} is a flag of {', '.join(others)}, and {command} does not take it; leave it out{_near(name, takes)}")
+
+
+def _near(name: str, takes: set[str]) -> str:
+    near = difflib.get_close_matches(name, takes, 1, 0.8)
+    return f", or give --{near[0]}" if near else ""
 
 
 def main(arguments: list[str]) -> None:
@@ -89,13 +131,12 @@ def main(arguments: list[str]) -> None:
     try:
         if len(arguments) > 2:
             raise InputError(f"{arguments[2]!r} is one word too many; one command is allowed: {USAGE}")
-        command = arguments[1] if len(arguments) == 2 else "evaluate"
+        command = arguments[1] if len(arguments) == 2 else DEFAULT
         if command not in COMMANDS:
             raise unknown("command", command, COMMANDS)
-        names = [name for group in options.GROUPS.values() for name in group]
-        settings = SimpleNamespace(**{name: flags.FLAGS[name].value for name in names})
+        settings = SimpleNamespace(**{name: flags.FLAGS[name].value for name in options.known()})
         _keep_compiled_programs(settings.compilation_cache)
-        importlib.import_module(_HOME[command]).main(settings)
+        importlib.import_module(f"jaxadv.commands.{command if command != 'list' else 'list_models'}").main(settings)
     except InputError as error:
         _fail(" ".join(str(error).split()))
     except KeyboardInterrupt:

@@ -1,10 +1,45 @@
-"""Every flag of the command line, in groups. Light to import: names and ranges are checked by the commands that use them."""
+"""Every flag of the command line, in groups. The commands that use them check names and ranges."""
 
 from absl import flags
+
+from jaxadv.attacks import catalog
 
 MULTI = "a comma-separated list makes a sweep"
 GROUPS: dict[str, list[str]] = {}
 """The names of the flags in each group, in order."""
+EVERYWHERE = ("progress", "compilation_cache", "small", "at_full_size", "seed")
+_NOT_OF_EVALUATE = ("bench", "convert, validate, predict and train")
+FLAGS_OF: dict[str, tuple[str, ...]] = {
+    "report": ("out", "figures"),
+    "convert": ("model", "source", "weights_dir", "alexnet_lrn", "download"),
+    "validate": (
+        *("model", "source", "weights_dir", "alexnet_lrn", "input_size", "images"),
+        *("save", "gradient", "float64", "tolerance"),
+    ),
+    "predict": (
+        *("model", "zoo", "weights_dir", "alexnet_lrn", "input_size", "images"),
+        *("save", "gradient", "float64"),
+    ),
+    "train": ("models", "out", "epochs"),
+    "bench": (
+        *("zoo", "models", "weights_dir", "random_weights", "lanes", "precision"),
+        *("bench_steps", "bench_turns", "out"),
+    ),
+    "list": ("zoo", "weights_dir"),
+}
+"""The flags that each command takes, beside `EVERYWHERE`; evaluate takes the groups that are not other commands'."""
+
+
+def allowed(command: str) -> set[str]:
+    """The names of the flags that a command takes."""
+    if command in FLAGS_OF:
+        return {*FLAGS_OF[command], *EVERYWHERE}
+    return {name for group, names in GROUPS.items() if group not in _NOT_OF_EVALUATE for name in names}
+
+
+def known() -> list[str]:
+    """The names of all flags."""
+    return [name for names in GROUPS.values() for name in names]
 
 
 def define() -> None:
@@ -25,31 +60,15 @@ def define() -> None:
     _count(what, "data_threads", None, "threads that decode; one a processor if not given")
     _count(what, "attacked_images", None, "images to attack, the first that a network classifies correctly; all if not given")
     _names(what, "parts", ["attacks", "transfer", "clever", "report"], "of attacks, transfer, clever, report")
-    _names(what, "attacks", ["fgsm", "ifgsm", "ifgsm_search", "cw", "ead"], "of fgsm, ifgsm, ifgsm_search, cw, ead")
+    _names(what, "attacks", _default_attacks(), f"of {', '.join(catalog.names())}")
     _names(what, "targets", ["untargeted", "random"], "of untargeted, random, least, top2")
-    for attack in ("fgsm", "ifgsm", "ifgsm_search", "cw", "ead", "clever"):
+    for attack in (*catalog.names(), "clever"):
         _names(what, f"{attack}_targets", None, f"targets of {attack}, where they differ from --targets")
 
-    fgsm = "FGSM and I-FGSM"
-    _numbers(fgsm, "eps", ["0.1", "0.2", "0.3"], f"budgets in pixel units of range 1; {MULTI}")
-    _counts(fgsm, "steps", ["10"], f"iterations of I-FGSM; {MULTI}")
-    _numbers(fgsm, "initial_eps", ["0.02"], "where the search for the smallest eps starts")
-    _count(fgsm, "attempts", 9, "values of eps that the search tries")
-    _count(fgsm, "search_steps", 50, "iterations of I-FGSM for each of them")
-    _names(fgsm, "loss", ["logit"], f"logit, as the study ran it, or cross_entropy; {MULTI}")
-    _names(fgsm, "fgsm_norm", ["linf"], f"of steps and budgets of all three: linf, as the study ran it, l2 or l1; {MULTI}")
-
-    hinge = "C&W and EAD-L1"
-    _numbers(hinge, "confidence", ["0"], f"kappa of both, in logit units; {MULTI}")
-    for prefix, rate in (("cw", "0.002"), ("ead", "0.01")):
-        _count(hinge, f"{prefix}_steps", 1000, "iterations for each constant c")
-        _count(hinge, f"{prefix}_search_steps", 9, "constants that the binary search tries")
-        _numbers(hinge, f"{prefix}_learning_rate", [rate], f"as effectively released; {MULTI}")
-        _numbers(hinge, f"{prefix}_initial_const", ["0.01"], f"the first c; {MULTI}")
-        _switch(hinge, f"{prefix}_abort_early", True, "end a c whose loss has stalled")
-    _switch(hinge, "cw_warm_start", True, "keep the perturbation from one c to the next, as released")
-    _numbers(hinge, "ead_beta", ["0.001"], f"weight of the L1 term and shrinkage threshold; {MULTI}")
-    _names(hinge, "ead_rule", ["l1"], f"which success wins: least l1, as the study ran it, or least elastic_net; {MULTI}")
+    for attack in catalog.ATTACKS:
+        for parameter in attack.parameters:
+            if parameter.flag_name not in GROUPS.get(attack.group, []):
+                _parameter(attack.group, parameter)
 
     clever = "CLEVER"
     _count(clever, "clever_images", None, "images to score, the first that a network classifies correctly; all if not given")
@@ -62,7 +81,8 @@ def define() -> None:
     how = "How to run"
     _text(how, "out", None, "folder for the results; results/embedded for the embedded job, else results/<time>")
     _names(how, "figures", None, "patterns of the figures to draw, such as transfer_*; report: those of the run if not given; else all")
-    _count(how, "small", None, "unless --data or --weights_dir is given, here stand flags/embedded.flags and so many attacked_images")
+    _count(how, "small", None, "unless --data or --weights_dir is given: start from flags/embedded.flags with so many attacked_images")
+    _define(how, flags.DEFINE_multi_string, "at_full_size", None, "NAME=VALUE: a flag to start from if --data or --weights_dir is given")
     _switch(how, "overwrite", False, "replace the run that --out already holds; without it, the same command continues that run")
     _switch(how, "dry_run", False, "say what would be done, how long it would take and how much disk, and do nothing")
     _switch(how, "save_adversarial", False, "keep all adversarial images, float32, as Zarr arrays in adversarial/")
@@ -107,7 +127,24 @@ def _names(group, name, default, help):
     _define(group, flags.DEFINE_list, name, default, help)
 
 
-_numbers = _counts = _names  # lists, whose entries the commands read with `numbers`
+def _default_attacks() -> list[str]:
+    return [attack.name for attack in catalog.ATTACKS if attack.is_default]
+
+
+def _parameter(group: str, parameter: catalog.Parameter) -> None:
+    """The flag of an attack's parameter. The entries of a list are read by the command."""
+    name, help = parameter.flag_name, parameter.help
+    if parameter.swept:
+        defaults = [f"{value:g}" if isinstance(value, float) else str(value) for value in parameter.defaults]
+        _names(group, name, defaults, f"{help}; {MULTI}")
+    elif parameter.kind is bool:
+        _switch(group, name, parameter.default, help)
+    elif parameter.kind is int:
+        _count(group, name, parameter.default, help)
+    elif parameter.kind is float:
+        _number(group, name, parameter.default, help)
+    else:
+        _text(group, name, parameter.default, help)
 
 
 def _number(group, name, default, help):

@@ -4,7 +4,13 @@ import numpy as np
 
 from jaxadv.support import checks
 
-KINDS = ("untargeted", "random", "least", "top2")
+KINDS = {
+    "untargeted": "untargeted",
+    "random": "random target",
+    "least": "least-likely target",
+    "top2": "second most likely target",
+}
+"""The kinds of target, and what tables and figures call them."""
 
 
 def choose(kind: str, logits: np.ndarray, labels: np.ndarray, *, ids: np.ndarray, seed: int) -> np.ndarray:
@@ -13,7 +19,7 @@ def choose(kind: str, logits: np.ndarray, labels: np.ndarray, *, ids: np.ndarray
     "random": uniform over the classes but the label, drawn from (seed, image id) alone, so the same for every model; it may
     coincide with the others. "least": the smallest logit. "top2": the second largest. logits: clean, (N, K).
     """
-    checks.choice("targets", kind, KINDS)
+    checks.choice("targets", kind, tuple(KINDS))
     if kind == "untargeted":
         return labels.astype(np.int32)
     if kind == "random":

@@ -28,13 +28,43 @@ def open_npz(path: str, *, name: str) -> Source:
         raise InputError(f"data {name!r}: cannot read {path!r} ({error}); give an .npz with arrays images and labels") from error
     if not {"images", "labels"} <= set(arrays):
         raise InputError(f"data {name!r}: it has {', '.join(arrays) or 'no arrays'}; the arrays images and labels are needed: add them")
-    images = _checked(arrays["images"], name)
-    labels = arrays["labels"]
+    num_classes = arrays.get("num_classes")
+    return from_arrays(
+        arrays["images"],
+        arrays["labels"],
+        ids=arrays.get("ids"),
+        num_classes=None if num_classes is None else int(num_classes),
+        name=name,
+    )
+
+
+def from_arrays(
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    ids: np.ndarray | None = None,
+    num_classes: int | None = None,
+    name: str = "arrays",
+) -> Source:
+    """Arrays as a source of pictures.
+
+    Args:
+        images: (N, H, W, 3), uint8, or floats in [0, 1]. At their own size they stay as they are; to
+            another they go through the preprocessing.
+        labels: (N,) integers from 0.
+        ids: (N,) different integers; 0..N-1 if not given.
+        num_classes: the largest label plus 1 if not given.
+        name: what messages and the manifest call them.
+
+    Raises:
+        InputError: for another type, shape or range.
+    """
+    images, labels = _checked(np.asarray(images), name), np.asarray(labels)
     if not np.issubdtype(labels.dtype, np.integer) or not labels.size:
         raise InputError(f"data {name!r}: labels have type {labels.dtype} and {labels.size} values; integers from 0 are needed")
-    num_classes = int(arrays.get("num_classes", labels.max() + 1))
+    num_classes = int(labels.max() + 1) if num_classes is None else num_classes
     labels = checks.classes(labels, count=len(images), num_classes=num_classes, name="labels")
-    ids = arrays.get("ids", np.arange(len(images)))
+    ids = np.arange(len(images)) if ids is None else ids
     if ids.shape != labels.shape or not np.issubdtype(ids.dtype, np.integer) or len(np.unique(ids)) < len(ids):
         raise InputError(f"data {name!r}: ids have type {ids.dtype} and shape {ids.shape}; {len(labels)} different integers are needed")
     content = hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()

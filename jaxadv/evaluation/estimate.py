@@ -21,57 +21,83 @@ PICTURE = 0.67
 """What lossless compression leaves of an adversarial image; measured on real photographs."""
 
 
-def show(job: Job, classifiers: dict[str, Classifier], out: Path, *, processes: int) -> None:
-    """Print the plan, the evaluations that it takes at most, from a short measurement of each network the time, and the disk.
+def text(job: Job, classifiers: dict[str, Classifier], out: Path, *, processes: int) -> str:
+    """The plan, the evaluations that it takes at most, the time by a short measurement of each network, and the disk.
 
-    out: where the rows are to go; processes: among whom the work is to be shared, each with devices like this one's.
+    Args:
+        job: what is to be done; its lanes are known.
+        classifiers: the networks of the job by name.
+        out: where the rows are to go.
+        processes: among whom the work is shared, each with devices like this one's.
     """
+    settings, lines = job.settings, []
+    lanes = settings.lanes
+    assert lanes is not None
     images = len(job.chosen)
-    attacked = min(job.attacked_images or images, images)
-    scored = min(job.clever_images or attacked, attacked)
-    attempts = attacked * len(job.settings)
-    print(f"{len(job.models)} networks, {images} images each, {attacked} of them attacked, {job.lanes} lanes; at most, for a network:")
+    attacked = min(settings.attacked_images or images, images)
+    scored = min(settings.clever.images or attacked, attacked)
+    attempts = attacked * len(job.attempts)
+    what = f"{len(job.models)} networks, {images} images each, {attacked} of them attacked, {lanes} lanes"
+    lines.append(f"{what}; at most, for a network:")
     table = [("", "attempts", "gradients", "forwards")]
     totals = np.zeros(2, int)  # steps of all lanes, gradient and forward
     for attack in job.attacks:
-        steps = sum(attack_steps(setting.probe, attacked, job.lanes) for setting in job.settings if setting.attack == attack)
+        probes = [attempt.probe for attempt in job.attempts if attempt.attack == attack]
+        steps = sum(attack_steps(probe, attacked, lanes) for probe in probes)
         totals += steps
-        count = attacked * sum(setting.attack == attack for setting in job.settings)
-        table.append((attack, f"{count:,}", *(f"{job.lanes * step:,}" for step in steps)))
-    pairs = {name: scored * sum(c.num_classes - 1 if k == "untargeted" else 1 for k in job.clever_kinds) for name, c in classifiers.items()}
+        table.append((attack, f"{attacked * len(probes):,}", *(f"{lanes * step:,}" for step in steps)))
+    pairs = {
+        name: scored * sum(c.num_classes - 1 if k == "untargeted" else 1 for k in job.clever_kinds)
+        for name, c in classifiers.items()
+    }
+    clever = settings.clever
     if job.clever_kinds:
-        probe = CleverSampler(radius=PROTOCOLS[job.clever["protocol"]], samples=job.clever["samples"], protocol=job.clever["protocol"])
+        probe = CleverSampler(radius=PROTOCOLS[clever.protocol], samples=clever.samples, protocol=clever.protocol)
         most = max(pairs.values())
-        steps = _steps(probe.schedule, most * job.clever["batches"], job.lanes)
+        steps = _steps(probe.schedule, most * clever.batches, lanes)
         totals += steps
-        table.append(("clever", f"{most * job.clever['batches']:,} batches", *(f"{job.lanes * step:,}" for step in steps)))
-    others = len(job.models) - 1 if "transfer" in job.parts else 0
-    shown = math.ceil(images / job.lanes) + math.ceil(attempts / job.lanes) + others * math.ceil((attempts + attacked) / job.lanes)
+        table.append(("clever", f"{most * clever.batches:,} batches", *(f"{lanes * step:,}" for step in steps)))
+    others = len(job.models) - 1 if "transfer" in settings.parts else 0
+    shown = math.ceil(images / lanes) + math.ceil(attempts / lanes) + others * math.ceil((attempts + attacked) / lanes)
     totals[1] += shown
-    table.append(("clean and shown", f"{images + others * (attempts + attacked):,} images", "0", f"{job.lanes * shown:,}"))
-    print(_aligned(table))
+    table.append(("clean and shown", f"{images + others * (attempts + attacked):,} images", "0", f"{lanes * shown:,}"))
+    lines.append(_aligned(table))
 
     table, seconds = [("", "gradient", "forward", "GFLOP an image", "compiled in", "at most")], 0.0
-    with Progress("measuring", len(classifiers), "networks", show=job.progress) as bar:
+    with Progress("measuring", len(classifiers), "networks", show=settings.progress) as bar:
         for name, classifier in classifiers.items():
-            compiled, gradient, forward = measure(classifier, job.lanes)
-            own = compiled + totals @ (gradient, forward)
-            seconds += own
+            compiled, gradient, forward = measure(classifier, lanes)
+            whole = compiled + totals @ (gradient, forward)
+            seconds += whole
             operations = " and ".join(f"{count:.3g}" for count in gigaflops(classifier))
-            table.append((name, f"{gradient * 1e3:.1f} ms", f"{forward * 1e3:.1f} ms", operations, f"{compiled:.1f} s", _clock(own)))
+            times = (f"{gradient * 1e3:.1f} ms", f"{forward * 1e3:.1f} ms", operations, f"{compiled:.1f} s")
+            table.append((name, *times, _clock(whole)))
             bar.advance(1)
-    print(f"\na step of {job.lanes} lanes on {jax.devices()[0].device_kind}, measured:\n{_aligned(table)}")
+    lines.append(f"\na step of {lanes} lanes on {jax.devices()[0].device_kind}, measured:\n{_aligned(table)}")
     devices = processes * jax.local_device_count()
     among = f", shared by {devices} devices of {processes} processes {_clock(seconds / devices)}" if devices > 1 else ""
-    print(f"\ntime: at most {_clock(seconds)}{among}; C&W and EAD-L1 usually end early")
+    lines.append(f"\ntime: at most {_clock(seconds)}{among}; C&W and EAD-L1 usually end early")
+    kept, passing = disk(job, classifiers, pairs, processes=processes)
+    free = _told_free(out)
+    lines.append(f"disk: about {_size(kept)} to keep, and {_size(passing)} of images while networks are at work; {free}")
+    return "\n".join([*lines, "nothing was written"])
+
+
+def disk(job: Job, classifiers: dict[str, Classifier], pairs: dict[str, int], *, processes: int) -> tuple[float, float]:
+    """Bytes that a run keeps, and bytes of images while networks are at work.
+
+    Args:
+        pairs: the image and target pairs that CLEVER scores, of each network.
+    """
+    settings, images = job.settings, len(job.chosen)
+    attacked = min(settings.attacked_images or images, images)
+    attempts = attacked * len(job.attempts)
+    others = len(job.models) - 1 if "transfer" in settings.parts else 0
     rows = ROW["examples"] * attempts + ROW["transfer"] * attempts * others
-    kept = sum(rows + count * 3 * (ROW["clever"] + 4 * job.clever["batches"]) for count in pairs.values())
+    kept = sum(rows + count * 3 * (ROW["clever"] + 4 * settings.clever.batches) for count in pairs.values())
     pictures = [12 * attempts * classifier.input_size**2 for classifier in classifiers.values()]
-    passing = processes * max(pictures) * min(1, job.block_images / attacked)
-    if job.save_adversarial:
-        kept += PICTURE * sum(pictures)
-    print(f"disk: about {_size(kept)} to keep, and {_size(passing)} of images while networks are at work; {_told_free(out)}")
-    print("nothing was written")
+    passing = processes * max(pictures) * min(1, settings.block_images / attacked)
+    return kept + (PICTURE * sum(pictures) if settings.save_adversarial else 0), passing
 
 
 def _told_free(out: Path) -> str:

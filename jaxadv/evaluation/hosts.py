@@ -7,7 +7,6 @@ and which devices are its own.
 
 import time
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import NamedTuple
 
 import jax
@@ -26,18 +25,29 @@ class Host(NamedTuple):
     processes: int = 1
 
 
-def join(flags: SimpleNamespace) -> Host:
-    """Meet the other processes, if the flags say that there are any; before anything else asks JAX for devices. Raises InputError."""
-    given = (flags.coordinator, flags.processes, flags.process)
-    if not flags.multihost and given == (None, None, None):
+class Meeting(NamedTuple):
+    """How the processes of a run find each other; by default there is one alone."""
+
+    multihost: bool = False  # a cluster knows
+    coordinator: str | None = None  # HOST:PORT of process 0
+    processes: int | None = None
+    process: int | None = None
+
+
+def join(meeting: Meeting) -> Host:
+    """Meet the other processes, if there are any; before anything else asks JAX for devices. Raises InputError."""
+    given = (meeting.coordinator, meeting.processes, meeting.process)
+    if not meeting.multihost and given == (None, None, None):
         return Host()
-    if not flags.multihost and None in given:
+    if not meeting.multihost and None in given:
         raise InputError("--coordinator, --processes and --process go together; give all three, or --multihost where a cluster knows")
-    if flags.processes is not None and flags.process >= flags.processes:
-        raise InputError(f"--process={flags.process} of --processes={flags.processes}; they count from 0: give less than their number")
+    if meeting.processes is not None and meeting.process is not None and meeting.process >= meeting.processes:
+        raise InputError(
+            f"--process={meeting.process} of --processes={meeting.processes}; they count from 0: give less than their number"
+        )
     jax.config.update("jax_enable_recoverability", True)  # or else the death of one ends all
     try:
-        jax.distributed.initialize(flags.coordinator, flags.processes, flags.process, shutdown_timeout_seconds=SHUTDOWN)
+        jax.distributed.initialize(meeting.coordinator, meeting.processes, meeting.process, shutdown_timeout_seconds=SHUTDOWN)
     except (RuntimeError, ValueError) as error:
         raise InputError(
             f"the processes do not find each other ({' '.join(str(error).split())[:200]}); give --coordinator=HOST:PORT of process 0, "

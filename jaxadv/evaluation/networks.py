@@ -1,16 +1,15 @@
-"""The networks of a run: those of the zoo that --models names, and behind them the user's own of --model_module."""
+"""The networks of a run: the zoo's, the user's own, and ensembles of them."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache, partial
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from jaxadv.core.classifier import Classifier, load_classifier
 from jaxadv.core.ensembles import ensemble
 from jaxadv.data.source import Source
-from jaxadv.evaluation import own_models, plan
-from jaxadv.support import checks
+from jaxadv.evaluation import own_models
 from model_ports import registry, weights
 from model_ports.errors import InputError, unknown
 
@@ -26,46 +25,104 @@ class Entry(NamedTuple):
     load: Callable[[], Classifier]  # raises InputError
 
 
-def chosen(flags: SimpleNamespace) -> dict[str, Entry]:
-    """The networks that the flags ask for, by name, in order. Raises InputError."""
-    if flags.zoo not in registry.ZOOS:
-        raise unknown("zoo", flags.zoo, registry.ZOOS)
-    sizes = input_sizes(flags.input_size)
-    own = own_models.load(flags.model_module or [], reserved=ZOO)
-    if flags.models == ["none"] and not own:
+@dataclass(frozen=True)
+class Zoo:
+    """Where the networks that are given by name come from.
+
+    Args:
+        name: "digits" or "imagenet".
+        weights_dir: folder with a converted network each; None for the embedded ones.
+        input_sizes: pixels by name, where a network runs at another size than its own.
+        allow_missing: let fresh weights stand in for weights that are missing, as a plan may.
+    """
+
+    name: str = "digits"
+    weights_dir: str | None = None
+    input_sizes: Mapping[str, int] = field(default_factory=dict)
+    allow_missing: bool = False
+
+    def check(self) -> None:
+        """Raises InputError."""
+        if self.name not in registry.ZOOS:
+            raise unknown("zoo", self.name, registry.ZOOS)
+
+
+def choose(models: Sequence[str | Classifier], zoo: Zoo, ensembles: Iterable[Sequence[str]] = ()) -> dict[str, Entry]:
+    """The networks of a run by name, in order.
+
+    Args:
+        models: names of the zoo, FILE.py:FUNCTION of the user's own, or classifiers.
+        zoo: where those given by name come from.
+        ensembles: the members of each ensemble, two or more names; ensembles follow the others.
+
+    Raises:
+        InputError: for an unknown or missing network, or a name that is taken.
+    """
+    zoo.check()
+    if isinstance(models, (str, Classifier)):
+        models = [models]
+    if not models:
         raise InputError("--models=none leaves no network; give --model_module, or networks of the zoo")
-    names = [] if flags.models == ["none"] else plan.models(flags.models, ZOO)
-    for name in sizes:
-        if name not in names:
-            raise unknown("network of --input_size", name, names)
-    entries = {name: _of_zoo(name, flags, sizes.get(name)) for name in names}
-    entries |= {
-        name: Entry(classifier.input_size, classifier.num_classes, facts, lambda classifier=classifier: classifier)
-        for name, (classifier, facts) in own.items()
-    }
-    for name, members in plan.ensembles(flags.ensembles).items():
+    entries: dict[str, Entry] = {}
+    for model in models:
+        if isinstance(model, str) and ".py" not in model:
+            if model not in ZOO:
+                raise unknown("model", model, ZOO)
+            entries[model] = _of_zoo(model, zoo)
+            continue
+        own = own_models.load([model], reserved={*ZOO, *entries}) if isinstance(model, str) else {}
+        if isinstance(model, Classifier):
+            own = own_models.given(model, reserved=entries)
+        for name, (classifier, facts) in own.items():
+            load = partial(_itself, classifier)
+            entries[name] = Entry(classifier.input_size, classifier.num_classes, facts, load)
+    for name in zoo.input_sizes:
+        if name not in entries:
+            raise unknown("network of --input_size", name, entries)
+    for members in ensembles:
+        name = ".".join(["ensemble", *members])
         entries[name] = _ensemble(name, members, entries)
     return entries
 
 
-def _of_zoo(name: str, flags: SimpleNamespace, input_size: int | None) -> Entry:
-    network = registry.network(name, zoo=flags.zoo, input_size=input_size)
-    try:
-        place = weights.find(network, flags.weights_dir)
-        facts = weights.facts(network, place)
-        load = partial(load_classifier, name, zoo=flags.zoo, weights=place, input_size=input_size)
-    except InputError as error:
-        if not flags.dry_run:
-            raise
-        from jaxadv.benchmark.bench import random_classifier
+def _itself(classifier: Classifier) -> Classifier:
+    return classifier
 
-        print(f"missing: {error}")
-        facts, load = {"sha256": ""}, partial(random_classifier, network)  # as fast as with its own
+
+def _of_zoo(name: str, zoo: Zoo) -> Entry:
+    input_size = zoo.input_sizes.get(name)
+    network = registry.network(name, zoo=zoo.name, input_size=input_size)
+    try:
+        place = weights.find(network, zoo.weights_dir)
+        facts = weights.facts(network, place)
+        load = partial(load_classifier, name, zoo=zoo.name, weights=place, input_size=input_size)
+    except InputError as error:
+        if not zoo.allow_missing:
+            raise
+        facts, load = {"sha256": "", "missing": str(error)}, partial(random_classifier, network)
     return Entry(network.input_size, network.num_classes, facts, load)
 
 
-def _ensemble(name: str, members: list[str], entries: dict[str, Entry]) -> Entry:
+def random_classifier(network: registry.Network, seed: int = 0) -> Classifier:
+    """A network with fresh weights, which is as fast as a trained one."""
+    import jax
+
+    return Classifier(
+        network.apply,
+        jax.device_put(network.init(jax.random.key(seed))),
+        input_size=network.input_size,
+        num_classes=network.num_classes,
+        name=network.spec.name,
+        label_offset=network.label_offset,
+    )
+
+
+def _ensemble(name: str, members: Sequence[str], entries: dict[str, Entry]) -> Entry:
     """Members are then loaded once, whoever asks for them."""
+    if len(set(members)) < max(2, len(members)):
+        raise InputError(
+            f"--ensembles has {'+'.join(members)!r}; two or more different networks joined by '+' are needed, such as vgg_16+alexnet"
+        )
     for member in members:
         if member not in entries:
             raise unknown("network of --ensembles", member, entries)
@@ -73,11 +130,11 @@ def _ensemble(name: str, members: list[str], entries: dict[str, Entry]) -> Entry
     chosen = [entries[member] for member in members]
     sha256 = hashlib.sha256(" ".join([name, *(entry.facts["sha256"] for entry in chosen)]).encode()).hexdigest()
     size = max(entry.input_size for entry in chosen)
-    facts = {"members": members, "sha256": sha256}
+    facts = {"members": list(members), "sha256": sha256}
     return Entry(size, chosen[0].num_classes, facts, lambda: ensemble([entry.load() for entry in chosen], name=name))
 
 
-def check_classes(entries: dict[str, Entry], source: Source) -> None:
+def check_classes(entries: Mapping[str, Entry], source: Source) -> None:
     """Raises InputError for a network whose classes are not the data's."""
     for name, entry in entries.items():
         if entry.num_classes != source.num_classes:
@@ -88,22 +145,8 @@ def check_classes(entries: dict[str, Entry], source: Source) -> None:
             )
 
 
-def input_sizes(values: list[str] | None) -> dict[str, int]:
-    """Pixels by name, from ["mobilenet_v1_025=128"]. Raises InputError."""
-    pairs = [value.partition("=") for value in values or []]
-    if not all(name and size for name, _, size in pairs):
-        raise InputError(f"--input_size is {','.join(values)!r}; NAME=PIXELS of networks of the zoo are needed, separated by commas")
-    return {name: _pixels([size]) for name, _, size in pairs}
+def missing(entries: Mapping[str, Entry]) -> list[str]:
+    """What is said of each network whose weights are missing."""
+    return [str(entry.facts["missing"]) for entry in entries.values() if "missing" in entry.facts]
 
 
-def input_size(values: list[str] | None) -> int | None:
-    """Pixels of the one network of predict or validate, from ["128"]. Raises InputError."""
-    return None if values is None else _pixels(values)
-
-
-def _pixels(values: list[str]) -> int:
-    sizes = plan.numbers("input_size", values, int)
-    if len(sizes) > 1:
-        raise InputError(f"--input_size is {','.join(values)!r}; one number of pixels is needed, for --model")
-    checks.count("input_size", sizes[0])
-    return sizes[0]

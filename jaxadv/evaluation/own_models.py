@@ -42,17 +42,27 @@ def load(places: Iterable[str], *, reserved: Iterable[str]) -> dict[str, tuple[C
             got = type(made).__name__ if classifiers is not made else f"{type(made).__name__} of {[type(c).__name__ for c in made]}"
             raise InputError(f"{where}: {function.__name__} returns a {got}; it must return a jaxadv.Classifier, or a list of them")
         for classifier in classifiers:
-            name = classifier.name
-            if not _NAME.fullmatch(name):
-                raise InputError(f"{where}: a classifier is named {name!r}; letters, digits, '_' and '.' are allowed: rename it")
-            if name in {*found, *reserved, "all", "none"}:
-                raise InputError(f"{where}: a classifier is named {name!r}, as another one is; rename it")
-            found[name] = classifier, classifier.facts | {"source": place, "sha256": fingerprint(classifier, path)}
+            _check_name(classifier.name, {*found, *reserved}, f"{where}: ")
+            sha256 = fingerprint(classifier, path.read_bytes())
+            found[classifier.name] = classifier, classifier.facts | {"source": place, "sha256": sha256}
     return found
 
 
-def fingerprint(classifier: Classifier, path: Path) -> str:
-    """sha256 over parameters, program and the file: rows of a run must not mix two versions of a classifier.
+def given(classifier: Classifier, *, reserved: Iterable[str]) -> dict[str, tuple[Classifier, dict[str, Any]]]:
+    """A classifier that Python code gave, by its name, with its facts as `load` has them. Raises InputError."""
+    _check_name(classifier.name, set(reserved))
+    return {classifier.name: (classifier, classifier.facts | {"sha256": fingerprint(classifier)})}
+
+
+def _check_name(name: str, taken: set[str], where: str = "") -> None:
+    if not _NAME.fullmatch(name):
+        raise InputError(f"{where}a classifier is named {name!r}; letters, digits, '_' and '.' are allowed: rename it")
+    if name in {*taken, "all", "none"}:
+        raise InputError(f"{where}a classifier is named {name!r}, as another one is; rename it")
+
+
+def fingerprint(classifier: Classifier, file: bytes = b"") -> str:
+    """sha256 over parameters, program and the file's content: rows of a run must not mix two versions of a classifier.
 
     The program has in it what its author did not put into the parameters: constants, and code of other files.
     """
@@ -60,7 +70,7 @@ def fingerprint(classifier: Classifier, path: Path) -> str:
     arrays = {jax.tree_util.keystr(key): np.asarray(_plain(leaf)) for key, leaf in leaves}
     images = jax.ShapeDtypeStruct((1, classifier.input_size, classifier.input_size, 3), jnp.float32)
     program = classifier.oracle.logits.lower(classifier.params, images).as_text()
-    return hashlib.sha256(f"{checkpoint.fingerprint(arrays)}\n{program}\n".encode() + path.read_bytes()).hexdigest()
+    return hashlib.sha256(f"{checkpoint.fingerprint(arrays)}\n{program}\n".encode() + file).hexdigest()
 
 
 def _plain(leaf):

@@ -40,12 +40,12 @@ class Unit(NamedTuple):
 
 def classifications(job: Job, name: str) -> list[Unit]:
     """Those of one network."""
-    return [Unit(name, "clean", "", block) for block in range(_blocks(len(job.chosen), CLASSIFIED * job.block_images))]
+    return [Unit(name, "clean", "", block) for block in range(_blocks(len(job.chosen), CLASSIFIED * job.settings.block_images))]
 
 
 def classified(job: Job, block: int) -> np.ndarray:
     """The indices of a block into the source."""
-    size = CLASSIFIED * job.block_images
+    size = CLASSIFIED * job.settings.block_images
     return job.chosen[block * size : (block + 1) * size]
 
 
@@ -58,17 +58,17 @@ class Attackable(NamedTuple):
 
     def block(self, job: Job, unit: Unit) -> "Attackable":
         """Those of one block; of "clever" only so many are scored."""
-        start, most = unit.block * job.block_images, len(self.ids) if unit.stage == "attack" else job.clever_images
-        return Attackable(*(array if array is None else array[:most][start : start + job.block_images] for array in self))
+        start, most = unit.block * job.settings.block_images, len(self.ids) if unit.stage == "attack" else job.settings.clever.images
+        return Attackable(*(array if array is None else array[:most][start : start + job.settings.block_images] for array in self))
 
 
 def attackable(run: Run, job: Job, name: str) -> Attackable:
     """Known once the network is classified; where all networks must be right, once all are."""
     clean = _clean(run, job, name)
     right = clean["predicted"] == clean["label"]
-    if job.selection == "common":
+    if job.settings.selection == "common":
         right &= clean["image_id"].isin(common(pd.concat([_clean(run, job, model) for model in job.models]), job.models))
-    use = np.flatnonzero(right)[: job.attacked_images]
+    use = np.flatnonzero(right)[: job.settings.attacked_images]
     labels = clean["label"].to_numpy()
     drawn = study.random_targets(labels)[use] if job.has_study_targets else None
     return Attackable(clean["image_id"].to_numpy()[use], labels[use], drawn)
@@ -84,9 +84,9 @@ def attempts(run: Run, job: Job, name: str) -> list[Unit]:
     Scores first: while they are computed, the other networks are compiled, to which attacks show their images.
     """
     images = len(attackable(run, job, name).ids)
-    scored = min(images, job.clever_images or images)
-    attacks = [Unit(name, "attack", attack, block) for block in range(_blocks(images, job.block_images)) for attack in job.attacks]
-    scores = [Unit(name, "clever", "clever", block) for block in range(_blocks(scored, job.block_images)) if job.clever_kinds]
+    scored = min(images, job.settings.clever.images or images)
+    attacks = [Unit(name, "attack", attack, block) for block in range(_blocks(images, job.settings.block_images)) for attack in job.attacks]
+    scores = [Unit(name, "clever", "clever", block) for block in range(_blocks(scored, job.settings.block_images)) if job.clever_kinds]
     return scores + attacks
 
 
@@ -96,19 +96,19 @@ def kinds(job: Job, unit: Unit) -> list[str]:
         return ["dropped", "clean"]
     if unit.stage == "clever":
         return ["clever"]
-    shown = "transfer" in job.parts and job.shown_to(unit.network)
+    shown = "transfer" in job.settings.parts and job.shown_to(unit.network)
     return ["examples"] + ["adversarial"] * (unit.block == 0) + ["transfer"] * bool(shown)
 
 
 def is_done(run: Run, job: Job, unit: Unit) -> bool:
     """Whether all of a unit's parts are there, and whole; damaged ones are removed."""
-    stored = not (unit.stage == "attack" and job.save_adversarial) or image_store.has(run.directory, unit.part)
+    stored = not (unit.stage == "attack" and job.settings.save_adversarial) or image_store.has(run.directory, unit.part)
     return all([stored, *(run.has(kind, unit.part) for kind in kinds(job, unit))])
 
 
 def exists(run: Run, job: Job, unit: Unit) -> bool:
     """The same of another process's unit: its parts, which that process reads, are there."""
-    stored = not (unit.stage == "attack" and job.save_adversarial) or image_store.has(run.directory, unit.part)
+    stored = not (unit.stage == "attack" and job.settings.save_adversarial) or image_store.has(run.directory, unit.part)
     return stored and all(run.exists(kind, unit.part) for kind in kinds(job, unit))
 
 
@@ -124,8 +124,8 @@ def cost(job: Job, unit: Unit) -> float:
     if unit.stage == "clean":
         return 1
     if unit.stage == "clever":
-        return 2.0 * len(job.clever_kinds) * job.clever["batches"] * job.clever["samples"]
-    return sum(np.dot(setting.probe.schedule.evaluations(), (2, 1)) for setting in job.settings if setting.attack == unit.what)
+        return 2.0 * len(job.clever_kinds) * job.settings.clever.batches * job.settings.clever.samples
+    return sum(np.dot(attempt.probe.schedule.evaluations(), (2, 1)) for attempt in job.attempts if attempt.attack == unit.what)
 
 
 def share(job: Job, units: Iterable[Unit], *, process: int, processes: int) -> list[Unit]:

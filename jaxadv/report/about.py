@@ -3,8 +3,10 @@
 import json
 from html import escape
 
-from jaxadv.report.names import ATTACK_NAMES, NORM_NAMES, TARGET_NAMES
+from jaxadv.attacks import catalog
+from jaxadv.core.targets import KINDS
 from jaxadv.report.views import Views
+from jaxadv.support.norms import SCORE_TITLES
 
 _LONG = 20_000  # characters: such an entry of the manifest is left to its file
 
@@ -21,11 +23,11 @@ def what_was_run(views: Views) -> str:
         kinds = {}
         for kind, setting in of_attack[["target_kind", "setting"]].drop_duplicates().itertuples(index=False):
             kinds.setdefault(kind, []).append(setting or "default")
-        rows.append((ATTACK_NAMES.get(attack, attack), _per_kind(kinds) + _prefixed(settings, attack)))
+        rows.append((catalog.title(attack), _per_kind(kinds) + _prefixed(settings, attack)))
     if len(bounds):
         kinds = {kind: [] for kind in bounds["target_kind"]}
         for kind, norm in bounds[["target_kind", "norm"]].drop_duplicates().itertuples(index=False):
-            kinds[kind].append(NORM_NAMES.get(norm, norm))
+            kinds[kind].append(SCORE_TITLES.get(norm, norm))
         rows.append(("CLEVER", _per_kind(kinds) + _prefixed(settings, "clever")))
     rows += [(name, _text(value)) for name, value in manifest.items() if value not in ({}, []) and name != "models" and not _is_deep(value)]
     cells = "".join(f'<tr><th scope="row">{escape(name.replace("_", " "))}</th><td>{escape(text)}</td></tr>' for name, text in rows)
@@ -39,7 +41,7 @@ def _per_kind(kinds: dict[str, list[str]]) -> str:
     """What was done for each kind of target, kinds with the same together."""
     together = {}
     for kind, done in kinds.items():
-        together.setdefault("; ".join(done), []).append(TARGET_NAMES.get(kind, kind))
+        together.setdefault("; ".join(done), []).append(KINDS.get(kind, kind))
     return " · ".join(f"{done} ({', '.join(names)})" for done, names in together.items())
 
 
@@ -48,11 +50,19 @@ def _prefixed(settings: dict, prefix: str) -> str:
     return f" · {told}" if told else ""
 
 
-def of_attack(settings: dict, prefix: str) -> str:
-    """The settings that belong to one attack alone, as far as they were given."""
-    own = [(name, value) for name, value in settings.items() if name.startswith(f"{prefix}_") and value is not None]
-    own = [(name.removeprefix(f"{prefix}_"), value) for name, value in own if not name.endswith("_targets")]
-    return ", ".join(f"{name.replace('_', ' ')} {_text(value)}" for name, value in own)
+def of_attack(settings: dict, attack: str) -> str:
+    """The settings of one attack, or of "clever", that no label names: those with one value."""
+    values = settings.get("clever") if attack == "clever" else (settings.get("attacks") or {}).get(attack)
+    if not isinstance(values, dict):
+        return ""
+    entry = catalog.find(attack)
+    named = {one.name for one in entry.parameters if one.label != "swept"} if entry else set()
+    single = {
+        name: value[0] if isinstance(value, list) else value
+        for name, value in values.items()
+        if name not in named and value is not None and not (isinstance(value, list) and len(value) != 1)
+    }
+    return ", ".join(f"{name.replace('_', ' ')} {_text(value)}" for name, value in single.items())
 
 
 def _is_deep(value) -> bool:

@@ -6,7 +6,7 @@ from html import escape
 import pandas as pd
 
 from jaxadv.report.columns import COLUMNS, show
-from jaxadv.report.names import DISTANCE_NAMES
+from jaxadv.support.norms import DISTANCES
 
 HEADINGS = {
     "top1_percent": "top-1",
@@ -47,13 +47,13 @@ def head(columns: list[str]) -> str:
     first, second = [], []
     for number, name in enumerate(columns):
         distance, _, statistic = name.rpartition("_")
-        if distance not in DISTANCE_NAMES:
+        if distance not in DISTANCES:
             first.append(_heading(name, _name(name), number, rows=2))
             continue
         if not columns[number - 1].startswith(f"{distance}_"):
             across = sum(other.rpartition("_")[0] == distance for other in columns)
             meaning = escape(COLUMNS[f"{distance}_mean"].meaning)
-            first.append(f'<th scope="colgroup" class="pair" colspan="{across}" title="{meaning}">{DISTANCE_NAMES[distance]}</th>')
+            first.append(f'<th scope="colgroup" class="pair" colspan="{across}" title="{meaning}">{DISTANCES[distance]}</th>')
         second.append(_heading(name, statistic, number, rows=1))
     if not second:
         return "<thead><tr>" + "".join(first).replace(' rowspan="2"', "") + "</tr></thead>"

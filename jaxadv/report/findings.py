@@ -6,10 +6,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from jaxadv.core.targets import KINDS
 from jaxadv.report import tables
 from jaxadv.report.columns import three_digits
 from jaxadv.report.measures import Measure
-from jaxadv.report.names import TARGET_NAMES, panel_name
+from jaxadv.report.names import panel_name
 
 
 class Finding(NamedTuple):
@@ -63,7 +64,7 @@ def _extremes(measure: Measure) -> Finding | None:
             if not rivals
             else (f" The intervals of {rivals} other{'s' * (rivals > 1)} overlap the first one's: which is the most robust is not settled.")
         )
-    kind = TARGET_NAMES.get(measure.target_kind, measure.target_kind)
+    kind = KINDS.get(measure.target_kind, measure.target_kind)
     return Finding(f"{measure.short}, {kind}", text)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from jaxadv.analysis.families import grouped
+from jaxadv.attacks import catalog
+from jaxadv.core.targets import KINDS
 from jaxadv.report import cells, tables
 from jaxadv.report.about import what_was_run
 from jaxadv.report.columns import COLUMNS
@@ -16,7 +18,7 @@ from jaxadv.report.findings import findings, panel_means
 from jaxadv.report.gallery import gallery
 from jaxadv.report.heat import heat_map, heat_style, legend
 from jaxadv.report.measures import Measure, chief
-from jaxadv.report.names import ATTACK_NAMES, NORM_NAMES, TARGET_NAMES, panel_name
+from jaxadv.report.names import panel_name
 from jaxadv.report.overview import overview
 from jaxadv.report.published import published
 from jaxadv.report.script import POLICY, SCRIPT
@@ -25,6 +27,7 @@ from jaxadv.report.study.page import analysis, statements
 from jaxadv.report.style import STYLE
 from jaxadv.report.views import Views
 from jaxadv.support.files import write_atomically
+from jaxadv.support.norms import SCORE_TITLES
 
 TREATMENT_NAMES = {
     "released": "as the study counts (released)",
@@ -131,7 +134,7 @@ def _transfer(views: Views, spread: pd.DataFrame) -> str:
         ordered = rows.sort_values("mean", ascending=False, kind="stable", na_position="last")
         maps = [_map(views, tables.Panel(*row)) for row in ordered[list(tables.Panel._fields)].itertuples(index=False)]
         others = (
-            f"<details><summary>{len(maps) - 1} more of {escape(ATTACK_NAMES.get(attack, attack))}</summary>{''.join(maps[1:])}</details>"
+            f"<details><summary>{len(maps) - 1} more of {escape(catalog.title(attack))}</summary>{''.join(maps[1:])}</details>"
         )
         shown.append(f"<div>{maps[0]}{others if len(maps) > 1 else ''}</div>")
     heads = [("map", "text"), ("mean, %", ""), ("best source", "text"), ("its mean, %", ""), ("pairs", ""), ("n a pair", "")]
@@ -207,14 +210,14 @@ def _numbers(views: Views) -> str:
     columns = [*before, *(f"{distance}_{what}" for distance in tables.DISTANCES for what in ("mean", "std", "median")), *after]
     for attack, of_attack in views.made.robustness.groupby("attack", sort=False):
         groups = [
-            cells.body(rows, columns, heading=" · ".join(filter(None, [TARGET_NAMES.get(kind, kind), setting])))
+            cells.body(rows, columns, heading=" · ".join(filter(None, [KINDS.get(kind, kind), setting])))
             for (kind, setting), rows in of_attack.groupby(["target_kind", "setting"], sort=False)
         ]
-        parts.append((ATTACK_NAMES.get(attack, attack), cells.framed(cells.head(columns), "".join(groups))))
+        parts.append((catalog.title(attack), cells.framed(cells.head(columns), "".join(groups))))
     if len(views.made.clever):
         columns = [name for name in views.made.clever if name not in ("target_kind", "norm") and not name.endswith(("_low", "_high"))]
         groups = [
-            cells.body(rows, columns, heading=f"{NORM_NAMES.get(norm, norm)} · {TARGET_NAMES.get(kind, kind)}")
+            cells.body(rows, columns, heading=f"{SCORE_TITLES.get(norm, norm)} · {KINDS.get(kind, kind)}")
             for (kind, norm), rows in views.made.clever.groupby(["target_kind", "norm"], sort=False)
         ]
         parts.append(("CLEVER", cells.framed(cells.head(columns), "".join(groups))))

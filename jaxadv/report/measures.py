@@ -5,8 +5,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from jaxadv.report.names import ATTACK_NAMES, DISTANCE_NAMES, NORM_NAMES, TARGET_NAMES, is_studied
+from jaxadv.attacks import catalog
+from jaxadv.core.targets import KINDS
+from jaxadv.report.names import is_studied
 from jaxadv.report.tables import MINIMISED, minimised
+from jaxadv.support.norms import DISTANCES, SCORE_TITLES
 
 _KINDS = ("random", "untargeted", "least", "top2")  # which kind of target stands for an attack: the study's figures take random
 
@@ -30,13 +33,13 @@ class Measure(NamedTuple):
     @property
     def distance(self) -> str:
         if self.attack == "clever":
-            return NORM_NAMES.get(self.setting, self.setting)
-        return DISTANCE_NAMES[minimised(self.attack, self.setting)]
+            return SCORE_TITLES.get(self.setting, self.setting)
+        return DISTANCES[minimised(self.attack, self.setting)]
 
     @property
     def short(self) -> str:
         """E.g. "C&W L2", "CLEVER L∞"."""
-        name = ATTACK_NAMES.get(self.attack, self.attack)
+        name = catalog.title(self.attack)
         return f"{name} {self.distance}" if self.attack == "clever" else name
 
     @property
@@ -46,7 +49,7 @@ class Measure(NamedTuple):
 
     @property
     def title(self) -> str:
-        kind = TARGET_NAMES.get(self.target_kind, self.target_kind)
+        kind = KINDS.get(self.target_kind, self.target_kind)
         setting = "" if self.attack == "clever" else self.setting
         return " · ".join(filter(None, [self.short, kind, setting]))
 

@@ -1,39 +1,24 @@
-"""What attacks, targets, norms and distances are called in a page or figure, and in the names of files."""
+"""What settings are called in a page or figure, and in the names of files."""
 
 import hashlib
 import re
 from collections.abc import Iterable
 
-ATTACK_NAMES = {
-    "fgsm": "FGSM",
-    "ifgsm": "I-FGSM",
-    "ifgsm_search": "I-FGSM, smallest ε",
-    "cw": "C&W L2",
-    "ead": "EAD-L1",
-    "clever": "CLEVER",
-}
-TARGET_NAMES = {
-    "untargeted": "untargeted",
-    "random": "random target",
-    "least": "least-likely target",
-    "top2": "second most likely target",
-}
-DISTANCE_NAMES = {"l0": "L0", "l1": "L1", "l2": "L2", "linf": "L∞", "l2_per_pixel": "L2 / 3HW"}
-NORM_NAMES = {"1": "L1", "2": "L2", "inf": "L∞"}
-PARAMETER_NAMES = {
-    "eps": "budget ε",
-    "steps": "steps",
-    "confidence": "confidence κ",
-    "initial_eps": "first ε",
-}
-
+from jaxadv.attacks import catalog
+from jaxadv.core.targets import KINDS
 
 STUDIED = {"norm": "linf", "loss": "logit", "rule": "l1"}  # what the study ran where more can be chosen
 
 
 def panel_name(attack: str, target_kind: str, setting: str) -> str:
     """What a transfer map or table of attempts is about, e.g. "C&W L2 · confidence=0 · random target"."""
-    return " · ".join(filter(None, [ATTACK_NAMES.get(attack, attack), setting, TARGET_NAMES.get(target_kind, target_kind)]))
+    return " · ".join(filter(None, [catalog.title(attack), setting, KINDS.get(target_kind, target_kind)]))
+
+
+def parameter_title(name: str) -> str:
+    """What figures call a parameter of the attacks."""
+    titles = (one.title for attack in catalog.ATTACKS for one in attack.parameters if one.name == name)
+    return next(filter(None, titles), name)
 
 
 def parameters(setting: str) -> dict[str, str]:

@@ -5,10 +5,11 @@ from html import escape
 import numpy as np
 import pandas as pd
 
+from jaxadv.attacks import catalog
+from jaxadv.core.targets import KINDS
 from jaxadv.report.cells import between, framed, sortable
 from jaxadv.report.findings import interval
 from jaxadv.report.measures import Measure
-from jaxadv.report.names import ATTACK_NAMES, TARGET_NAMES
 from jaxadv.report.views import Views
 
 
@@ -24,12 +25,12 @@ def overview(views: Views, chief: list[Measure]) -> str:
         if len(rows):
             first = rows[rows["target_kind"] == rows["target_kind"].iloc[0]]
             last = first[first["setting"] == first["setting"].iloc[-1]]
-            what = f"success, {TARGET_NAMES.get(last['target_kind'].iloc[0], last['target_kind'].iloc[0])}, {last['setting'].iloc[0]}"
-            columns.append((ATTACK_NAMES[attack], what, lambda model, last=last: _success(last, model)))
+            what = f"success, {KINDS.get(last['target_kind'].iloc[0], last['target_kind'].iloc[0])}, {last['setting'].iloc[0]}"
+            columns.append((catalog.title(attack), what, lambda model, last=last: _success(last, model)))
     for measure in chief:
         if measure.attack == "clever" and measure.setting != "2":
             continue
-        what = f"{measure.what}, {TARGET_NAMES.get(measure.target_kind, measure.target_kind)}"
+        what = f"{measure.what}, {KINDS.get(measure.target_kind, measure.target_kind)}"
         columns.append((measure.short, what, lambda model, measure=measure: _mean(measure, model)))
     head = "".join(
         f'<th scope="col" class="{"" if number else "text"}" data-c="{number}">{escape(name)}<small>{escape(what)}</small></th>'

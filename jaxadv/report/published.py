@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 
 from jaxadv.analysis.families import family
+from jaxadv.attacks import catalog
+from jaxadv.core.targets import KINDS
 from jaxadv.report.cells import framed
 from jaxadv.report.columns import three_digits
 from jaxadv.report.measures import chief
-from jaxadv.report.names import ATTACK_NAMES, DISTANCE_NAMES, TARGET_NAMES
 from jaxadv.report.views import Views
+from jaxadv.support.norms import DISTANCES
 
 FOLDER = Path(__file__).parent / "published"
 _TEXT = ("model", "of", "mean of", "there")  # columns of words
@@ -111,7 +113,7 @@ def _clever_paper(views: Views) -> str:
                 f"{distance}_mean"
             ]
         if len(mine) and np.isfinite(mine.iloc[0]):
-            what = f"{ATTACK_NAMES[attack]}, {DISTANCE_NAMES[distance]}, {TARGET_NAMES[kind]}"
+            what = f"{catalog.title(attack)}, {DISTANCES[distance]}, {KINDS[kind]}"
             lines.append([row["model"], escape(what), three_digits(mine.iloc[0]), _quoted(row["mean"], row["tag"]), escape(row["note"])])
     head = ["model", "mean of", "this run", "CLEVER paper, Table 2", "there"]
     return _table("The CLEVER paper's ImageNet networks", "Submission version; 100 images, other settings than the study's.", head, lines)

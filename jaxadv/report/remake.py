@@ -1,21 +1,13 @@
-"""``python run.py report --out=DIR``: tables, figures and report.html again, from the rows of a run."""
+"""Tables, figures and report.html of a run, made again from its rows."""
 
 import os
 from fnmatch import fnmatchcase
 from pathlib import Path
-from types import SimpleNamespace
 
 from jaxadv.report import figures, html, tables
 from jaxadv.report.views import views
 from jaxadv.store.run import Run
 from model_ports.errors import InputError
-
-
-def main(flags: SimpleNamespace) -> None:
-    """Remake the views of the run in --out. Raises InputError."""
-    if not flags.out:
-        raise InputError("--out is missing; report needs the folder of a run: give --out=results/embedded or another")
-    remake(flags.out, flags.figures)
 
 
 def remake(directory: str | os.PathLike, only: list[str] | None = None) -> Path:
@@ -35,5 +27,4 @@ def remake(directory: str | os.PathLike, only: list[str] | None = None) -> Path:
         drawn = figures.write_all(wanted, run.directory / "figures", pool)
     page = run.directory / "report.html"
     html.write(shown, page, drawn)
-    print(f"report: {page}")
     return page

@@ -13,21 +13,21 @@ import numpy as np
 import pandas as pd
 
 from jaxadv.analysis import Law, fit_law, mean_intervals, pareto_frontier, rate_interval
+from jaxadv.attacks import catalog
+from jaxadv.core.targets import KINDS
 from jaxadv.report.columns import COLUMNS, show
 from jaxadv.report.latex import latex
 from jaxadv.report.names import file_name
 from jaxadv.store import sums
 from jaxadv.store.run import Run
 from jaxadv.support.files import write_atomically
+from jaxadv.support.norms import SCORE_NORMS
 from model_ports.errors import unknown
 
 DISTANCES = ("l0", "l1", "l2", "linf", "l2_per_pixel")
 STATISTICS = ("mean", "std", "median")
 TREATMENTS = ("released", "left_out", "as_failures")  # of images that do not fool their own source
 MINIMUM_P_VALUE = 0.001  # as in the fit
-ATTACKS = ("fgsm", "ifgsm", "ifgsm_search", "cw", "ead")
-TARGET_KINDS = ("untargeted", "random", "least", "top2")
-NORMS = ("1", "2", "inf")
 LONG = ("transfer", "comparison")  # a row a pair of models: thousands, which nobody reads in print; as .csv only
 MINIMISED = {"ifgsm_search": "linf", "cw": "l2", "ead": "l1"}  # what each attack that searches makes small, as the study set it
 _HOW = ["attack", "target_kind", "setting"]  # what a matrix has in common
@@ -301,7 +301,7 @@ def _arranged(table: pd.DataFrame, by: list[str], order: Sequence[str]) -> pd.Da
     """``table`` sorted by the columns ``by``: models as in ``order``, names in the study's order, settings by their numbers."""
     appearances = [table[name] for name in ("source", "model") if name in table]
     models = sorted_models(order, *appearances)
-    known = {"attack": ATTACKS, "target_kind": TARGET_KINDS, "norm": NORMS, "source": models, "model": models}
+    known = {"attack": catalog.names(), "target_kind": tuple(KINDS), "norm": tuple(SCORE_NORMS), "source": models, "model": models}
 
     ranks = [[_setting_key(value) if name == "setting" else _rank(known.get(name, ()), value) for value in table[name]] for name in by]
     ranks = list(zip(*ranks, strict=True))

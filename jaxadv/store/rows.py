@@ -23,11 +23,11 @@ KINDS: dict[str, dict[str, str]] = {
         "label": "int32",
         "reason": "str",
     },
-    # One attempt to fool a model.
+    # One attempt to fool a model. The values of its attack's settings are further columns (`SETTINGS`).
     "examples": {
         "model": "str",
-        "attack": "str",  # fgsm, ifgsm, ifgsm_search, cw, ead
-        "setting": "str",  # e.g. "eps=0.1"; several are comma separated
+        "attack": "str",  # its name in the catalogue
+        "setting": "str",  # a label for people, e.g. "eps=0.1"
         "target_kind": "str",  # untargeted, random, least, top2
         "image_id": "int64",
         "label": "int32",
@@ -108,6 +108,8 @@ _ARROW = {
     "float64": pa.float64(),
     "list<float32>": pa.list_(pa.float32()),
 }
+SETTINGS = ("examples",)
+"""Kinds whose parts have further columns: the settings of the part's attack, bool, int, float or str."""
 _MAY_BE_MISSING = ("float32", "float64")  # NaN; anything else must be there
 
 
@@ -117,12 +119,19 @@ def schema(kind: str) -> pa.Schema:
     return pa.schema([(name, _ARROW[dtype]) for name, dtype in KINDS[kind].items()])
 
 
+def fits(kind: str, found: pa.Schema) -> bool:
+    """Whether a part's columns are those of ``kind``, settings behind them where it has any."""
+    expected = schema(kind)
+    begin = pa.schema([found.field(place) for place in range(min(len(expected), len(found)))])
+    return begin.equals(expected) and (kind in SETTINGS or len(found) == len(expected))
+
+
 def table(kind: str, rows: pd.DataFrame) -> pa.Table:
     """``rows`` in the column order and types of ``kind``. Raises InputError."""
     columns = schema(kind)
     missing = [name for name in KINDS[kind] if name not in rows.columns]
     extra = [str(name) for name in rows.columns if name not in KINDS[kind]]
-    if missing or extra:
+    if missing or (extra and kind not in SETTINGS):
         wrong = [f"{what} {', '.join(names)}" for what, names in (("lack", missing), ("have unknown", extra)) if names]
         raise InputError(f"{kind} rows {' and '.join(wrong)}; their columns are: {', '.join(KINDS[kind])}")
     arrays = []
@@ -134,7 +143,20 @@ def table(kind: str, rows: pd.DataFrame) -> pa.Table:
         if array.null_count and dtype not in _MAY_BE_MISSING:
             raise InputError(f"{kind} column {name!r} lacks {array.null_count} values; each row needs one: fill them in")
         arrays.append(array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array)
-    return pa.Table.from_arrays(arrays, schema=columns)
+    base = pa.Table.from_arrays(arrays, schema=columns)
+    for name in extra:
+        base = base.append_column(name, _setting(name, rows[name]))
+    return base
+
+
+def _setting(name: str, values: pd.Series) -> pa.Array:
+    """A column of settings, each value bool, int, float or str. Raises InputError."""
+    array = pa.Array.from_pandas(values)
+    kinds = {pa.bool_(), pa.int64(), pa.float64(), pa.string()}
+    array = array.cast(pa.string()) if pa.types.is_large_string(array.type) else array
+    if array.type not in kinds:
+        raise InputError(f"the setting {name!r} has type {array.type}; bool, int, float and str are allowed: convert it")
+    return array
 
 
 def one_line(error: Exception) -> str:

@@ -12,13 +12,14 @@ import socket
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jaxadv.store import image_store, sums
-from jaxadv.store.rows import KINDS, one_line, schema, table
+from jaxadv.store.rows import KINDS, fits, one_line, schema, table
 from jaxadv.support import log
 from jaxadv.support.files import cannot_write, write_atomically
 from model_ports.errors import InputError
@@ -174,8 +175,10 @@ class Run:
         """
         empty = schema(kind).empty_table()
         paths = self._parts(kind) if part is None else [self._path(kind, part)]
-        tables = [empty if columns is None else empty.select(columns), *(_read(path, kind, columns) for path in paths)]
-        return pa.concat_tables(tables).to_pandas()
+        if columns is not None:
+            empty = empty.select([name for name in columns if name in KINDS[kind]])
+        tables = [empty, *(_read(path, kind, columns) for path in paths)]
+        return pa.concat_tables(tables, promote_options="default").to_pandas()
 
     def parts(self, kind: str, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
         """The rows of ``kind``, one part or several small ones at a time, text as categories: to count in little memory.
@@ -188,10 +191,20 @@ class Run:
             some.append(_read(path, kind, columns))
             size += some[-1].nbytes
             if size > TOGETHER:
-                yield pa.concat_tables(some).to_pandas(categories=text)
+                yield pa.concat_tables(some, promote_options="default").to_pandas(categories=text)
                 some, size = [], 0
         if some:
-            yield pa.concat_tables(some).to_pandas(categories=text)
+            yield pa.concat_tables(some, promote_options="default").to_pandas(categories=text)
+
+    def settings(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """The values of every setting of an attack that attempts had, by attack and label. Raises InputError."""
+        found: dict[tuple[str, str], dict[str, Any]] = {}
+        for path in self._parts("examples"):
+            names = [name for name in pq.read_schema(path).names if name not in KINDS["examples"]]
+            rows = _read(path, "examples", ["attack", "setting", *names]).to_pandas().drop_duplicates()
+            for row in rows.to_dict("records"):
+                found[row.pop("attack"), row.pop("setting")] = row
+        return found
 
     def transfer_sums(self) -> pd.DataFrame:
         """What all transfer rows add up to (`jaxadv.store.sums`), from the footers of their parts; rows are read where a footer has none.
@@ -284,9 +297,10 @@ def _read(path: Path, kind: str, columns: Sequence[str] | None = None) -> pa.Tab
     """A part, its checksums verified. Raises InputError."""
     try:
         file = pq.ParquetFile(path, page_checksum_verification=True)  # not read_table, which makes a column of a folder named "eps=0.1"
-        if not file.schema_arrow.equals(schema(kind)):
+        if not fits(kind, file.schema_arrow):
             raise InputError(f"{str(path)!r} does not have the columns of {kind!r}; it is of another version: run again")
-        return file.read(columns=columns, use_threads=False)  # parts are small: threads take longer
+        wanted = columns and [name for name in columns if name in KINDS[kind] or name in file.schema_arrow.names]
+        return file.read(columns=wanted, use_threads=False)  # parts are small: threads take longer
     except (OSError, pa.ArrowException) as error:
         raise _unreadable(path, error) from error
 

@@ -20,7 +20,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import jax
@@ -29,10 +28,9 @@ import numpy as np
 import optax
 
 from jaxadv.data import digits
-from jaxadv.evaluation import plan
 from model_ports import checkpoint
 from model_ports.errors import InputError
-from model_ports.registry import MODELS, network
+from model_ports.registry import network
 
 SEED = 1215  # the default of the command line too
 BATCH = 64
@@ -66,16 +64,6 @@ RECIPES: dict[str, Recipe] = {
     "mobilenet_v1_100": Recipe(epochs=60, pictures=900),
     "nasnet_large": Recipe(epochs=40),
 }
-
-
-def main(flags: SimpleNamespace) -> None:
-    """Train the networks of --models into --out. Raises InputError."""
-    if flags.out is None:
-        raise InputError("--out is not given; train needs a folder for the checkpoints, such as --out=model_ports/digits")
-    names = plan.models(flags.models, tuple(spec.name for spec in MODELS))
-    report = run(names, out_dir=flags.out, seed=flags.seed, epochs=flags.epochs, progress=flags.progress)
-    for name, metrics in report.items():
-        print(f"{Path(flags.out) / name}: accuracy {metrics['test_accuracy']:.1%} on {metrics['test_pictures']} test pictures")
 
 
 def run(

@@ -4,15 +4,12 @@ TensorFlow executes a frozen graph or the graph beside a checkpoint; of Keras's 
 by keras.applications or timm, with its own preprocessing.
 """
 
-import sys
-from pathlib import Path
-from types import SimpleNamespace
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxadv.evaluation import networks
 from jaxadv.validation import comparison
 from jaxadv.validation.predict import difference_of, evaluate, read_images
 from model_ports import registry, weights
@@ -33,30 +30,6 @@ ORIGINALS = {
 Original = originals.Original | originals_keras.Original | originals_torch.Original
 
 
-def main(flags: SimpleNamespace) -> None:
-    """Print, and write to --save, how port and original differ. Exit status 1 where that is beyond tolerance. Raises InputError."""
-    for name in ("model", "source"):
-        if getattr(flags, name) is None:
-            raise InputError(f"--{name} is not given; validate needs --model and --source, the original's file")
-    spec = registry.spec(flags.model)
-    registry.check_variant(spec, flags.alexnet_lrn, "imagenet")
-    if flags.save is not None and (Path(flags.save).suffix not in FORMATS or not Path(flags.save).parent.is_dir()):
-        raise InputError(f"--save is {flags.save!r}; a file name that ends in {', '.join(FORMATS)}, in a folder that exists, is needed")
-    if flags.float64:
-        jax.config.update("jax_enable_x64", True)
-    original = open_original(flags.source, spec, size=networks.input_size(flags.input_size), double=flags.float64)
-    limits = comparison.tolerances(spec.family, double=flags.float64, logits=flags.tolerance, least=original.least_tolerances)
-    try:
-        report = validate(original, flags, limits)
-    finally:
-        original.close()
-    print(comparison.text(report))
-    if flags.save is not None:
-        Path(flags.save).write_text(comparison.written(report, Path(flags.save).suffix))
-    if not report["passed"]:
-        sys.exit(1)
-
-
 def open_original(path: str, spec: registry.ModelSpec, *, size: int | None, double: bool) -> Original:
     """The network in a file, ready for execution. Raises InputError."""
     source = sources.find(path)
@@ -70,36 +43,59 @@ def open_original(path: str, spec: registry.ModelSpec, *, size: int | None, doub
     return ORIGINALS[source.format](path, spec, size=size, double=double)
 
 
-def validate(original: Original, flags: SimpleNamespace, limits: dict[str, float]) -> dict[str, Any]:
-    """All that the table shows, as JSON values. The port's weights are the file's own, or those in --weights_dir."""
-    network = registry.network(flags.model, zoo="imagenet", input_size=original.size, variant=flags.alexnet_lrn)
-    kind = np.float64 if flags.float64 else np.float32
-    pixels = _pixels(flags, network.input_size).astype(kind)
-    outputs = flags.gradient or ["7", "3"]
+@dataclass(frozen=True)
+class Question:
+    """What a port and its original are asked.
+
+    Args:
+        model: the network's name.
+        variant: of AlexNet, or None.
+        weights_dir: where the port's weights are; None for those of the original's file.
+        images: .npy of images (N, S, S, 3) in [0, 1]; None for two of our own.
+        gradient: the outputs A and B of the gradient of raw logit A minus raw logit B.
+        double: the whole network in double precision.
+    """
+
+    model: str
+    variant: str | None = None
+    weights_dir: str | None = None
+    images: str | None = None
+    gradient: tuple[int, int] = (7, 3)
+    double: bool = False
+
+
+def validate(original: Original, question: Question, limits: dict[str, float]) -> dict[str, Any]:
+    """All that the table shows, as JSON values. Raises InputError."""
+    network = registry.network(question.model, zoo="imagenet", input_size=original.size, variant=question.variant)
+    kind = np.float64 if question.double else np.float32
+    pixels = _pixels(question, network.input_size).astype(kind)
+    outputs = question.gradient
     difference = difference_of(outputs, network.num_outputs)
     lacks = network.num_outputs - original.outputs  # the background column, which only the original has
     if lacks not in (0, network.label_offset):
-        raise InputError(f"{original.path} puts out {original.outputs} logits, {flags.model} has {network.num_outputs}; name its own model")
+        has = f"{question.model} has {network.num_outputs}"
+        raise InputError(f"{original.path} puts out {original.outputs} logits, {has}; name its own model")
     if difference[:lacks].any():
-        raise InputError(f"--gradient is {','.join(outputs)}, but {original.path} has no output {lacks - 1}, the background; name classes")
-    if flags.weights_dir is None:
+        asked = f"--gradient is {outputs[0]},{outputs[1]}"
+        raise InputError(f"{asked}, but {original.path} has no output {lacks - 1}, the background; name classes")
+    if question.weights_dir is None:
         params = sources.parameters(original.path, network)
     else:
-        params, _ = weights.load(network, weights.find(network, flags.weights_dir))
+        params, _ = weights.load(network, weights.find(network, question.weights_dir))
     params = jax.tree.map(lambda array: np.asarray(array, kind), params)
 
     logits, gradient = original.logits_and_gradient(pixels, np.tile(difference[lacks:].astype(kind), (len(pixels), 1)))
     found, found_gradient = evaluate(network, params, pixels, difference)
     rows = comparison.rows(logits, found[:, lacks:], gradient, found_gradient)
     report = {
-        "model": flags.model,
+        "model": question.model,
         "source": original.path.name,
         "sha256": sources.find(original.path).sha256(),
-        "weights": "of the source" if flags.weights_dir is None else str(flags.weights_dir),
+        "weights": "of the source" if question.weights_dir is None else str(question.weights_dir),
         "input": original.input,
         "input_size": network.input_size,
         "logits": original.logits,
-        "gradient_of": [int(output) for output in outputs],
+        "gradient_of": list(outputs),
         "precision": np.dtype(kind).name,
         "tolerances": limits,
         "images": rows,
@@ -119,12 +115,12 @@ def validate(original: Original, flags: SimpleNamespace, limits: dict[str, float
     return report
 
 
-def _pixels(flags: SimpleNamespace, size: int) -> np.ndarray:
-    if flags.images is None:
+def _pixels(question: Question, size: int) -> np.ndarray:
+    if question.images is None:
         return test_images(size)
-    pixels = read_images(flags.images, size=size, double=flags.float64)
+    pixels = read_images(question.images, size=size, double=question.double)
     if not len(pixels):
-        raise InputError(f"--images is {flags.images!r}, which has no image; one at least is needed")
+        raise InputError(f"--images is {question.images!r}, which has no image; one at least is needed")
     return pixels
 
 

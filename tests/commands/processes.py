@@ -11,7 +11,7 @@ from pathlib import Path
 TINY = f"{Path(__file__).parent / 'tiny_models.py'}:models"
 
 _fork = multiprocessing.get_context("forkserver")
-_fork.set_forkserver_preload(["jaxadv.evaluation.scheduler", "jaxadv.report.remake", "jaxadv.evaluation.work"])
+_fork.set_forkserver_preload(["jaxadv.evaluation.evaluate", "jaxadv.report.remake"])
 
 
 class Command:

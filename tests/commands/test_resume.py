@@ -97,7 +97,7 @@ def test_parts_cut_short_are_made_again(undisturbed, tmp_path):
 def test_other_settings_are_named_and_change_nothing(undisturbed):
     before = state(undisturbed)
     line = refusal(*JOB, f"--out={undisturbed}", "--eps=0.05,0.3", "--lanes=3")
-    assert "--eps 0.05,0.1 there, 0.05,0.3 now; --lanes 4 there, 3 now" in line and "--overwrite" in line
+    assert "--lanes 4 there, 3 now; fgsm --eps 0.05,0.1 there, 0.05,0.3 now" in line and "--overwrite" in line
     assert {path for path, at in state(undisturbed).items() if before[path] != at} <= {undisturbed / ".lock"}
 
 

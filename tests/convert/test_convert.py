@@ -13,7 +13,9 @@ import writers
 from test_sources import ARRAYS, KERNEL, NETWORK, write
 
 from jaxadv.commands import convert
+from jaxadv.support.progress import Progress
 from model_ports import checkpoint, registry, weights
+from model_ports.convert import conversion
 from model_ports.convert.checksum import logit_checksum, picture
 from model_ports.errors import InputError
 from model_ports.weight_map import assemble, flatten
@@ -59,7 +61,7 @@ def test_full_size_network_from_a_frozen_graph(tmp_path, originals, capsys):
 def test_the_same_arrays_in_any_format_are_the_same_checkpoint(tmp_path):
     metas = []
     for name in ("model.npz", "model.pb", "model.safetensors", "model.ckpt"):
-        convert.convert(NETWORK, write(tmp_path, name, ARRAYS), tmp_path / name[6:])
+        conversion.convert(NETWORK, write(tmp_path, name, ARRAYS), tmp_path / name[6:])
         metas.append(json.loads((tmp_path / name[6:] / "vgg_16" / "meta.json").read_text()))
     assert len({meta["sha256"] for meta in metas}) == 1
     assert len({json.dumps(meta["logit_checksum"]) for meta in metas}) == 1
@@ -99,14 +101,14 @@ def test_an_older_conversion_is_replaced_only_by_a_complete_one(tmp_path, monkey
         params, meta = checkpoint.load(out / "vgg_16", NETWORK.abstract())
         return flatten(params)["layers/conv1_1/kernel"], meta["source"]
 
-    convert.convert(NETWORK, first, out)
-    refusal(lambda: convert.convert(NETWORK, bad, out), "bad.npz", "NaN")
+    conversion.convert(NETWORK, first, out)
+    refusal(lambda: conversion.convert(NETWORK, bad, out), "bad.npz", "NaN")
     np.testing.assert_array_equal(kernel()[0], ARRAYS[KERNEL])
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "_write", fail)
-        refusal(lambda: convert.convert(NETWORK, second, out), "vgg_16", "disk full", "--weights_dir")
+        refusal(lambda: conversion.convert(NETWORK, second, out), "vgg_16", "disk full", "--weights_dir")
     assert kernel()[1] == "first.npz"
-    convert.convert(NETWORK, second, out)
+    conversion.convert(NETWORK, second, out)
     np.testing.assert_array_equal(kernel()[0], -ARRAYS[KERNEL])
 
 
@@ -119,7 +121,7 @@ def fail(path, vectors):
 def test_nothing_is_left_of_a_file_that_is_refused(tmp_path, name):
     source = write(tmp_path, name, {key: array[:1] for key, array in ARRAYS.items()})
     before = sorted(tmp_path.iterdir())
-    refusal(lambda: convert.convert(NETWORK, source, tmp_path / "weights"), name)
+    refusal(lambda: conversion.convert(NETWORK, source, tmp_path / "weights"), name)
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -137,9 +139,9 @@ def test_the_target_may_not_be_something_else(tmp_path):
     target = tmp_path / "weights" / "vgg_16"
     target.mkdir(parents=True)
     (target / "notes.txt").write_text("mine")
-    refusal(lambda: convert.convert(NETWORK, source, tmp_path / "weights"), "exists and is not a checkpoint")
+    refusal(lambda: conversion.convert(NETWORK, source, tmp_path / "weights"), "exists and is not a checkpoint")
     assert (target / "notes.txt").read_text() == "mine"
-    refusal(lambda: convert.convert(NETWORK, source, source), "model.npz", "cannot be written")
+    refusal(lambda: conversion.convert(NETWORK, source, source), "model.npz", "cannot be written")
 
 
 @pytest.mark.parametrize("name", ["model", "source", "weights_dir"])
@@ -153,14 +155,15 @@ def test_unknown_model(tmp_path):
 
 
 def test_progress_goes_to_standard_error(tmp_path, capsys):
-    convert.convert(NETWORK, write(tmp_path, "model.pb", ARRAYS), tmp_path, progress=True)
+    with Progress("convert vgg_16", 4, conversion.STEPS) as bar:
+        conversion.convert(NETWORK, write(tmp_path, "model.pb", ARRAYS), tmp_path, advance=bar.advance)
     out = capsys.readouterr()
     assert out.out == "" and "convert vgg_16: 4/4 steps" in out.err
 
 
 def test_the_parameters_are_laid_end_to_end_as_a_checkpoint_has_them():
     params = jax.tree.map(np.asarray, NETWORK.init(jax.random.key(1)))
-    laid = convert.end_to_end(params)
+    laid = conversion.end_to_end(params)
     jax.tree.map(np.testing.assert_array_equal, laid, params)
     leaves = jax.tree.leaves(laid)
     assert len({id(leaf.base) for leaf in leaves}) == 1

@@ -5,7 +5,7 @@ import pytest
 from models import PIXELS, SIZE, inner_images, linear, random_linear
 
 import jaxadv
-from jaxadv.evaluation import plan
+from jaxadv.commands import values
 
 pytestmark = pytest.mark.usefixtures("strict_numerics")
 
@@ -54,4 +54,4 @@ def test_bad_members():
         jaxadv.ensemble([random_linear(0, 2, name="a"), random_linear(0, 5, name="b")], name="mixed")
     for wrong in ("vgg_16", "vgg_16+", "vgg_16+vgg_16"):
         with pytest.raises(jaxadv.InputError, match="joined by"):
-            plan.ensembles([wrong])
+            values.ensembles([wrong])

@@ -1,6 +1,5 @@
 """FGSM and I-FGSM in the norms 1 and 2, EAD's elastic-net rule, and the flags of both, where the answer is known."""
 
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +12,7 @@ import jaxadv
 from jaxadv.attacks.elastic_net import CANDIDATE, SLACK
 from jaxadv.core import oracle
 from jaxadv.core.probe import AttackItem
-from jaxadv.evaluation import plan
+from jaxadv.evaluation.settings import Settings, sweep
 from jaxadv.report.tables import minimised
 
 pytestmark = pytest.mark.usefixtures("strict_numerics")
@@ -133,30 +132,28 @@ def test_each_rule_of_elastic_net_picks_its_least_success():
     assert any(differ)
 
 
-def flags(**changed):
-    given = {"eps": ["0.1", "1"], "steps": ["10"], "initial_eps": ["0.02"], "attempts": 9, "search_steps": 50, "loss": ["logit"]}
-    given |= {"confidence": ["0"], "ead_learning_rate": ["0.01"], "ead_initial_const": ["0.01"], "ead_beta": ["0.001"]}
-    given |= {"ead_steps": 3, "ead_search_steps": 2, "ead_abort_early": True, "targets": ["random"]}
-    given |= {f"{attack}_targets": None for attack in plan.ATTACKS} | {"fgsm_norm": ["linf"], "ead_rule": ["l1"]}
-    return SimpleNamespace(**given | changed)
+def attempts(*names: str, **swept) -> list:
+    """Attempts towards random targets, with these values of the flags."""
+    probes = sweep(names, **{"eps": [0.1, 1.0]} | swept)
+    return Settings(attacks=probes, targets=("random",)).attempts()
 
 
 def test_labels_name_a_norm_rule_or_loss_that_is_not_the_studys():
-    def labels(**changed):
-        return [setting.label for setting in plan.attack_settings(flags(**changed))]
+    def labels(*names, **swept):
+        return [attempt.label for attempt in attempts(*names, **swept)]
 
-    assert labels(attacks=["fgsm"]) == ["eps=0.1", "eps=1"]
-    made = plan.attack_settings(flags(attacks=["fgsm", "ifgsm_search"], fgsm_norm=["linf", "l2"]))
-    told = ["eps=0.1", "eps=0.1,norm=l2", "eps=1", "eps=1,norm=l2", "initial_eps=0.02", "initial_eps=0.02,norm=l2"]
-    assert [setting.label for setting in made] == told
-    assert [setting.probe.norm for setting in made] == [np.inf, 2] * 3
-    assert labels(attacks=["ifgsm"], fgsm_norm=["l1"]) == ["eps=0.1,steps=10,norm=l1", "eps=1,steps=10,norm=l1"]
-    assert labels(attacks=["ead"], ead_rule=["l1", "elastic_net"]) == ["confidence=0", "confidence=0,rule=elastic_net"]
-    assert labels(attacks=["ifgsm_search"], loss=["logit", "cross_entropy"]) == ["initial_eps=0.02", "initial_eps=0.02,loss=cross_entropy"]
-    assert labels(attacks=["fgsm"], loss=["cross_entropy"]) == ["eps=0.1,loss=cross_entropy", "eps=1,loss=cross_entropy"]
-    for wrong in ({"fgsm_norm": ["2"]}, {"ead_rule": ["l2"]}):
+    assert labels("fgsm") == ["eps=0.1", "eps=1"]
+    made = attempts("fgsm", "ifgsm_search", fgsm_norm=["linf", "l2"])
+    expected = ["eps=0.1", "eps=0.1,norm=l2", "eps=1", "eps=1,norm=l2", "initial_eps=0.02", "initial_eps=0.02,norm=l2"]
+    assert [attempt.label for attempt in made] == expected
+    assert [attempt.probe.norm for attempt in made] == [np.inf, 2] * 3
+    assert labels("ifgsm", fgsm_norm=["l1"]) == ["eps=0.1,steps=10,norm=l1", "eps=1,steps=10,norm=l1"]
+    assert labels("ead", ead_rule=["l1", "elastic_net"]) == ["confidence=0", "confidence=0,rule=elastic_net"]
+    assert labels("ifgsm_search", loss=["logit", "cross_entropy"]) == ["initial_eps=0.02", "initial_eps=0.02,loss=cross_entropy"]
+    assert labels("fgsm", loss=["cross_entropy"]) == ["eps=0.1,loss=cross_entropy", "eps=1,loss=cross_entropy"]
+    for name, wrong in (("fgsm", {"fgsm_norm": ["2"]}), ("ead", {"ead_rule": ["l2"]})):
         with pytest.raises(jaxadv.InputError, match=r"'[l2]+'"):
-            labels(attacks=["fgsm", "ead"], **wrong)
+            labels(name, **wrong)
 
 
 def test_the_law_is_fitted_to_the_distance_that_is_made_small():

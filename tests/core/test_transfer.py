@@ -7,8 +7,8 @@ from models import linear
 
 import jaxadv
 from jaxadv.core import memory, transfer
+from jaxadv.evaluation.compiled import Loaded
 from jaxadv.evaluation.networks import Entry
-from jaxadv.evaluation.scheduler import _Loaded
 
 pytestmark = pytest.mark.usefixtures("strict_numerics")
 SIDES = (8, 5, 11, 8)
@@ -51,7 +51,7 @@ def test_networks_that_memory_cannot_hold_rest_on_the_host_and_answer_the_same(c
     bytes_of = {one.name: one.bytes for one in classifiers}
     assert bytes_of["1"] == 4 * (5 * 5 * 3 * 7 + 7) < bytes_of["0"]
     monkeypatch.setattr(memory, "free_bytes", lambda: bytes_of["0"] / memory.WEIGHTS)
-    loaded = _Loaded(entries, "highest")
+    loaded = Loaded(entries, "highest")
     assert [loaded[name].is_at_rest for name in entries] == [False, False, True, False]
     large, there = jaxadv.refit(images, 11), classifiers[2].awake()
     shown = transfer.show([loaded[name] for name in entries], images, 4)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxadv.analysis.families import grouped
+from jaxadv.attacks import catalog
 from jaxadv.report import tables
 from jaxadv.report.figures import captions, confusion
 from jaxadv.report.figures.canvas import render
@@ -20,7 +21,7 @@ from jaxadv.report.figures.sweeps import sweep_figure, swept
 from jaxadv.report.figures.transfer_map import transfer_map
 from jaxadv.report.figures.weibull import weibull_figure
 from jaxadv.report.measures import chief
-from jaxadv.report.names import ATTACK_NAMES, PARAMETER_NAMES, file_name, panel_name
+from jaxadv.report.names import file_name, panel_name, parameter_title
 from jaxadv.report.views import Views
 from jaxadv.support.files import write_atomically
 
@@ -51,8 +52,8 @@ def planned(views: Views) -> list[Figure]:
     found: list[Figure] = []
     robustness, transfer = views.made.robustness, views.made.transfer
     for sweep in swept(robustness):
-        parameter = PARAMETER_NAMES.get(sweep.parameter, sweep.parameter)
-        title = f"{ATTACK_NAMES.get(sweep.attack, sweep.attack)}: success rate against {parameter}"
+        parameter = parameter_title(sweep.parameter)
+        title = f"{catalog.title(sweep.attack)}: success rate against {parameter}"
         found.append(Figure(sweep.stem, title, captions.of_sweep(views, sweep), partial(sweep_figure, sweep)))
     measured = [measure for measure in views.measures if measure.points["error"].notna().any()]
     for measure in measured:

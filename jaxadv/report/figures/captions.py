@@ -2,18 +2,19 @@
 
 import pandas as pd
 
+from jaxadv.attacks import catalog
 from jaxadv.report.about import of_attack
 from jaxadv.report.figures.sweeps import Sweep
 from jaxadv.report.findings import counted
 from jaxadv.report.measures import Measure
-from jaxadv.report.names import ATTACK_NAMES, PARAMETER_NAMES, panel_name
+from jaxadv.report.names import panel_name, parameter_title
 from jaxadv.report.tables import Panel
 from jaxadv.report.views import Views
 
 
 def of_sweep(views: Views, sweep: Sweep) -> str:
     rows = views.made.robustness[views.made.robustness["attack"] == sweep.attack]
-    name, parameter = ATTACK_NAMES.get(sweep.attack, sweep.attack), PARAMETER_NAMES.get(sweep.parameter, sweep.parameter)
+    name, parameter = catalog.title(sweep.attack), parameter_title(sweep.parameter)
     text = (
         f"Success rate of {name} against {parameter}, a panel a family, the other models in grey; n {counted(rows['n'])} attempts a point."
     )
@@ -61,6 +62,6 @@ def _settings(views: Views, attacks: list[str]) -> str:
     if not isinstance(settings, dict):
         return ""
     data = [f"{name} {settings[name]}" for name in ("zoo", "data") if settings.get(name)]
-    own = [f"{ATTACK_NAMES.get(attack, attack)}: {told}" for attack in attacks if (told := of_attack(settings, attack))]
+    own = [f"{catalog.title(attack)}: {told}" for attack in attacks if (told := of_attack(settings, attack))]
     told = "; ".join(filter(None, [", ".join(data), *own]))
     return f" {told[:1].upper()}{told[1:]}." if told else ""

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 
 from jaxadv.analysis.families import INK, grouped
+from jaxadv.attacks import catalog
+from jaxadv.core.targets import KINDS
 from jaxadv.report.figures.canvas import SOFT, new_figure
-from jaxadv.report.names import ATTACK_NAMES, TARGET_NAMES
 
 _FACTORS = (1, 2, 3, 5, 10, 20, 30, 50, 100)
 _MOST_MODELS = 20  # of one figure
@@ -49,7 +50,7 @@ def by_place(rows: pd.DataFrame) -> dict[tuple[str, tuple[str, str, str]], dict]
 
 def head(how: tuple[str, str, str]) -> list[str]:
     attack, kind, setting = how
-    return [ATTACK_NAMES.get(attack, attack), TARGET_NAMES.get(kind, kind), setting.replace(",", ", ")]
+    return [catalog.title(attack), KINDS.get(kind, kind), setting.replace(",", ", ")]
 
 
 def of_attempt(rows: pd.DataFrame, how: tuple[str, str, str]) -> pd.DataFrame:

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 
 from jaxadv.analysis.families import LOOKS, family, grouped, present
+from jaxadv.attacks import catalog
+from jaxadv.core.targets import KINDS
 from jaxadv.report.figures.canvas import LINE, PAPER, new_figure, settle
-from jaxadv.report.names import ATTACK_NAMES, PARAMETER_NAMES, TARGET_NAMES, parameters
+from jaxadv.report.names import parameter_title, parameters
 
 _STROKES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))  # within a family
 _MOST_PANELS = 8  # of one figure
@@ -38,7 +40,7 @@ def swept(robustness: pd.DataFrame) -> list[Sweep]:
                 if along["setting"].nunique() < 2:
                     continue
                 line = along[["model", "success_rate"]].assign(value=[_number(settings[setting][name]) for setting in along["setting"]])
-                title = " · ".join(filter(None, [TARGET_NAMES.get(kind, kind), rest]))
+                title = " · ".join(filter(None, [KINDS.get(kind, kind), rest]))
                 found.setdefault((attack, name), []).append((title, line.sort_values("value", kind="stable")))
     return [Sweep(attack, name, panels) for (attack, name), panels in found.items()]
 
@@ -83,7 +85,7 @@ def sweep_figure(sweep: Sweep):
     for axes in grid[-1]:
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=6.8, handlelength=3.2, borderaxespad=0, labelspacing=0.3)
     figure.suptitle(
-        f"{ATTACK_NAMES.get(sweep.attack, sweep.attack)}: success against {PARAMETER_NAMES.get(sweep.parameter, sweep.parameter)}",
+        f"{catalog.title(sweep.attack)}: success against {parameter_title(sweep.parameter)}",
         x=0.01,
         ha="left",
         fontsize=10.5,

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 
 from jaxadv.analysis.families import INK, LOOKS, family
+from jaxadv.core.targets import KINDS
 from jaxadv.report.figures.canvas import LINE, SOFT, new_figure, settle
-from jaxadv.report.names import NORM_NAMES, TARGET_NAMES
 from jaxadv.report.tables import MINIMUM_P_VALUE
+from jaxadv.support.norms import SCORE_TITLES
 
 
 def density(values, *, shape: float, location: float, scale: float) -> np.ndarray:
@@ -33,7 +34,7 @@ def weibull_figure(rows: pd.DataFrame):
     first = rows.iloc[0]
     for axes in grid[-1]:
         axes.set_xlabel("largest gradient norm of a batch", fontsize=8)
-    norm, kind = NORM_NAMES.get(first["norm"], first["norm"]), TARGET_NAMES.get(first["target_kind"], first["target_kind"])
+    norm, kind = SCORE_TITLES.get(first["norm"], first["norm"]), KINDS.get(first["target_kind"], first["target_kind"])
     figure.suptitle(f"CLEVER {norm}, {kind}: fits of the batch maxima", x=0.01, ha="left", fontsize=10, fontweight="bold")
     settle(figure)
     return figure

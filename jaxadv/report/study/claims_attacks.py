@@ -2,10 +2,11 @@
 
 import pandas as pd
 
+from jaxadv.attacks import catalog
+from jaxadv.core.targets import KINDS
 from jaxadv.report.columns import three_digits
-from jaxadv.report.names import ATTACK_NAMES, TARGET_NAMES
 from jaxadv.report.study.verdicts import Claim, Evidence, by_source, change, parameter, percent, rows_of, sweeps, tested, untested
-from jaxadv.report.tables import TARGET_KINDS, minimised
+from jaxadv.report.tables import minimised
 
 TARGETED = ("random", "least", "top2")
 FEW, VERY_GOOD, NEAR_ALL = 0.03, 0.9, 0.95  # shares: the first is the study's
@@ -18,7 +19,7 @@ def claims(evidence: Evidence) -> list[Claim]:
 def _extreme(rows: pd.DataFrame, which: str) -> str:
     """The attempt row with the largest or smallest success rate, told."""
     row = rows.loc[getattr(rows["success_rate"], which)()]
-    kind, name = TARGET_NAMES.get(row["target_kind"], row["target_kind"]), ATTACK_NAMES.get(row["attack"], row["attack"])
+    kind, name = KINDS.get(row["target_kind"], row["target_kind"]), catalog.title(row["attack"])
     ends = f"[{100 * row['success_rate_low']:.1f}, {100 * row['success_rate_high']:.1f}]"
     return f"{percent(row['success_rate'])} {ends} ({row['model']}, {name} {row['setting']}, {kind}, n {row['n']})"
 
@@ -101,7 +102,7 @@ def _confidence(evidence: Evidence, statement: str, claim: str, rule: str, colum
         for sweep in sweeps(rows["setting"], attack, "confidence"):
             low, high = (rows[rows["setting"] == setting] for setting in (sweep.low_setting, sweep.high_setting))
             low, high = (side.set_index("model")[column or f"{minimised(attack, sweep.low_setting)}_mean"] for side in (low, high))
-            kind = TARGET_NAMES.get(rows["target_kind"].iloc[0])
+            kind = KINDS.get(rows["target_kind"].iloc[0])
             changes[f"{sweep.what}, {kind}, κ {sweep.low} to {sweep.high}"] = change(low, high)
     return _grown((statement, claim, rule), changes, sign, "targeted C&W or EAD-L1 at two confidences", percent if column else three_digits)
 
@@ -114,13 +115,13 @@ def transfer_grows(evidence: Evidence, words: tuple[str, str, str], attacks: tup
         kinds = (
             ["untargeted"]
             if (rows["target_kind"] == "untargeted").any()
-            else [kind for kind in TARGET_KINDS if kind in set(rows["target_kind"])]
+            else [kind for kind in KINDS if kind in set(rows["target_kind"])]
         )
         for kind in kinds:
             for sweep in sweeps(rows["setting"][rows["target_kind"] == kind], attack, parameter):
                 ends = (by_source(evidence.made, attack, (kind,), setting) for setting in (sweep.low_setting, sweep.high_setting))
-                changes[f"{sweep.what}, {TARGET_NAMES.get(kind, kind)}, {parameter} {sweep.low} to {sweep.high}"] = change(*ends)
-    names = " or ".join(ATTACK_NAMES[attack] for attack in attacks)
+                changes[f"{sweep.what}, {KINDS.get(kind, kind)}, {parameter} {sweep.low} to {sweep.high}"] = change(*ends)
+    names = " or ".join(catalog.title(attack) for attack in attacks)
     return _grown(words, changes, sign, f"transfer of {names} at two values of {parameter}", percent)
 
 

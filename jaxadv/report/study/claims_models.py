@@ -3,12 +3,13 @@
 import numpy as np
 import pandas as pd
 
+from jaxadv.attacks import catalog
 from jaxadv.report.columns import three_digits
 from jaxadv.report.findings import interval
-from jaxadv.report.names import ATTACK_NAMES, DISTANCE_NAMES
 from jaxadv.report.study.models import KEYS
 from jaxadv.report.study.samples import Sample, mean
 from jaxadv.report.study.verdicts import Claim, Evidence, ordinal, tested, untested
+from jaxadv.support.norms import DISTANCES
 
 FIGURE_2 = {"ifgsm_search": "linf", "cw": "l2", "clever": "l2"}  # the measures of the study's figure
 ATTACKS = ("ifgsm_search", "cw")
@@ -36,7 +37,7 @@ def _name(sample: Sample) -> str:
 
 
 def _short(attack: str, distance: str) -> str:
-    return f"{ATTACK_NAMES[attack]}, mean {DISTANCE_NAMES[distance]}"
+    return f"{catalog.title(attack)}, mean {DISTANCES[distance]}"
 
 
 def _law(evidence: Evidence, letter: str, attack: str, distance: str) -> Claim:

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from jaxadv.analysis.families import family
-from jaxadv.report.names import ATTACK_NAMES, panel_name
+from jaxadv.attacks import catalog
+from jaxadv.report.names import panel_name
 from jaxadv.report.study.agreement import transfer_symmetry
 from jaxadv.report.study.claims_attacks import transfer_grows
 from jaxadv.report.study.verdicts import MEASURED, Claim, Evidence, by_source, change, ordinal, percent, tested, untested
@@ -58,15 +59,15 @@ def _order(evidence: Evidence) -> Claim:
     )
     names = ("fgsm", "ifgsm", "ead", "cw")
     rates = {name: by_source(evidence.made, name, FREE) for name in names}
-    missing = [ATTACK_NAMES[name] for name in names if rates[name].empty]
+    missing = [catalog.title(name) for name in names if rates[name].empty]
     if missing:
         return untested(*words, lacks=f"untargeted transfer of {', '.join(missing)}")
     steps = [change(rates[worse], rates[better]) for better, worse in (("fgsm", "ead"), ("ifgsm", "ead"), ("ead", "cw"))]
     holds = all(step.after > step.before for step in steps)
     settled = all(step.low > 0 for step in steps) if holds else any(step.high < 0 for step in steps)
-    told = ", ".join(f"{ATTACK_NAMES[name]} {percent(rates[name].mean())}" for name in names)
+    told = ", ".join(f"{catalog.title(name)} {percent(rates[name].mean())}" for name in names)
     without = {name: by_source(evidence.made, name, FREE, column="left_out").mean() for name in names}
-    told += f"; failed sources left out: {', '.join(f'{ATTACK_NAMES[name]} {percent(rate)}' for name, rate in without.items())}"
+    told += f"; failed sources left out: {', '.join(f'{catalog.title(name)} {percent(rate)}' for name, rate in without.items())}"
     return tested(*words, holds=holds, settled=settled, evidence=told)
 
 

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 
 from jaxadv.report.cells import body, framed, head
-from jaxadv.report.names import DISTANCE_NAMES, panel_name
+from jaxadv.report.names import panel_name
 from jaxadv.report.study.models import KEYS
 from jaxadv.report.study.verdicts import FAILS, HOLDS, MEASURED, UNTESTED
 from jaxadv.report.views import Views
+from jaxadv.support.norms import DISTANCES
 
 _SIGNS = {HOLDS: "✓", FAILS: "✗", UNTESTED: "–", MEASURED: "·"}
 
@@ -70,7 +71,7 @@ def analysis(views: Views) -> str:
 
 
 def _about(row: dict) -> str:
-    distance = "" if row.get("distance", "success") == "success" else DISTANCE_NAMES[row["distance"]]
+    distance = "" if row.get("distance", "success") == "success" else DISTANCES[row["distance"]]
     return " · ".join(filter(None, [panel_name(row["attack"], row["target_kind"], row["setting"]), distance]))
 
 
@@ -110,7 +111,7 @@ def _counting(table: pd.DataFrame) -> str:
     if table.empty:
         return ""
     table = table.rename(columns={"about": "what"})
-    table["about"] = [" · ".join([_about(row), DISTANCE_NAMES.get(row["what"], row["what"])]) for row in table.to_dict("records")]
+    table["about"] = [" · ".join([_about(row), DISTANCES.get(row["what"], row["what"])]) for row in table.to_dict("records")]
     columns = ["about", "counted", "value", "largest", "smallest", "rank_correlation", "slope", "changed"]
     changes = table.groupby("about")["changed"].transform(lambda texts: not set(texts) <= {"", "nothing"})
     parts = [framed(head(columns), body(rows, columns), "analysis") if len(rows) else "" for rows in (table[changes], table[~changes])]

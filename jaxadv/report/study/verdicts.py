@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from jaxadv.analysis import mean_intervals
-from jaxadv.report.names import ATTACK_NAMES, is_studied, parameters
+from jaxadv.attacks import catalog
+from jaxadv.report.names import is_studied, parameters
 from jaxadv.report.sizes import SIZES
 from jaxadv.report.study.samples import Sample
 from jaxadv.report.tables import Tables, law
@@ -114,7 +115,7 @@ def sweeps(settings, attack: str, parameter: str) -> list[Sweep]:
     for rest, members in groups.items():
         (least, low, low_setting), (most, high, high_setting) = min(members), max(members)
         if least < most:
-            what = ", ".join([ATTACK_NAMES.get(attack, attack), *(f"{name}={value}" for name, value in rest)])
+            what = ", ".join([catalog.title(attack), *(f"{name}={value}" for name, value in rest)])
             found.append(Sweep(what, parameter, low, high, low_setting, high_setting))
     return found
 

@@ -1,0 +1,369 @@
+"""The attacks, one entry each: what all other rooms know of an attack comes from here.
+
+An attack is added by its file and its entry. Flags, plan, columns of rows, tables, figures, page and
+bench read the entry. This module imports no JAX; an entry names its settings class, which is
+imported when an attack runs.
+"""
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jaxadv.support.norms import NORMS
+from model_ports.errors import InputError, unknown
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One setting of an attack: a field of its class, a flag, and a column of its rows.
+
+    Args:
+        name: the field and the column.
+        default: the usual value.
+        help: the flag's help.
+        flag: the flag's name, where it differs from ``name``.
+        kind: float, int, bool or str.
+        swept: whether the flag takes a list, which makes a sweep.
+        sweep: the flag's default list, where it is not the usual value alone.
+        label: when the label of a setting names it: "always"; "unusual", if it is not the default; or
+            "swept", if the run has several values.
+        choices: of a str, the allowed values by name, as the class takes them.
+        title: what figures call it.
+    """
+
+    name: str
+    default: Any
+    help: str
+    flag: str = ""
+    kind: type = float
+    swept: bool = True
+    sweep: tuple[Any, ...] = ()
+    label: str = "swept"
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""
+
+    @property
+    def flag_name(self) -> str:
+        return self.flag or self.name
+
+    @property
+    def defaults(self) -> tuple[Any, ...]:
+        """The values that the flag has if it is not given."""
+        return self.sweep or (self.default,)
+
+    def plain(self, value: Any) -> Any:
+        """The class's value as rows, labels and manifests have it: a float, int, bool or str."""
+        if self.choices:
+            return next(name for name, choice in self.choices.items() if choice == value)
+        return self.kind(value)
+
+    def made(self, plain: Any) -> Any:
+        """The value as the class takes it; the opposite of `plain`."""
+        return self.choices[plain] if self.choices else plain
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One attack of the catalogue.
+
+    Args:
+        name: on the command line and in rows.
+        title: in tables, figures and the page.
+        home: "module:Class" of its settings, a probe (see `jaxadv.core.probe`).
+        group: the heading of its flags in ``--help``.
+        parameters: in the order of their flags.
+        searches: whether it searches for the smallest perturbation; else its budget is fixed.
+        distance: the distance that it makes small, or that bounds it ("l1", "l2", "linf").
+        distance_by: a parameter that changes the distance, and the distance of each of its values.
+        bench: the number of steps -> the fields of the setting that ``bench`` measures.
+        is_default: whether ``--attacks`` has it if it is not given.
+        hands_on_failures: whether the study shows its image to others where it has failed.
+    """
+
+    name: str
+    title: str
+    home: str
+    group: str
+    parameters: tuple[Parameter, ...]
+    searches: bool
+    distance: str
+    bench: Callable[[int], dict[str, Any]]
+    distance_by: tuple[str, Mapping[str, str]] = ("", {})
+    is_default: bool = False
+    hands_on_failures: bool = False
+
+    @property
+    def kind(self) -> type:
+        """The class of its settings. Imports JAX."""
+        module, _, name = self.home.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+    def make(self, plain: Mapping[str, Any]) -> Any:
+        """The probe with these plain values; a parameter that is not given has the class's default."""
+        known = {parameter.name: parameter for parameter in self.parameters}
+        return self.kind(**{name: known[name].made(value) for name, value in plain.items()})
+
+    def plain(self, probe: Any) -> dict[str, Any]:
+        """The plain values of all parameters of a probe."""
+        return {one.name: one.plain(getattr(probe, one.name)) for one in self.parameters}
+
+    def matches(self, probe: Any) -> bool:
+        """Whether a probe is of this entry. Several entries may share a class."""
+        return type(probe) is self.kind and getattr(probe, "searches", self.searches) == self.searches
+
+    def minimises(self, plain: Mapping[str, Any]) -> str | None:
+        """The distance that a setting makes small; None for a fixed budget."""
+        if not self.searches:
+            return None
+        name, distances = self.distance_by
+        return distances.get(plain.get(name, ""), self.distance)
+
+    def is_studied(self, plain: Mapping[str, Any]) -> bool:
+        """Whether a setting has the norm, loss and rule that the study ran, where others can be chosen."""
+        unusual = [one for one in self.parameters if one.label == "unusual"]
+        return all(plain.get(one.name, one.default) == one.default for one in unusual)
+
+
+def _same(names: Iterable[str]) -> dict[str, str]:
+    return {name: name for name in names}
+
+
+_GRADIENT, _HINGE = "FGSM and I-FGSM", "C&W and EAD-L1"
+_EPS = Parameter(
+    "eps",
+    0.1,
+    "budgets in pixel units of range 1",
+    sweep=(0.1, 0.2, 0.3),
+    label="always",
+    title="budget ε",
+)
+_LOSS = Parameter(
+    "loss",
+    "logit",
+    "logit, as the study ran it, or cross_entropy",
+    kind=str,
+    label="unusual",
+    choices=_same(("logit", "cross_entropy")),
+)
+_NORM = Parameter(
+    "norm",
+    "linf",
+    "of steps and budgets of all three: linf, as the study ran it, l2 or l1",
+    flag="fgsm_norm",
+    kind=str,
+    label="unusual",
+    choices=NORMS,
+)
+_BY_NORM = ("norm", _same(NORMS))
+_CONFIDENCE = Parameter(
+    "confidence", 0.0, "kappa of both, in logit units", label="always", title="confidence κ"
+)
+
+
+def _search(prefix: str, learning_rate: float) -> tuple[Parameter, ...]:
+    """What C&W and EAD share: the search for the constant c."""
+    return (
+        Parameter(
+            "steps", 1000, "iterations for each constant c", f"{prefix}_steps", int, swept=False
+        ),
+        Parameter(
+            "search_steps",
+            9,
+            "constants that the binary search tries",
+            f"{prefix}_search_steps",
+            int,
+            swept=False,
+        ),
+        Parameter(
+            "learning_rate", learning_rate, "as effectively released", f"{prefix}_learning_rate"
+        ),
+        Parameter("initial_const", 0.01, "the first c", f"{prefix}_initial_const"),
+        Parameter(
+            "abort_early",
+            True,
+            "end a c whose loss has stalled",
+            f"{prefix}_abort_early",
+            bool,
+            swept=False,
+        ),
+    )
+
+
+ATTACKS: tuple[Attack, ...] = (
+    Attack(
+        name="fgsm",
+        title="FGSM",
+        home="jaxadv.attacks.fgsm:FGSM",
+        group=_GRADIENT,
+        parameters=(_EPS, _NORM, _LOSS),
+        searches=False,
+        distance="linf",
+        distance_by=_BY_NORM,
+        bench=lambda steps: {"eps": 0.1},
+        is_default=True,
+        hands_on_failures=True,
+    ),
+    Attack(
+        name="ifgsm",
+        title="I-FGSM",
+        home="jaxadv.attacks.fgsm:IFGSM",
+        group=_GRADIENT,
+        parameters=(
+            _EPS,
+            Parameter("steps", 10, "iterations of I-FGSM", kind=int, label="always", title="steps"),
+            _NORM,
+            _LOSS,
+        ),
+        searches=False,
+        distance="linf",
+        distance_by=_BY_NORM,
+        bench=lambda steps: {"eps": 0.1, "steps": steps},
+        is_default=True,
+    ),
+    Attack(
+        name="ifgsm_search",
+        title="I-FGSM, smallest ε",
+        home="jaxadv.attacks.fgsm:IFGSM",
+        group=_GRADIENT,
+        parameters=(
+            Parameter(
+                "initial_eps",
+                0.02,
+                "where the search for the smallest eps starts",
+                label="always",
+                title="first ε",
+            ),
+            Parameter("attempts", 9, "values of eps that the search tries", kind=int, swept=False),
+            Parameter(
+                "steps", 50, "iterations of I-FGSM for each of them", "search_steps", int, swept=False
+            ),
+            _NORM,
+            _LOSS,
+        ),
+        searches=True,
+        distance="linf",
+        distance_by=_BY_NORM,
+        bench=lambda steps: {"initial_eps": 0.02, "attempts": 2, "steps": max(1, steps // 2)},
+        is_default=True,
+    ),
+    Attack(
+        name="cw",
+        title="C&W L2",
+        home="jaxadv.attacks.carlini_wagner:CarliniWagnerL2",
+        group=_HINGE,
+        parameters=(
+            _CONFIDENCE,
+            *_search("cw", 0.002),
+            Parameter(
+                "warm_start",
+                True,
+                "keep the perturbation from one c to the next, as released",
+                "cw_warm_start",
+                bool,
+                swept=False,
+            ),
+        ),
+        searches=True,
+        distance="l2",
+        bench=lambda steps: {"steps": steps, "search_steps": 1, "abort_early": False},
+        is_default=True,
+    ),
+    Attack(
+        name="ead",
+        title="EAD-L1",
+        home="jaxadv.attacks.elastic_net:ElasticNetL1",
+        group=_HINGE,
+        parameters=(
+            _CONFIDENCE,
+            Parameter("beta", 1e-3, "weight of the L1 term and shrinkage threshold", "ead_beta"),
+            Parameter(
+                "rule",
+                "l1",
+                "which success wins: least l1, as the study ran it, or least elastic_net",
+                "ead_rule",
+                str,
+                label="unusual",
+                choices=_same(("l1", "elastic_net")),
+            ),
+            *_search("ead", 0.01),
+        ),
+        searches=True,
+        distance="l1",
+        distance_by=("rule", {"elastic_net": "l2"}),  # L2 squared is by far the larger part
+        bench=lambda steps: {"steps": steps, "search_steps": 1, "abort_early": False},
+        is_default=True,
+    ),
+)
+
+
+def names() -> tuple[str, ...]:
+    """The names of all attacks, in the order of tables."""
+    return tuple(attack.name for attack in ATTACKS)
+
+
+def get(name: str) -> Attack:
+    """The entry of that name. Raises InputError."""
+    for attack in ATTACKS:
+        if attack.name == name:
+            return attack
+    raise unknown("attack", name, names())
+
+
+def find(name: str) -> Attack | None:
+    """The entry of that name; None for an attack that this version does not have."""
+    return next((attack for attack in ATTACKS if attack.name == name), None)
+
+
+def entry_of(probe: Any) -> Attack | None:
+    """The entry that a probe is of; None for anything that is no probe of the catalogue."""
+    return next((attack for attack in ATTACKS if attack.matches(probe)), None)
+
+
+def check(probe: Any) -> Attack:
+    """The entry of a probe whose settings are in range. Raises InputError."""
+    entry = entry_of(probe)
+    if entry is None:
+        allowed = ", ".join(dict.fromkeys(attack.home.partition(":")[2] for attack in ATTACKS))
+        raise InputError(f"attack is {probe!r}; it must be one of {allowed} with its settings, such as FGSM(eps=0.1)")
+    probe.check()
+    return entry
+
+
+def title(name: str) -> str:
+    """What tables call an attack, or "clever"; the name itself of one that is not known."""
+    attack = find(name)
+    return attack.title if attack else "CLEVER" if name == "clever" else name
+
+
+def labels(attack: Attack, settings: list[dict[str, Any]]) -> list[str]:
+    """A label for each setting of one attack, such as "eps=0.1,steps=10"; different ones have different labels.
+
+    Args:
+        attack: their entry.
+        settings: the plain values of each, all different.
+
+    A label names what is always named, what is not as usual, and what has several values here.
+    """
+    named = []
+    for parameter in attack.parameters:
+        values = list(dict.fromkeys(setting[parameter.name] for setting in settings))
+        texts = _texts(values)
+        shown = {
+            value: parameter.label == "always"
+            or (value != parameter.default if parameter.label == "unusual" else len(values) > 1)
+            for value in values
+        }
+        named.append({v: f"{parameter.name}={texts[v]}" if shown[v] else "" for v in values})
+    return [
+        ",".join(filter(None, (texts[value] for texts, value in zip(named, setting.values(), strict=True))))
+        for setting in settings
+    ]
+
+
+def _texts(values: list[Any]) -> dict[Any, str]:
+    """Six digits of each number, or all of them where six would make two alike."""
+    short = {value: f"{value:g}" if isinstance(value, float) else str(value) for value in values}
+    if len(set(short.values())) == len(values):
+        return short
+    return {value: repr(value) for value in values}

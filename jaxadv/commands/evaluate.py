@@ -1,0 +1,101 @@
+"""evaluate: attack networks, score them with CLEVER, show every network the others' images, and report."""
+
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+from jaxadv.attacks import catalog
+from jaxadv.commands import values
+
+
+def main(flags: SimpleNamespace) -> None:
+    """Run the job that the flags describe, or what is missing of it. Raises InputError before anything is written."""
+    from jaxadv.evaluation import hosts
+    from jaxadv.evaluation.evaluate import Evaluation
+
+    settings = settings_of(flags)
+    if flags.dry_run:
+        evaluation = Evaluation.of(**networks_of(flags), data=flags.data, settings=settings)
+        print(evaluation.estimate(flags.out, processes=flags.processes or 1))
+        return
+    host = hosts.join(hosts.Meeting(flags.multihost, flags.coordinator, flags.processes, flags.process))
+    run = Evaluation.of(**networks_of(flags), data=flags.data, settings=settings).run(
+        flags.out, overwrite=flags.overwrite, host=host
+    )
+    page = run.directory / "report.html"
+    if run.was_finished:
+        print(f"nothing is left to do; report: {page} (made again by: report --out={run.directory})")
+    elif host.process:
+        share = f"process {host.process} of {host.processes} has done its share"
+        print(f"{share}; process 0 makes the report", file=sys.stderr)
+    else:
+        if "report" in settings.parts:
+            print(f"report: {page}")
+        print(f"finished in {run.manifest['seconds']:.0f} s", file=sys.stderr)
+
+
+def settings_of(flags: SimpleNamespace):
+    """The `Settings` that the flags of evaluate describe. Raises InputError."""
+    from jaxadv.evaluation.settings import CLEVER, PARTS, CleverSettings, Settings, sweep
+
+    settings = Settings(
+        parts=tuple(values.chosen("parts", flags.parts, PARTS)),
+        attacks=sweep(values.chosen("attacks", flags.attacks, catalog.names()), **_swept(flags)),
+        targets=_kinds("targets", flags.targets),
+        attack_targets={
+            name: _kinds(f"{name}_targets", getattr(flags, f"{name}_targets"))
+            for name in (*catalog.names(), CLEVER)
+            if getattr(flags, f"{name}_targets") is not None
+        },
+        clever=CleverSettings(
+            **{name: getattr(flags, f"clever_{name}") for name in CleverSettings.__dataclass_fields__}
+        ),
+        figures=None if flags.figures is None else tuple(flags.figures),
+        **{
+            name: getattr(flags, name)
+            for name in Settings.__dataclass_fields__
+            if name not in ("parts", "attacks", "targets", "attack_targets", "clever", "figures")
+        },
+    )
+    settings.check()
+    return settings
+
+
+def _swept(flags: SimpleNamespace) -> dict[str, list[Any]]:
+    """The values of every parameter of the attacks that are asked for, by flag. Raises InputError."""
+    swept: dict[str, list[Any]] = {}
+    for attack in catalog.ATTACKS:
+        if attack.name not in flags.attacks:
+            continue
+        for parameter in attack.parameters:
+            name = parameter.flag_name
+            value = getattr(flags, name)
+            if not parameter.swept:
+                swept[name] = [value]
+            elif parameter.kind in (int, float):
+                swept[name] = values.numbers(name, value, parameter.kind)
+            else:
+                swept[name] = [text.strip() for text in value]
+    return swept
+
+
+def _kinds(name: str, kinds: list[str]) -> tuple[str, ...]:
+    from jaxadv.core import targets
+
+    return tuple(values.chosen(name, kinds, tuple(targets.KINDS)))
+
+
+def networks_of(flags: SimpleNamespace) -> dict[str, Any]:
+    """The arguments of `Evaluation.of` that say which networks there are. Raises InputError."""
+    from jaxadv.evaluation.networks import ZOO, Zoo
+    from model_ports import registry
+
+    sizes = values.input_sizes(flags.input_size)
+    values.chosen("zoo", [flags.zoo], registry.ZOOS)
+    names = [] if flags.models == ["none"] else values.models(flags.models, ZOO)
+    zoo = Zoo(flags.zoo, flags.weights_dir, sizes, allow_missing=flags.dry_run)
+    return {
+        "models": [*names, *(flags.model_module or [])],
+        "zoo": zoo,
+        "ensembles": values.ensembles(flags.ensembles),
+    }

@@ -1,0 +1,14 @@
+"""report: tables, figures and report.html again, from the rows of a run; without JAX."""
+
+from types import SimpleNamespace
+
+from model_ports.errors import InputError
+
+
+def main(flags: SimpleNamespace) -> None:
+    """Remake the views of the run in --out. Raises InputError."""
+    from jaxadv.report.remake import remake
+
+    if not flags.out:
+        raise InputError("--out is missing; report needs the folder of a run: give --out=results/embedded or another")
+    print(f"report: {remake(flags.out, flags.figures)}")

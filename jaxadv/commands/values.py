@@ -1,0 +1,79 @@
+"""The values of flags: names, numbers and pairs, read in one place, with one line for a bad one."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from model_ports.errors import InputError, unknown
+
+
+def chosen(name: str, values: Sequence[str] | None, allowed: Sequence[str]) -> list[str]:
+    """A list-valued flag whose entries are names, without repeats. Raises InputError for an unknown or missing one."""
+    names = list(dict.fromkeys(value.strip() for value in values or [] if value.strip()))
+    if not names:
+        raise InputError(f"--{name} is empty; give some of {', '.join(allowed)}")
+    for value in names:
+        if value not in allowed:
+            raise unknown(name.rstrip("s").replace("_", " "), value, allowed)
+    return names
+
+
+def models(values: Sequence[str], known: Sequence[str]) -> list[str]:
+    """The networks that --models names; "all" is every one."""
+    return list(known) if list(values) == ["all"] else chosen("models", values, known)
+
+
+def number(text: str) -> float:
+    """A number, or a fraction such as 8/255. Raises ValueError."""
+    if "/" in text:
+        try:
+            return float(Fraction(text.strip()))
+        except ZeroDivisionError:
+            raise ValueError(text) from None
+    return float(text)
+
+
+def numbers(name: str, values: Sequence[str], kind: type = float) -> list:
+    """A list-valued flag whose entries are numbers. Raises InputError for anything else, or for none."""
+    try:
+        parsed = [number(value) if kind is float else kind(value) for value in values]
+    except ValueError:
+        what = "whole numbers" if kind is int else "numbers"
+        raise InputError(f"--{name} is {','.join(values)!r}; {what} separated by commas are needed") from None
+    if not parsed:
+        raise InputError(f"--{name} is empty; give at least one number")
+    return parsed
+
+
+def ensembles(values: Sequence[str] | None) -> list[list[str]]:
+    """The members of each ensemble: [["a", "b"]] of ["a+b"]. Raises InputError for fewer than two."""
+    members = [[member.strip() for member in value.split("+")] for value in values or []]
+    for value, names in zip(values or [], members, strict=True):
+        if len(set(names)) < max(2, len(names)) or not all(names):
+            raise InputError(
+                f"--ensembles has {value!r}; two or more different networks joined by '+' are needed, such as vgg_16+alexnet"
+            )
+    return members
+
+
+def input_sizes(values: Sequence[str] | None) -> dict[str, int]:
+    """Pixels by name, from ["mobilenet_v1_025=128"]. Raises InputError."""
+    pairs = [value.partition("=") for value in values or []]
+    if not all(name and size for name, _, size in pairs):
+        raise InputError(
+            f"--input_size is {','.join(values or [])!r}; NAME=PIXELS of networks of the zoo are needed, separated by commas"
+        )
+    return {name: _pixels([size]) for name, _, size in pairs}
+
+
+def input_size(values: Sequence[str] | None) -> int | None:
+    """Pixels of the one network of predict or validate, from ["128"]. Raises InputError."""
+    return None if values is None else _pixels(values)
+
+
+def _pixels(values: Sequence[str]) -> int:
+    sizes = numbers("input_size", values, int)
+    if len(sizes) > 1:
+        raise InputError(f"--input_size is {','.join(values)!r}; one number of pixels is needed, for --model")
+    if sizes[0] < 1:
+        raise InputError(f"input_size is {sizes[0]}; it must be a whole number of at least 1")
+    return sizes[0]

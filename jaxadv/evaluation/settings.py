@@ -1,0 +1,287 @@
+"""What an evaluation attacks, with what, and how: one typed, frozen object, checked in one place."""
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, NamedTuple
+
+from jaxadv.attacks import catalog
+from jaxadv.core import targets
+from jaxadv.support import checks
+from model_ports.errors import InputError, unknown
+
+PARTS = ("attacks", "transfer", "clever", "report")
+PRECISIONS = ("highest", "high", "default", "bfloat16")
+CLEVER = "clever"
+NOT_IN_ROWS = (
+    "parts",
+    "figures",
+    "save_adversarial",
+    "save_seconds",
+    "at_once",
+    "progress",
+    "data_cache",
+    "data_threads",
+)
+"""Fields that change no row of a unit that is done; all others are part of a run's identity."""
+
+
+@dataclass(frozen=True)
+class CleverSettings:
+    """How CLEVER scores are estimated.
+
+    Args:
+        images: how many images are scored, the first that are attacked; None for all of them.
+        batches: Nb, batches whose maxima are fitted, at least 2.
+        samples: Ns, samples in a batch.
+        protocol: "released" or "paper" (see `jaxadv.clever.sampler.CleverSampler`).
+        method: of the fit: "released", "mle" or "max".
+        radius: of the samples, in pixel units of range 1; None for the protocol's own.
+    """
+
+    images: int | None = None
+    batches: int = 500
+    samples: int = 1024
+    protocol: str = "released"
+    method: str = "released"
+    radius: float | None = None
+
+    def check(self) -> None:
+        """Raises InputError for settings out of range."""
+        from jaxadv.clever.sampler import PROTOCOLS, CleverSampler
+        from jaxadv.clever.weibull import METHODS
+
+        _at_least_one("clever_images", self.images)
+        checks.choice("clever_protocol", self.protocol, tuple(PROTOCOLS))
+        checks.choice("clever_method", self.method, METHODS)
+        checks.count("clever_batches", self.batches, low=2)
+        checks.count("clever_samples", self.samples)
+        radius = PROTOCOLS[self.protocol] if self.radius is None else self.radius
+        CleverSampler(radius=radius, samples=self.samples, protocol=self.protocol).check()
+
+
+class Attempt(NamedTuple):
+    """One attack with one setting and one kind of target: what is tried on every image."""
+
+    attack: str  # its name in the catalogue
+    label: str  # of the setting, such as "eps=0.1"
+    target_kind: str
+    probe: Any  # see `jaxadv.core.probe`
+    plain: dict[str, Any]  # the setting's values, as columns of the rows have them
+
+
+def default_attacks() -> tuple[Any, ...]:
+    """The study's attacks at the settings that the command line has by default."""
+    return sweep(attack.name for attack in catalog.ATTACKS if attack.is_default)
+
+
+def sweep(names: Iterable[str], **values: Sequence[Any]) -> tuple[Any, ...]:
+    """The probes of some attacks for every combination of their parameters' values.
+
+    Args:
+        names: attacks of the catalogue.
+        values: the plain values of a parameter, by its flag's name; the default where it is missing.
+
+    Raises:
+        InputError: for an unknown attack, or a setting out of range.
+    """
+    probes = []
+    for name in names:
+        attack = catalog.get(name)
+        lists = [values.get(one.flag_name, one.defaults) for one in attack.parameters]
+        for one, given in zip(attack.parameters, lists, strict=True):
+            if not given:
+                raise InputError(f"--{one.flag_name} is empty; give at least one value")
+        for combination in itertools.product(*map(_unique, lists)):
+            plain = {one.name: value for one, value in zip(attack.parameters, combination, strict=True)}
+            for one in attack.parameters:
+                if one.choices:
+                    checks.choice(one.flag_name, plain[one.name], tuple(one.choices))
+            probe = attack.make(plain)
+            probe.check()
+            probes.append(probe)
+    return tuple(probes)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that an evaluation is asked for, beside its networks and its data.
+
+    Args:
+        parts: of "attacks", "transfer", "clever", "report".
+        attacks: probes such as ``jaxadv.FGSM(eps=0.1)``; several of one attack make a sweep.
+        targets: kinds of target, of "untargeted", "random", "least", "top2".
+        attack_targets: kinds of target of one attack, or of "clever", where they differ.
+        clever: how CLEVER scores are estimated.
+        selection: which images: "first", "random", "study", "clever100", or "common" (those that
+            all networks classify correctly).
+        num_images: images to classify, of the selection; None for all.
+        attacked_images: images to attack, the first that a network classifies correctly; None: all.
+        preprocessing: "study" or "resize-256-crop".
+        not_rgb: what becomes of pictures that are not RGB: "drop" or "convert".
+        data_cache: folder for decoded pictures, or None.
+        data_threads: threads that decode; None for one a processor.
+        block_images: attacked images in memory at a time, and in a part of the rows.
+        lanes: images side by side on the device; None to choose by memory, once for the run.
+        precision: of gradients: "highest", "high", "default" or "bfloat16".
+        seed: of random targets and CLEVER's samples.
+        save_adversarial: keep all adversarial images.
+        save_seconds: time between two savings of unfinished work, in seconds.
+        at_once: networks at work at the same time; None for 2 on a processor, else 1.
+        figures: patterns of the figures to draw; None for all.
+        progress: whether progress is shown on standard error.
+    """
+
+    parts: tuple[str, ...] = PARTS
+    attacks: tuple[Any, ...] = field(default_factory=default_attacks)
+    targets: tuple[str, ...] = ("untargeted", "random")
+    attack_targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    clever: CleverSettings = CleverSettings()
+    selection: str = "first"
+    num_images: int | None = None
+    attacked_images: int | None = None
+    preprocessing: str = "study"
+    not_rgb: str = "drop"
+    data_cache: str | None = None
+    data_threads: int | None = None
+    block_images: int = 256
+    lanes: int | None = None
+    precision: str = "highest"
+    seed: int = 1215
+    save_adversarial: bool = False
+    save_seconds: float = 60.0
+    at_once: int | None = None
+    figures: tuple[str, ...] | None = None
+    progress: bool = True
+
+    def check(self) -> None:
+        """Raises InputError for the first thing that is wrong, in one line."""
+        names("parts", self.parts, PARTS)
+        if "transfer" in self.parts and "attacks" not in self.parts:
+            raise InputError(
+                "--parts has transfer without attacks; transfer shows the attacks' images to the others: add attacks"
+            )
+        if "attacks" in self.parts:
+            if not self.attacks:
+                raise InputError("attacks is empty; give at least one, such as jaxadv.FGSM(eps=0.1)")
+            for probe in self.attacks:
+                catalog.check(probe)
+        names("targets", self.targets, tuple(targets.KINDS))
+        for attack, kinds in self.attack_targets.items():
+            if attack != CLEVER:
+                catalog.get(attack)
+            names(f"{attack}_targets", kinds, tuple(targets.KINDS))
+        if "clever" in self.parts:
+            self.clever.check()
+        for name in ("num_images", "attacked_images", "data_threads", "lanes", "at_once"):
+            _at_least_one(name, getattr(self, name))
+        checks.count("block_images", self.block_images)
+        checks.choice("precision", self.precision, PRECISIONS)
+        checks.whole_numbers("seed", self.seed)
+        checks.number("save_seconds", self.save_seconds, low=0)
+
+    def kinds(self, attack: str) -> tuple[str, ...]:
+        """The kinds of target of one attack, or of "clever"."""
+        return tuple(dict.fromkeys(self.attack_targets.get(attack, self.targets)))
+
+    def attempts(self) -> list[Attempt]:
+        """Every attack, kind of target and setting, each once, in the order of the rows."""
+        if "attacks" not in self.parts:
+            return []
+        return [
+            Attempt(name, label, kind, attack.make(plain), plain)
+            for name, plains in self._plains().items()
+            for attack in [catalog.get(name)]
+            for kind in self.kinds(name)
+            for label, plain in zip(catalog.labels(attack, plains), plains, strict=True)
+        ]
+
+    def _plains(self) -> dict[str, list[dict[str, Any]]]:
+        """The settings of each attack by its name, as plain values, each once."""
+        plains: dict[str, list[dict[str, Any]]] = {}
+        for probe in self.attacks:
+            attack = catalog.check(probe)
+            settings, plain = plains.setdefault(attack.name, []), attack.plain(probe)
+            if plain not in settings:
+                settings.append(plain)
+        return plains
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it; `from_dict` takes it back."""
+        plain = {one.name: getattr(self, one.name) for one in fields(self)}
+        return plain | {
+            "attacks": {name: _as_lists(settings) for name, settings in self._plains().items()},
+            "attack_targets": {name: list(kinds) for name, kinds in self.attack_targets.items()},
+            "clever": asdict(self.clever),
+        }
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> "Settings":
+        """The settings that `to_dict` wrote. Raises InputError for an attack that is not known."""
+        probes = [
+            catalog.get(name).make(plain)
+            for name, settings in value["attacks"].items()
+            for plain in _from_lists(settings)
+        ]
+        lists = {name: tuple(value[name]) for name in ("parts", "targets")}
+        figures = value["figures"]
+        return cls(
+            **dict(value)
+            | lists
+            | {
+                "attacks": tuple(probes),
+                "attack_targets": {name: tuple(kinds) for name, kinds in value["attack_targets"].items()},
+                "clever": CleverSettings(**value["clever"]),
+                "figures": None if figures is None else tuple(figures),
+            }
+        )
+
+    def identity(self) -> dict[str, Any]:
+        """All that changes rows, by the names that a user knows: flags, and an attack's flags behind its name."""
+        plain = {name: value for name, value in self.to_dict().items() if name not in NOT_IN_ROWS}
+        attacks, kinds, clever = (plain.pop(name) for name in ("attacks", "attack_targets", "clever"))
+        identity = {f"--{name}": value for name, value in plain.items()}
+        identity |= {f"--{name}_targets": value for name, value in kinds.items()}
+        identity |= {f"--clever_{name}": value for name, value in clever.items()}
+        identity["--attacks"] = list(attacks)
+        for name, settings in attacks.items():
+            flags = {one.name: one.flag_name for one in catalog.get(name).parameters}
+            if isinstance(settings, dict):
+                identity |= {f"{name} --{flags[key]}": values for key, values in settings.items()}
+            else:
+                identity[f"{name} settings"] = settings
+        return identity
+
+
+def names(flag: str, values: Sequence[str] | None, allowed: Sequence[str]) -> list[str]:
+    """Some of the allowed names, each once. Raises InputError for an unknown one, or for none."""
+    if isinstance(values, str):
+        raise InputError(f"{flag} is {values!r}; give a list of names, such as [{values!r}]")
+    chosen = list(dict.fromkeys(value.strip() for value in values or [] if value.strip()))
+    if not chosen:
+        raise InputError(f"--{flag} is empty; give some of {', '.join(allowed)}")
+    for value in chosen:
+        if value not in allowed:
+            raise unknown(flag.rstrip("s").replace("_", " "), value, allowed)
+    return chosen
+
+
+def _at_least_one(name: str, value: int | None) -> None:
+    if value is not None:
+        checks.count(name, value)
+
+
+def _unique(values: Sequence[Any]) -> list[Any]:
+    return list(dict.fromkeys(values))
+
+
+def _as_lists(settings: list[dict[str, Any]]) -> dict[str, list[Any]] | list[dict[str, Any]]:
+    """The values of each parameter, if the settings are all combinations of them in order; else themselves."""
+    lists = {name: _unique([setting[name] for setting in settings]) for name in settings[0]}
+    return lists if _from_lists(lists) == settings else settings
+
+
+def _from_lists(settings: dict[str, list[Any]] | list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if isinstance(settings, list):
+        return settings
+    return [dict(zip(settings, values, strict=True)) for values in itertools.product(*settings.values())]
