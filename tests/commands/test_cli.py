@@ -5,16 +5,18 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pandas as pd
 import pytest
+from absl import flags
 from absl.testing import flagsaver
 from models import inner_images, random_linear
 
 import jaxadv
-from jaxadv.commands import cli
+from jaxadv.commands import cli, evaluate, options
 from jaxadv.evaluation import estimate
 from jaxadv.support import machine
 
@@ -63,6 +65,11 @@ GREY = np.full((1, 24, 24, 3), 0.5, np.float32)
         (["evaluate", "--weights_dir=nowhere"], ["nowhere", "alexnet"]),
         (["report", "--out=nowhere"], ["nowhere"]),
         (["train", "--models=vgg61"], ["'vgg61'"]),
+        (["evaluate", "--model=vgg_16"], ["--model is a flag of convert, validate, predict", "--models"]),
+        (["evaluate", "--nofloat64"], ["--float64", "predict"]),
+        (["report", "--eps=0.1"], ["--eps", "evaluate"]),
+        (["bench", "--attacks=fgsm"], ["--attacks", "evaluate"]),
+        (["evaluate", "--eps=1/0"], ["1/0", "numbers"]),
         (["predict", "--model=vgg_16", "--images=x.npy"], ["--save"]),
         (["predict", "--model=vgg_16", "--images=x.npy", "--save=y.npz"], ["'x.npy'", "does not exist"]),
     ],
@@ -118,11 +125,11 @@ def test_predict_gradient_is_the_slope_of_the_logits_in_double_precision(tmp_pat
 def test_a_small_evaluation_end_to_end(tmp_path):
     """Two networks of different input sizes, every part: the rows and views that a run leaves are complete and consistent."""
     out = tmp_path / "run"
-    flags = ["--models=mobilenet_v1_025,resnet_v2_50", "--num_images=40", "--attacked_images=3", "--lanes=8", f"--out={out}"]
-    flags += ["--cw_steps=20", "--cw_search_steps=2", "--ead_steps=20", "--ead_search_steps=2", "--search_steps=3", "--attempts=3"]
-    flags += ["--targets=random", "--fgsm_targets=untargeted,random,least,top2", "--clever_targets=random", "--clever_images=2"]
-    flags += ["--clever_batches=4", "--clever_samples=4"]
-    done = run("evaluate", *flags)
+    given = ["--models=mobilenet_v1_025,resnet_v2_50", "--num_images=40", "--attacked_images=3", "--lanes=8", f"--out={out}"]
+    given += ["--cw_steps=20", "--cw_search_steps=2", "--ead_steps=20", "--ead_search_steps=2", "--search_steps=3", "--attempts=3"]
+    given += ["--targets=random", "--fgsm_targets=untargeted,random,least,top2", "--clever_targets=random", "--clever_images=2"]
+    given += ["--clever_batches=4", "--clever_samples=4"]
+    done = run("evaluate", *given)
     assert done.returncode == 0, done.stderr
     assert "report.html" in done.stdout
 
@@ -147,7 +154,7 @@ def test_a_small_evaluation_end_to_end(tmp_path):
         assert (out / "tables" / name).stat().st_size > 0
     assert "<html" in (out / "report.html").read_text()
 
-    again = run("evaluate", *flags, "--seed=3")  # a finished run is not overwritten unasked
+    again = run("evaluate", *given, "--seed=3")  # a finished run is not overwritten unasked
     assert again.returncode == 2 and str(out) in again.stderr
     assert run("report", f"--out={out}").returncode == 0
 
@@ -237,3 +244,45 @@ def test_it_begins_again_once_with_large_pages(monkeypatch):
         assert len(begun) == times
     assert begun == [(sys.executable, [sys.executable, "-u", "run.py", "--models=vgg_16"])]
     assert "hugetlb=1" in os.environ["GLIBC_TUNABLES"]
+
+
+def parsed(*arguments: str) -> dict:
+    with flagsaver.flagsaver():
+        words = cli.parse(["run.py", *arguments])[1:]
+        return {name: flags.FLAGS[name].value for name in options.known()} | {"words": words}
+
+
+FIGURE = f"--flagfile={ROOT / 'flags' / 'paper' / 'fig4.flags'}"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [FIGURE, "--small=4", "--eps=0.5"],
+        ["--small=4", "--eps=0.5", FIGURE],
+        ["--eps", "0.5", FIGURE, "--small", "4"],
+        ["evaluate", "--small=4", "--flagfile", FIGURE.partition("=")[2], "--eps=0.5"],
+    ],
+)
+def test_where_a_flag_stands_changes_nothing(arguments):
+    """Base settings, then flagfiles, then flags: here the embedded job, a figure's attacks, and two flags."""
+    found = parsed(*arguments)
+    assert (found["attacked_images"], found["eps"]) == (4, ["0.5"])
+    assert (found["attacks"], found["steps"], found["parts"]) == (["ifgsm"], ["10", "30", "50"], ["attacks", "transfer", "report"])
+    assert (found["zoo"], found["cw_steps"], found["selection"]) == ("digits", 100, "first")
+    full = parsed(*arguments, "--data=imagefolder:x")
+    assert (full["zoo"], full["selection"], full["attacked_images"], full["eps"]) == ("imagenet", "study", None, ["0.5"])
+
+
+def test_a_value_may_stand_behind_a_space():
+    found = parsed("evaluate", "--models", "alexnet,vgg_16", "--dry_run", "--num_images", "7", "--nocw_abort_early")
+    assert found["words"] == ["evaluate"] and found["models"] == ["alexnet", "vgg_16"]
+    assert (found["num_images"], found["dry_run"], found["cw_abort_early"]) == (7, True, False)
+    bare = parsed("--models", "alexnet")  # the embedded job, of one network
+    assert bare["words"] == [] and bare["models"] == ["alexnet"] and bare["attacked_images"] == 16
+
+
+def test_a_fraction_is_a_number():
+    found = parsed("evaluate", "--eps=8/255,0.1,2e-1")
+    settings = evaluate.settings_of(SimpleNamespace(**found))
+    assert [attack.eps for attack in settings.attacks if isinstance(attack, jaxadv.FGSM)] == [8 / 255, 0.1, 0.2]

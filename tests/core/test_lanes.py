@@ -63,3 +63,8 @@ def test_not_even_one_lane_is_one_line(classifier, monkeypatch):
     monkeypatch.setattr(memory, "needed_bytes", lambda classifier, lanes: 2e9 * lanes)
     with pytest.raises(InputError, match="1 lanes needs 2 GB, and of what is free it may take .*; free memory"):
         memory.choose([classifier])
+
+
+def test_weights_at_rest_take_memory_for_each_call(classifier):
+    """Those that lie on the device are no longer free, and not counted again."""
+    assert memory.needed_bytes(classifier.at_rest(), 4) - memory.needed_bytes(classifier.awake(), 4) == classifier.bytes

@@ -337,3 +337,12 @@ def test_store_and_report_need_no_jax():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_setting_that_vanished_or_came_is_another_run(tmp_path):
+    """What a run knows and a later command does not, or the other way round, differs as much as another value."""
+    Run.begin(tmp_path, {"--lanes": 8, "--loss": "logit"}).close()
+    for identity in ({"--lanes": 8}, {"--lanes": 8, "--loss": "logit", "--norm": "l2"}):
+        with pytest.raises(InputError, match="not given"):
+            Run.begin(tmp_path, identity)
+    Run.begin(tmp_path, {"--loss": "logit", "--lanes": 8}).close()
