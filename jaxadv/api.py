@@ -13,7 +13,7 @@ from jaxadv.clever.weibull import METHODS, WeibullFit, fit_reverse_weibull
 from jaxadv.core import engine
 from jaxadv.core.classifier import Classifier
 from jaxadv.core.journal import Journal
-from jaxadv.core.judge import AttackResult, Judge, searches
+from jaxadv.core.judge import AttackResult, Judge
 from jaxadv.core.probe import AttackItem
 from jaxadv.support import checks
 from jaxadv.support.progress import Progress
@@ -70,9 +70,10 @@ def run_attacks(
     clf = clf.awake()
     with Judge(clf, images, classes, targeted, lanes) as judge:
         for index, outcome in engine.run(clf, attacks, items, lanes=lanes, journal=journal):
-            judge.add(index, outcome)
+            searches = attacks[index].searches
+            judge.add(index, outcome, searches=searches)
             if advance:
-                advance(1, int(outcome.found) if searches(outcome) else None)
+                advance(1, int(outcome.found) if searches else None)
         return judge.result()
 
 

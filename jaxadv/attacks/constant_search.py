@@ -39,7 +39,7 @@ def check(attack) -> None:
     checks.number("initial_const", attack.initial_const, low=0, above=True)
 
 
-def start(item: AttackItem, initial_const: Array, search_steps: int) -> ConstantSearch:
+def start(item: AttackItem, initial_const: Array | float, search_steps: int) -> ConstantSearch:
     """The search before its first evaluation."""
     const = jnp.asarray(initial_const, jnp.float32)
     zero, false = jnp.int32(0), jnp.array(False)

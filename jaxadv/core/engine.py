@@ -67,10 +67,11 @@ def _tell(lanes: _Lane, answers: Answer, *, phase, following):
     def one(lane, answer):
         probe, item, before = lane
         state = probe.tell(item, before, answer, phase)
-        if hasattr(probe, "done"):  # a finished lane stands still until it is refilled
+        may_end = probe.schedule.cycles is None
+        if may_end:  # a finished lane stands still until it is refilled
             state = select(probe.done(before), before, state)
         question = following and probe.ask(item, state, following, answer.logits.shape[0])
-        finished = probe.done(state) if hasattr(probe, "done") else None
+        finished = probe.done(state) if may_end else None
         return _Lane(probe, item, state), question, finished
 
     return jax.vmap(one)(lanes, answers)

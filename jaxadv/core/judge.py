@@ -59,6 +59,7 @@ class Judge:
         self._clf, self._images, self._classes, self._targeted, self._lanes = clf, images, classes, targeted, lanes
         self._adversarial = np.empty_like(images)
         self._outcomes: list[AttackOutcome | None] = [None] * len(images)
+        self._searches = np.zeros(len(images), bool)
         self._ended: list[int] = []  # attacks that nobody has looked at
         self._logits: list[tuple[Sequence[int], list[jax.Array]]] = []
         self._distances: list[tuple[Sequence[int], Future]] = []
@@ -70,8 +71,9 @@ class Judge:
     def __exit__(self, *exception) -> None:
         self._workers.shutdown(cancel_futures=True)
 
-    def add(self, index: int, outcome: AttackOutcome) -> None:
-        """What attack ``index`` has left."""
+    def add(self, index: int, outcome: AttackOutcome, *, searches: bool) -> None:
+        """What attack ``index`` has left. searches: whether the attack does, as its probe says."""
+        self._searches[index] = searches
         self._adversarial[index] = outcome.image
         self._outcomes[index] = AttackOutcome(None, *outcome[1:])
         self._ended.append(index)
@@ -100,7 +102,7 @@ class Judge:
         outcomes = self._outcomes
         found = np.array([outcome.found for outcome in outcomes], bool)
         success = found & metrics.fooled(logits, classes, targeted)
-        revoked = found & ~success & np.array([searches(outcome) for outcome in outcomes], bool)  # a failed search, so clean
+        revoked = found & ~success & self._searches  # a failed search, so clean
         distances = {name: np.zeros(count, np.float32) for name in metrics.DISTANCES}
         for numbers, measured in self._distances:
             for name, values in measured.result().items():
@@ -121,8 +123,3 @@ class Judge:
             forwards=np.array([outcome.forwards + 1 for outcome in outcomes], np.int32),
             details={name: np.stack([outcome.details[name] for outcome in outcomes]) for name in shared},
         )
-
-
-def searches(outcome: AttackOutcome) -> bool:
-    """Whether it is of an attack that searches, which knows its successes."""
-    return "const" in outcome.details or len(outcome.details.get("eps", ())) > 1

@@ -64,6 +64,12 @@ class Answer(NamedTuple):
     logits: Array  # (K,) float32
     gradient: Array | None  # (H, W, 3) float32, of the objective, (T, H, W, 3) of T; None where only logits were asked for
 
+    def asked_gradient(self) -> Array:
+        """The gradient, where it was asked for. Raises TypeError where only logits were."""
+        if self.gradient is None:
+            raise TypeError("this answer has no gradient: its phase asks for logits alone")
+        return self.gradient
+
 
 for kind in (Objective, Answer):
     export.register_namedtuple_serialization(kind, serialized_name=f"jaxadv.{kind.__name__}")
