@@ -40,9 +40,13 @@ class Schedule(NamedTuple):
     cycles: int | None
     most: int = 0
 
+    def phases(self) -> tuple[Phase, ...]:
+        """All phases in order, at most."""
+        return self.prologue + self.cycle * (self.most if self.cycles is None else self.cycles)
+
     def evaluations(self) -> tuple[int, int]:
         """How many it has at most: with gradient, and of logits alone."""
-        phases = self.prologue + self.cycle * (self.most if self.cycles is None else self.cycles)
+        phases = self.phases()
         gradients = sum(phase.gradient for phase in phases)
         return gradients, len(phases) - gradients
 

@@ -39,8 +39,7 @@ def test_every_probe_keeps_the_contract(name):
     item = SampleItem(image, label, jnp.int32(1), label, label, label) if name == "clever" else AttackItem(image, label, jnp.array(False))
     classifier, state, schedule = random_linear(1, 3), probe.init(item), probe.schedule
     tell = jax.jit(probe.tell, static_argnums=3)
-    cycles = schedule.most if schedule.cycles is None else schedule.cycles
-    for phase in schedule.prologue + schedule.cycle * cycles:
+    for phase in schedule.phases():
         asked, objective = probe.ask(item, state, phase, 3)
         answer = classifier.oracle.ask(classifier.params, asked[None], jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], objective))
         answer = jax.tree.map(lambda leaf: leaf[0], answer)
