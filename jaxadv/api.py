@@ -2,19 +2,21 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import jax
 import numpy as np
 
 from jaxadv.attacks import catalog
+from jaxadv.clever.result import CleverResult
 from jaxadv.clever.sampler import PROTOCOLS, CleverSampler, SampleItem
-from jaxadv.clever.weibull import METHODS, WeibullFit, fit_reverse_weibull
+from jaxadv.clever.weibull import METHODS, fit_reverse_weibull
 from jaxadv.core import engine
 from jaxadv.core.classifier import Classifier
 from jaxadv.core.journal import Journal
-from jaxadv.core.judge import AttackResult, Judge
-from jaxadv.core.probe import AttackItem
+from jaxadv.core.judge import Judge
+from jaxadv.core.probe import AttackItem, AttackProbe
+from jaxadv.core.result import AttackResult
 from jaxadv.support import checks
 from jaxadv.support.progress import Progress
 
@@ -48,7 +50,7 @@ def run_attack(
 
 def run_attacks(
     clf: Classifier,
-    attacks: Sequence,
+    attacks: Sequence[AttackProbe[Any]],
     images: np.ndarray,
     classes: np.ndarray,
     targeted: np.ndarray,
@@ -85,22 +87,6 @@ def _check_lanes(lanes: int | None, items: int) -> int:
     if lanes is not None:
         checks.count("lanes", lanes)
     return engine.choose_lanes(items, lanes)
-
-
-@dataclass(frozen=True)
-class CleverResult:
-    """CLEVER scores of N (image, target) pairs in P norms."""
-
-    score: np.ndarray
-    """(N, P) float32, estimated lower bound on the distortion in each norm; untargeted: the least over the classes"""
-    margin: np.ndarray
-    """(N,) float32, g(x0) = Z_label - Z_target"""
-    target: np.ndarray
-    """(N,) int32; untargeted: the class of the least score in the first norm"""
-    maxima: np.ndarray
-    """(N, batches, P) float32, the largest dual norms of the gradient that were fitted; untargeted: towards `target`"""
-    fit: WeibullFit
-    """of each, arrays (N, P)"""
 
 
 def clever_scores(
@@ -183,6 +169,8 @@ def clever_scores(
         target=np.array([pairs[i][1] for i in best], np.int32),
         maxima=maxima[best],
         fit=jax.tree.map(lambda field: field[best], fit),
+        norms=tuple(float(norm) for norm in norms),
+        label=labels,
     )
 
 

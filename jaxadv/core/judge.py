@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -11,43 +10,10 @@ import numpy as np
 from jaxadv.core import metrics
 from jaxadv.core.classifier import Classifier
 from jaxadv.core.probe import AttackOutcome
+from jaxadv.core.result import AttackResult
 
 WORKERS = 4
 """Threads for distances: a photograph takes half a millisecond, so that one for all would keep a GPU waiting for short attacks."""
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class AttackResult:
-    """What an attack did to each of N images."""
-
-    adversarial: np.ndarray
-    """(N, H, W, 3) float32 in [0, 1]. Fixed budgets: the last iterate, successful or not. Searches: the best success, or
-    the clean image where there was none."""
-    success: np.ndarray
-    """(N,) bool, by a fresh highest-precision evaluation of `adversarial`"""
-    near_tie: np.ndarray
-    """(N,) bool, targeted failures that the study's rule of 0.001 alone would count"""
-    revoked: np.ndarray
-    """(N,) bool, failures that a search took for successes, by logits of the gradient program: ties, and more if that is less precise"""
-    predicted: np.ndarray
-    """(N,) int32, class of `adversarial`"""
-    l0: np.ndarray
-    """(N,) float32, changed values; NaN where failed, as the other distances"""
-    l1: np.ndarray
-    l2: np.ndarray
-    linf: np.ndarray
-    gradients: np.ndarray
-    """(N,) int32, evaluations with gradient"""
-    forwards: np.ndarray
-    """(N,) int32, evaluations of logits alone, the final judgement included"""
-    details: dict[str, np.ndarray]
-    """Per attack: I-FGSM "eps" (N, attempts) and "best_eps" (N,); C&W and EAD "best_const" (N,), "const" and "iterations"
-    (N, search_steps)"""
-
-    def part(self, rows: slice) -> "AttackResult":
-        """The same of some of the images."""
-        return jax.tree.map(lambda array: array[rows], self)
 
 
 class Judge:
@@ -124,4 +90,7 @@ class Judge:
             gradients=self._gradients,
             forwards=self._forwards + np.int32(1),
             details={name: np.stack([details[name] for details in self._details]) for name in shared},
+            clean=self._images,
+            classes=classes,
+            targeted=targeted,
         )
