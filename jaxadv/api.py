@@ -105,6 +105,7 @@ def clever_scores(
     ids=None,
     lanes: int | None = None,
     progress: bool | str = False,
+    advance: Callable[[int], None] | None = None,
     journal: Journal | None = None,
 ) -> CleverResult:
     """CLEVER: margin over the local Lipschitz constant, which an extreme-value fit to gradient norms estimates.
@@ -113,7 +114,8 @@ def clever_scores(
     j != c at K - 1 times the cost. norms: of the distortion, from 1, 2, inf; the gradient is measured in the dual norm. batches, samples:
     Nb and Ns. radius: None for the protocol's own. protocol: "released" or "paper" (see `CleverSampler`; the paper's score is capped
     at the radius, the release's is not). method: of the fit. ids: (N,) numbers of the images that, with ``seed``, fix their samples
-    (default 0..N-1). progress: show a line with rate and remaining time, under a title if a string. journal: keeps what is not
+    (default 0..N-1). progress: show a line with rate and remaining time, under a title if a string. advance: called with 1
+    after each batch of samples. journal: keeps what is not
     finished, and has what an interrupted call with the same arguments left. Rows of one image, label and id, with several targets, and
     an untargeted row's classes, have the same samples and, where there are many, share their forward passes. A pair whose margin is not
     positive scores 0. Raises InputError.
@@ -155,6 +157,8 @@ def clever_scores(
             group = groups[index // batches]
             maxima[group, index % batches] = seen.reshape(widest, 3)[: len(group)]
             bar.advance(1)
+            if advance:
+                advance(1)
     maxima = maxima[:, :, columns]
     fit = fit_reverse_weibull(np.moveaxis(maxima, 2, 1).reshape(-1, batches), method=method)
     fit = jax.tree.map(lambda field: field.reshape(len(pairs), len(columns)), fit)
