@@ -2,19 +2,21 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import jax
 import numpy as np
 
 from jaxadv.attacks import catalog
+from jaxadv.clever.result import CleverResult
 from jaxadv.clever.sampler import PROTOCOLS, CleverSampler, SampleItem
-from jaxadv.clever.weibull import METHODS, WeibullFit, fit_reverse_weibull
+from jaxadv.clever.weibull import METHODS, fit_reverse_weibull
 from jaxadv.core import engine
 from jaxadv.core.classifier import Classifier
 from jaxadv.core.journal import Journal
-from jaxadv.core.judge import AttackResult, Judge, searches
-from jaxadv.core.probe import AttackItem
+from jaxadv.core.judge import Judge
+from jaxadv.core.probe import AttackItem, AttackProbe
+from jaxadv.core.result import AttackResult
 from jaxadv.support import checks
 from jaxadv.support.progress import Progress
 
@@ -48,7 +50,7 @@ def run_attack(
 
 def run_attacks(
     clf: Classifier,
-    attacks: Sequence,
+    attacks: Sequence[AttackProbe[Any]],
     images: np.ndarray,
     classes: np.ndarray,
     targeted: np.ndarray,
@@ -70,9 +72,10 @@ def run_attacks(
     clf = clf.awake()
     with Judge(clf, images, classes, targeted, lanes) as judge:
         for index, outcome in engine.run(clf, attacks, items, lanes=lanes, journal=journal):
-            judge.add(index, outcome)
+            searches = attacks[index].searches
+            judge.add(index, outcome, searches=searches)
             if advance:
-                advance(1, int(outcome.found) if searches(outcome) else None)
+                advance(1, int(outcome.found) if searches else None)
         return judge.result()
 
 
@@ -84,22 +87,6 @@ def _check_lanes(lanes: int | None, items: int) -> int:
     if lanes is not None:
         checks.count("lanes", lanes)
     return engine.choose_lanes(items, lanes)
-
-
-@dataclass(frozen=True)
-class CleverResult:
-    """CLEVER scores of N (image, target) pairs in P norms."""
-
-    score: np.ndarray
-    """(N, P) float32, estimated lower bound on the distortion in each norm; untargeted: the least over the classes"""
-    margin: np.ndarray
-    """(N,) float32, g(x0) = Z_label - Z_target"""
-    target: np.ndarray
-    """(N,) int32; untargeted: the class of the least score in the first norm"""
-    maxima: np.ndarray
-    """(N, batches, P) float32, the largest dual norms of the gradient that were fitted; untargeted: towards `target`"""
-    fit: WeibullFit
-    """of each, arrays (N, P)"""
 
 
 def clever_scores(
@@ -118,6 +105,7 @@ def clever_scores(
     ids=None,
     lanes: int | None = None,
     progress: bool | str = False,
+    advance: Callable[[int], None] | None = None,
     journal: Journal | None = None,
 ) -> CleverResult:
     """CLEVER: margin over the local Lipschitz constant, which an extreme-value fit to gradient norms estimates.
@@ -126,7 +114,8 @@ def clever_scores(
     j != c at K - 1 times the cost. norms: of the distortion, from 1, 2, inf; the gradient is measured in the dual norm. batches, samples:
     Nb and Ns. radius: None for the protocol's own. protocol: "released" or "paper" (see `CleverSampler`; the paper's score is capped
     at the radius, the release's is not). method: of the fit. ids: (N,) numbers of the images that, with ``seed``, fix their samples
-    (default 0..N-1). progress: show a line with rate and remaining time, under a title if a string. journal: keeps what is not
+    (default 0..N-1). progress: show a line with rate and remaining time, under a title if a string. advance: called with 1
+    after each batch of samples. journal: keeps what is not
     finished, and has what an interrupted call with the same arguments left. Rows of one image, label and id, with several targets, and
     an untargeted row's classes, have the same samples and, where there are many, share their forward passes. A pair whose margin is not
     positive scores 0. Raises InputError.
@@ -168,6 +157,8 @@ def clever_scores(
             group = groups[index // batches]
             maxima[group, index % batches] = seen.reshape(widest, 3)[: len(group)]
             bar.advance(1)
+            if advance:
+                advance(1)
     maxima = maxima[:, :, columns]
     fit = fit_reverse_weibull(np.moveaxis(maxima, 2, 1).reshape(-1, batches), method=method)
     fit = jax.tree.map(lambda field: field.reshape(len(pairs), len(columns)), fit)
@@ -182,6 +173,8 @@ def clever_scores(
         target=np.array([pairs[i][1] for i in best], np.int32),
         maxima=maxima[best],
         fit=jax.tree.map(lambda field: field[best], fit),
+        norms=tuple(float(norm) for norm in norms),
+        label=labels,
     )
 
 

@@ -158,12 +158,15 @@ def _unpack(vectors: dict[str, np.ndarray], index: dict[str, dict]) -> dict[str,
 
 
 def _checkpointer():
+    import jax
     import orbax.checkpoint as ocp
 
     # without OCDBT file names are fixed; Zarr 3 has no dot file, which package builders leave out
     # and no private copy of the vectors before they are written: nobody else has them
     arrays = ocp.type_handlers.NumpyHandler(deepcopy_host_arrays=False)
-    registry = ocp.type_handlers.create_type_handler_registry((np.ndarray, arrays))
+    # The second is for no array of ours: without it Orbax warns of a registry that has nothing for jax.Array.
+    handlers = (np.ndarray, arrays), (jax.Array, ocp.type_handlers.ArrayHandler(array_metadata_store=None))
+    registry = ocp.type_handlers.create_type_handler_registry(*handlers)
     alone = {"multiprocessing_options": _alone()}
     return ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=False, use_zarr3=True, type_handler_registry=registry, **alone), **alone)
 

@@ -10,7 +10,7 @@ from jax import Array
 from jaxadv.attacks import constant_search
 from jaxadv.attacks.constant_search import ConstantSearch
 from jaxadv.core import oracle
-from jaxadv.core.probe import AttackItem, AttackOutcome, Phase, Schedule, centred, fools, select, settings
+from jaxadv.core.probe import AttackItem, AttackOutcome, Phase, Question, Schedule, centred, fools, select, settings
 from jaxadv.support import checks
 
 STEP = Phase("step", True)
@@ -52,6 +52,10 @@ class CarliniWagnerL2:
     abort_early: bool = True
 
     @property
+    def searches(self) -> bool:
+        return True
+
+    @property
     def schedule(self) -> Schedule:
         return Schedule((), (STEP,), None, most=self.steps * self.search_steps)
 
@@ -67,11 +71,11 @@ class CarliniWagnerL2:
         original = jnp.tanh(start)
         return _State(start, zeros, original, original, zeros, zeros, constant_search.start(item, self.initial_const, self.search_steps))
 
-    def ask(self, item, state, phase, num_classes):
+    def ask(self, item: AttackItem, state: _State, phase: Phase, num_classes: int) -> Question:
         objective = oracle.hinge(item.label, item.targeted, self.confidence, num_classes)
         return state.point / 2 + 0.5, objective
 
-    def tell(self, item, state, answer, phase) -> _State:
+    def tell(self, item: AttackItem, state: _State, answer: oracle.Answer, phase: Phase) -> _State:
         search = state.search
         point = state.point
         image, difference = point / 2 + 0.5, point / 2 - state.original / 2
@@ -80,7 +84,7 @@ class CarliniWagnerL2:
         loss = distance + search.const * oracle.value(objective, answer.logits)
 
         slope = (1 - point * point) / 2
-        gradient = (2 * difference + search.const * answer.gradient) * slope
+        gradient = (2 * difference + search.const * answer.asked_gradient()) * slope
         first = 0.9 * state.first_moment + 0.1 * gradient
         second = 0.999 * state.second_moment + 0.001 * gradient * gradient
         count = (search.iteration + 1).astype(jnp.float32)
@@ -107,5 +111,5 @@ class CarliniWagnerL2:
     def done(self, state: _State) -> Array:
         return constant_search.done(state.search)
 
-    def result(self, item, state) -> AttackOutcome:
+    def result(self, item: AttackItem, state: _State) -> AttackOutcome:
         return constant_search.outcome(state.search, forwards_per_iteration=0)

@@ -1,6 +1,6 @@
 """The search that C&W and EAD share: over the constant c by bisection, and within each c over iterations until they stall."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import jax.numpy as jnp
 from jax import Array
@@ -30,7 +30,22 @@ class ConstantSearch(NamedTuple):
     iterations: Array  # (search_steps,) int32, iterations run in every step
 
 
-def check(attack) -> None:
+class HasConstantSearch(Protocol):
+    """The settings that both attacks have."""
+
+    @property
+    def confidence(self) -> float: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def search_steps(self) -> int: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def initial_const(self) -> float: ...
+
+
+def check(attack: HasConstantSearch) -> None:
     """The settings that both attacks have. Raises InputError for one out of range."""
     checks.number("confidence", attack.confidence, low=0)
     checks.count("steps", attack.steps)
@@ -39,7 +54,7 @@ def check(attack) -> None:
     checks.number("initial_const", attack.initial_const, low=0, above=True)
 
 
-def start(item: AttackItem, initial_const: Array, search_steps: int) -> ConstantSearch:
+def start(item: AttackItem, initial_const: Array | float, search_steps: int) -> ConstantSearch:
     """The search before its first evaluation."""
     const = jnp.asarray(initial_const, jnp.float32)
     zero, false = jnp.int32(0), jnp.array(False)

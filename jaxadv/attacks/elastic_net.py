@@ -9,7 +9,7 @@ from jax import Array
 from jaxadv.attacks import constant_search
 from jaxadv.attacks.constant_search import ConstantSearch
 from jaxadv.core import oracle
-from jaxadv.core.probe import AttackItem, AttackOutcome, Phase, Schedule, centred, fools, select, settings, uncentred
+from jaxadv.core.probe import AttackItem, AttackOutcome, Phase, Question, Schedule, centred, fools, select, settings, uncentred
 from jaxadv.support import checks
 
 RULES = ("l1", "elastic_net")
@@ -47,6 +47,10 @@ class ElasticNetL1:
     rule: str = "l1"
 
     @property
+    def searches(self) -> bool:
+        return True
+
+    @property
     def schedule(self) -> Schedule:
         return Schedule((), (SLACK, CANDIDATE), None, most=self.steps * self.search_steps)
 
@@ -61,22 +65,22 @@ class ElasticNetL1:
         clean = centred(item.image)
         return _State(clean, clean, constant_search.start(item, self.initial_const, self.search_steps))
 
-    def ask(self, item, state, phase, num_classes):
+    def ask(self, item: AttackItem, state: _State, phase: Phase, num_classes: int) -> Question:
         objective = oracle.hinge(item.label, item.targeted, self.confidence, num_classes)
         return uncentred(state.slack if phase == SLACK else state.point, item), objective
 
-    def tell(self, item, state, answer, phase) -> _State:
+    def tell(self, item: AttackItem, state: _State, answer: oracle.Answer, phase: Phase) -> _State:
         if phase == SLACK:
-            return self._shrink(item, state, answer.gradient)
+            return self._shrink(item, state, answer.asked_gradient())
         return self._judge(item, state, answer.logits)
 
     def done(self, state: _State) -> Array:
         return constant_search.done(state.search)
 
-    def result(self, item, state) -> AttackOutcome:
+    def result(self, item: AttackItem, state: _State) -> AttackOutcome:
         return constant_search.outcome(state.search, forwards_per_iteration=1)
 
-    def _shrink(self, item, state, gradient) -> _State:
+    def _shrink(self, item: AttackItem, state: _State, gradient: Array) -> _State:
         """A gradient step on the smooth part at the slack point, then soft thresholding towards the clean image, then
         extrapolation; the iteration count in both decay and momentum is the release's."""
         clean, k = centred(item.image), state.search.iteration.astype(jnp.float32)
@@ -85,7 +89,7 @@ class ElasticNetL1:
         point = soft_threshold(slack, clean, self.beta)
         return state._replace(point=point, slack=point + (k + 1) / (k + 4) * (point - state.point))
 
-    def _judge(self, item, state, logits) -> _State:
+    def _judge(self, item: AttackItem, state: _State, logits: Array) -> _State:
         clean = centred(item.image)
         difference = state.point - clean
         l1 = jnp.sum(jnp.abs(difference))
@@ -104,7 +108,7 @@ class ElasticNetL1:
         return select(ended, restart, state)._replace(search=search)
 
 
-def soft_threshold(point: Array, centre: Array, threshold: Array) -> Array:
+def soft_threshold(point: Array, centre: Array, threshold: Array | float) -> Array:
     """Move every pixel of ``point`` towards ``centre`` by ``threshold``, onto it if nearer, and clip to [-1/2, 1/2]."""
     difference = point - centre
     lowered, raised = jnp.minimum(point - threshold, 0.5), jnp.maximum(point + threshold, -0.5)

@@ -16,7 +16,7 @@ import numpy as np
 from jax import Array
 
 from jaxadv.core import oracle
-from jaxadv.core.probe import AttackItem, AttackOutcome, Phase, Schedule, centred, fools, settings, uncentred
+from jaxadv.core.probe import AttackItem, AttackOutcome, Phase, Question, Schedule, centred, fools, never_done, settings, uncentred
 from jaxadv.support import checks
 
 LOSSES = ("logit", "cross_entropy")
@@ -79,6 +79,10 @@ class FGSM:
     norm: float = np.inf
 
     @property
+    def searches(self) -> bool:
+        return False
+
+    @property
     def schedule(self) -> Schedule:
         return Schedule((FIRST,), (), 0)
 
@@ -91,13 +95,16 @@ class FGSM:
     def init(self, item: AttackItem) -> Array:
         return item.image
 
-    def ask(self, item, state, phase, num_classes):
+    def ask(self, item: AttackItem, state: Array, phase: Phase, num_classes: int) -> Question:
         return item.image, _ascend(item, self.loss, num_classes)
 
-    def tell(self, item, state, answer, phase) -> Array:
-        return uncentred(_clip(centred(item.image) + self.eps * _direction(answer.gradient, self.norm)), item)
+    def tell(self, item: AttackItem, state: Array, answer: oracle.Answer, phase: Phase) -> Array:
+        return uncentred(_clip(centred(item.image) + self.eps * _direction(answer.asked_gradient(), self.norm)), item)
 
-    def result(self, item, state) -> AttackOutcome:
+    def done(self, state: Array) -> Array:
+        return never_done()
+
+    def result(self, item: AttackItem, state: Array) -> AttackOutcome:
         return AttackOutcome(state, jnp.array(True), jnp.int32(1), jnp.int32(0), {})
 
 
@@ -167,22 +174,25 @@ class IFGSM:
         search = _Search(eps, nan, nan, jnp.int32(0), jnp.full(attempts, nan, jnp.float32), item.image)
         return _State(zeros, zeros, search)
 
-    def ask(self, item, state, phase, num_classes):
+    def ask(self, item: AttackItem, state: _State, phase: Phase, num_classes: int) -> Question:
         point = centred(item.image) + state.eta  # outside the pixel range where `_bounded` has led there, as released
         return uncentred(point, item), _ascend(item, self.loss, num_classes)
 
-    def tell(self, item, state, answer, phase) -> _State:
+    def tell(self, item: AttackItem, state: _State, answer: oracle.Answer, phase: Phase) -> _State:
         if phase == FIRST:
-            state = state._replace(first=_direction(answer.gradient, self.norm))
+            state = state._replace(first=_direction(answer.asked_gradient(), self.norm))
             return state._replace(eta=self._step(item, state.search.eps, jnp.zeros_like(state.eta), state.first))
         if phase == STEP:
-            return state._replace(eta=self._step(item, state.search.eps, state.eta, _direction(answer.gradient, self.norm)))
+            return state._replace(eta=self._step(item, state.search.eps, state.eta, _direction(answer.asked_gradient(), self.norm)))
         success = fools(answer.logits, item)
         search = self._next_eps(state.search, success)
         search = search._replace(best=jnp.where(success, self._image(item, state), search.best))
         return state._replace(search=search, eta=self._step(item, search.eps, jnp.zeros_like(state.eta), state.first))
 
-    def result(self, item, state) -> AttackOutcome:
+    def done(self, state: _State) -> Array:
+        return never_done()
+
+    def result(self, item: AttackItem, state: _State) -> AttackOutcome:
         search = state.search
         if not self.searches:
             tried = search.tried.at[0].set(search.eps)
@@ -192,10 +202,10 @@ class IFGSM:
         return AttackOutcome(search.best, found, *_counts(gradients, self.attempts), _details(search.tried, search.succeeded))
 
     @staticmethod
-    def _image(item, state) -> Array:
+    def _image(item: AttackItem, state: _State) -> Array:
         return uncentred(_clip(centred(item.image) + state.eta), item)
 
-    def _step(self, item, eps, eta, direction) -> Array:
+    def _step(self, item: AttackItem, eps: Array, eta: Array, direction: Array) -> Array:
         """Pixels are clipped first, then the perturbation to the budget, as released (in the infinity norm it practically never binds)."""
         clean = centred(item.image)
         return _bounded(_clip(clean + eta + eps / self.steps * direction) - clean, eps, self.norm)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxadv.core import oracle
-from jaxadv.core.probe import Phase, Schedule, settings
+from jaxadv.core.probe import Phase, Question, Schedule, never_done, settings
 from jaxadv.support import checks
 
 SAMPLE = Phase("sample", True)
@@ -66,7 +66,7 @@ class CleverSampler:
             key = jax.random.fold_in(key, number)
         return _State(jax.random.key_data(key), jnp.int32(0), jnp.zeros((*item.target.shape, 3), jnp.float32))
 
-    def ask(self, item, state, phase, num_classes):
+    def ask(self, item: SampleItem, state: _State, phase: Phase, num_classes: int) -> Question:
         label = jnp.broadcast_to(item.label, item.target.shape)
         weights = jax.nn.one_hot(label, num_classes) - jax.nn.one_hot(item.target, num_classes)
         key = jnp.stack(threefry(state.key, jnp.uint32(0), state.sample.astype(jnp.uint32)))  # as jax.random.fold_in
@@ -83,13 +83,16 @@ class CleverSampler:
             return jnp.clip(image + point * scale, 0.0, 1.0)
         return image + point
 
-    def tell(self, item, state, answer, phase) -> _State:
-        size = jnp.abs(answer.gradient)
+    def tell(self, item: SampleItem, state: _State, answer: oracle.Answer, phase: Phase) -> _State:
+        size = jnp.abs(answer.asked_gradient())
         of_image = (-3, -2, -1)
         norms = jnp.stack([jnp.sum(size, of_image), jnp.sqrt(jnp.sum(size * size, of_image)), jnp.max(size, of_image)], axis=-1)
         return state._replace(sample=state.sample + 1, maxima=jnp.maximum(state.maxima, norms))
 
-    def result(self, item, state) -> Array:
+    def done(self, state: _State) -> Array:
+        return never_done()
+
+    def result(self, item: SampleItem, state: _State) -> Array:
         return state.maxima
 
 

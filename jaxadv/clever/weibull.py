@@ -9,9 +9,11 @@ with the largest Kolmogorov-Smirnov p-value. "released" keeps what that code did
 The fit never depends on the order of the samples (they are sorted first), nor on the other rows of the batch.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import special
 
 from model_ports.errors import InputError, unknown
@@ -27,6 +29,9 @@ PARAMETERS = 3  # shape, location, scale
 TOLERANCE = 1e-4  # `fmin`'s, of the parameters and of the function value
 LIMIT = 200 * PARAMETERS  # `fmin`'s, of iterations and of function evaluations
 BLOCK_ELEMENTS = 1 << 16  # samples worked on at a time, so that temporary arrays stay in the processor's cache
+
+_Objective: TypeAlias = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""(parameters (Q, 3), indices of their problems (Q,)) -> values (Q,)."""
 
 
 class WeibullFit(NamedTuple):
@@ -50,7 +55,7 @@ class _Candidates(NamedTuple):
     p_value: np.ndarray
 
 
-def fit_reverse_weibull(maxima, *, method: str = "released") -> WeibullFit:
+def fit_reverse_weibull(maxima: ArrayLike, *, method: str = "released") -> WeibullFit:
     """Fit a reverse Weibull law to each row of batch maxima and return its right end point as the Lipschitz estimate.
 
     maxima: (N, batches), finite, >= 0, at least two batches. method:
@@ -64,10 +69,9 @@ def fit_reverse_weibull(maxima, *, method: str = "released") -> WeibullFit:
     """
     if method not in METHODS:
         raise unknown("method", method, METHODS)
-    maxima = _checked(maxima)
-    samples = np.sort(maxima, axis=1)
-    largest = samples[:, -1].copy()
-    fit = WeibullFit(*(np.full(len(samples), np.nan) for _ in range(5)), largest)
+    samples = np.sort(_checked(maxima), axis=1)
+    shape, location, scale, ks, p_value = (np.full(len(samples), np.nan) for _ in range(5))
+    fit = WeibullFit(shape, location, scale, ks, p_value, lipschitz=samples[:, -1].copy())
     spread = np.flatnonzero(samples[:, 0] < samples[:, -1])
     if method == "max" or not len(spread):
         return fit
@@ -81,10 +85,10 @@ def fit_reverse_weibull(maxima, *, method: str = "released") -> WeibullFit:
     return fit
 
 
-def _checked(maxima) -> np.ndarray:
+def _checked(value: ArrayLike) -> np.ndarray:
     """The maxima as a float64 array, or InputError."""
     try:
-        maxima = np.asarray(maxima, dtype=np.float64)
+        maxima = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"maxima are not numbers of one shape ({error}); give an array (N, batches)") from error
     if maxima.ndim != 2 or maxima.shape[1] < 2:
@@ -110,7 +114,7 @@ def _fit_from_every_start(samples: np.ndarray, penalty: float) -> _Candidates:
     location, scale = _initial_location_and_scale(data)
     start = np.stack([np.tile(INITIAL_SHAPES, len(data)), location[rows], scale[rows]], axis=1)
 
-    def objective(parameters, problems):
+    def objective(parameters: np.ndarray, problems: np.ndarray) -> np.ndarray:
         return _negative_log_likelihood(parameters, data, rows[problems], penalty)
 
     with np.errstate(all="ignore"):
@@ -122,7 +126,7 @@ def _fit_from_every_start(samples: np.ndarray, penalty: float) -> _Candidates:
         return _Candidates(shape, location, scale, ks, _ks_p_value(ks, samples.shape[1]))
 
 
-def _blocks(rows: int, elements_per_row: int):
+def _blocks(rows: int, elements_per_row: int) -> Iterator[slice]:
     """Slices that cover `rows`, each of about BLOCK_ELEMENTS elements."""
     step = max(1, BLOCK_ELEMENTS // elements_per_row)
     return (slice(first, first + step) for first in range(0, rows, step))
@@ -140,7 +144,7 @@ def _initial_location_and_scale(data: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return np.where(holds, location, outside), np.where(holds, scale, 1.0)
 
 
-def _negative_log_likelihood(parameters, data, rows, penalty) -> np.ndarray:
+def _negative_log_likelihood(parameters: np.ndarray, data: np.ndarray, rows: np.ndarray, penalty: float) -> np.ndarray:
     """Negative Weibull log-likelihood + penalty * scale ** 2, (P,), of parameters (P, 3) on data[rows] (P, batches).
 
     Infinite for a shape or scale that is not positive. A point outside the support, or whose log-density is not finite,
@@ -174,7 +178,7 @@ def _negative_log_likelihood(parameters, data, rows, penalty) -> np.ndarray:
     return value
 
 
-def _penalised_likelihood(parameters, data) -> np.ndarray:
+def _penalised_likelihood(parameters: np.ndarray, data: np.ndarray) -> np.ndarray:
     """Log-likelihood of the points that have a finite one, less OUTSIDE_PENALTY for each other point. (P,)"""
     shape, location, scale = parameters.T[:, :, None]
     x = (data - location) / scale
@@ -184,7 +188,7 @@ def _penalised_likelihood(parameters, data) -> np.ndarray:
     return np.where(counted, log_density, 0.0).sum(axis=1) - OUTSIDE_PENALTY * np.count_nonzero(~counted, axis=1)
 
 
-def minimise(objective, start: np.ndarray) -> np.ndarray:
+def minimise(objective: _Objective, start: np.ndarray) -> np.ndarray:
     """Nelder-Mead on P independent problems at once, each step for step what SciPy's `fmin` does with it alone.
 
     objective: (parameters (Q, 3), indices of their problems (Q,)) -> values (Q,), +inf allowed. start: (P, 3).
@@ -213,13 +217,13 @@ def minimise(objective, start: np.ndarray) -> np.ndarray:
     return result
 
 
-def _in_order(simplex, value) -> tuple[np.ndarray, np.ndarray]:
+def _in_order(simplex: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The corners of each simplex by ascending value, equals in the order they had."""
     order = np.argsort(value, axis=1, kind="stable")
     return np.take_along_axis(simplex, order[:, :, None], axis=1), np.take_along_axis(value, order, axis=1)
 
 
-def _improve(objective, problems, simplex, value) -> np.ndarray:
+def _improve(objective: _Objective, problems: np.ndarray, simplex: np.ndarray, value: np.ndarray) -> np.ndarray:
     """One iteration on ordered simplices (P, 4, 3) and values (P, 4), in place. Returns the evaluations spent, (P,)."""
     worst = simplex[:, -1]
     centre = (simplex[:, 0] + simplex[:, 1] + simplex[:, 2]) / PARAMETERS
@@ -251,7 +255,7 @@ def _improve(objective, problems, simplex, value) -> np.ndarray:
     return spent
 
 
-def _ks_statistic(samples, shape, location, scale) -> np.ndarray:
+def _ks_statistic(samples: np.ndarray, shape: np.ndarray, location: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Two-sided Kolmogorov-Smirnov statistics, (M, starts), of ascending samples (M, batches) against fits (M, starts).
 
     NaN for a shape or scale that is not positive.
@@ -264,7 +268,7 @@ def _ks_statistic(samples, shape, location, scale) -> np.ndarray:
     return np.where((shape > 0) & (scale > 0), statistic, np.nan)
 
 
-def _ks_p_value(statistic, batches: int) -> np.ndarray:
+def _ks_p_value(statistic: np.ndarray, batches: int) -> np.ndarray:
     """SciPy 1.0's `approx` p-values, (M, starts): asymptotic where that is large, else twice the exact one-sided one.
 
     From 2667 batches on always asymptotic. The exact law is slow and falls with the statistic, so in each row only the

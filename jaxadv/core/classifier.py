@@ -5,11 +5,12 @@ import copy
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxadv.core import oracle
 from jaxadv.core.programs import Program
@@ -18,6 +19,8 @@ from model_ports.errors import InputError
 
 PROGRAMS = ("logits", "ask")
 """Of an oracle."""
+Device: TypeAlias = Any
+"""A `jax.Device`; jaxlib has no types."""
 
 
 class Classifier:
@@ -46,7 +49,7 @@ class Classifier:
         num_classes: int,
         name: str,
         label_offset: int = 0,
-        facts: dict | None = None,
+        facts: dict[str, Any] | None = None,
         outputs: int | None = None,
         program: str | None = None,
     ):
@@ -55,7 +58,7 @@ class Classifier:
         checks.count("label_offset", label_offset, low=0)
         self.name, self.params, self.facts, self._program = name, params, facts or {}, program
         self.input_size, self.num_classes, self.label_offset = input_size, num_classes, label_offset
-        self._copies: dict[jax.Device, Classifier] = {}
+        self._copies: dict[Device, Classifier] = {}
         self._lock = threading.Lock()
         self.oracle = oracle.Oracle(lambda params, images: apply(params, images)[:, label_offset:])
         self._raw = oracle.Oracle(apply)
@@ -71,11 +74,11 @@ class Classifier:
         return f"Classifier({self.name!r}, input_size={self.input_size}, num_classes={self.num_classes})"
 
     @property
-    def devices(self) -> list[jax.Device]:
+    def devices(self) -> list[Device]:
         """Where it may run: all devices of this process."""
         return jax.local_devices()
 
-    def on(self, device: jax.Device) -> "Classifier":
+    def on(self, device: Device) -> "Classifier":
         """The same with its weights on ``device``, copied once; itself where there is only one, and at rest."""
         if len(self.devices) == 1 or self.is_at_rest:
             return self
@@ -122,32 +125,32 @@ class Classifier:
                 raise InputError(f"{self.name} cannot be computed in bfloat16 ({str(error)[:200]}); give another precision") from error
         return other
 
-    def check(self, images) -> np.ndarray:
+    def check(self, images: ArrayLike) -> np.ndarray:
         """``images`` as float32 (N, S, S, 3) in [0, 1]. Raises InputError."""
         return checks.images(images, size=self.input_size)
 
-    def logits(self, images) -> jax.Array:
+    def logits(self, images: ArrayLike) -> jax.Array:
         """images (N, S, S, 3) float32 in [0, 1] -> (N, K) float32. Raises InputError."""
         return self.oracle.logits(self.params, self.check(images))
 
-    def raw_logits(self, images) -> jax.Array:
+    def raw_logits(self, images: ArrayLike) -> jax.Array:
         """What the network itself puts out, (N, label_offset + K), background included. Raises InputError."""
         return self._raw.logits(self.params, self.check(images))
 
-    def logits_and_gradient(self, images, weights) -> oracle.Answer:
+    def logits_and_gradient(self, images: ArrayLike, weights: ArrayLike) -> oracle.Answer:
         """Logits (N, K), and the gradient (N, S, S, 3) of ``sum_k weights[k] * logit_k`` with respect to each image.
 
         weights: (N, K). Raises InputError.
         """
-        images = self.check(images)
-        weights = np.asarray(weights, np.float32)
-        if weights.shape != (len(images), self.num_classes):
+        checked = self.check(images)
+        rows = np.asarray(weights, np.float32)
+        if rows.shape != (len(checked), self.num_classes):
             raise InputError(
-                f"weights have shape {weights.shape}; ({len(images)}, {self.num_classes}) is needed: a row of classes for each image"
+                f"weights have shape {rows.shape}; ({len(checked)}, {self.num_classes}) is needed: a row of classes for each image"
             )
-        return self.oracle.ask(self.params, images, jax.vmap(oracle.linear)(weights))
+        return self.oracle.ask(self.params, checked, jax.vmap(oracle.linear)(jnp.asarray(rows)))
 
-    def predict(self, images) -> np.ndarray:
+    def predict(self, images: ArrayLike) -> np.ndarray:
         """The class with the largest logit, (N,) int32; the lowest index among equals. Raises InputError."""
         return np.asarray(jnp.argmax(self.logits(images), axis=1), np.int32)
 
@@ -163,7 +166,7 @@ class Classifier:
                 with on_device(device):
                     jax.block_until_ready(program(self.on(device).params, *jax.device_put(question, device)))
 
-    def kept(self, name: str, batch: int) -> tuple[Program, tuple]:
+    def kept(self, name: str, batch: int) -> tuple[Program[Any], tuple[Any, ...]]:
         """A program of the oracle, traced for ``batch`` images once on a machine if its code is this package's; and what to ask it."""
         program, question = getattr(self.oracle, name), self.grey(batch)[: 1 if name == "logits" else 2]
         if self._program:
@@ -173,7 +176,7 @@ class Classifier:
     def grey(self, batch: int) -> tuple[np.ndarray, oracle.Objective]:
         """A question about ``batch`` grey images, to compile and to measure with."""
         images = np.full((batch, self.input_size, self.input_size, 3), 0.5, np.float32)
-        return images, jax.tree.map(np.asarray, jax.vmap(oracle.linear)(np.zeros((batch, self.num_classes), np.float32)))
+        return images, jax.tree.map(np.asarray, jax.vmap(oracle.linear)(jnp.zeros((batch, self.num_classes), jnp.float32)))
 
     def logits_in_batches(self, images: np.ndarray, batch: int) -> np.ndarray:
         """Logits (N, K) of any number of checked images through one batch shape, a device for each batch in turn.
@@ -191,7 +194,7 @@ class Classifier:
                 part = logits if count == batch else logits[:count]
             yield part
 
-    def batches(self, images: np.ndarray, batch: int) -> Iterator[tuple[jax.Device, jax.Array, int]]:
+    def batches(self, images: np.ndarray, batch: int) -> Iterator[tuple[Device, jax.Array, int]]:
         """(device, ``batch`` images on it, how many of them are asked for) for any number of images, a device for each batch in turn."""
         for start, device in zip(range(0, len(images), batch), itertools.cycle(self.devices)):  # noqa: B905
             part = images[start : start + batch]
@@ -199,7 +202,7 @@ class Classifier:
             yield device, jax.device_put(filled, device), len(part)
 
 
-def on_device(device: jax.Device):
+def on_device(device: Device) -> contextlib.AbstractContextManager[Any]:
     """Run what follows there. Where there is only one it is nothing: a context of its own would trace and compile everything again."""
     return contextlib.nullcontext() if len(jax.local_devices()) == 1 else jax.default_device(device)
 

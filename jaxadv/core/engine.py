@@ -13,77 +13,90 @@ import functools
 import itertools
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import numpy as np
+from jax import Array
 
-from jaxadv.core.classifier import Classifier, on_device
+from jaxadv.core.classifier import Classifier, Device, on_device
 from jaxadv.core.journal import Journal
 from jaxadv.core.oracle import Answer
-from jaxadv.core.probe import Schedule, select
+from jaxadv.core.probe import Phase, Probe, Question, Schedule, select
 
 DEFAULT_LANES = 32
 AHEAD = 8
 """Steps that the host may be ahead of the device: enough to keep it busy, and few enough for the journal to see time pass."""
 
 
+AnyProbe: TypeAlias = Probe[Any, Any, Any]
+Outcome: TypeAlias = tuple[int, Any]
+"""The number of an item, and the result of its probe as NumPy arrays."""
+
+
 class _Lane(NamedTuple):
     """One lane, or all of them with a leading axis."""
 
-    probe: Any
+    probe: AnyProbe
     item: Any
     state: Any
 
 
+def _start(probe: AnyProbe, item: Any) -> _Lane:
+    return _Lane(probe, item, probe.init(item))
+
+
 @functools.cache
-def _fill(device: jax.Device):
+def _fill(device: Device) -> Callable[[Any, Any], _Lane]:
     """A program that starts an item in every lane of ``device``. It takes NumPy's arrays: a third of the time of `device_put` and it."""
 
     @functools.partial(jax.jit, out_shardings=jax.sharding.SingleDeviceSharding(device))
-    def fill(probes, items) -> _Lane:
-        return jax.vmap(lambda probe, item: _Lane(probe, item, probe.init(item)))(probes, items)
+    def fill(probes: Any, items: Any) -> _Lane:
+        return jax.vmap(_start)(probes, items)
 
     return fill
 
 
 @functools.partial(jax.jit, donate_argnums=0)
-def _put(lanes: _Lane, index, started: _Lane) -> _Lane:
+def _put(lanes: _Lane, index: int, started: _Lane) -> _Lane:
     """Into the lane ``index`` what `_fill` has started, alone: in one program with this an init rounds otherwise than in `_fill`'s."""
     return jax.tree.map(lambda array, value: array.at[index].set(value[0]), lanes, started)
 
 
 @functools.partial(jax.jit, static_argnames=("phase", "num_classes"))
-def _ask(lanes: _Lane, *, phase, num_classes):
+def _ask(lanes: _Lane, *, phase: Phase, num_classes: int) -> Question:
     return jax.vmap(lambda lane: lane.probe.ask(lane.item, lane.state, phase, num_classes))(lanes)
 
 
 @functools.partial(jax.jit, static_argnames=("phase", "following"), donate_argnums=0)
-def _tell(lanes: _Lane, answers: Answer, *, phase, following):
+def _tell(
+    lanes: _Lane, answers: Answer, *, phase: Phase, following: Phase | None
+) -> tuple[_Lane, Question | None, Array | None]:
     """Tell every lane its answer; returns the lanes, the next questions (None after the last phase) and who is done."""
 
-    def one(lane, answer):
+    def one(lane: _Lane, answer: Answer) -> tuple[_Lane, Question | None, Array | None]:
         probe, item, before = lane
         state = probe.tell(item, before, answer, phase)
-        if hasattr(probe, "done"):  # a finished lane stands still until it is refilled
+        may_end = probe.schedule.cycles is None
+        if may_end:  # a finished lane stands still until it is refilled
             state = select(probe.done(before), before, state)
         question = following and probe.ask(item, state, following, answer.logits.shape[0])
-        finished = probe.done(state) if hasattr(probe, "done") else None
+        finished = probe.done(state) if may_end else None
         return _Lane(probe, item, state), question, finished
 
     return jax.vmap(one)(lanes, answers)
 
 
 @jax.jit
-def _results(lanes: _Lane):
+def _results(lanes: _Lane) -> Any:
     """What every lane has to say."""
     return jax.vmap(lambda lane: lane.probe.result(lane.item, lane.state))(lanes)
 
 
 @jax.jit
-def _result(lanes: _Lane, index):
+def _result(lanes: _Lane, index: int) -> Any:
     lane = jax.tree.map(lambda array: array[index], lanes)
     return lane.probe.result(lane.item, lane.state)
 
@@ -94,8 +107,13 @@ def choose_lanes(items: int, lanes: int | None) -> int:
 
 
 def run(
-    classifier: Classifier, probes: Sequence, items: Sequence, *, lanes: int, journal: Journal | None = None
-) -> Iterator[tuple[int, Any]]:
+    classifier: Classifier,
+    probes: Sequence[AnyProbe],
+    items: Sequence[Any],
+    *,
+    lanes: int,
+    journal: Journal | None = None,
+) -> Iterator[Outcome]:
     """Run probe i on item i, for all i, ``lanes`` at a time on each local device.
 
     Yields (i, result as NumPy arrays), in the order of finishing: items of one schedule are kept together. Probes are settings
@@ -106,20 +124,25 @@ def run(
     for index, probe in enumerate(probes):
         groups.setdefault(jax.tree.structure(probe), []).append(index)
     known, classifier = journal.outcomes() if journal else {}, classifier.awake()
-    for group, members in enumerate(groups.values()):
+    for number, members in enumerate(groups.values()):
         first = members[0]
-        kind = jax.eval_shape(lambda probe, item: probe.result(item, probe.init(item)), _settings(probes[first]), items[first])
+        kind = jax.eval_shape(_result_at_once, _settings(probes[first]), items[first])
         for i in (i for i in members if i in known):
             yield i, jax.tree.unflatten(jax.tree.structure(kind), known[i])
         waiting = _Waiting([i for i in members if i not in known])
+        group = _Group(probes, items, first, lanes, waiting)
         devices = classifier.devices[: max(1, -(-len(waiting) // lanes))]
-        notes = [_Notes(journal, f"{group}-{place}") for place in range(len(devices))]
-        queues = [_Queue(probes, items, first, waiting, lanes, device, own) for device, own in zip(devices, notes, strict=True)]
+        queues = [_Queue(group, device, _Notes(journal, f"{number}-{place}")) for place, device in enumerate(devices)]
         outcomes = [_outcomes(classifier.on(device), queue) for device, queue in zip(devices, queues, strict=True)]
         yield from _side_by_side(devices, outcomes, waiting)
 
 
-def _outcomes(classifier: Classifier, queue: "_Queue") -> Iterator[tuple[int, Any]]:
+def _result_at_once(probe: AnyProbe, item: Any) -> Any:
+    """A result of the type that the probe gives."""
+    return probe.result(item, probe.init(item))
+
+
+def _outcomes(classifier: Classifier, queue: "_Queue") -> Iterator[Outcome]:
     """What the lanes of one device bring; their journal is told first."""
     runner = _run_until_done if queue.schedule.cycles is None else _run_waves
     for i, result in runner(classifier, queue):
@@ -127,14 +150,14 @@ def _outcomes(classifier: Classifier, queue: "_Queue") -> Iterator[tuple[int, An
         yield i, result
 
 
-def _side_by_side(devices: Sequence[jax.Device], runs: Sequence[Iterator], waiting: "_Waiting") -> Iterator:
+def _side_by_side(devices: Sequence[Device], runs: Sequence[Iterator[Outcome]], waiting: "_Waiting") -> Iterator[Outcome]:
     """All that ``runs`` yield, each driven by a thread of its device's. If one fails, the others end at their next step."""
     if len(runs) == 1:
         yield from runs[0]
         return
-    said: SimpleQueue = SimpleQueue()  # (is it an outcome, the outcome or what ended the run)
+    said: SimpleQueue[tuple[bool, Any]] = SimpleQueue()  # (is it an outcome, the outcome or what ended the run)
 
-    def drive(device: jax.Device, run: Iterator) -> None:
+    def drive(device: Device, run: Iterator[Outcome]) -> None:
         try:
             with on_device(device):
                 for outcome in run:
@@ -163,7 +186,7 @@ def _side_by_side(devices: Sequence[jax.Device], runs: Sequence[Iterator], waiti
 
 
 @functools.lru_cache(maxsize=64)
-def _settings(probe):
+def _settings(probe: AnyProbe) -> AnyProbe:
     """Its numbers as float32 arrays: a setting must not be a constant of the program, nor whole for all lanes because one's is."""
     return jax.tree.map(lambda number: np.asarray(number, np.float32), probe)
 
@@ -192,33 +215,45 @@ class _Waiting:
         return number if self._numbers.pop(number, self) is None else -1
 
 
+class _Group(NamedTuple):
+    """Items whose probes have one schedule, for the lanes of all devices."""
+
+    probes: Sequence[AnyProbe]  # of all items, those of other groups too
+    items: Sequence[Any]
+    first: int  # the number of one of the group's items
+    lanes: int  # of each device
+    waiting: _Waiting
+
+
 class _Queue:
     """The lanes of one device: which holds which item, and where they are taken from.
 
-    first: the number of one of the items. notes: may have saved what `state` gave when the run was interrupted.
+    notes: may have saved what `state` gave when the run was interrupted.
     """
 
-    def __init__(self, probes, items, first: int, waiting: _Waiting, lanes: int, device: jax.Device, notes: "_Notes"):
-        self.probes, self.items, self.waiting, self.device, self.notes = probes, items, waiting, device, notes
-        self.schedule: Schedule = probes[first].schedule
-        self._first, self._saved = first, notes.lanes()
-        self.holds = [waiting.claim(int(held)) for held in self._saved["holds"]] if self._saved else [-1] * lanes
+    lanes: _Lane
+
+    def __init__(self, group: _Group, device: Device, notes: "_Notes"):
+        self.waiting, self.device, self.notes = group.waiting, device, notes
+        self.schedule: Schedule = group.probes[group.first].schedule
+        self._group, self._saved = group, notes.lanes()
+        self.holds = [self.waiting.claim(int(held)) for held in self._saved["holds"]] if self._saved else [-1] * group.lanes
         self.phase = int(self._saved["phase"]) if self._saved else 0
 
     def restore(self) -> None:
         """Put the saved lanes on the device."""
         if self._saved:
-            kind = jax.eval_shape(lambda probe, item: _Lane(probe, item, probe.init(item)), *self._start(self._first))
+            kind = jax.eval_shape(_start, *self._pair(self._group.first))
             leaves, structure = jax.tree.flatten(kind)
             saved = [self._saved[f"leaf{number}"] for number in range(len(leaves))]
             self.lanes = jax.device_put(jax.tree.unflatten(structure, saved), self.device)
             self._saved = {}
 
-    def _start(self, number: int) -> tuple[Any, Any]:
-        return _settings(self.probes[number]), self.items[number]
+    def _pair(self, number: int) -> tuple[AnyProbe, Any]:
+        return _settings(self._group.probes[number]), self._group.items[number]
 
     def _started(self, numbers: Sequence[int]) -> _Lane:
-        starts = [self._start(number) for number in numbers]
+        starts = [self._pair(number) for number in numbers]
         columns = zip(*map(jax.tree.leaves, starts), strict=True)
         stacked = [np.stack(column) if np.ndim(column[0]) else np.array(column) for column in columns]  # each the faster for its kind
         return _fill(self.device)(*jax.tree.unflatten(jax.tree.structure(starts[0]), stacked))
@@ -269,7 +304,7 @@ class _Notes(NamedTuple):
     def lanes(self) -> dict[str, np.ndarray]:
         return self.journal.lanes(self.name) if self.journal else {}
 
-    def add(self, item: int, result) -> None:
+    def add(self, item: int, result: Any) -> None:
         if self.journal:
             self.journal.add(item, jax.tree.leaves(result))
 
@@ -277,7 +312,8 @@ class _Notes(NamedTuple):
         return self.journal is not None and self.journal.due(self.name)
 
     def write(self, queue: _Queue, phase: int) -> None:
-        self.journal.write(self.name, queue.state(phase))
+        if self.journal:
+            self.journal.write(self.name, queue.state(phase))
 
 
 class _Taken(NamedTuple):
@@ -287,7 +323,7 @@ class _Taken(NamedTuple):
     lanes: list[int] | None  # which of all lanes are wanted; None: the results are a list of just those
     results: Any
 
-    def fetch(self) -> Iterator[tuple[int, Any]]:
+    def fetch(self) -> Iterator[Outcome]:
         fetched = jax.device_get(self.results)
         if self.lanes is not None:
             leaves, structure = jax.tree.flatten(fetched)
@@ -295,7 +331,7 @@ class _Taken(NamedTuple):
         return zip(self.numbers, fetched, strict=True)
 
 
-def _evaluate(classifier: Classifier, phase, question) -> Answer:
+def _evaluate(classifier: Classifier, phase: Phase, question: Question) -> Answer:
     """One evaluation of the model at all lanes."""
     images, objectives = question
     if phase.gradient:
@@ -303,11 +339,11 @@ def _evaluate(classifier: Classifier, phase, question) -> Answer:
     return Answer(classifier.oracle.logits(classifier.params, images), None)
 
 
-def _run_waves(classifier, queue: _Queue):
+def _run_waves(classifier: Classifier, queue: _Queue) -> Iterator[Outcome]:
     """Probes of one known length: all lanes start and finish together."""
-    phases = queue.schedule.prologue + queue.schedule.cycle * queue.schedule.cycles
+    phases = queue.schedule.phases()
     waiting = _Taken([], None, [])
-    ahead: deque = deque()
+    ahead: deque[Array] = deque()
     queue.restore()
     while True:
         if not queue.busy:
@@ -335,7 +371,7 @@ def _run_waves(classifier, queue: _Queue):
     yield from waiting.fetch()
 
 
-def _run_until_done(classifier, queue: _Queue):
+def _run_until_done(classifier: Classifier, queue: _Queue) -> Iterator[Outcome]:
     """Probes that say when they are done: a lane is refilled at the start of a cycle."""
     cycle = queue.schedule.cycle
     queue.restore()
@@ -343,8 +379,9 @@ def _run_until_done(classifier, queue: _Queue):
         queue.refill()
     else:
         queue.fill()
-    ages = [0] * len(queue.holds)  # cycles of each lane; of one that goes on, since it does
-    question = queue.busy and _ask(queue.lanes, phase=cycle[0], num_classes=classifier.num_classes)
+    ages = [0] * len(queue.holds)  # cycles of each lane since this call began
+    question: Any = queue.busy and _ask(queue.lanes, phase=cycle[0], num_classes=classifier.num_classes)
+    done: Any = None  # (lanes,) bool, on the device
     seen = None
     while queue.busy and not queue.waiting.closed:
         for phase, following in zip(cycle, (*cycle[1:], cycle[0]), strict=True):

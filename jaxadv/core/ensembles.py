@@ -1,8 +1,10 @@
 """Several classifiers as one, for adversarial images that fool them together and so transfer better (Liu et al. 2017; Dong et al. 2018)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax.numpy as jnp
+from jax import Array
 
 from jaxadv.core.classifier import Classifier
 from jaxadv.core.transfer import placed
@@ -28,7 +30,7 @@ def ensemble(classifiers: Sequence[Classifier], *, name: str, input_size: int | 
     size = max(member.input_size for member in members) if input_size is None else input_size
     checks.count("input_size", size)
 
-    def apply(params, images):
+    def apply(params: Any, images: Array) -> Array:
         shown = [placed(images, member.input_size, pad=jnp.pad) for member in members]
         logits = [member.oracle.apply(of_member, own) for member, of_member, own in zip(members, params, shown, strict=True)]
         return sum(logits[1:], start=logits[0]) / len(members)

@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +67,7 @@ class Journal:
 
     def _write_outcomes(self) -> None:
         if self._waiting:
-            kinds: dict[tuple, list[int]] = {}  # items whose arrays have the same shapes are stacked
+            kinds: dict[tuple[Any, ...], list[int]] = {}  # items whose arrays have the same shapes are stacked
             for item, arrays in self._waiting.items():
                 kinds.setdefault(tuple((array.shape, array.dtype) for array in arrays), []).append(item)
             stacks = {}

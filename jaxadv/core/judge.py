@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import Any
 
 import jax
 import numpy as np
@@ -10,43 +10,10 @@ import numpy as np
 from jaxadv.core import metrics
 from jaxadv.core.classifier import Classifier
 from jaxadv.core.probe import AttackOutcome
+from jaxadv.core.result import AttackResult
 
 WORKERS = 4
 """Threads for distances: a photograph takes half a millisecond, so that one for all would keep a GPU waiting for short attacks."""
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class AttackResult:
-    """What an attack did to each of N images."""
-
-    adversarial: np.ndarray
-    """(N, H, W, 3) float32 in [0, 1]. Fixed budgets: the last iterate, successful or not. Searches: the best success, or
-    the clean image where there was none."""
-    success: np.ndarray
-    """(N,) bool, by a fresh highest-precision evaluation of `adversarial`"""
-    near_tie: np.ndarray
-    """(N,) bool, targeted failures that the study's rule of 0.001 alone would count"""
-    revoked: np.ndarray
-    """(N,) bool, failures that a search took for successes, by logits of the gradient program: ties, and more if that is less precise"""
-    predicted: np.ndarray
-    """(N,) int32, class of `adversarial`"""
-    l0: np.ndarray
-    """(N,) float32, changed values; NaN where failed, as the other distances"""
-    l1: np.ndarray
-    l2: np.ndarray
-    linf: np.ndarray
-    gradients: np.ndarray
-    """(N,) int32, evaluations with gradient"""
-    forwards: np.ndarray
-    """(N,) int32, evaluations of logits alone, the final judgement included"""
-    details: dict[str, np.ndarray]
-    """Per attack: I-FGSM "eps" (N, attempts) and "best_eps" (N,); C&W and EAD "best_const" (N,), "const" and "iterations"
-    (N, search_steps)"""
-
-    def part(self, rows: slice) -> "AttackResult":
-        """The same of some of the images."""
-        return jax.tree.map(lambda array: array[rows], self)
 
 
 class Judge:
@@ -58,22 +25,26 @@ class Judge:
     def __init__(self, clf: Classifier, images: np.ndarray, classes: np.ndarray, targeted: np.ndarray, lanes: int):
         self._clf, self._images, self._classes, self._targeted, self._lanes = clf, images, classes, targeted, lanes
         self._adversarial = np.empty_like(images)
-        self._outcomes: list[AttackOutcome | None] = [None] * len(images)
+        self._found, self._searches = np.zeros((2, len(images)), bool)
+        self._gradients, self._forwards = np.zeros((2, len(images)), np.int32)
+        self._details: list[dict[str, Any]] = [{}] * len(images)
         self._ended: list[int] = []  # attacks that nobody has looked at
         self._logits: list[tuple[Sequence[int], list[jax.Array]]] = []
-        self._distances: list[tuple[Sequence[int], Future]] = []
+        self._distances: list[tuple[Sequence[int], Future[dict[str, np.ndarray]]]] = []
         self._workers = ThreadPoolExecutor(WORKERS)
 
     def __enter__(self) -> "Judge":
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._workers.shutdown(cancel_futures=True)
 
-    def add(self, index: int, outcome: AttackOutcome) -> None:
-        """What attack ``index`` has left."""
+    def add(self, index: int, outcome: AttackOutcome, *, searches: bool) -> None:
+        """What attack ``index`` has left. searches: whether the attack does, as its probe says."""
+        self._searches[index] = searches
         self._adversarial[index] = outcome.image
-        self._outcomes[index] = AttackOutcome(None, *outcome[1:])
+        self._found[index], self._details[index] = outcome.found, outcome.details
+        self._gradients[index], self._forwards[index] = outcome.gradients, outcome.forwards
         self._ended.append(index)
         if len(self._ended) == self._lanes * len(self._clf.devices):
             self._look()
@@ -97,10 +68,9 @@ class Judge:
         logits = np.zeros((count, self._clf.num_classes), np.float32)
         for numbers, parts in self._logits:
             logits[numbers] = np.concatenate(parts)
-        outcomes = self._outcomes
-        found = np.array([outcome.found for outcome in outcomes], bool)
+        found = self._found
         success = found & metrics.fooled(logits, classes, targeted)
-        revoked = found & ~success & np.array([searches(outcome) for outcome in outcomes], bool)  # a failed search, so clean
+        revoked = found & ~success & self._searches  # a failed search, so clean
         distances = {name: np.zeros(count, np.float32) for name in metrics.DISTANCES}
         for numbers, measured in self._distances:
             for name, values in measured.result().items():
@@ -108,7 +78,7 @@ class Judge:
         if revoked.any():
             adversarial[revoked] = self._images[revoked]
             logits[revoked] = self._clf.logits_in_batches(self._images[revoked], self._lanes)
-        kinds = [{(name, np.shape(value)) for name, value in outcome.details.items()} for outcome in outcomes]
+        kinds = [{(name, np.shape(value)) for name, value in details.items()} for details in self._details]
         shared = sorted(name for name, _ in set.intersection(*kinds)) if kinds else []
         return AttackResult(
             adversarial=adversarial,
@@ -117,12 +87,10 @@ class Judge:
             revoked=revoked,
             predicted=logits.argmax(1).astype(np.int32),
             **{name: np.where(success, values, np.float32(np.nan)) for name, values in distances.items()},
-            gradients=np.array([outcome.gradients for outcome in outcomes], np.int32),
-            forwards=np.array([outcome.forwards + 1 for outcome in outcomes], np.int32),
-            details={name: np.stack([outcome.details[name] for outcome in outcomes]) for name in shared},
+            gradients=self._gradients,
+            forwards=self._forwards + np.int32(1),
+            details={name: np.stack([details[name] for details in self._details]) for name in shared},
+            clean=self._images,
+            classes=classes,
+            targeted=targeted,
         )
-
-
-def searches(outcome: AttackOutcome) -> bool:
-    """Whether it is of an attack that searches, which knows its successes."""
-    return "const" in outcome.details or len(outcome.details.get("eps", ())) > 1

@@ -26,8 +26,8 @@ def choose(classifiers: Iterable[Classifier], asked: int | None = None, known: i
     Where memory is not plenty that compiles the programs, which the run then has. Each number that does not fit is told on standard
     error. Raises InputError where not even one lane fits.
     """
-    if asked or known:
-        return asked or known
+    if given := asked or known:
+        return given
     lanes = MOST.get(jax.default_backend(), MOST_ELSEWHERE)
     for classifier in sorted(classifiers, key=lambda one: one.input_size, reverse=True):  # others then fit at once
         while lack := _lack(classifier, lanes):
@@ -73,7 +73,7 @@ def image_bytes(classifier: Classifier) -> int:
     return 4 * 3 * classifier.input_size**2
 
 
-def ran_out(error: jax.errors.JaxRuntimeError) -> bool:
+def ran_out(error: RuntimeError) -> bool:
     """Whether the device's memory did not suffice, to compile or to compute."""
     return "RESOURCE_EXHAUSTED" in str(error)
 

@@ -19,7 +19,7 @@ PRECISIONS = ("highest", "high", "default", "bfloat16")
 are one and the same; on a GPU high and default are TF32, on a TPU three passes of bfloat16 and one. bfloat16: weights and images are
 rounded to it, and so is all that the network makes of them, on every device."""
 
-_OPTIONS = {
+_OPTIONS: dict[str, dict[str, str | bool]] = {
     "cpu": {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"},
     "gpu": {"xla_gpu_exclude_nondeterministic_ops": True},
 }
@@ -54,7 +54,7 @@ class Objective(NamedTuple):
     cross_entropy: Array  # () float32, coefficient
     hinge: Array  # () float32, coefficient
     sign: Array  # () float32, +1 or -1
-    confidence: Array  # () float32, kappa in logit units
+    confidence: Array | float  # () float32, kappa in logit units
     label: Array  # () int32, the class of cross-entropy and hinge
 
 
@@ -63,6 +63,12 @@ class Answer(NamedTuple):
 
     logits: Array  # (K,) float32
     gradient: Array | None  # (H, W, 3) float32, of the objective, (T, H, W, 3) of T; None where only logits were asked for
+
+    def asked_gradient(self) -> Array:
+        """The gradient, where it was asked for. Raises TypeError where only logits were."""
+        if self.gradient is None:
+            raise TypeError("this answer has no gradient: its phase asks for logits alone")
+        return self.gradient
 
 
 for kind in (Objective, Answer):
@@ -81,7 +87,7 @@ def cross_entropy(label: Array, coefficient: Array, num_classes: int) -> Objecti
     return Objective(jnp.zeros(num_classes, jnp.float32), coefficient, zero, zero, zero, label)
 
 
-def hinge(label: Array, targeted: Array, confidence: Array, num_classes: int) -> Objective:
+def hinge(label: Array, targeted: Array, confidence: Array | float, num_classes: int) -> Objective:
     """C&W's hinge f of ``label``: the target (targeted) or the true class (untargeted); kappa = confidence."""
     zero, one = jnp.zeros((), jnp.float32), jnp.ones((), jnp.float32)
     return Objective(jnp.zeros(num_classes, jnp.float32), zero, one, jnp.where(targeted, -one, one), confidence, label)
@@ -116,28 +122,28 @@ class Oracle:
     def __init__(self, apply: Callable[[Any, Array], Array], gradient_precision: str = "highest"):
         self.apply, self.gradient_precision = apply, gradient_precision
 
-        def forward(params, images):
+        def forward(params: Any, images: Array) -> Array:
             with jax.default_matmul_precision("highest"):
                 return apply(params, images)
 
-        def rough(params, images):
+        def rough(params: Any, images: Array) -> Array:
             if gradient_precision != "bfloat16":
                 return apply(params, images)
             return apply(*jax.tree.map(_rounded, (params, images))).astype(jnp.float32)
 
-        def ask(params, images, objectives):
+        def ask(params: Any, images: Array, objectives: Objective) -> Answer:
             with jax.default_matmul_precision(None if gradient_precision == "bfloat16" else gradient_precision):
                 logits, pull_back = jax.vjp(lambda pixels: rough(params, pixels), images)
 
-                def gradient(objectives):
+                def gradient(objectives: Objective) -> Array:
                     return pull_back(jax.vmap(jax.grad(value, argnums=1))(objectives, logits))[0]
 
                 several = objectives.label.ndim == 2
                 return Answer(logits, (jax.vmap(gradient, in_axes=1, out_axes=1) if several else gradient)(objectives))
 
-        self.logits: Callable[[Any, Array], Array] = Program(forward, compiler_options())
+        self.logits: Program[Array] = Program(forward, compiler_options())
         """(params, images (N, H, W, 3)) -> logits (N, K)"""
-        self.ask: Callable[[Any, Array, Objective], Answer] = Program(ask, compiler_options())
+        self.ask: Program[Answer] = Program(ask, compiler_options())
         """(params, images (N, H, W, 3), objectives with a leading axis N) -> Answer with a leading axis N.
 
         Objectives with axes (N, T) are T of each image, which share its forward pass: a program of its own."""

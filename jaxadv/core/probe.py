@@ -1,24 +1,25 @@
 """What a probe is: an ask/tell state machine for one image that never sees a model.
 
 A probe is a frozen dataclass of settings, registered as a pytree: numbers that may be swept are leaves, what sets shapes or
-choices is static. The engine stacks many (settings, item, state) triples into lanes, and `vmap` makes the batch. Every probe has
-
-    schedule                          which phases it goes through, below
-    check()                           raises InputError for settings out of range
-    init(item) -> state               a NamedTuple of arrays
-    ask(item, state, phase, num_classes) -> (image (H, W, 3), Objective)
-    tell(item, state, answer, phase) -> state
-    done(state) -> bool               read only where the schedule has no fixed number of cycles
-    result(item, state) -> pytree of arrays
-
-all for a single image without a batch dimension, with ``phase`` static.
+choices is static. The engine stacks many (settings, item, state) triples into lanes, and `vmap` makes the batch. `Probe` says what
+every probe has, and `AttackProbe` what an attack has beside that.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+
+from jaxadv.core.oracle import Answer, Objective
+
+Question: TypeAlias = tuple[Array, Objective]
+"""An image (H, W, 3), and the scalar function of its logits whose gradient is asked for."""
+Item = TypeVar("Item", contravariant=True)
+State = TypeVar("State")
+Result = TypeVar("Result", covariant=True)
+Settings = TypeVar("Settings")
 
 
 class Phase(NamedTuple):
@@ -29,7 +30,7 @@ class Phase(NamedTuple):
 
 
 class Schedule(NamedTuple):
-    """``prologue`` once, then ``cycle`` again and again: ``cycles`` times, or where that is None until ``done``, ``most`` times at most.
+    """``prologue`` once, then ``cycle`` again and again: ``cycles`` times. Where that is None: until `Probe.done`, at most ``most`` times.
 
     Only a probe of fixed length may have a prologue: its lanes all start together.
     """
@@ -37,11 +38,15 @@ class Schedule(NamedTuple):
     prologue: tuple[Phase, ...]
     cycle: tuple[Phase, ...]
     cycles: int | None
-    most: int | None = None
+    most: int = 0
+
+    def phases(self) -> tuple[Phase, ...]:
+        """All phases in order, at most."""
+        return self.prologue + self.cycle * (self.most if self.cycles is None else self.cycles)
 
     def evaluations(self) -> tuple[int, int]:
         """How many it has at most: with gradient, and of logits alone."""
-        phases = self.prologue + self.cycle * (self.most if self.cycles is None else self.cycles)
+        phases = self.phases()
         gradients = sum(phase.gradient for phase in phases)
         return gradients, len(phases) - gradients
 
@@ -64,7 +69,62 @@ class AttackOutcome(NamedTuple):
     details: dict[str, Array]
 
 
-def settings(*, data: tuple[str, ...], static: tuple[str, ...]):
+@runtime_checkable
+class Probe(Protocol[Item, State, Result]):
+    """What the engine drives. All methods are of a single image, without a batch dimension, and pure: `vmap` and `jit` run them.
+
+    Item, State and Result are pytrees of arrays. ``phase`` is static.
+    """
+
+    @property
+    def schedule(self) -> Schedule:
+        """The phases it goes through. It follows from static settings alone."""
+        ...
+
+    def check(self) -> None:
+        """Raises InputError for settings out of range."""
+        ...
+
+    def init(self, item: Item) -> State:
+        """The state before the first question."""
+        ...
+
+    def ask(self, item: Item, state: State, phase: Phase, num_classes: int) -> Question:
+        """The question of a phase to a model with ``num_classes`` classes."""
+        ...
+
+    def tell(self, item: Item, state: State, answer: Answer, phase: Phase) -> State:
+        """The state after the answer to the question of a phase. ``answer`` has a gradient if the phase asks for one."""
+        ...
+
+    def done(self, state: State) -> Array:
+        """() bool, whether it has ended before its schedule does. A probe of fixed length never has, and the engine does not ask it."""
+        ...
+
+    def result(self, item: Item, state: State) -> Result:
+        """What the probe leaves."""
+        ...
+
+
+@runtime_checkable
+class AttackProbe(Probe[AttackItem, State, AttackOutcome], Protocol[State]):
+    """An attack, as a probe."""
+
+    @property
+    def searches(self) -> bool:
+        """Whether it keeps only what fooled the model, and says in ``found`` whether anything did. It follows from static settings alone.
+
+        A search that has not succeeded leaves the clean image. Every other attack leaves its last image, whatever the model says of it.
+        """
+        ...
+
+
+def never_done() -> Array:
+    """What `Probe.done` says for a probe of fixed length."""
+    return jnp.array(False)
+
+
+def settings(*, data: tuple[str, ...], static: tuple[str, ...]) -> Callable[[type[Settings]], type[Settings]]:
     """Class decorator: register a frozen dataclass as a pytree with ``data`` as leaves."""
     return lambda cls: jax.tree_util.register_dataclass(cls, data_fields=data, meta_fields=static)
 
@@ -84,7 +144,7 @@ def uncentred(point: Array, item: AttackItem) -> Array:
     return jnp.where(point == centred(item.image), item.image, point + 0.5)
 
 
-def fools(logits: Array, item: AttackItem, confidence: Array | None = None) -> Array:
+def fools(logits: Array, item: AttackItem, confidence: Array | float | None = None) -> Array:
     """The release's success rule for a candidate: argmax is the target, or is not the true class, after taking
     ``confidence`` (kappa) from the target's logit, or adding it to the true class's. Logits that are not numbers fool nobody."""
     if confidence is not None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import jax
 from jax import export
@@ -20,34 +21,35 @@ from jaxadv.support.files import write_atomically
 from model_ports.errors import InputError
 
 _DIGEST = hashlib.sha256().digest_size
+Result = TypeVar("Result")
 
 
-class Program:
+class Program(Generic[Result]):
     """``function(params, *arrays)``, compiled; not to be called inside another `jax.jit`, if there are options for the compiler."""
 
-    def __init__(self, function: Callable, compiler_options: dict[str, str | bool]):
+    def __init__(self, function: Callable[..., Result], compiler_options: dict[str, str | bool]):
         self._compile = functools.partial(jax.jit, compiler_options=compiler_options)
         self._compiled = self._compile(function)
-        self._kept: dict[tuple, Callable] = {}
+        self._kept: dict[Any, Any] = {}  # types of arguments -> what `jax.jit` made for them
 
-    def __call__(self, *arguments):
+    def __call__(self, *arguments: Any) -> Result:
         return self._kept.get(_types(arguments), self._compiled)(*arguments)
 
-    def lower(self, *arguments):
+    def lower(self, *arguments: Any) -> Any:
         """As of a function that `jax.jit` has made."""
         return self._kept.get(_types(arguments), self._compiled).lower(*arguments)
 
-    def eval_shape(self, *arguments):
+    def eval_shape(self, *arguments: Any) -> Any:
         """What `jax.eval_shape` gives of a function."""
         return self._compiled.eval_shape(*arguments)
 
-    def keep(self, name: str, *arguments) -> None:
+    def keep(self, name: str, *arguments: Any) -> None:
         """For arguments of these types take the text from the folder of compiled programs, or trace it and put it there.
 
         name: of the function. One that the zoo's code and `jaxadv.core.oracle` do not fix must not have any. Nothing is kept
         without such a folder, where it cannot be written, or without flatbuffers, in which `jax.export` writes.
         """
-        folder, key = jax.config.jax_compilation_cache_dir, _types(arguments)
+        folder, key = _configured("jax_compilation_cache_dir"), _types(arguments)
         if key in self._kept or not folder or not Path(folder).is_dir() or not find_spec("flatbuffers"):
             return
         types = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), arguments)
@@ -62,7 +64,7 @@ class Program:
         self._kept[key] = self._compile(export.deserialize(bytearray(text)).call)
 
 
-def _types(arguments: tuple) -> tuple:
+def _types(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     """Of all arrays but the parameters, which are of one network."""
     return tuple((array.shape, array.dtype) for array in jax.tree.leaves(arguments[1:]))
 
@@ -79,8 +81,13 @@ def _read(place: Path) -> bytes:
 
 def _circumstances() -> str:
     """All that a text follows from, beside its function's name and the types."""
-    settings = (jax.config.jax_enable_x64, jax.config.jax_default_matmul_precision)
+    settings = (_configured("jax_enable_x64"), _configured("jax_default_matmul_precision"))
     return f"{_code()} {jax.default_backend()} {settings}"
+
+
+def _configured(name: str) -> Any:
+    """A setting of JAX, which defines them when it is imported."""
+    return getattr(jax.config, name)
 
 
 @functools.cache

@@ -3,11 +3,12 @@
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxadv.core.classifier import Classifier, on_device
 from jaxadv.core.engine import choose_lanes
@@ -16,18 +17,18 @@ from jaxadv.support import checks
 MID_GREY = 0.5
 
 
-def refit(images, size: int) -> np.ndarray:
+def refit(images: ArrayLike, size: int) -> np.ndarray:
     """The study's rule between input sizes, without resampling: images (N, S, S, 3) -> (N, size, size, 3) float32.
 
     A larger picture loses its border (the crop begins at S // 2 - size // 2), a smaller one gets a mid-grey border, the odd
     row and column after it. Whatever the pixels are, NaN too. Raises InputError for anything but pictures in floating point.
     """
-    images = checks.pictures(images)
+    pictures = checks.pictures(images)
     checks.count("size", size)
-    return placed(images, size, pad=np.pad)
+    return placed(pictures, size, pad=np.pad)
 
 
-def placed(images, size: int, *, pad):
+def placed(images: Any, size: int, *, pad: Callable[..., Any]) -> Any:
     """`refit` of checked images; pad: `np.pad`, or `jnp.pad` inside a compiled function."""
     source = images.shape[1]
     if source >= size:
@@ -119,7 +120,15 @@ class TransferRates:
 
 
 def transfer_rates(
-    adversarial, clean, labels, targets, success, clf: Classifier, *, failed_kept: bool = False, lanes: int | None = None
+    adversarial: ArrayLike,
+    clean: ArrayLike,
+    labels: ArrayLike,
+    targets: ArrayLike | None,
+    success: ArrayLike,
+    clf: Classifier,
+    *,
+    failed_kept: bool = False,
+    lanes: int | None = None,
 ) -> TransferRates:
     """Show the adversarial images of a source model to ``clf``.
 
@@ -127,28 +136,37 @@ def transfer_rates(
     None if untargeted. success: (N,) bool, of the source's attack. failed_kept: the release keeps the image of a failed
     attempt, as it does for FGSM. Raises InputError.
     """
-    clean = checks.images(clean, name="clean")
-    count = len(clean)
-    labels = checks.classes(labels, count=count, num_classes=clf.num_classes, name="labels")
-    targets = np.full(count, -1) if targets is None else checks.targets(targets, labels, num_classes=clf.num_classes)
-    success = np.asarray(success, bool)
+    before = checks.images(clean, name="clean")
+    count = len(before)
+    classes = checks.classes(labels, count=count, num_classes=clf.num_classes, name="labels")
+    aims = np.full(count, -1) if targets is None else checks.targets(targets, classes, num_classes=clf.num_classes)
+    succeeded = np.asarray(success, bool)
     # A failed source may be given as NaN, as the release has it: its picture is then the clean one.
-    adversarial = np.asarray(adversarial, np.float32)
-    if adversarial.shape != clean.shape or success.shape != (count,):
+    after = np.asarray(adversarial, np.float32)
+    if after.shape != before.shape or succeeded.shape != (count,):
         raise checks.InputError(
-            f"adversarial has shape {adversarial.shape} and success {success.shape}; {clean.shape} and ({count},) are needed: "
+            f"adversarial has shape {after.shape} and success {succeeded.shape}; {before.shape} and ({count},) are needed: "
             "one of each for every clean image"
         )
-    adversarial = checks.images(np.where((np.isnan(adversarial).any((1, 2, 3)) & ~success)[:, None, None, None], clean, adversarial))
+    failed = np.isnan(after).any((1, 2, 3)) & ~succeeded
+    after = checks.images(np.where(failed[:, None, None, None], before, after))
 
     batch = choose_lanes(count, lanes)
-    (before,), (after,) = show([clf], clean, batch), show([clf], adversarial, batch)
-    return judge_transfer(
-        after, before.predicted, labels, targets, success | failed_kept, source_success=success, clf=clf
-    )
+    (of_clean,), (of_adversarial,) = show([clf], before, batch), show([clf], after, batch)
+    released = succeeded | failed_kept
+    return judge_transfer(of_adversarial, of_clean.predicted, classes, aims, released, source_success=succeeded, clf=clf)
 
 
-def judge_transfer(found: Seen, clean_predicted, labels, targets, has_image, *, source_success, clf: Classifier) -> TransferRates:
+def judge_transfer(
+    found: Seen,
+    clean_predicted: np.ndarray,
+    labels: np.ndarray,
+    targets: np.ndarray,
+    has_image: np.ndarray,
+    *,
+    source_success: np.ndarray,
+    clf: Classifier,
+) -> TransferRates:
     """The rates of a target model ``clf`` by what it sees in the adapted adversarial images; see `transfer_rates`.
 
     targets: (N,), -1 if untargeted. has_image: (N,) bool, where the release would have an image rather than NaN.

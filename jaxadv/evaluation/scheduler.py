@@ -9,12 +9,12 @@ import jax
 
 from jaxadv.core.classifier import PROGRAMS
 from jaxadv.evaluation import hosts, units
+from jaxadv.evaluation.cancel import Cancel
 from jaxadv.evaluation.compiled import LOGITS, Compiled
 from jaxadv.evaluation.plan import Job
 from jaxadv.evaluation.units import Unit
 from jaxadv.evaluation.work import Work
 from jaxadv.store.run import Run
-from jaxadv.support.progress import Progress
 
 CLASSIFY, ATTEMPT, WHOLE = "classify", "attempt", "whole"
 """The stages: all classifications; all attacks and scores; or a network's both, one after the other."""
@@ -76,14 +76,14 @@ class Scheduler:
         if not began and not self.host.process:
             self.begin()
         self._compile_ahead(stage, list(todo), at_once)
-        tasks = []
+        tasks, cancel = [], Cancel()
         for number, (name, mine) in enumerate(todo.items(), 1):
-            work = Work(self.run, self.job, self.compiled, f"[{number}/{len(todo)}] {name}")
+            work = Work(self.run, self.job, self.compiled, f"[{number}/{len(todo)}] {name}", cancel)
             if stage == WHOLE:
                 tasks.append(partial(work.whole, name))
             else:
                 tasks.append(partial(work.classify if stage == CLASSIFY else work.attempt, mine))
-        _at_once(at_once, tasks)
+        _at_once(at_once, tasks, cancel)
         return True
 
     def _compile_ahead(self, stage: str, names: list[str], at_once: int) -> None:
@@ -95,8 +95,8 @@ class Scheduler:
             self.compiled.ahead(some, programs)
 
 
-def _at_once(count: int, tasks: list[Callable[[], None]]) -> None:
-    """Do all tasks, ``count`` at a time. The first that fails ends the others at their next item, and is raised."""
+def _at_once(count: int, tasks: Sequence[Callable[[], None]], cancel: Cancel) -> None:
+    """Do all tasks, ``count`` at a time. The first that fails ends the others at their next `Cancel.check`, and is raised."""
     pool = ThreadPoolExecutor(max_workers=count)
     waiting = {pool.submit(task) for task in tasks}
     try:
@@ -105,9 +105,8 @@ def _at_once(count: int, tasks: list[Callable[[], None]]) -> None:
             for future in finished:
                 future.result()
     except Exception:
-        Progress.cancelled.set()
+        cancel.request()
         pool.shutdown(cancel_futures=True)
-        Progress.cancelled.clear()
         raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)  # who interrupts from the keyboard does not wait

@@ -1,7 +1,7 @@
 """Doing the units of work of an evaluation (see `jaxadv.evaluation.units`)."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -15,6 +15,7 @@ from jaxadv.core.classifier import Classifier
 from jaxadv.core.journal import Journal
 from jaxadv.data.loader import Dropped
 from jaxadv.evaluation import units
+from jaxadv.evaluation.cancel import Cancel
 from jaxadv.evaluation.plan import Job
 from jaxadv.evaluation.settings import Attempt
 from jaxadv.evaluation.units import Unit
@@ -63,12 +64,14 @@ class Work:
         job: what is to be done.
         classifiers: the networks by name.
         title: what progress calls this work.
+        cancel: asked at every item whether to go on.
     """
 
     run: Run
     job: Job
     classifiers: Classifiers
     title: str
+    cancel: Cancel
 
     def whole(self, name: str) -> None:
         """Do what is missing of one network."""
@@ -111,6 +114,15 @@ class Work:
     def _progress(self, what: str, total: int, unit: str) -> Progress:
         return Progress(f"{self.title} {what}", total, unit, show=self.job.settings.progress)
 
+    def _advance(self, bar: Progress) -> Callable[..., None]:
+        """`Progress.advance` of a bar, which raises Cancelled if this work is given up."""
+
+        def advance(count: int, successes: int | None = None) -> None:
+            self.cancel.check()
+            bar.advance(count, successes)
+
+        return advance
+
     def _journal(self, name: str) -> Journal:
         return Journal(self.run.unfinished, name, seconds=self.job.settings.save_seconds)
 
@@ -129,7 +141,7 @@ class Work:
                 }
                 frames.append(pd.DataFrame(rows))
                 dropped += batch.dropped
-                bar.advance(len(batch.ids) + len(batch.dropped))
+                self._advance(bar)(len(batch.ids) + len(batch.dropped))
         left_out = pd.DataFrame(dropped, columns=Dropped._fields).assign(model=classifier.name)
         self.run.append("dropped", left_out, part=unit.part)
         self.run.append("clean", pd.concat(frames), part=unit.part)
@@ -151,7 +163,7 @@ class Work:
                 np.concatenate([aim.classes[aim.use] for aim in aims]),
                 np.repeat([aim.attempt.target_kind != "untargeted" for aim in aims], sizes),
                 lanes=self._lanes,
-                advance=bar.advance,
+                advance=self._advance(bar),
                 journal=journal,
             )
         ends = np.cumsum(sizes)
@@ -200,7 +212,7 @@ class Work:
         with self._progress(f"{unit.what} shown to {len(others)} others", len(rows), "images") as bar:
 
             def advance(count: int) -> None:
-                bar.advance(count)
+                self._advance(bar)(count)
                 if journal.due():
                     journal.write()
 
@@ -250,6 +262,7 @@ class Work:
                 ids=block.ids[images],
                 lanes=self._lanes,
                 progress=self.job.settings.progress and f"{self.title} CLEVER, {', '.join(kinds)}",
+                advance=lambda count: self.cancel.check(),
                 journal=journals[-1],
             )
             for column, norm in enumerate(SCORE_NORMS):

@@ -7,10 +7,6 @@ import time
 from jaxadv.support import log
 
 
-class Cancelled(Exception):
-    """Something else went wrong: this work is given up."""
-
-
 class Progress:
     """Counts up to ``total``; writes at most twice a second, over itself on a terminal, else a line every ten seconds.
 
@@ -20,8 +16,6 @@ class Progress:
     ...     bar.advance(1)
     """
 
-    cancelled = threading.Event()
-    """When set, every `advance` raises Cancelled."""
     _lock = threading.Lock()
     _shown: list["Progress"] = []
 
@@ -45,8 +39,6 @@ class Progress:
 
     def advance(self, count: int, successes: int | None = None) -> None:
         """So many are done. successes: how many of them, where that is known already."""
-        if self.cancelled.is_set():
-            raise Cancelled
         self.count += count
         if successes is not None:
             self.judged += count

@@ -36,7 +36,7 @@ def test_every_attack_is_judged_by_its_own_image(ended, order, lanes):
     clf, images, adversarial, classes = ended
     with Judge(clf, images, classes, np.zeros(COUNT, bool), lanes) as judge:
         for number in order:
-            judge.add(number, outcome(adversarial[number], number))
+            judge.add(number, outcome(adversarial[number], number), searches=number != 6)
         result = judge.result()
     np.testing.assert_array_equal(result.adversarial, adversarial)
     np.testing.assert_array_equal(result.predicted, clf.predict(adversarial))
@@ -55,9 +55,9 @@ def test_a_revoked_success_is_the_clean_image(ended):
     claimed = clf.predict(adversarial)  # untargeted attacks that ended where they had to leave
     with Judge(clf, images, claimed, np.zeros(COUNT, bool), 3) as judge:
         for number in range(4):
-            judge.add(number, outcome(adversarial[number], number))
+            judge.add(number, outcome(adversarial[number], number), searches=True)
         for number in range(4, COUNT):
-            judge.add(number, outcome(images[number], 4))
+            judge.add(number, outcome(images[number], 4), searches=True)
         result = judge.result()
     assert result.revoked[:4].all() and not result.success[:4].any() and np.isnan(result.l2[:4]).all()
     np.testing.assert_array_equal(result.adversarial, images)

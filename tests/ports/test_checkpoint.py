@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -193,3 +195,10 @@ def test_unknown_format(saved):
     (saved / "meta.json").write_text(json.dumps(meta | {"format": 99}))
     with pytest.raises(InputError, match="format 99; 1 can be read"):
         checkpoint.load(saved, shapes(toy()))
+
+
+def test_a_network_is_loaded_without_a_warning_of_a_library():
+    """Neither of Python nor of a logger: all of them write on standard error."""
+    program = "import jaxadv; print(jaxadv.load_classifier('alexnet').num_classes)"
+    done = subprocess.run([sys.executable, "-W", "default", "-c", program], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("10\n", "")

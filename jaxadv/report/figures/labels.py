@@ -1,5 +1,8 @@
 """Where the names of points go, so that none covers another, a point, or the frame."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 
 _ANGLES = np.linspace(0, 2 * np.pi, 24, endpoint=False)
@@ -20,6 +23,7 @@ def place(points, sizes, *, bounds, radius: float, avoid=(), weights=1.0, gap: f
     avoid = np.asarray(avoid, float).reshape(-1, 4)
     weights = np.broadcast_to(weights, len(avoid))
     marks = np.concatenate([points - radius, points + radius], axis=1)
+    frame = _Frame(bounds, radius, marks, avoid, weights, gap)
     corners = np.full(points.shape, np.nan)
     distances = np.hypot(*(points[:, None] - points[None]).transpose(2, 0, 1))
     crowded = np.argsort(-(1 / (distances + 1)).sum(1), kind="stable")
@@ -30,28 +34,40 @@ def place(points, sizes, *, bounds, radius: float, avoid=(), weights=1.0, gap: f
             there = ~np.isnan(others[:, 0])
             taken = np.concatenate([others, others + np.delete(sizes, number, axis=0)], axis=1)[there]
             leaders = np.stack([np.delete(points, number, axis=0)[there], taken.reshape(-1, 2, 2).mean(1)], axis=1)
-            corners[number] = _best(points[number], sizes[number], bounds, radius, marks, taken, leaders, avoid, weights, gap)
+            corners[number] = _best(points[number], sizes[number], frame, taken=taken, leaders=leaders)
         if np.array_equal(before, corners, equal_nan=True):
             break
     return corners
 
 
-def _best(point, size, bounds, radius, marks, taken, leaders, avoid, weights, gap):
-    """The cheapest free corner for one name, or NaN."""
+class _Frame(NamedTuple):
+    """What all names have in common; see `place`."""
+
+    bounds: Sequence[float]
+    radius: float
+    marks: np.ndarray  # (N, 4), boxes of the points
+    avoid: np.ndarray  # (K, 4)
+    weights: np.ndarray  # (K,)
+    gap: float
+
+
+def _best(point: np.ndarray, size: np.ndarray, frame: _Frame, *, taken: np.ndarray, leaders: np.ndarray) -> np.ndarray:
+    """The cheapest free corner for one name, or NaN. taken (T, 4), leaders (T, 2, 2): boxes and lines of names that have a place."""
+    marks, avoid, gap = frame.marks, frame.avoid, frame.gap
     direction = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
     # As far along each direction as makes the box just touch the mark, then further out.
-    touch = np.min(np.where(abs(direction) > 1e-9, (size / 2 + radius) / np.maximum(abs(direction), 1e-9), np.inf), axis=1)
+    touch = np.min(np.where(abs(direction) > 1e-9, (size / 2 + frame.radius) / np.maximum(abs(direction), 1e-9), np.inf), axis=1)
     reach = (touch[:, None] + _REACHES).ravel()
     centres = point + np.repeat(direction, len(_REACHES), axis=0) * reach[:, None]
     boxes = np.concatenate([centres - size / 2, centres + size / 2], axis=1)
-    inside = (boxes[:, :2] >= np.array(bounds[:2]) + gap).all(1) & (boxes[:, 2:] <= np.array(bounds[2:]) - gap).all(1)
+    inside = (boxes[:, :2] >= np.array(frame.bounds[:2]) + gap).all(1) & (boxes[:, 2:] <= np.array(frame.bounds[2:]) - gap).all(1)
     wide = boxes + np.array([-gap, -gap, gap, gap])
     free = inside & ~overlap(wide, taken).astype(bool).any(1) & ~overlap(boxes, marks).astype(bool).any(1)
     if not free.any():
         return np.full(2, np.nan)
     boxes, centres = boxes[free], centres[free]
     cost = np.tile(_REACHES, len(_ANGLES))[free].copy()
-    cost += 3.0 * (overlap(boxes, avoid) @ weights) / size[1]  # the length of what is covered, about
+    cost += 3.0 * (overlap(boxes, avoid) @ frame.weights) / size[1]  # the length of what is covered, about
     own = np.stack([np.broadcast_to(point, centres.shape), centres], axis=1)
     cost += 60.0 * _cross(own, taken).sum(1) + 60.0 * _cross(leaders, boxes).sum(0) + 40.0 * _cross(own, marks, past=point).sum(1)
     return boxes[np.argmin(cost), :2]

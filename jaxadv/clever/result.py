@@ -1,0 +1,78 @@
+"""What CLEVER says of images, and how a notebook shows it."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jaxadv.clever.weibull import WeibullFit
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, repr=False)
+class CleverResult:
+    """CLEVER scores of N (image, target) pairs in P norms."""
+
+    score: np.ndarray
+    """(N, P) float32, estimated lower bound on the distortion in each norm; untargeted: the least over the classes"""
+    margin: np.ndarray
+    """(N,) float32, g(x0) = Z_label - Z_target"""
+    target: np.ndarray
+    """(N,) int32; untargeted: the class of the least score in the first norm"""
+    maxima: np.ndarray
+    """(N, batches, P) float32, the largest dual norms of the gradient that were fitted; untargeted: towards `target`"""
+    fit: WeibullFit
+    """of each, arrays (N, P)"""
+    norms: tuple[float, ...]
+    """(P,) of the distortion: 1, 2 or inf"""
+    label: np.ndarray
+    """(N,) int32, true classes"""
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def __repr__(self) -> str:
+        what = f"CleverResult: {len(self)} images, {self.maxima.shape[1]} batches"
+        if not len(self):
+            return f"<{what}>"
+        medians = ", ".join(f"{median:.3g} in {norm}" for norm, median in zip(self._titles, np.median(self.score, axis=0), strict=True))
+        return f"<{what}; median score {medians}>"
+
+    @property
+    def _titles(self) -> list[str]:
+        return [f"l{norm:g}" for norm in self.norms]
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """A row for each image and norm, without the maxima.
+
+        Returns:
+            Columns ``image``, ``label``, ``target``, ``norm`` ("l1", "l2", "linf", of the distortion), ``margin`` (logit units), ``score``
+            (pixel range 1), and the fit's ``shape``, ``location``, ``scale``, ``ks``, ``p_value``, ``lipschitz``.
+        """
+        import pandas as pd
+
+        count, norms = self.score.shape
+        pairs = {"image": np.arange(count), "label": self.label, "target": self.target}
+        columns = {name: np.repeat(values, norms) for name, values in pairs.items()}
+        columns |= {"norm": np.tile(np.array(self._titles, object), count), "margin": np.repeat(self.margin, norms)}
+        columns |= {"score": self.score.ravel()} | {name: values.ravel() for name, values in self.fit._asdict().items()}
+        return pd.DataFrame(columns)
+
+    def summary(self) -> "pd.DataFrame":
+        """The scores in each norm.
+
+        Returns:
+            A row for each norm; columns ``n`` (images), ``mean``, ``median``, ``min`` and ``max`` of the score, and ``not_fitted``: pairs
+            whose maxima no law fits, so that the largest stands for the Lipschitz constant.
+        """
+        import pandas as pd
+
+        rows = {}
+        for column, title in enumerate(self._titles):
+            score = self.score[:, column].astype(np.float64)
+            numbers = (score.mean(), np.median(score), score.min(), score.max()) if len(score) else (np.nan,) * 4
+            described = dict(zip(("mean", "median", "min", "max"), map(float, numbers), strict=True))
+            rows[title] = {"n": len(score)} | described | {"not_fitted": int(np.isnan(self.fit.shape[:, column]).sum())}
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("norm").astype({"n": int, "not_fitted": int})

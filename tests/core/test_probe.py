@@ -1,0 +1,82 @@
+"""The contract that every probe keeps (`jaxadv.core.probe`), and what follows from what it says of itself."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from models import inner_images, random_linear
+
+import jaxadv
+from jaxadv.clever.sampler import CleverSampler, SampleItem
+from jaxadv.core.classifier import Classifier
+from jaxadv.core.probe import AttackItem, AttackProbe, Probe
+
+SEARCHES = {
+    "ifgsm, one attempt": jaxadv.IFGSM(initial_eps=0.5, attempts=1, steps=2),
+    "ifgsm": jaxadv.IFGSM(initial_eps=0.5, attempts=3, steps=2),
+    "cw": jaxadv.CarliniWagnerL2(steps=20, search_steps=1, learning_rate=0.05, initial_const=5.0),
+    "ead": jaxadv.ElasticNetL1(steps=20, search_steps=2, learning_rate=0.1, initial_const=5.0),
+}
+FIXED = {
+    "fgsm": jaxadv.FGSM(eps=0.5),
+    "ifgsm": jaxadv.IFGSM(eps=0.5, steps=2),
+    "ifgsm, attempts given": jaxadv.IFGSM(eps=0.5, steps=2, attempts=9),
+}
+PROBES = {f"search: {name}": probe for name, probe in SEARCHES.items()} | FIXED | {"clever": CleverSampler(radius=1.0, samples=3)}
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_every_probe_keeps_the_contract(name):
+    """It has all that the protocol has, under the same names of arguments, and is done at the end of its schedule at the latest."""
+    probe = PROBES[name]
+    for member in ("check", "init", "ask", "tell", "done", "result"):
+        expected, actual = inspect.signature(getattr(Probe, member)), inspect.signature(getattr(type(probe), member))
+        assert list(expected.parameters) == list(actual.parameters), member
+    assert isinstance(probe, Probe) and isinstance(probe, AttackProbe) == (name != "clever")
+    image, label = jnp.full((8, 8, 3), 0.5), jnp.int32(0)
+    item = SampleItem(image, label, jnp.int32(1), label, label, label) if name == "clever" else AttackItem(image, label, jnp.array(False))
+    classifier, state, schedule = random_linear(1, 3), probe.init(item), probe.schedule
+    tell = jax.jit(probe.tell, static_argnums=3)
+    for phase in schedule.phases():
+        asked, objective = probe.ask(item, state, phase, 3)
+        answer = classifier.oracle.ask(classifier.params, asked[None], jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], objective))
+        answer = jax.tree.map(lambda leaf: leaf[0], answer)
+        state = tell(item, state, answer if phase.gradient else answer._replace(gradient=None), phase)
+    assert bool(probe.done(state)) == (schedule.cycles is None)
+    jax.tree.map(np.asarray, probe.result(item, state))
+
+
+@pytest.fixture
+def refuted(monkeypatch):
+    """Attacks away from the clean class by 0.5 everywhere, which all succeed; but the last word says "the clean class" of every image."""
+    classifier, images = random_linear(3, 4, scale=0.3), inner_images(4, 5)
+    labels = classifier.predict(images)
+
+    def stubborn(self, images, batch):
+        for start in range(0, len(images), batch):
+            yield jnp.tile(jnp.float32(np.eye(4)[labels[0]]), (len(images[start : start + batch]), 1))
+
+    def attack(probe):
+        chosen = labels == labels[0]
+        assert jaxadv.run_attack(classifier, probe, images[chosen], labels[chosen]).success.all()
+        with monkeypatch.context() as patch:
+            patch.setattr(Classifier, "logits_of_batches", stubborn)
+            return images[chosen], jaxadv.run_attack(classifier, probe, images[chosen], labels[chosen])
+
+    return attack
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_search_that_the_last_word_refutes_is_revoked_and_handed_back_clean(refuted, name):
+    images, result = refuted(SEARCHES[name])
+    assert result.revoked.all() and not result.success.any()
+    np.testing.assert_array_equal(result.adversarial, images)
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_a_fixed_budget_that_the_last_word_refutes_keeps_its_last_image(refuted, name):
+    images, result = refuted(FIXED[name])
+    assert not result.revoked.any() and not result.success.any()
+    assert (np.abs(result.adversarial - images).max(axis=(1, 2, 3)) > 0.1).all()
