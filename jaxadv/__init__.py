@@ -26,7 +26,7 @@ _HOME = {
     "InputError": "model_ports.errors",
 }
 __all__ = sorted(_HOME)
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def __getattr__(name: str):

@@ -37,6 +37,10 @@ def pytest_ignore_collect(collection_path, config):
     return None
 
 
-def pytest_collection_modifyitems(items):
-    """The longest tests first, so that what is left in the end is short, whoever runs it."""
+def pytest_collection_modifyitems(config, items):
+    """Slow tests are a suite of their own: ``pytest -m slow``. The longest go first, so that what is left in the end is short."""
+    if not config.getoption("markexpr") and not any("::" in argument for argument in config.args):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
     items.sort(key=lambda item: item.path.name != "test_ports.py")

@@ -33,8 +33,12 @@ EXAMPLES = (
     "python run.py evaluate --models=mobilenet_v1_025 --attacks=ifgsm,ead --targets=least --dry_run",
     "python run.py list",
 )
-EMBEDDED_JOB = Path(__file__).parents[2] / "flags" / "embedded.flags"
-USAGE = "python run.py [COMMAND] [--flags]"
+_PACKAGE = Path(__file__).parents[1]
+FLAGFILES = next(folder for folder in (_PACKAGE / "flags", _PACKAGE.parent / "flags") if folder.is_dir())
+"""The flagfiles: in the package where it is installed, beside it in a checkout."""
+EMBEDDED_JOB = FLAGFILES / "embedded.flags"
+ARGUMENTS = "[COMMAND] [--flags]"
+_program = "run.py"  # as it was called, for messages
 
 options.define()
 
@@ -46,6 +50,8 @@ def parse(arguments: list[str]) -> list[str]:
     base is the embedded job without a command, a flagfile and a zoo, or for --small without data and weights;
     with data or weights it is what --at_full_size says.
     """
+    global _program
+    _program = Path(arguments[0]).name
     if any(argument in ("-h", "--help", "-help", "--helpfull", "--helpshort") for argument in arguments[1:]):
         try:
             print(help_text(), flush=True)
@@ -54,13 +60,13 @@ def parse(arguments: list[str]) -> list[str]:
         sys.exit(0)
     try:
         given, words = _split(arguments[1:])
-        files = [flag for flag in given if _name(flag) == "flagfile"]
-        given = [flag for flag in given if flag not in files]
+        files = [_flagfile(flag) for flag in given if _name(flag) == "flagfile"]
+        given = [flag for flag in given if _name(flag) != "flagfile"]
         filed, _ = _split(flags.FLAGS.read_flags_from_files([arguments[0], *files])[1:])
         base = _base([*filed, *given], is_bare=not words and not files)
         parsed = flags.FLAGS([arguments[0], *base, *filed, *given, "--", *words])
     except flags.Error as error:
-        _fail(" ".join(str(error).split()) + f"; {sys.argv[0]} --help lists the flags")
+        _fail(" ".join(str(error).split()) + f"; {_usage()[: -len(ARGUMENTS) - 1]} --help lists the flags")
     _check_command(words, [_flag_of(flag) for flag in [*filed, *given]])
     return parsed
 
@@ -82,6 +88,15 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
             argument = f"{argument}={rest.pop(0)}"
         split.append(argument)
     return split, words
+
+
+def _flagfile(flag: str) -> str:
+    """--flagfile with a place that is there: as it is given, or among the package's own."""
+    place = Path(flag.partition("=")[2])
+    inside = place.relative_to("flags") if place.parts[:1] == ("flags",) else place
+    if not place.exists() and not place.is_absolute() and (FLAGFILES / inside).is_file():
+        place = FLAGFILES / inside
+    return f"--flagfile={place}"
 
 
 def _base(given: list[str], *, is_bare: bool) -> list[str]:
@@ -130,7 +145,7 @@ def main(arguments: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)  # libraries tell what they load and save, and which devices are not there
     try:
         if len(arguments) > 2:
-            raise InputError(f"{arguments[2]!r} is one word too many; one command is allowed: {USAGE}")
+            raise InputError(f"{arguments[2]!r} is one word too many; one command is allowed: {_usage()}")
         command = arguments[1] if len(arguments) == 2 else DEFAULT
         if command not in COMMANDS:
             raise unknown("command", command, COMMANDS)
@@ -163,11 +178,12 @@ def _keep_compiled_programs(folder: str) -> None:
 
 def help_text() -> str:
     """The commands, and the flags in their groups."""
-    lines = [f"usage: {USAGE}", "", "commands:"]
+    lines = [f"usage: {_usage()}", "", "commands:"]
     lines += [f"  {name:10} {meaning}" for name, meaning in COMMANDS.items()]
     lines += ["", "Without arguments: the embedded job, flags/embedded.flags. --flagfile=FILE reads flags from a file,"]
     lines += ["and flags/paper/ has one for each figure and table of the study."]
-    lines += ["", "examples:", *(f"  {example}" for example in EXAMPLES)]
+    begin = _usage()[: -len(ARGUMENTS) - 1]
+    lines += ["", "examples:", *(f"  {example.replace('python run.py', begin)}" for example in EXAMPLES)]
     for group, names in options.GROUPS.items():
         lines += ["", f"{group}:"]
         for flag in (flags.FLAGS[name] for name in names):
@@ -176,6 +192,10 @@ def help_text() -> str:
     return "\n".join(lines)
 
 
+def _usage() -> str:
+    return f"{'python ' * _program.endswith('.py')}{_program} {ARGUMENTS}"
+
+
 def _fail(message: str) -> None:
-    print(f"run.py: {message}", file=sys.stderr)
+    print(f"{_program}: {message}", file=sys.stderr)
     sys.exit(2)

@@ -1,0 +1,22 @@
+"""The program: ``jaxadv [COMMAND] [--flags]``, ``python -m jaxadv`` and, in a checkout, ``python run.py``."""
+
+import sys
+from pathlib import Path
+
+from jaxadv.support import machine
+
+
+def main() -> None:
+    """Run one command of the command line."""
+    if Path(sys.argv[0]).name == "__main__.py":  # of python -m
+        sys.argv[0] = "jaxadv"
+    machine.begin_with_large_pages()  # before anything else is loaded, which would be loaded twice
+    from absl import app
+
+    from jaxadv.commands import cli
+
+    app.run(cli.main, flags_parser=cli.parse)
+
+
+if __name__ == "__main__":
+    main()
