@@ -55,6 +55,7 @@ def test_confusion_leaves_lone_families_out_of_the_rate(rows):
     assert table.loc["all", "chance"] == pytest.approx((2 * 1 + 4 * 3 + 3 * 2) / 9 / 9)
 
 
+@pytest.mark.slow
 def test_shuffled_names_are_right_by_chance(rows):
     """Over 60 shuffles of the names the mean rate is the chance level, within four standard errors."""
     entries, shares = signature.rates(rows), []

@@ -147,6 +147,7 @@ def test_short_elastic_net(net, group):
     np.testing.assert_array_equal(run.result.forwards, run.result.gradients + 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("group", "net"), list(LONG))
 def test_long_runs(group, net):
     """Long runs are chaotic (relu kinks; the stop rule flips, which is a tenth of the iterations): one unit in the last place of

@@ -179,6 +179,7 @@ def test_help_answers_at_once():
     assert done.stdout.startswith("usage: ") and not done.stderr
 
 
+@pytest.mark.slow
 def test_examples_run_as_printed(tmp_path):
     """All that --help shows, one after another in an empty folder."""
     (tmp_path / "run.py").symlink_to(ROOT / "run.py")

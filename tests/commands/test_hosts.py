@@ -70,6 +70,7 @@ def test_one_of_three_is_killed_and_started_again(alone, tmp_path):
     assert {path.name for path in (out / "log").iterdir()} == {f"process-{number}.log" for number in range(3)}
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_and_continued(alone, tmp_path):
     """One, two or three processes: one of them, which is started again, or all together; while they start, while rows are written, and
     in the middle of attacks and scores.

@@ -29,6 +29,7 @@ def make(name="mine", classes=10):
 """
 
 
+@pytest.mark.slow
 def test_three_models_of_ones_own_stand_beside_two_of_the_zoo(tmp_path):
     """One in pure JAX, one in linen and one in Equinox: in the tables of accuracy, robustness, transfer and law, and in the page."""
     own = ["own_linear", "own_linen", "own_equinox"]

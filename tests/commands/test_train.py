@@ -57,6 +57,7 @@ def test_same_seed_same_arrays(toy):
     assert metrics["test_pictures"] == 500 and metrics["input_size"] == 8
 
 
+@pytest.mark.slow
 def test_learns(toy, capsys):
     """A linear model on 8x8 pictures gets several times further than guessing."""
     _, metrics = train.train_network("toy", seed=0, epochs=15, progress=True)
@@ -85,6 +86,7 @@ def test_drawings_are_new_in_range_and_partly_on_grey():
     assert 0.25 < grey.mean() < 0.6
 
 
+@pytest.mark.slow
 def test_run_writes_a_checkpoint(tmp_path):
     report = train.run(["vgg_16"], out_dir=str(tmp_path / "zoo"), seed=1, epochs=1, progress=False)
     params, meta = checkpoint.load(tmp_path / "zoo" / "vgg_16", network("vgg_16", zoo="digits").abstract(), model="vgg_16", zoo="digits")
@@ -101,6 +103,7 @@ def test_bad_input_before_any_training(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_command_line(toy, tmp_path, capsys):
     flags = SimpleNamespace(models=["alexnet"], out=str(tmp_path), seed=5, epochs=1, progress=False)
     train.main(flags)
@@ -127,6 +130,7 @@ def test_checkpoint_fits_its_network(name):
     checkpoint.load(ZOO / name, network(name, zoo="digits").abstract(), model=name, zoo="digits")
 
 
+@pytest.mark.slow
 def test_recorded_accuracy_is_measured_again():
     net = network("vgg_16", zoo="digits")
     params, meta = checkpoint.load(ZOO / "vgg_16", net.abstract())

@@ -75,7 +75,7 @@ def test_where_nothing_can_be_kept_it_is_traced(folder):
     assert kept(PARAMS, IMAGES)[1] == kept(PARAMS, IMAGES)[1] == 1
 
 
-@pytest.mark.parametrize("model", ["mobilenet_v1_025", "vgg_16"])
+@pytest.mark.parametrize("model", ["mobilenet_v1_025", pytest.param("vgg_16", marks=pytest.mark.slow)])
 def test_a_network_of_the_zoo_answers_the_same_and_is_compiled_once(folder, model):
     lanes = 4
     classifier, plain = jaxadv.load_classifier(model), jaxadv.load_classifier(model)

@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 
 import numpy as np
+import pytest
 import recorded
 
 import jaxadv
@@ -31,6 +32,7 @@ def counted(oracle):
         oracle.ask = ask
 
 
+@pytest.mark.slow
 def test_refilled_lanes_take_fewer_steps_than_fixed_batches():
     """Here 1.45 times fewer: images are few and attacks short. `pytest -m paper` counts a long queue at the study's settings."""
     known = recorded.net("smooth")

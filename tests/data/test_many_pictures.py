@@ -23,6 +23,7 @@ def resident() -> float:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE") / 2**20
 
 
+@pytest.mark.slow
 def test_memory_is_flat(folder):
     source = sources.open_source(f"imagefolder:{folder}")
     assert source.validation and len(set(source.labels)) > 800 and np.array_equal(source.labels, validation.study_labels()[source.ids - 1])
@@ -33,6 +34,7 @@ def test_memory_is_flat(folder):
     assert len(after) == 63 and max(after[10:]) - after[10] < 30  # all the pictures would be 98 MB, their files 187 MB
 
 
+@pytest.mark.slow
 def test_arithmetic_and_speed_of_a_bare_loop(folder):
     source = sources.open_source(f"imagefolder:{folder}")
     for size in (224, 227, 299, 331):

@@ -31,6 +31,7 @@ def folder(tmp_path_factory):
     (folder / "alexnet.npz").unlink()  # a quarter of a gigabyte
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", alexnet.VARIANTS)
 def test_each_variant_gives_its_recorded_logits(folder, recorded, variant):
     # 5e-6: the original's own float32 error is about 1e-6. No two variants are nearer than 0.05 to each other.

@@ -23,6 +23,16 @@ RECORDINGS = {entry.name: (entry.name, entry.input_size) for entry in registry.M
     "mobilenet_v1_050_160": ("mobilenet_v1_050", 160),
 }
 NAMES = [entry.name for entry in registry.MODELS]
+BRIEF = ("mobilenet_v1_025_128", "inception_v1")
+"""Recordings of the quick suite; the others are slow."""
+BRIEF_NAMES = ("alexnet", "densenet121_k32", "mobilenet_v1_025")
+
+
+def slow_but(brief: tuple[str, ...], names) -> list:
+    """The names as parameters, of which all but a few are slow."""
+    return [pytest.param(name, marks=() if name in brief else pytest.mark.slow) for name in names]
+
+
 QUICK = compiler_options() | {"xla_backend_optimization_level": 0}
 """Half the time to compile, for tests that a processor's vectors and fused loops are nothing to."""
 
@@ -45,7 +55,7 @@ def distance(found, expected) -> float:
     return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
 
 
-@pytest.fixture(scope="module", params=RECORDINGS)
+@pytest.fixture(scope="module", params=slow_but(BRIEF, RECORDINGS))
 def case(request):
     """(recording, network, params assembled from the original names, x of each kind in [-0.5, 0.5])."""
     record = golden.recording(request.param)
@@ -179,7 +189,7 @@ def test_abstract_allocates_nothing_large_and_is_quick():
     assert time.monotonic() - before < 2.0  # 138 million parameters would take longer to draw
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", slow_but(BRIEF_NAMES, NAMES))
 def test_small_network_is_small_and_a_pure_function(name):
     net = registry.network(name, zoo="digits")
     params = net.init(jax.random.key(0))
@@ -196,7 +206,7 @@ def test_small_network_is_small_and_a_pure_function(name):
         np.testing.assert_allclose(apply(params, images[:1]), logits[:1], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", slow_but(BRIEF_NAMES, NAMES))
 def test_small_network_learns(name):
     """A few steps on a task of two brightnesses lower the loss, and batch statistics reach the moving ones.
 
