@@ -4,9 +4,9 @@
     directory/meta.json   "model", "zoo" and what the writer adds; "arrays", the name, shape and dtype of each array in
                           the order in which they lie in the vectors; their number and their SHA-256
 
-Packing costs 5 files and some hundred bytes a checkpoint; a tree of 600 small arrays costs Orbax 130 kB and a third of a
-second, more than a small network's numbers. Large vectors are cut into chunks, which Orbax reads in parallel. The arrays
-are host memory on both sides, so it does not matter which devices saved them or which will use them.
+A packed checkpoint is 5 files and some hundred bytes more than its numbers. Orbax would take 130 kB and a third of a
+second for a tree of 600 small arrays. Large vectors are cut into chunks, which Orbax reads in parallel. The arrays are in
+host memory on both sides, so the devices that saved them and those that use them may differ.
 """
 
 import hashlib
@@ -49,7 +49,7 @@ def save(directory: str | os.PathLike, params: Any, meta: dict[str, Any]) -> Non
         new, old = workspace / "new", workspace / "old"
         new.mkdir(mode=0o755)
         _write(new / ARRAYS, _pack(named))
-        (new / ARRAYS / "commit_success.txt").unlink(missing_ok=True)  # where it was written, which is nobody's business
+        (new / ARRAYS / "commit_success.txt").unlink(missing_ok=True)  # drop the place where it was written
         (new / META).write_text(text)
         if directory.exists():
             directory.rename(old)
@@ -61,8 +61,9 @@ def save(directory: str | os.PathLike, params: Any, meta: dict[str, Any]) -> Non
 def load(directory: str | os.PathLike, abstract: Any, *, model: str | None = None, zoo: str | None = None) -> tuple[Any, dict[str, Any]]:
     """Read (params, meta): NumPy arrays in the structure of `abstract`, a tree of anything that has a shape.
 
-    Raises InputError if there is no checkpoint, if it is of another model or zoo than those given, if its arrays have
-    other names or shapes than `abstract`, or if it is damaged.
+    Raises:
+        InputError: if there is no checkpoint, or it is damaged; if it is of another model or zoo; or if its arrays have
+            other names or shapes than `abstract`.
     """
     import jax
 
@@ -162,9 +163,9 @@ def _checkpointer():
     import orbax.checkpoint as ocp
 
     # without OCDBT file names are fixed; Zarr 3 has no dot file, which package builders leave out
-    # and no private copy of the vectors before they are written: nobody else has them
+    # no private copy of the vectors is made before they are written: nobody else has them
     arrays = ocp.type_handlers.NumpyHandler(deepcopy_host_arrays=False)
-    # The second is for no array of ours: without it Orbax warns of a registry that has nothing for jax.Array.
+    # The second handles no array of ours: without it Orbax warns of a registry without jax.Array.
     handlers = (np.ndarray, arrays), (jax.Array, ocp.type_handlers.ArrayHandler(array_metadata_store=None))
     registry = ocp.type_handlers.create_type_handler_registry(*handlers)
     alone = {"multiprocessing_options": _alone()}
@@ -172,7 +173,7 @@ def _checkpointer():
 
 
 def _alone():
-    """Of several processes each reads and writes for itself: none waits for the others, as Orbax would."""
+    """Each of several processes reads and writes for itself. Orbax would wait for all of them."""
     import jax
     import orbax.checkpoint as ocp
 
@@ -191,7 +192,7 @@ def _write(path: Path, vectors: dict[str, np.ndarray]) -> None:
 
 
 def _read(path: Path, kinds: list[str]) -> dict[str, np.ndarray]:
-    """The vectors, one after another: where one of two reads at a time fails, the other ends in a closed event loop."""
+    """The vectors, one after another. If one of two simultaneous reads fails, the other ends in a closed event loop."""
     import orbax.checkpoint as ocp
 
     vectors = {}
@@ -231,7 +232,7 @@ def _is_empty(path: Path) -> bool:
 
 
 def _json(meta: dict[str, Any]) -> str:
-    """Indented, but an array a line."""
+    """Indented JSON, with one array a line."""
     arrays = ",\n".join(f"    {json.dumps(name)}: {json.dumps(entry)}" for name, entry in meta["arrays"].items())
     body = json.dumps({key: value for key, value in meta.items() if key != "arrays"}, indent=2)
     return f'{body[:-2]},\n  "arrays": {{\n{arrays}\n  }}\n}}\n'

@@ -1,4 +1,4 @@
-"""The one error a user is meant to read: a single line that names the value, what is allowed, and the remedy."""
+"""The one error for users: a single line that names the value, what is allowed, and the remedy."""
 
 import difflib
 from collections import Counter

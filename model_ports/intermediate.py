@@ -1,4 +1,4 @@
-"""What every layer of a network puts out on the way to the logits."""
+"""The outputs of every layer of a network on the way to the logits."""
 
 import jax
 import numpy as np
@@ -11,7 +11,7 @@ _OF_CALL = "__call__"  # nnx.capture names an output by the method that returned
 
 
 def outputs_of_layers(network: Network, params: Params, images: np.ndarray) -> dict[str, jax.Array]:
-    """Path of each module that was called, as in params ("layers/conv_0/norm") -> its output; images as for `apply`."""
+    """The output of each module that was called, by its path in params ("layers/conv_0/norm"). Images are as for `apply`."""
 
     def forward(module: nnx.Module, images: jax.Array) -> jax.Array:
         return module(PREPROCESSING[network.spec.preprocessing](images))

@@ -1,12 +1,12 @@
-"""The layers of the ports: their gradients with respect to the image are fast on CPU too.
+"""The layers of the ports. Their gradients with respect to the image are fast on a CPU too.
 
-On CPU, convolutions and pooling are those of `own_gradients`. Elsewhere the stock operations stay: cuDNN recognises
-their backward pattern; but for the maximum on GPU, whose stock gradient takes up to twice as long there and adds what
-overlapping windows send back in any order, so that no two calls agree to the bit. The choice is made when a program is
-traced, from the default back end.
+On a CPU, convolutions and pooling come from `own_gradients`. Other devices use the stock operations, since cuDNN
+recognises their backward pattern. Maximum pooling on a GPU is the exception: its stock gradient takes up to twice as
+long, and adds overlapping windows in any order, so that two calls differ in their last bits. The default back end
+decides when a program is traced.
 
-All images are NHWC, all kernels HWIO; a depthwise kernel is (height, width, 1, channels * multiplier) with output
-channel c * multiplier + m. The functions follow the dtype of their arguments. First-order reverse mode only where they are our own.
+Images are NHWC, kernels HWIO. A depthwise kernel is (height, width, 1, channels * multiplier), with output channel
+c * multiplier + m. The functions follow the dtype of their arguments. Our own support first-order reverse mode only.
 """
 
 from collections.abc import Callable, Sequence
@@ -69,7 +69,7 @@ def conv_general_dilated(
 
 
 def max_pool(x: jax.Array, window: int, stride: int, *, padding: str = "VALID") -> jax.Array:
-    """Largest value of each window, (N, H, W, C) -> (N, H', W', C); SAME pads with -inf.
+    """The largest value of each window, (N, H, W, C) -> (N, H', W', C). SAME pads with -inf.
 
     The gradient goes to the first maximum of a window in row-major order, as in TensorFlow and PyTorch.
     """
@@ -81,7 +81,7 @@ def max_pool(x: jax.Array, window: int, stride: int, *, padding: str = "VALID") 
 
 
 def average_pool(x: jax.Array, window: int, stride: int, *, padding: str = "VALID") -> jax.Array:
-    """Mean of each window over its pixels inside the image, (N, H, W, C) -> (N, H', W', C): padding does not count, as in TensorFlow."""
+    """The mean of each window, (N, H, W, C) -> (N, H', W', C). Padding does not count, as in TensorFlow."""
     windows, strides = (window, window), (stride, stride)
     pads = tuple(lax.padtype_to_pads(x.shape[1:3], windows, strides, padding))
     total = _sum_pool(x, windows, strides, pads)
@@ -93,7 +93,7 @@ def average_pool(x: jax.Array, window: int, stride: int, *, padding: str = "VALI
 
 
 def _counts(size: int, window: int, stride: int, low: int, outputs: int) -> np.ndarray:
-    """Pixels inside the image of each window along one axis."""
+    """The number of pixels of each window that lie inside the image, along one axis."""
     start = np.arange(outputs) * stride - low
     return np.minimum(start + window, size) - np.maximum(start, 0)
 
@@ -116,8 +116,8 @@ def global_mean(x: jax.Array) -> jax.Array:
 def local_response_normalization(x: jax.Array, *, radius: int, alpha: float) -> jax.Array:
     """x / (1 + alpha * sum of squares of the channels within `radius`)^0.75, (N, H, W, C): TensorFlow's formula.
 
-    The window is cut off at the first and last channel; alpha is not divided by the window's length. The power is made
-    of square roots, which are several times as fast on CPU as a general power.
+    The window is cut off at the first and the last channel. alpha is not divided by the window's length. Square roots
+    make the power: on a CPU they are several times as fast as a general one.
     """
     pixels = (x * x).reshape(x.shape[0], -1, x.shape[3], 1)  # the channels as columns
     total = _sum_pool(pixels, (1, 2 * radius + 1), (1, 1), ((0, 0), (radius, radius))).reshape(x.shape)
@@ -129,14 +129,14 @@ def local_response_normalization(x: jax.Array, *, radius: int, alpha: float) -> 
 
 
 class ShapesOnly:
-    """Stands in for `nnx.Rngs`: a network built with it holds `jax.ShapeDtypeStruct`s and allocates no kernel."""
+    """In place of `nnx.Rngs`: a network built with it holds `jax.ShapeDtypeStruct`s and allocates no kernel."""
 
     def params(self) -> None:
         return None
 
 
 def _initializer(draw: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]):
-    """An initialiser that draws on the host, seeded by the key: in jax, compiling the draws would take seconds."""
+    """An initialiser that draws on the host, seeded by the key. Compiling the draws in JAX would take seconds."""
 
     def initialize(key, shape, dtype):
         if key is None:
@@ -200,11 +200,11 @@ def linear(inputs: int, outputs: int, *, gain: float = 1.0, rngs: nnx.Rngs) -> n
 class BatchNorm(nnx.Module):
     """Batch normalisation by the moving statistics; `nnx.view(network, use_running_average=False)` is for training.
 
-    The arithmetic is that of `nnx.BatchNorm`, which takes three times as long to trace and makes its statistics on the device even in a
-    network of shapes alone.
+    The arithmetic is that of `nnx.BatchNorm`. That class takes three times as long to trace, and allocates its statistics
+    on the device even in a network of shapes alone.
     """
 
-    momentum = 0.95  # of the embedded networks' short trainings; the originals' is longer and plays no part here
+    momentum = 0.95  # for the short trainings of the embedded networks; the originals' momentum plays no part here
 
     def __init__(self, features: int, *, epsilon: float, use_scale: bool, rngs: nnx.Rngs):
         shape = (features,)

@@ -1,9 +1,12 @@
-"""Layers of our own, forward and in reverse, for where XLA's are slow: sums over the taps of a window, plain convolutions, products.
+"""Layers with gradients of our own, for operations that XLA runs slowly on a CPU.
 
-All are for the CPU, and the maximum of a window is for the GPU too. XLA's CPU back end runs depthwise convolutions, convolutions
-of few outputs, pooling, and the input gradients of pooling, of dense layers and of any convolution inside a loop (jax issue 12868)
-far below the speed of the arithmetic. Images are NHWC, kernels HWIO, paddings explicit.
-Each function has its own rule for the first reverse-mode derivative and follows the dtype of its arguments.
+XLA's CPU back end is slow for depthwise convolutions, convolutions of few outputs, and pooling. It is also slow for the
+input gradients of pooling, of dense layers, and of any convolution inside a loop (jax issue 12868). The functions here
+compute the same by sums over the taps of a window, plain convolutions, and matrix products. The maximum of a window
+serves the GPU too.
+
+Images are NHWC, kernels HWIO, paddings explicit. Each function has its own rule for the first reverse-mode derivative,
+and follows the dtype of its arguments.
 """
 
 from collections.abc import Callable
@@ -35,7 +38,7 @@ def _output_size(x: jax.Array, window: Pair, strides: Pair, pads: Pads) -> Pair:
 
 
 def _tap(padded: jax.Array, tap: Pair, strides: Pair, size: Pair) -> jax.Array:
-    """What the tap at `tap` sees at every output position: (N, size, C)."""
+    """The input that the tap at `tap` sees at every output position: (N, size, C)."""
     rows, columns = (t + (m - 1) * s + 1 for t, m, s in zip(tap, size, strides, strict=True))
     return lax.slice(padded, (0, *tap, 0), (padded.shape[0], rows, columns, padded.shape[3]), (1, *strides, 1))
 
@@ -48,11 +51,11 @@ def _spread(
     strides: Pair,
     pads: Pads,
 ) -> jax.Array:
-    """The transpose of taking windows: what each input position collects from all the windows that saw it.
+    """The transpose of taking windows: the sum at each input position over all windows that saw it.
 
-    `term(tap, shifted)` is the part that `tap` sends back, `shifted(a)` an array of outputs moved to where that tap
-    stood. Input positions of one remainder modulo the stride are met by the same taps: each remainder is a dense sum,
-    and the sums are interleaved, so nothing is spent on the zeros that a dilated gradient would have.
+    `term(tap, shifted)` is the part that `tap` sends back; `shifted(a)` moves an array of outputs to where that tap
+    stood. The same taps meet all input positions of one remainder modulo the stride. So each remainder is a dense sum,
+    and the sums are interleaved: no time goes into the zeros of a dilated gradient.
     """
     batch, _, _, channels = like.shape
     rows, columns = (-(-(n + pad[0]) // s) for n, s, pad in zip(like.shape[1:3], strides, pads, strict=True))
@@ -78,9 +81,9 @@ def _spread(
 
 
 def _saved(x, kernel) -> tuple:
-    """What a convolution's backward rule needs; the last is empty unless the kernel is differentiated.
+    """What a convolution's backward rule needs. The last is empty unless the kernel is differentiated.
 
-    Tracing a gradient that nobody asks for takes as long as tracing the other.
+    Tracing a gradient that nobody needs would double the time of tracing.
     """
     return x.value, kernel.value, ((),) if kernel.perturbed else ()
 
@@ -132,12 +135,12 @@ depthwise.defvjp(_depthwise_forward, _depthwise_backward, symbolic_zeros=True)
 # --- ordinary convolution ----------------------------------------------------------------------------------------
 
 _FEW = 8
-"""Outputs of a convolution, as the gradient at the image has them, with which it takes a half to a third of XLA's time so."""
+"""A convolution with this many outputs takes a half to a third of XLA's time this way. The gradient at the image has as few."""
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def plain(x: jax.Array, kernel: jax.Array, strides: Pair, pads: Pads, precision) -> jax.Array:
-    """Ordinary convolution whose input gradient is again a plain NHWC, HWIO convolution, in loops too."""
+    """An ordinary convolution. Its input gradient is again a plain NHWC, HWIO convolution, in loops too."""
     return _convolution(x, kernel, strides, pads, precision)
 
 
@@ -148,7 +151,7 @@ def _convolution(x: jax.Array, kernel: jax.Array, strides: Pair, pads: Pads, pre
 
 
 def _of_few_outputs(x: jax.Array, kernel: jax.Array, pads: Pads, precision) -> jax.Array:
-    """The products of each pixel with all taps in one, then their shifted sums: windows are not copied, where little is made of them."""
+    """One product of each pixel with all taps, then their shifted sums. No window is copied."""
     height, width, _, outputs = kernel.shape
     products = lax.dot_general(x, kernel, (((3,), (2,)), ((), ())), precision=precision)
     products = _padded(products.reshape(*x.shape[:3], height * width * outputs), pads, 0)
@@ -175,10 +178,10 @@ def _plain_backward(strides, pads, precision, saved, gradient):
 
 
 def _plain_input_gradient(kernel, gradient, shape, strides, pads, precision):
-    """One undilated convolution makes the input positions of all remainders modulo the stride as channels."""
+    """One undilated convolution makes the input positions of all remainders modulo the stride, as channels."""
     batch, height, width, inputs = shape
     if gradient.shape[1:3] == (1, 1) and kernel.shape[:2] == (height, width) and not any(map(any, pads)):
-        # A dense layer, whose kernel may be the most of the network: read once, not turned.
+        # A dense layer: its kernel may be most of the network, so it is read once, and not transposed.
         images = lax.dot_general(kernel, gradient[:, 0, 0], (((3,), (1,)), ((), ())), precision=precision)
         return lax.transpose(images, (3, 0, 1, 2))
     (down, right), outputs = strides, kernel.shape[3]
@@ -186,7 +189,7 @@ def _plain_input_gradient(kernel, gradient, shape, strides, pads, precision):
     grown = [(0, r * s - k) for r, s, k in zip(reach, strides, kernel.shape, strict=False)]
     turned = jnp.pad(kernel, (*grown, (0, 0), (0, 0))).reshape(reach[0], down, reach[1], right, inputs, outputs)
     turned = lax.rev(turned, (0, 2)).transpose(0, 2, 5, 1, 3, 4).reshape(*reach, outputs, down * right * inputs)
-    first = [low // s for (low, _), s in zip(pads, strides, strict=True)]  # what lies before is only padding
+    first = [low // s for (low, _), s in zip(pads, strides, strict=True)]  # the positions before are only padding
     last = [-(-(n + low) // s) for n, (low, _), s in zip((height, width), pads, strides, strict=True)]
     turned_pads = [(r - 1 - f, end - m) for r, f, end, m in zip(reach, first, last, gradient.shape[1:3], strict=True)]
     phases = _convolution(gradient, turned, (1, 1), tuple(turned_pads), precision)
@@ -221,7 +224,7 @@ sum_pool.defvjp(_sum_pool_forward, _sum_pool_backward)
 
 
 def _pooled(join: Callable, start: float, x: jax.Array, window: Pair, strides: Pair, pads: Pads) -> jax.Array:
-    """As `lax.reduce_window`, in a half to a quarter of its time."""
+    """Like `lax.reduce_window`, in a half to a quarter of its time."""
     padded, size = _padded(x, pads, start), _output_size(x, window, strides, pads)
     return reduce(join, (_tap(padded, (i, j), strides, size) for i in range(window[0]) for j in range(window[1])))
 

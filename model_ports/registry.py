@@ -1,7 +1,7 @@
 """The networks of the study, one literal entry each, and how to get one as pure functions.
 
-Accuracies are what was published with the checkpoints that the study used; where it cannot be known which release
-that was, the later one's. Input sizes are those of the study's code: its MobileNets run at 224, however trained.
+Accuracies are those published with the checkpoints that the study used. Where the release is not known, they are the
+later one's. Input sizes are those of the study's code: its MobileNets run at 224 pixels, however they were trained.
 """
 
 from collections.abc import Callable, Mapping
@@ -356,7 +356,7 @@ MODELS: tuple[ModelSpec, ...] = (
 
 
 def spec(name: str) -> ModelSpec:
-    """The entry called `name`; InputError with the nearest one if there is none."""
+    """The entry called `name`. Raises InputError, with the nearest name, if there is none."""
     for entry in MODELS:
         if entry.name == name:
             return entry
@@ -408,7 +408,7 @@ class Network:
         return nnx.to_pure_dict(nnx.state(self._build(nnx.Rngs(params=key))))
 
     def module(self, params: Params) -> nnx.Module:
-        """The network itself, for those who look into it; it takes preprocessed images."""
+        """The network itself, for a look inside. It takes preprocessed images."""
         return nnx.merge(self._abstract[0], params)
 
     def _apply(self, params: Params, images: jax.Array) -> jax.Array:
@@ -416,7 +416,7 @@ class Network:
         return self.module(params)(PREPROCESSING[self.spec.preprocessing](images))
 
     def _train_apply(self, params: Params, images: jax.Array) -> tuple[jax.Array, Params]:
-        """As `apply`, normalised by the batch: (raw logits, params with the moving statistics brought up to date)."""
+        """Like `apply`, normalised by the batch. Returns raw logits, and params with updated moving statistics."""
         module = self.module(params)
         view = nnx.view(module, use_running_average=False, raise_if_not_found=False)
         logits = view(PREPROCESSING[self.spec.preprocessing](images))
@@ -428,8 +428,15 @@ def network(
 ) -> Network:
     """The network `name` at full size ("imagenet") or small ("digits").
 
-    `input_size` in pixels and `num_outputs` (background class included) default to the zoo's own; `variant`: a name in the
-    entry's `variants`. InputError for an unknown name, zoo or variant, and for another input size where the parameters depend on it.
+    Args:
+        name: of the entry.
+        zoo: "digits" or "imagenet".
+        input_size: pixels; the zoo's own if not given.
+        num_outputs: background class included; the zoo's own if not given.
+        variant: a name in the entry's `variants`, or None.
+
+    Raises:
+        InputError: for an unknown name, zoo or variant, or another input size where parameters depend on it.
     """
     entry = spec(name)
     if zoo not in ZOOS:
@@ -450,7 +457,7 @@ def network(
 
 
 def check_variant(entry: ModelSpec, variant: str | None, zoo: str) -> None:
-    """Raises InputError for a variant that this network has not."""
+    """Raises InputError for a variant that this network does not have."""
     if variant is not None and (variant not in entry.variants or zoo != "imagenet"):
         known = "; ".join(f"{other.name} at full size: {', '.join(other.variants)}" for other in MODELS if other.variants)
         raise InputError(f"--alexnet_lrn={variant} is no variant of {entry.name} ({zoo} zoo); allowed is {known}; or leave it out")

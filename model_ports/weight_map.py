@@ -1,8 +1,8 @@
 """A table of names that says where each array of an original file belongs in a port.
 
-A row is (regular expression, path template, transform): the expression must match a whole source name, the template
-is the '/'-joined path in the port's parameters with groups filled in as by `re.Match.expand`, and the transform, a
-function of one array or None, turns the stored layout into the port's.
+A row is (regular expression, path template, transform). The expression must match a whole source name. The template is
+the '/'-joined path in the port's parameters; `re.Match.expand` fills in its groups. The transform is None, or a function
+that turns the stored layout of an array into the port's.
 """
 
 import re
@@ -75,10 +75,14 @@ def assemble(
 ) -> dict[str, Any]:
     """Fill the parameters `abstract` (nested dict of shapes and dtypes) from arrays of original names.
 
-    Total: each source name but the `ignored` (regular expressions) matches exactly one row, and each array of the port
-    is filled exactly once with its exact shape. Returns NumPy arrays of the port's dtypes, in its structure.
+    The map is total. Each source name matches exactly one row, unless an expression in `ignored` matches it. Each array of
+    the port is filled exactly once, with its exact shape.
 
-    Raises InputError with every unmatched, doubly matched, unfilled and misshapen name in one line.
+    Returns:
+        NumPy arrays of the port's dtypes, in its structure.
+
+    Raises:
+        InputError: one line with every unmatched, doubly matched, unfilled and misshapen name.
     """
     rows = [(re.compile(pattern), template, transform) for pattern, template, transform in weight_map]
     ignorable = re.compile("|".join(f"(?:{pattern})" for pattern in ignored) or r"(?!)")

@@ -12,9 +12,9 @@ EMBEDDED = Path(__file__).parent / "digits"
 
 
 def find(network: Network, weights_dir: str | Path | None) -> Path | None:
-    """Where ``weights_dir`` keeps this network: its folder, or its .npz. None for the embedded zoo without a folder.
+    """The place of this network in ``weights_dir``: its folder, or its .npz. None for the embedded zoo without a folder.
 
-    Raises InputError where nothing is there.
+    Raises InputError if nothing is there.
     """
     name = network.spec.name
     if weights_dir is None:
@@ -45,7 +45,7 @@ def load(network: Network, path: str | Path | None) -> tuple[dict[str, Any], dic
 
 
 def facts(network: Network, path: str | Path | None) -> dict[str, Any]:
-    """What is known of the weights that `load` would read, their sha256 among it, without reading them. Raises InputError."""
+    """Facts about the weights that `load` would read, with their sha256, without reading them. Raises InputError."""
     path = EMBEDDED / network.spec.name if path is None else Path(path)
     if not path.is_dir():
         return {"source": path.name, "sha256": sources.find(path).sha256()}

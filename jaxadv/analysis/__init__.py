@@ -1,6 +1,6 @@
-"""The statistics of rows: how sure a number is, how robustness goes with accuracy, and what goes together. No JAX.
+"""Statistics of rows: intervals, the law of robustness and accuracy, associations, transfer signatures.
 
-What intervals cover is measured on synthetic data in tests/analysis.
+May import `jaxadv.support`; imports no JAX. tests/analysis measures on synthetic data what the intervals cover.
 """
 
 from jaxadv.analysis.association import Correlation, Explained, Symmetry, correlation, explained, ranks, symmetry

@@ -1,4 +1,4 @@
-"""How two measurements go together, what explains one, and how symmetric a matrix is. NumPy, float64."""
+"""Correlations of two measurements, what explains one of them, and the symmetry of a matrix. NumPy, float64."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,10 @@ PERMUTATIONS = 2000
 
 
 class Correlation(NamedTuple):
-    """Of ``n`` pairs; NaN for fewer than 3, or where one of the two does not vary. ``low``, ``high``: of Pearson's, by Fisher's z."""
+    """Correlations of ``n`` pairs: NaN for fewer than 3, or where one of the two does not vary.
+
+    ``low`` and ``high`` are the ends of Pearson's 95 % interval, by Fisher's z.
+    """
 
     pearson: float
     low: float
@@ -19,7 +22,10 @@ class Correlation(NamedTuple):
 
 
 def correlation(first: np.ndarray, second: np.ndarray, level: float = 0.95) -> Correlation:
-    """Of two arrays (N,); pairs that are not finite are left out. The interval needs 4 pairs, and covers what it says for normal ones."""
+    """The correlations of two arrays (N,). Pairs that are not finite are left out.
+
+    The interval needs 4 pairs, and is exact for normal ones.
+    """
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
     used = np.isfinite(first) & np.isfinite(second)
     first, second, n = first[used], second[used], int(used.sum())
@@ -38,7 +44,7 @@ def _pearson(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
-    """1 for the smallest; equal values share their mean rank."""
+    """Ranks: 1 for the smallest. Equal values share their mean rank."""
     _, place, count = np.unique(values, return_inverse=True, return_counts=True)
     return (np.cumsum(count) - (count - 1) / 2)[place]
 

@@ -1,4 +1,4 @@
-"""How sure a rate, a mean or a difference of two is. NumPy, float64; what the intervals cover is measured in tests/analysis."""
+"""Intervals of rates, means and differences. NumPy, float64. tests/analysis measures what they cover."""
 
 from functools import lru_cache
 
@@ -6,7 +6,7 @@ import numpy as np
 from scipy import special
 
 RESAMPLES = 2000
-LARGE = 4000  # values, from which on resampling costs much and tells little
+LARGE = 4000  # values; from here on resampling costs much and adds little
 
 
 def rate_interval(successes, n, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
@@ -42,8 +42,8 @@ def mean_intervals(values: np.ndarray, level: float = 0.95, seed: int = 0) -> tu
       BCa          91.8 90.8 90.0 87.0 | 91.7 | 93.0 | 94.9 | 90.5
       Student's t  93.7 92.3 90.1 85.9 | 92.8 | 95.2 | 95.4 | 91.2
       studentised  93.8 93.5 92.7 90.6 | 94.3 | 95.0 | 96.0 | 93.0   (of the logarithm or the root: the same within 0.5)
-    Of a handful of values no method knows much: at n = 5 this one covers 96, 94, 93, 88 % of the lognormals. From LARGE values on it
-    is Student's t, which then covers 95, 95, 96, 95 % of them.
+    No method knows much from a handful of values: at n = 5 this one covers 96, 94, 93, 88 % of the lognormals. From LARGE
+    values on it is Student's t, which then covers 95, 95, 96, 95 % of them.
     """
     values = np.asarray(values, np.float64)
     low, high = np.full((2, values.shape[1]), np.nan)
@@ -127,8 +127,8 @@ def paired_rate_interval(first_only, second_only, n, level: float = 0.95) -> tup
     """Bonett and Price's interval (2012) of the difference of two rates on the same ``n`` images: first minus second, in [-1, 1].
 
     first_only, second_only: images on which one succeeded and the other did not. Coverage of the 95 % interval at n = 24 and 200, in 2000
-    trials of correlated attempts at random rates: 97.8 and 95.2 %. The bootstrap above, of differences -1, 0 and 1, covers 91.0 and
-    95.2 %: of rare disagreement it knows nothing, and where there is none its interval is a point.
+    trials of correlated attempts at random rates: 97.8 and 95.2 %. The bootstrap above, of differences -1, 0 and 1, covers
+    91.0 and 95.2 %. It knows nothing of rare disagreement; without any, its interval is a point.
     """
     first_only, second_only, n = (np.asarray(count, np.float64) for count in (first_only, second_only, n))
     first, second = (first_only + 1) / (n + 2), (second_only + 1) / (n + 2)

@@ -1,4 +1,4 @@
-"""How robustness goes with accuracy: the Pareto frontier and the study's law."""
+"""Robustness against accuracy: the Pareto frontier and the study's law."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,10 @@ from scipy import special
 
 
 def pareto_frontier(error: np.ndarray, robustness: np.ndarray) -> np.ndarray:
-    """Which models (M,) no other beats: none has error no larger and robustness no smaller, one of them strictly. False where NaN."""
+    """Which models (M,) lie on the frontier; False where NaN.
+
+    A model does not if another has no larger error and no smaller robustness, one of them strictly.
+    """
     error, robustness = np.asarray(error, np.float64), np.asarray(robustness, np.float64)
     no_worse = (error[:, None] <= error) & (robustness[:, None] >= robustness)  # [i, j]: i beats or equals j
     better = (error[:, None] < error) | (robustness[:, None] > robustness)
@@ -34,9 +37,10 @@ class Law(NamedTuple):
 def fit_law(error: np.ndarray, robustness: np.ndarray, level: float = 0.95) -> Law:
     """The law of models with these errors, shares in (0, 1]; those with error 0 or a NaN are left out.
 
-    Fewer than two distinct errors: all NaN but ``n``. Of models that scatter around a law the intervals cover its a and b in 95 % of
-    1000 trials. Fitted to the frontier alone, which picks those that scatter upwards, they cover b in 86 % and a in 81 % (18 models that
-    scatter by a tenth of the range, 9.5 of them on the frontier): its law is not that of all models, and less certain than it looks.
+    With fewer than two distinct errors all is NaN but ``n``. For models that scatter around a law, the intervals cover its a
+    and b in 95 % of 1000 trials. The frontier picks models that scatter upwards: fitted to it alone, the intervals cover b in
+    86 % and a in 81 % (18 models that scatter by a tenth of the range, 9.5 of them on the frontier). So the frontier's law is
+    not the law of all models, and less certain than it looks.
     """
     error, robustness = np.asarray(error, np.float64), np.asarray(robustness, np.float64)
     used = (error > 0) & np.isfinite(robustness)

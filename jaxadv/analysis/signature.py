@@ -1,13 +1,13 @@
-"""Which family a black-box network is of, told by how adversarial images made for known networks transfer to it.
+"""The family of a black-box network, by how adversarial images of known networks transfer to it.
 
-A network's signature has an entry for each source, attack, setting and kind of target: the share of the images it has right when clean
-with which the attack fools its source and the network. It is named after the known network whose signature correlates most with its own
-(nearest neighbour by Pearson's correlation), over the entries that both have: a network has none for images made for itself, so that
-leaving one out needs nothing but leaving its own entry out. No JAX.
+A signature has an entry for each source, attack, setting and kind of target. The entry is the share of images that fool
+both the source and the network, among the images that the network has right when clean. The unknown network gets the
+family of the known network whose signature correlates most with its own (Pearson), over the entries that both have. A
+network has no entry for images that were made for itself. No JAX.
 
-Of 18 rules tried on the embedded networks (entries centred or scaled or neither; nearest network, mean of a family, or its centroid; own
-entries filled in or not) this one, the plainest, names the most, 15 of 16, the others 9 to 14. It was chosen there, so that its rate
-there flatters it.
+This is the plainest of 18 rules that were tried on the embedded networks: entries centred, scaled or neither; the nearest
+network, the mean of a family, or its centroid; missing entries filled in or not. It names 15 of 16, the others 9 to 14.
+It was chosen on these networks, so their rate flatters it.
 """
 
 from typing import NamedTuple

@@ -15,10 +15,18 @@ from model_ports.errors import InputError
 def ensemble(classifiers: Sequence[Classifier], *, name: str, input_size: int | None = None) -> Classifier:
     """The classifier whose logits are the mean of its members' logits.
 
-    Of logits, not of probabilities: the study's attacks and CLEVER look at logits, where probabilities would have vanishing gradients and
-    no scale for kappa; and Dong et al. (2018, section 3.4) find that images of it transfer best. A member with large logits weighs more.
-    input_size: pixels; None for the largest of the members', so that none is shown a border. Members of another size get the image by the
-    study's rule, cropped or bordered as `refit` does. Parameters are the members' own arrays, not copies. Raises InputError.
+    Logits are averaged, not probabilities: those would have vanishing gradients and no scale for kappa. Dong et al. (2018,
+    section 3.4) find that images of averaged logits transfer best. A member with large logits weighs more. Parameters are
+    the members' own arrays, not copies.
+
+    Args:
+        classifiers: two or more, with the same classes.
+        name: what tables call it.
+        input_size: pixels; None for the largest of the members'. Members of another size get the image cropped or bordered,
+            as `refit` does.
+
+    Raises:
+        InputError: for fewer than two members, or members of other classes.
     """
     members = tuple(classifiers)
     if len(members) < 2:

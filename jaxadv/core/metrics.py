@@ -1,4 +1,4 @@
-"""How far an adversarial image lies from the clean one, and whether it counts."""
+"""The distance of an adversarial image from the clean one, and whether the image is a success."""
 
 import math
 
@@ -27,7 +27,7 @@ def distances(images: np.ndarray, clean: np.ndarray) -> dict[str, np.ndarray]:
 def fooled(logits: np.ndarray, classes: np.ndarray, targeted: np.ndarray) -> np.ndarray:
     """Success, (N,) bool: the largest of the logits (N, K) is the target's (targeted), or not the true class's.
 
-    Logits that are not numbers fool nobody.
+    Logits that are not numbers are no success.
     """
     return ((logits.argmax(axis=1) == classes) == targeted) & ~np.isnan(logits).any(axis=1)
 
