@@ -4,6 +4,27 @@ Names are loaded when first used, so that what needs no JAX does not import it.
 """
 
 import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # the same for tools that read types
+    from jaxadv.api import clever_scores as clever_scores
+    from jaxadv.api import run_attack as run_attack
+    from jaxadv.attacks.carlini_wagner import CarliniWagnerL2 as CarliniWagnerL2
+    from jaxadv.attacks.elastic_net import ElasticNetL1 as ElasticNetL1
+    from jaxadv.attacks.fgsm import FGSM as FGSM
+    from jaxadv.attacks.fgsm import IFGSM as IFGSM
+    from jaxadv.clever.weibull import fit_reverse_weibull as fit_reverse_weibull
+    from jaxadv.core.classifier import Classifier as Classifier
+    from jaxadv.core.classifier import load_classifier as load_classifier
+    from jaxadv.core.ensembles import ensemble as ensemble
+    from jaxadv.core.transfer import refit as refit
+    from jaxadv.core.transfer import transfer_rates as transfer_rates
+    from jaxadv.evaluation.evaluate import evaluate as evaluate
+    from jaxadv.evaluation.results import Run as Run
+    from jaxadv.evaluation.results import open_run as open_run
+    from jaxadv.evaluation.settings import CleverSettings as CleverSettings
+    from jaxadv.evaluation.settings import Settings as Settings
+    from model_ports.errors import InputError as InputError
 
 _HOME = {
     "Classifier": "jaxadv.core.classifier",
@@ -29,7 +50,7 @@ __all__ = sorted(_HOME)
 __version__ = "0.2.0"
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'jaxadv' has no attribute {name!r}; it has {', '.join(__all__)}")
     return getattr(importlib.import_module(_HOME[name]), name)

@@ -131,7 +131,7 @@ def clever_scores(
     checks.count("batches", batches, low=2)
     sampler = CleverSampler(radius=PROTOCOLS[protocol] if radius is None else radius, samples=samples, protocol=protocol)
     sampler.check()
-    seed = checks.whole_numbers("seed", seed)
+    seed_number: Any = checks.whole_numbers("seed", seed)
     ids = checks.whole_numbers("ids", np.arange(count) if ids is None else ids, size=count)
 
     if targets is None:  # every class but the label: K - 1 pairs for each image
@@ -144,12 +144,13 @@ def clever_scores(
     margins = np.array([margins[i, labels[i]] - margins[i, t] for i, t in pairs], np.float32)
     groups = _alike(images, labels, ids, pairs) if batches * samples >= SHARED_FROM else [[number] for number in range(len(pairs))]
     widest = max(map(len, groups), default=1)
-    items = []
+    items: list[SampleItem] = []
+    numbers: Any = np.arange(batches, dtype=np.int32)
     for group in groups:
         i = pairs[group[0]][0]
         aims = np.array([pairs[number][1] for number in group] + [pairs[group[-1]][1]] * (widest - len(group)), np.int32)
-        target = aims if widest > 1 else aims[0]
-        items += [SampleItem(images[i], labels[i], target, seed, ids[i], np.int32(batch)) for batch in range(batches)]
+        target: Any = aims if widest > 1 else aims[0]
+        items += [SampleItem(images[i], labels[i], target, seed_number, ids[i], batch) for batch in numbers]
     maxima = np.zeros((len(pairs), batches, 3), np.float32)
     title = progress if isinstance(progress, str) else f"CLEVER on {clf.name}"
     with Progress(title, len(items), "batches", show=bool(progress)) as bar:

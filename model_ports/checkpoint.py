@@ -127,7 +127,7 @@ def _bytes(array: np.ndarray) -> memoryview:
     array = np.ascontiguousarray(array)
     if array.dtype.byteorder == ">":
         array = array.astype(array.dtype.newbyteorder("<"))
-    return memoryview(array.reshape(-1).view(np.uint8))
+    return array.reshape(-1).view(np.uint8).data
 
 
 def _pack(named: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -168,8 +168,11 @@ def _checkpointer():
     # The second handles no array of ours: without it Orbax warns of a registry without jax.Array.
     handlers = (np.ndarray, arrays), (jax.Array, ocp.type_handlers.ArrayHandler(array_metadata_store=None))
     registry = ocp.type_handlers.create_type_handler_registry(*handlers)
-    alone = {"multiprocessing_options": _alone()}
-    return ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=False, use_zarr3=True, type_handler_registry=registry, **alone), **alone)
+    alone = _alone()
+    handler = ocp.PyTreeCheckpointHandler(
+        use_ocdbt=False, use_zarr3=True, type_handler_registry=registry, multiprocessing_options=alone
+    )
+    return ocp.Checkpointer(handler, multiprocessing_options=alone)
 
 
 def _alone():

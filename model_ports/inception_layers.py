@@ -6,6 +6,7 @@ branch are called by TF-Slim's positions: 0a, 0b, ... and 1a where the image shr
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -150,6 +151,14 @@ class ResidualModule(nnx.Module):
 Layer = Conv | Pool | Mixed | Residual
 
 
+class Stem(Protocol):
+    """A module that maps an image to `outputs` channels."""
+
+    outputs: int
+
+    def __call__(self, x: jax.Array) -> jax.Array: ...
+
+
 class Inception(nnx.Module):
     """Network input (N, H, W, 3) in [-1, 1] -> raw logits (N, num_outputs).
 
@@ -158,7 +167,7 @@ class Inception(nnx.Module):
     """
 
     def __init__(
-        self, layers: tuple[tuple[str, Layer], ...], *, num_outputs: int, rngs: nnx.Rngs, stem: nnx.Module | None = None
+        self, layers: tuple[tuple[str, Layer], ...], *, num_outputs: int, rngs: nnx.Rngs, stem: Stem | None = None
     ):
         channels, modules, plan = 3, {}, []
         if stem is not None:

@@ -68,6 +68,12 @@ def conv_general_dilated(
     return jnp.concatenate([own.plain(x, kernel, strides, pads, precision) for x, kernel in parts], axis=3)
 
 
+def _pads(x: jax.Array, windows: Pair, strides: Pair, padding: str) -> Pads:
+    """What SAME or VALID puts before and behind the rows and columns of (N, H, W, C)."""
+    rows, columns = lax.padtype_to_pads(x.shape[1:3], windows, strides, padding)
+    return rows, columns
+
+
 def max_pool(x: jax.Array, window: int, stride: int, *, padding: str = "VALID") -> jax.Array:
     """The largest value of each window, (N, H, W, C) -> (N, H', W', C). SAME pads with -inf.
 
@@ -76,14 +82,14 @@ def max_pool(x: jax.Array, window: int, stride: int, *, padding: str = "VALID") 
     windows, strides = (window, window), (stride, stride)
     if _platform() not in ("cpu", "gpu"):
         return nnx.max_pool(x, windows, strides=strides, padding=padding)
-    pads = tuple(lax.padtype_to_pads(x.shape[1:3], windows, strides, padding))
+    pads = _pads(x, windows, strides, padding)
     return own.max_pool(x, windows, strides, pads)
 
 
 def average_pool(x: jax.Array, window: int, stride: int, *, padding: str = "VALID") -> jax.Array:
     """The mean of each window, (N, H, W, C) -> (N, H', W', C). Padding does not count, as in TensorFlow."""
     windows, strides = (window, window), (stride, stride)
-    pads = tuple(lax.padtype_to_pads(x.shape[1:3], windows, strides, padding))
+    pads = _pads(x, windows, strides, padding)
     total = _sum_pool(x, windows, strides, pads)
     rows, columns = (
         _counts(size, window, stride, low, outputs)

@@ -94,7 +94,7 @@ def _saved(x, kernel) -> tuple:
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def depthwise(x: jax.Array, kernel: jax.Array, strides: Pair, pads: Pads) -> jax.Array:
     """Depthwise convolution, multiplier 1: x (N, H, W, C), kernel (h, w, 1, C)."""
-    window = kernel.shape[:2]
+    window = kernel.shape[0], kernel.shape[1]
     size = _output_size(x, window, strides, pads)
     padded = _padded(x, pads, 0)
     terms = [
@@ -191,8 +191,8 @@ def _plain_input_gradient(kernel, gradient, shape, strides, pads, precision):
     turned = lax.rev(turned, (0, 2)).transpose(0, 2, 5, 1, 3, 4).reshape(*reach, outputs, down * right * inputs)
     first = [low // s for (low, _), s in zip(pads, strides, strict=True)]  # the positions before are only padding
     last = [-(-(n + low) // s) for n, (low, _), s in zip((height, width), pads, strides, strict=True)]
-    turned_pads = [(r - 1 - f, end - m) for r, f, end, m in zip(reach, first, last, gradient.shape[1:3], strict=True)]
-    phases = _convolution(gradient, turned, (1, 1), tuple(turned_pads), precision)
+    above, beside = ((r - 1 - f, end - m) for r, f, end, m in zip(reach, first, last, gradient.shape[1:3], strict=True))
+    phases = _convolution(gradient, turned, (1, 1), (above, beside), precision)
     rows, columns = phases.shape[1:3]
     whole = phases.reshape(batch, rows, columns, down, right, inputs).transpose(0, 1, 3, 2, 4, 5)
     whole = whole.reshape(batch, rows * down, columns * right, inputs)

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import special
 
 PERMUTATIONS = 2000
@@ -21,17 +22,17 @@ class Correlation(NamedTuple):
     n: int
 
 
-def correlation(first: np.ndarray, second: np.ndarray, level: float = 0.95) -> Correlation:
+def correlation(first: ArrayLike, second: ArrayLike, level: float = 0.95) -> Correlation:
     """The correlations of two arrays (N,). Pairs that are not finite are left out.
 
     The interval needs 4 pairs, and is exact for normal ones.
     """
-    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    used = np.isfinite(first) & np.isfinite(second)
-    first, second, n = first[used], second[used], int(used.sum())
-    if n < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
-        return Correlation(*[np.nan] * 4, n)
-    pearson, spearman = _pearson(first, second), _pearson(ranks(first), ranks(second))
+    x, y = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    used = np.isfinite(x) & np.isfinite(y)
+    x, y, n = x[used], y[used], int(used.sum())
+    if n < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return Correlation(np.nan, np.nan, np.nan, np.nan, n)
+    pearson, spearman = _pearson(x, y), _pearson(ranks(x), ranks(y))
     half = special.ndtri(0.5 + level / 2) / np.sqrt(n - 3) if n > 3 else np.nan
     with np.errstate(divide="ignore"):
         low, high = np.tanh(np.arctanh(pearson) + np.array([-half, half]))
@@ -40,7 +41,7 @@ def correlation(first: np.ndarray, second: np.ndarray, level: float = 0.95) -> C
 
 def _pearson(first: np.ndarray, second: np.ndarray) -> float:
     first, second = first - first.mean(), second - second.mean()
-    return np.clip(first @ second / np.sqrt((first @ first) * (second @ second)), -1, 1)
+    return float(np.clip(first @ second / np.sqrt((first @ first) * (second @ second)), -1, 1))
 
 
 def ranks(values: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import special
 
 
@@ -34,7 +35,7 @@ class Law(NamedTuple):
     n: int
 
 
-def fit_law(error: np.ndarray, robustness: np.ndarray, level: float = 0.95) -> Law:
+def fit_law(error: ArrayLike, robustness: ArrayLike, level: float = 0.95) -> Law:
     """The law of models with these errors, shares in (0, 1]; those with error 0 or a NaN are left out.
 
     With fewer than two distinct errors all is NaN but ``n``. For models that scatter around a law, the intervals cover its a
@@ -42,12 +43,12 @@ def fit_law(error: np.ndarray, robustness: np.ndarray, level: float = 0.95) -> L
     86 % and a in 81 % (18 models that scatter by a tenth of the range, 9.5 of them on the frontier). So the frontier's law is
     not the law of all models, and less certain than it looks.
     """
-    error, robustness = np.asarray(error, np.float64), np.asarray(robustness, np.float64)
-    used = (error > 0) & np.isfinite(robustness)
-    x, y = np.log(error[used]), robustness[used]
+    errors, values = np.asarray(error, np.float64), np.asarray(robustness, np.float64)
+    used = (errors > 0) & np.isfinite(values)
+    x, y = np.log(errors[used]), values[used]
     n = len(x)
     if len(np.unique(x)) < 2:
-        return Law(*[np.nan] * 7, n)
+        return Law(*np.full(7, np.nan).tolist(), n=n)
     across = x - x.mean()
     slope = across @ y / (across @ across)
     intercept = y.mean() - slope * x.mean()
@@ -56,4 +57,4 @@ def fit_law(error: np.ndarray, robustness: np.ndarray, level: float = 0.95) -> L
     r_squared = 1 - unexplained / total if total > 0 else np.nan
     at_one = half * np.sqrt(across @ across / n + x.mean() ** 2)
     fit = (intercept, intercept - at_one, intercept + at_one, slope, slope - half, slope + half, r_squared)
-    return Law(*map(float, fit), n)
+    return Law(*map(float, fit), n=n)

@@ -79,7 +79,7 @@ def leave_one_out(entries: pd.DataFrame) -> pd.DataFrame:
     """
     columns = ["model", "family", "named", "nearest", "correlation", "runner_up", "runner_up_correlation", "has_relatives"]
     alike = _alike(signatures(entries)).rename_axis(index=None, columns=None)
-    alike = alike[[name for name in alike if family(name) != "other"]]
+    alike = alike[[name for name in alike if family(str(name)) != "other"]]
     members = alike.columns.map(family).value_counts()
     records = []
     for model in dict.fromkeys(entries["model"]):

@@ -8,7 +8,7 @@ both.
 
 import resource
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -118,7 +118,7 @@ def measure(classifier: Classifier, *, lanes: int, steps: int, turns: int, pytor
     images = random.uniform(0.1, 0.9, (lanes, classifier.input_size, classifier.input_size, 3)).astype(np.float32)
     labels = classifier.predict(images)
     targets = ((labels + 1) % classifier.num_classes).astype(np.int32)
-    objectives = jax.vmap(oracle.linear)(np.eye(classifier.num_classes, dtype=np.float32)[targets])
+    objectives = jax.vmap(oracle.linear)(jnp.eye(classifier.num_classes, dtype=jnp.float32)[targets])
     on_device, objectives = jax.device_put((images, objectives), jax.local_devices()[0])  # as in `jaxadv.core.engine`
     raw = {
         "gradient": lambda images: classifier.oracle.ask(classifier.params, images, objectives).logits,
@@ -128,7 +128,9 @@ def measure(classifier: Classifier, *, lanes: int, steps: int, turns: int, pytor
     first = {name: _seconds(partial(program, 1)) for name, program in raw.items()}
     measured = probes(steps)
     shares = {name: _waves(probe) for name, probe in measured.items()}
-    works = {name: _work(classifier, probe, images, labels, targets, shares[name]) for name, probe in measured.items()}
+    works: dict[str, Callable[[], Any]] = {
+        name: _work(classifier, probe, images, labels, targets, waves=shares[name]) for name, probe in measured.items()
+    }
     counts = {"gradient": (1, 0), "forward": (0, 1)}
     for name, work in works.items():
         first[name] = _seconds(lambda work=work, name=name: counts.__setitem__(name, work())) / shares[name]
@@ -184,12 +186,13 @@ def _in_turn(raw: dict, works: dict, shares: dict, *, calls: int, turns: int, ad
     return arrays, around
 
 
-def _work(classifier: Classifier, probe, images, labels, targets, waves: int):
+def _work(classifier: Classifier, probe, images, labels, targets, *, waves: int):
     """A function that runs ``waves`` attacks a lane (of CLEVER one batch) and returns an item's evaluations, with gradient and without."""
     lanes = len(images)
     if isinstance(probe, CleverSampler):
-        seed, batch = np.int32(SEED), np.int32(0)
-        items = [SampleItem(images[i], labels[i], targets[i], seed, np.int32(i), batch) for i in range(lanes)]
+        numbers: Any = np.arange(lanes, dtype=np.int32)
+        seed, batch = np.array([SEED, 0], np.int32)
+        items = [SampleItem(images[i], labels[i], targets[i], seed, i, batch) for i in numbers]
 
         def sample():
             for _ in engine.run(classifier, [probe] * lanes, items, lanes=lanes):
@@ -268,7 +271,7 @@ def write(table: pd.DataFrame, bench: Bench, began: str) -> None:
 
 def text(table: pd.DataFrame, *, markdown: bool = False) -> str:
     """For people: four digits."""
-    cells = [list(table)] + [[_cell(value) for value in row] for row in table.itertuples(index=False)]
+    cells = [[str(name) for name in table]] + [[_cell(value) for value in row] for row in table.itertuples(index=False)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [[cell.rjust(width) for cell, width in zip(row, widths, strict=True)] for row in cells]
     if not markdown:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from importlib.util import find_spec
+from typing import Any
 
 import jax
 import numpy as np
@@ -39,7 +40,8 @@ def gradient_of(name: str, images: np.ndarray, targets: np.ndarray) -> Callable[
 
     device = "cuda" if jax.default_backend() == "gpu" and torch.cuda.is_available() else "cpu"
     torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = False, True
-    network = timm.create_model(TIMM[name], pretrained=False).eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+    network: Any = timm.create_model(TIMM[name], pretrained=False)
+    network = network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).to(device)
     chosen = torch.from_numpy(targets.astype(np.int64))[:, None].to(device)
 

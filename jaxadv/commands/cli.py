@@ -187,7 +187,7 @@ def help_text() -> str:
     for group, names in options.GROUPS.items():
         lines += ["", f"{group}:"]
         for flag in (flags.FLAGS[name] for name in names):
-            default = "" if flag.default is None else f" (default {flag.default_as_str.strip(chr(39))})"
+            default = "" if flag.default is None else f" (default {str(flag.default_as_str).strip(chr(39))})"
             lines.append(f"  --{flag.name}: {flag.help}{default}")
     return "\n".join(lines)
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 from model_ports.errors import InputError
 
@@ -21,7 +22,7 @@ def main(flags: SimpleNamespace) -> None:
     if flags.source is not None and flags.download:
         raise InputError(f"--source is {flags.source!r} and --download is given; convert needs one of the two")
     network = registry.network(flags.model, zoo="imagenet", variant=flags.alexnet_lrn)
-    source = _downloaded(flags) if flags.download else flags.source
+    source: Any = _downloaded(flags) if flags.download else flags.source
     with Progress(f"convert {flags.model}", 4, conversion.STEPS, show=flags.progress) as bar:
         line = conversion.convert(
             network, source, flags.weights_dir, version=jaxadv.__version__, advance=bar.advance

@@ -15,6 +15,7 @@ def main(flags: SimpleNamespace) -> None:
     import jax
     import numpy as np
 
+    from jaxadv.support.files import save_arrays
     from jaxadv.validation import predict
     from model_ports import registry, weights
 
@@ -27,7 +28,7 @@ def main(flags: SimpleNamespace) -> None:
     network = registry.network(flags.model, zoo=flags.zoo, input_size=size, variant=flags.alexnet_lrn)
     images = predict.read_images(flags.images, size=network.input_size, double=flags.float64)
     outputs = flags.gradient and values.numbers("gradient", flags.gradient, int)
-    difference = predict.difference_of(outputs, network.num_outputs)
+    difference = None if outputs is None else predict.difference_of(outputs, network.num_outputs)
     save = Path(flags.save)
     if save.suffix != ".npz" or not save.parent.is_dir():
         raise InputError(
@@ -39,5 +40,5 @@ def main(flags: SimpleNamespace) -> None:
     arrays = {"logits": raw[:, network.label_offset :], "raw_logits": raw}
     if difference is not None:
         arrays["gradient"] = gradient
-    np.savez(save, **arrays)
+    save_arrays(save, arrays)
     print(f"{save}: {', '.join(f'{name} {array.shape} {array.dtype}' for name, array in arrays.items())}")

@@ -5,6 +5,7 @@ import copy
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import jax
@@ -207,7 +208,7 @@ def on_device(device: Device) -> contextlib.AbstractContextManager[Any]:
     return contextlib.nullcontext() if len(jax.local_devices()) == 1 else jax.default_device(device)
 
 
-def load_classifier(name: str, *, zoo: str = "digits", weights: str | None = None, input_size: int | None = None) -> Classifier:
+def load_classifier(name: str, *, zoo: str = "digits", weights: str | Path | None = None, input_size: int | None = None) -> Classifier:
     """A network of the study with its weights.
 
     zoo: "digits", the embedded trained small networks; or "imagenet", full size, with ``weights``: an Orbax directory written by

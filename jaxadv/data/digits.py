@@ -63,7 +63,7 @@ def glyphs(split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if split not in SPLITS:
         raise unknown("split of the digits", split, SPLITS)
     package = importlib.util.find_spec("sklearn")  # not imported, which takes longer than all else here together
-    if package is None:
+    if package is None or package.origin is None:
         raise InputError("data 'digits' come with scikit-learn, which is not installed; run: pip install scikit-learn")
     table = np.loadtxt(Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz", np.float32, delimiter=",")
     ids = np.arange(len(table), dtype=np.int32)[SPLITS[split]]

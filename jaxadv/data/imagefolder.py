@@ -12,12 +12,15 @@ Other files (of other suffixes, or hidden) are left alone.
 
 import re
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from jaxadv.data import pictures, validation, wordnet
 from jaxadv.data.source import Source, fingerprint
 from model_ports.errors import InputError
+
+T = TypeVar("T")
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 LISTS = {"labels.tsv": "\t", "labels.csv": ",", "labels.txt": None, "LOC_val_solution.csv": ","}  # name: between name and label
@@ -36,19 +39,25 @@ def open_folder(folder: str, *, name: str) -> Source:
     files = _pictures(root)
     if listed:
         labels = _listed(listed, files)
-    elif files and all(_renamed(file) for file in files):
-        labels = [_renamed(file)[0] - 1 for file in files]
+    elif renamed := _all_or_none([_renamed(file) for file in files]):
+        labels = [label - 1 for label, _ in renamed]
         if not all(0 <= label < wordnet.COUNT for label in labels):
             wrong = next(file for file, label in zip(files, labels, strict=True) if not 0 <= label < wordnet.COUNT)
             raise InputError(f"{str(wrong)!r}: the label in front of the first dot must be 1..1000 (0 would be the background); rename it")
-    elif files and all(validation.number(file.name) for file in files):
-        labels = validation.labels()[[validation.number(file.name) - 1 for file in files]]
+    elif numbers := _all_or_none([validation.number(file.name) for file in files]):
+        labels = validation.labels()[np.array(numbers) - 1]
     elif not files:
         files, labels = _class_folders(root, name)
     else:
         odd = next(file.name for file in files if not _renamed(file) and not validation.number(file.name))
         raise InputError(f"data {name!r}: no label for {odd!r}; the folder must have {FORMS}")
     return _source(root, files, np.asarray(labels, np.int32), name)
+
+
+def _all_or_none(values: list[T | None]) -> list[T]:
+    """The values if all are there, else none of them."""
+    there = [value for value in values if value is not None]
+    return there if len(there) == len(values) else []
 
 
 def _source(root: Path, files: list[Path], labels: np.ndarray, name: str) -> Source:

@@ -126,14 +126,15 @@ class Pictures:
 
     def _finish(self, number: int, begun: Shard | list[Future]) -> Batch:
         source, indices = self.source, self._shards[number]
-        shard = begun
-        if isinstance(begun, list):
+        if isinstance(begun, Shard):
+            shard = begun
+        else:
             shard = Shard.of([future.result() for future in begun], self.size)
             if self.cache:
                 write_shard(self.cache, self._name(number), shard)
         used = indices[shard.kept]
         left = [(indices[place], reason) for place, reason in shard.reasons.items()]
-        dropped = [Dropped(int(source.ids[index]), source.names[index], int(source.labels[index]), reason) for index, reason in left]
+        dropped = [Dropped(int(source.ids[index]), source.names[int(index)], int(source.labels[index]), reason) for index, reason in left]
         return Batch(floats(shard.images), source.labels[used], source.ids[used], dropped)
 
     def _cached(self, number: int) -> Shard | None:

@@ -90,8 +90,8 @@ def _study(picture: Image.Image, size: int) -> Image.Image:
 
 def _resize_256_crop(picture: Image.Image, size: int) -> Image.Image:
     short = round(size * 256 / 224)
-    resized = tuple(short * side // min(picture.size) for side in picture.size)
-    picture = picture.resize(resized, Image.Resampling.BILINEAR)
+    width, height = (short * side // min(picture.size) for side in picture.size)
+    picture = picture.resize((width, height), Image.Resampling.BILINEAR)
     left, top = (round((side - size) / 2) for side in picture.size)
     return picture.crop((left, top, left + size, top + size))
 

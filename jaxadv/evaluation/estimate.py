@@ -39,11 +39,11 @@ def text(job: Job, classifiers: dict[str, Classifier], out: Path, *, processes: 
     attempts = attacked * len(job.attempts)
     what = f"{len(job.models)} networks, {images} images each, {attacked} of them attacked, {lanes} lanes"
     lines.append(f"{what}; at most, for a network:")
-    table = [("", "attempts", "gradients", "forwards")]
+    table: list[tuple[str, ...]] = [("", "attempts", "gradients", "forwards")]
     totals = np.zeros(2, int)  # steps of all lanes, gradient and forward
     for attack in job.attacks:
         probes = [attempt.probe for attempt in job.attempts if attempt.attack == attack]
-        steps = sum(attack_steps(probe, attacked, lanes) for probe in probes)
+        steps = np.sum([attack_steps(probe, attacked, lanes) for probe in probes], axis=0)
         totals += steps
         table.append((attack, f"{attacked * len(probes):,}", *(f"{lanes * step:,}" for step in steps)))
     pairs = {
@@ -67,7 +67,7 @@ def text(job: Job, classifiers: dict[str, Classifier], out: Path, *, processes: 
     with Progress("measuring", len(classifiers), "networks", show=settings.progress) as bar:
         for name, classifier in classifiers.items():
             compiled, gradient, forward = measure(classifier, lanes)
-            whole = compiled + totals @ (gradient, forward)
+            whole = compiled + float(totals @ (gradient, forward))
             seconds += whole
             operations = " and ".join(f"{count:.3g}" for count in gigaflops(classifier))
             times = (f"{gradient * 1e3:.1f} ms", f"{forward * 1e3:.1f} ms", operations, f"{compiled:.1f} s")

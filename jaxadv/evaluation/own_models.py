@@ -10,6 +10,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -88,7 +89,7 @@ def _function(place: str) -> tuple[Path, Callable]:
         raise InputError(f"--model_module is {place!r}, and there is no file {file!r}; name a Python file")
     module = _module(path)
     function = getattr(module, name, None)
-    if not hasattr(inspect.unwrap(function), "__code__"):
+    if not callable(function) or not hasattr(inspect.unwrap(function), "__code__"):
         own = [known for known, value in vars(module).items() if inspect.isfunction(value) and value.__module__ == module.__name__]
         raise unknown(f"function of {file}", name, own)
     return path, function
@@ -100,12 +101,15 @@ def _module(path: Path) -> ModuleType:
     name = f"{path.stem}_{hashlib.sha256(content).hexdigest()[:8]}"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise InputError(f"{path} cannot be loaded as Python; name a file of Python source")
         module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look themselves up there
+        run = partial(spec.loader.exec_module, module)
         folder = str(path.parent.resolve())
         if folder not in sys.path:
             sys.path.append(folder)
         try:
-            _run(path, lambda: spec.loader.exec_module(module), 1)
+            _run(path, run, 1)
         except InputError:
             del sys.modules[name]
             raise
@@ -119,6 +123,6 @@ def _run(path: Path, function: Callable, line: int) -> Any:
     except Exception as error:  # it may raise anything
         places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
         if isinstance(error, SyntaxError):
-            places.append((error.filename, error.lineno))
+            places.append((error.filename or "", error.lineno))
         lines = [number for file, number in places if Path(file).resolve() == path.resolve()]
         raise InputError(f"{path}:{[line, *lines][-1]}: {type(error).__name__}: {error}") from error

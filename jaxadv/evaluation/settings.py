@@ -225,16 +225,13 @@ class Settings:
         ]
         lists = {name: tuple(value[name]) for name in ("parts", "targets")}
         figures = value["figures"]
-        return cls(
-            **dict(value)
-            | lists
-            | {
-                "attacks": tuple(probes),
-                "attack_targets": {name: tuple(kinds) for name, kinds in value["attack_targets"].items()},
-                "clever": CleverSettings(**value["clever"]),
-                "figures": None if figures is None else tuple(figures),
-            }
-        )
+        others: dict[str, Any] = {
+            "attacks": tuple(probes),
+            "attack_targets": {name: tuple(kinds) for name, kinds in value["attack_targets"].items()},
+            "clever": CleverSettings(**value["clever"]),
+            "figures": None if figures is None else tuple(figures),
+        }
+        return cls(**{**value, **lists, **others})
 
     def identity(self) -> dict[str, Any]:
         """All that changes rows, by the names that a user knows: flags, and an attack's flags behind its name."""

@@ -59,7 +59,9 @@ class Attackable(NamedTuple):
     def block(self, job: Job, unit: Unit) -> "Attackable":
         """Those of one block; of "clever" only so many are scored."""
         start, most = unit.block * job.settings.block_images, len(self.ids) if unit.stage == "attack" else job.settings.clever.images
-        return Attackable(*(array if array is None else array[:most][start : start + job.settings.block_images] for array in self))
+        rows = slice(start, start + job.settings.block_images)
+        drawn = None if self.drawn is None else self.drawn[:most][rows]
+        return Attackable(self.ids[:most][rows], self.labels[:most][rows], drawn)
 
 
 def attackable(run: Run, job: Job, name: str) -> Attackable:

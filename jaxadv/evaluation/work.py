@@ -327,7 +327,7 @@ def _judge(other: Classifier, seen: transfer.Seen, rows: pd.DataFrame, block: Bl
     kept = {attack.name for attack in catalog.ATTACKS if attack.hands_on_failures}
     return transfer.judge_transfer(
         seen,
-        block.seen[other.name][pd.Index(block.ids).get_indexer(rows["image_id"])],
+        block.seen[other.name][pd.Index(block.ids).get_indexer(pd.Index(rows["image_id"]))],
         rows["label"].to_numpy(),
         rows["target"].to_numpy(),
         (rows["success"] | rows["attack"].isin(kept)).to_numpy(),

@@ -19,8 +19,8 @@ def what_was_run(views: Views) -> str:
     rows = [("models", ", ".join(views.models))]
     chosen = ((name, settings.get(name)) for name in ("zoo", "data", "num_images", "attacked_images", "seed"))
     rows += [(name, _text(value)) for name, value in chosen if value is not None]
-    for attack, of_attack in own.groupby("attack", sort=False):
-        kinds = {}
+    for name, of_attack in own.groupby("attack", sort=False):
+        attack, kinds = str(name), {}
         for kind, setting in of_attack[["target_kind", "setting"]].drop_duplicates().itertuples(index=False):
             kinds.setdefault(kind, []).append(setting or "default")
         rows.append((catalog.title(attack), _per_kind(kinds) + _prefixed(settings, attack)))

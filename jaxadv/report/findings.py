@@ -36,7 +36,7 @@ def interval(value: float, low: float, high: float) -> str:
 def _accuracy(table: pd.DataFrame) -> Finding | None:
     if len(table) < 2:
         return None
-    best, worst = table.loc[table["top1_percent"].idxmax()], table.loc[table["top1_percent"].idxmin()]
+    best, worst = (table.iloc[int(row)] for row in (table["top1_percent"].argmax(), table["top1_percent"].argmin()))
     return Finding(
         "Accuracy",
         f"{best['model']} is the most accurate ({_share(best)} of {best['images']} clean images), "
@@ -53,7 +53,7 @@ def _extremes(measure: Measure) -> Finding | None:
     points = measure.points
     if len(points) < 2:
         return None
-    most, least = points.loc[points["mean"].idxmax()], points.loc[points["mean"].idxmin()]
+    most, least = (points.iloc[int(row)] for row in (points["mean"].argmax(), points["mean"].argmin()))
     top, bottom = (f"{interval(row['mean'], row['low'], row['high'])} ({_counts(row, measure)})" for row in (most, least))
     verb = "has" if measure.attack == "clever" else "needs"
     text = f"{most['model']} {verb} the largest {measure.what}, {top}; {least['model']} the smallest, {bottom}."
@@ -101,7 +101,7 @@ def _budgets(robustness: pd.DataFrame) -> Finding | None:
             rows = rows[rows["setting"] == rows["setting"].iloc[-1]]
             low, high = 100 * rows["success_rate"].min(), 100 * rows["success_rate"].max()
             share = f"{low:.0f} %" if f"{low:.0f}" == f"{high:.0f}" else f"{low:.0f}–{high:.0f} %"
-            name = panel_name(attack, kind, rows["setting"].iloc[0])
+            name = panel_name(attack, str(kind), rows["setting"].iloc[0])
             told.append(f"{name}: {share} (n {counted(rows['n'])})")
     return Finding("Fixed budgets, success from the least to the most easily fooled model", "; ".join(told) + ".") if told else None
 
@@ -129,14 +129,14 @@ def _transfer(transfer: pd.DataFrame, spread: pd.DataFrame) -> Finding | None:
     spread = spread[spread["mean"].notna()]
     if spread.empty:
         return None
-    best = spread.loc[spread["mean"].idxmax()]
+    best = spread.iloc[int(spread["mean"].argmax())]
     name = panel_name(best["attack"], best["target_kind"], best["setting"])
     pairs = f"{best['pairs']} pairs (n {counted([best['n_low'], best['n_high']])} a pair)"
     text = f"{name} transfers best: {100 * best['mean']:.0f} % on average over {pairs}"
     text += f", and best from {best['best']} ({100 * best['best_mean']:.0f} %)."
     aimed, free = spread[spread["target_kind"] != "untargeted"], spread[spread["target_kind"] == "untargeted"]
     if len(aimed) and len(free) and best["target_kind"] == "untargeted":
-        top = aimed.loc[aimed["mean"].idxmax()]
+        top = aimed.iloc[int(aimed["mean"].argmax())]
         name = panel_name(top["attack"], top["target_kind"], top["setting"])
         text += f" With a target it is at most {100 * top['mean']:.0f} % ({name})."
     return Finding("Transfer", text)

@@ -1,6 +1,7 @@
 """Transfer matrices as coloured HTML tables, and their colour scale."""
 
 from html import escape
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -80,7 +81,8 @@ def heat_map(rates: pd.DataFrame, counts: pd.DataFrame) -> str:
 
 
 def _cell(rates: pd.DataFrame, counts: pd.DataFrame, row: int, column: int, gap: bool) -> str:
-    share, count = rates.iat[row, column], counts.iat[row, column]
+    share: Any = rates.iat[row, column]
+    count: Any = counts.iat[row, column]
     what = "white box" if row == column else f"shown to {rates.columns[column]}"
     kinds = ["none" if np.isnan(share) else f"h{round(100 * share)}"] + ["own"] * (row == column) + ["gap"] * gap
     told = "no images" if np.isnan(share) else f"{100 * share:.1f} % of {count:.0f}"

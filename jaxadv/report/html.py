@@ -1,8 +1,10 @@
 """report.html: one page that needs nothing else, neither files nor network, from the tables, figures and manifest of a run."""
 
 import os
+from collections.abc import Iterator
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -130,7 +132,8 @@ def _transfer(views: Views, spread: pd.DataFrame) -> str:
     if spread.empty:
         return ""
     shown = []
-    for attack, rows in spread.groupby("attack", sort=False):
+    for name, rows in spread.groupby("attack", sort=False):
+        attack = str(name)
         ordered = rows.sort_values("mean", ascending=False, kind="stable", na_position="last")
         maps = [_map(views, tables.Panel(*row)) for row in ordered[list(tables.Panel._fields)].itertuples(index=False)]
         others = (
@@ -139,12 +142,13 @@ def _transfer(views: Views, spread: pd.DataFrame) -> str:
         shown.append(f"<div>{maps[0]}{others if len(maps) > 1 else ''}</div>")
     heads = [("map", "text"), ("mean, %", ""), ("best source", "text"), ("its mean, %", ""), ("pairs", ""), ("n a pair", "")]
     head = "".join(f'<th scope="col" class="{kind}" data-c="{number}">{name}</th>' for number, (name, kind) in enumerate(heads))
+    panels: list[Any] = list(spread.itertuples(index=False))
     lines = "".join(
         f'<tr><th scope="row">{escape(panel_name(row.attack, row.target_kind, row.setting))}</th>'
         f'<td {cells.sortable(row.mean)}>{_percent(row.mean)}</td><td class="text">{escape(row.best)}</td>'
         f"<td {cells.sortable(row.best_mean)}>{_percent(row.best_mean)}</td><td {cells.sortable(row.pairs)}>{row.pairs}</td>"
         f"<td {cells.sortable(row.n_low)}>{row.n_low}{f'–{row.n_high}' * (row.n_high != row.n_low)}</td></tr>"
-        for row in spread.itertuples(index=False)
+        for row in panels
     )
     lead = (
         "<p>Means over all ordered pairs of models, as the study counts; of each attack the map that transfers best, the others unfold.</p>"
@@ -200,10 +204,21 @@ def _fits(drawn: dict[str, Rendered]) -> str:
     return lead + _figure(drawn["clever_fits"])
 
 
+def _without_ends(table: pd.DataFrame) -> list[str]:
+    """Its columns but for the ends of intervals."""
+    return [str(name) for name in table if not str(name).endswith(("_low", "_high"))]
+
+
+def _groups(table: pd.DataFrame, columns: list[str]) -> Iterator[tuple[list[str], pd.DataFrame]]:
+    """The rows of each combination of texts in some columns, in the order of the table."""
+    for key, rows in table.groupby(columns, sort=False):
+        yield list(map(str, key)), rows
+
+
 def _numbers(views: Views) -> str:
     parts = []
     if len(views.made.accuracy):
-        shown = [name for name in views.made.accuracy if not name.endswith(("_low", "_high"))]
+        shown = _without_ends(views.made.accuracy)
         parts.append(("Accuracy", cells.framed(cells.head(shown), cells.body(views.made.accuracy, shown))))
     before, after = ["model", "n", "success_rate", "failures", "near_ties"], ["gradients_mean", "forwards_mean"]
     before += ["revoked"] * bool(views.made.robustness["revoked"].any())
@@ -211,14 +226,14 @@ def _numbers(views: Views) -> str:
     for attack, of_attack in views.made.robustness.groupby("attack", sort=False):
         groups = [
             cells.body(rows, columns, heading=" · ".join(filter(None, [KINDS.get(kind, kind), setting])))
-            for (kind, setting), rows in of_attack.groupby(["target_kind", "setting"], sort=False)
+            for (kind, setting), rows in _groups(of_attack, ["target_kind", "setting"])
         ]
-        parts.append((catalog.title(attack), cells.framed(cells.head(columns), "".join(groups))))
+        parts.append((catalog.title(str(attack)), cells.framed(cells.head(columns), "".join(groups))))
     if len(views.made.clever):
-        columns = [name for name in views.made.clever if name not in ("target_kind", "norm") and not name.endswith(("_low", "_high"))]
+        columns = [name for name in _without_ends(views.made.clever) if name not in ("target_kind", "norm")]
         groups = [
             cells.body(rows, columns, heading=f"{SCORE_TITLES.get(norm, norm)} · {KINDS.get(kind, kind)}")
-            for (kind, norm), rows in views.made.clever.groupby(["target_kind", "norm"], sort=False)
+            for (kind, norm), rows in _groups(views.made.clever, ["target_kind", "norm"])
         ]
         parts.append(("CLEVER", cells.framed(cells.head(columns), "".join(groups))))
     return "".join(f"<details><summary>{escape(name)}</summary>{table}</details>" for name, table in parts)
@@ -251,7 +266,7 @@ def _caveats(views: Views) -> str:
 
 def _glossary(views: Views) -> str:
     shown = [views.made.accuracy, views.made.robustness, views.made.clever, views.made.transfer, views.made.law, *views.study.values()]
-    names = dict.fromkeys(name for table in shown if len(table) for name in table)
+    names = dict.fromkeys(str(name) for table in shown if len(table) for name in table)
     entries = []
     for name in names:
         unit = COLUMNS[name].unit

@@ -34,7 +34,7 @@ class Measure(NamedTuple):
     def distance(self) -> str:
         if self.attack == "clever":
             return SCORE_TITLES.get(self.setting, self.setting)
-        return DISTANCES[minimised(self.attack, self.setting)]
+        return DISTANCES[str(minimised(self.attack, self.setting))]
 
     @property
     def short(self) -> str:
@@ -78,9 +78,11 @@ def measures(accuracy: pd.DataFrame, robustness: pd.DataFrame, clever: pd.DataFr
 
     found = []
     searching = robustness[robustness["attack"].isin(list(MINIMISED))]
-    for (attack, kind, setting), rows in searching.groupby(["attack", "target_kind", "setting"], sort=False):
+    for key, rows in searching.groupby(["attack", "target_kind", "setting"], sort=False):
+        attack, kind, setting = map(str, key)
         found.append(measure(attack, kind, setting, _points(rows, f"{minimised(attack, setting)}_mean", error)))
-    for (kind, norm), rows in clever.groupby(["target_kind", "norm"], sort=False):
+    for key, rows in clever.groupby(["target_kind", "norm"], sort=False):
+        kind, norm = map(str, key)
         found.append(measure("clever", kind, norm, _points(rows.assign(failures=0), "score_mean", error)))
     return found
 

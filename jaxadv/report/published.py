@@ -104,7 +104,7 @@ def _clever_paper(views: Views) -> str:
     own, bounds = views.made.robustness, views.made.clever
     lines = []
     for row in values.to_dict("records"):
-        attack, kind, distance = _SEARCH.get(row["attack"], row["attack"]), row["target_kind"], row["distance"]
+        attack, kind, distance = str(_SEARCH.get(row["attack"], row["attack"])), row["target_kind"], row["distance"]
         if attack == "clever":
             mine = bounds[(bounds["model"] == row["model"]) & (bounds["target_kind"] == kind) & ("l" + bounds["norm"] == distance)]
             mine = mine["score_mean"]

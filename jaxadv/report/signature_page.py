@@ -25,5 +25,6 @@ def signature(views: Views, figure: str) -> str:
         "unknown one, and takes the family of the network on which the images made for the others succeed most alike (correlation over "
         f"sources, attacks, settings and targets): {rate}. The interval takes networks for independent, which they hardly are.</p>"
     )
-    every = framed(head(list(found)), body(found, list(found)), "signature")
+    columns = [str(name) for name in found]
+    every = framed(head(columns), body(found, columns), "signature")
     return f"{lead}{figure}<details><summary>Every network</summary>{every}</details>"

@@ -121,7 +121,7 @@ def _robustness(parts: Iterable[pd.DataFrame], order: Sequence[str]) -> pd.DataF
             record += [*_statistics(values), *interval]
         records.append([*record, gradients / n, forwards / n])
     table = pd.DataFrame(records, columns=[*columns, "gradients_mean", "forwards_mean"])
-    place = table.columns.get_loc("success_rate") + 1
+    place = list(table.columns).index("success_rate") + 1
     low, high = rate_interval(table["successes"], table["n"])
     table.insert(place, "success_rate_low", low)
     table.insert(place + 1, "success_rate_high", high)
@@ -167,7 +167,8 @@ def law(accuracy: pd.DataFrame, robustness: pd.DataFrame, clever: pd.DataFrame) 
     distance that it makes small, and for the CLEVER scores (attack "clever") in each norm. On the Pareto frontier, and on all models.
     """
     error = accuracy.set_index("model")["error_percent"] / 100
-    attacks = robustness.assign(distance=[*map(minimised, robustness["attack"], robustness["setting"])]).dropna(subset="distance")
+    distances = pd.Series([*map(minimised, robustness["attack"], robustness["setting"])], index=robustness.index)
+    attacks = robustness.assign(distance=distances).dropna(subset="distance")
     attacks["value"] = [row[f"{row['distance']}_mean"] for row in attacks.to_dict("records")]
     bounds = clever.assign(attack="clever", setting="", distance="l" + clever["norm"], value=clever["score_mean"])
     keys = [*_HOW, "distance"]
@@ -259,7 +260,8 @@ def write_all(run: Run, directory: str | os.PathLike, made: Tables | None = None
 
 def write(directory: str | os.PathLike, files: dict[str, pd.DataFrame], printed_as: dict[str, list[str]] | None = None) -> list[Path]:
     """Write tables by name, those without rows left out; returns the files. printed_as: see `markdown`; a table's own columns if None."""
-    directory, printed_as, written = Path(directory), printed_as or {name: list(table) for name, table in files.items()}, []
+    directory, written = Path(directory), []
+    printed_as = printed_as or {name: list(map(str, table)) for name, table in files.items()}
     for name, table in files.items():
         if table.empty:
             continue

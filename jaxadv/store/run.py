@@ -61,7 +61,7 @@ class Run:
         another process is at work, or the directory cannot be written.
         """
         run = cls(directory)
-        identity = _plain(identity or {})
+        plain: dict[str, Any] = _plain(identity or {})
         try:
             run.directory.mkdir(parents=True, exist_ok=True)
             if overwrite and processes > 1:
@@ -70,7 +70,7 @@ class Run:
             if process:
                 while not run.manifest():
                     time.sleep(0.1)
-                run._compare(run.manifest().get("identity"), identity)
+                run._compare(run.manifest().get("identity"), plain)
                 return run
             if processes == 1:
                 for path in run.directory.glob(".lock-*"):  # of a run that several were at
@@ -82,8 +82,8 @@ class Run:
                 image_store.remove(run.directory)
             known = run.manifest()
             if known or run.count_parts():
-                run._compare(known.get("identity"), identity)
-            run.write_manifest(known | {"identity": identity})
+                run._compare(known.get("identity"), plain)
+            run.write_manifest(known | {"identity": plain})
         except OSError as error:
             run.close()
             raise cannot_write(run.directory, error) from error
@@ -320,7 +320,7 @@ def _unreadable(path: Path, error: Exception) -> InputError:
     return InputError(f"{str(path)!r} is not a readable part ({one_line(error)}); give the command that made it again")
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     """``value`` as what JSON can hold."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}

@@ -4,6 +4,7 @@ import io
 import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,8 @@ def write_atomically(path: Path, content) -> None:
 def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Write an .npz so that ``path`` is the old or the new content. Raises InputError."""
     stream = io.BytesIO()
-    np.savez(stream, **arrays)
+    named: dict[str, Any] = {**arrays}
+    np.savez(stream, **named)
     write_atomically(path, stream.getbuffer())
 
 

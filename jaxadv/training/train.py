@@ -234,10 +234,10 @@ def _pick(leaves: list, mask: list[bool]) -> list:
     return [leaf for leaf, chosen in zip(leaves, mask, strict=True) if chosen]
 
 
-def _put(leaves: list, mask: list[bool], values: list) -> list:
+def _put(leaves: list, mask: list[bool], values: Any) -> list:
     """`leaves` with those of the mask replaced, in order."""
-    values = iter(values)
-    return [next(values) if chosen else leaf for leaf, chosen in zip(leaves, mask, strict=True)]
+    following = iter(values)
+    return [next(following) if chosen else leaf for leaf, chosen in zip(leaves, mask, strict=True)]
 
 
 def _check(name: str, epochs: int | None) -> None:

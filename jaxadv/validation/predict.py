@@ -28,16 +28,14 @@ def read_images(path: str, *, size: int, double: bool) -> np.ndarray:
     return stored.astype(np.float64) if double else checked
 
 
-def difference_of(gradient: Sequence[int] | None, outputs: int) -> np.ndarray | None:
-    """Weights (outputs,) of raw logit A minus raw logit B, of (A, B); None of None. Raises InputError."""
-    if gradient is None:
-        return None
+def difference_of(gradient: Sequence[int], outputs: int) -> np.ndarray:
+    """Weights (outputs,) of raw logit A minus raw logit B, of (A, B). Raises InputError."""
     if len(gradient) != 2 or not all(0 <= index < outputs for index in gradient):
         raise InputError(f"--gradient is {','.join(map(str, gradient))!r}; two outputs A,B of 0..{outputs - 1} are needed")
     return np.eye(outputs)[gradient[0]] - np.eye(outputs)[gradient[1]]
 
 
-def evaluate(network: registry.Network, params, images: np.ndarray, difference) -> tuple[np.ndarray, np.ndarray]:
+def evaluate(network: registry.Network, params, images: np.ndarray, difference: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Raw logits (N, outputs), and the gradient (N, S, S, 3) of ``difference . logits``; difference (outputs,), or None: no gradient."""
 
     @partial(jax.jit, compiler_options=oracle.compiler_options())

@@ -54,12 +54,12 @@ def _response_normalisation(node) -> list:
     bias, alpha, beta = (_decimal(node.attr[name].f) for name in ("bias", "alpha", "beta"))
     radius = node.attr["depth_radius"].i
     add = _Steps(node.name)
-    squares = add("Pad", add("Square", node.input[0]), add.constant(np.int32([[0, 0]] * 3 + [[radius, radius]])))
+    squares = add("Pad", add("Square", node.input[0]), add.constant(np.array([[0, 0]] * 3 + [[radius, radius]], np.int32)))
     shifted = []
     for start in range(2 * radius + 1):
-        begin, end = (add.constant(np.int32([0, 0, 0, position])) for position in (start, start - 2 * radius))
+        begin, end = (add.constant(np.array([0, 0, 0, position], np.int32)) for position in (start, start - 2 * radius))
         masks = {"begin_mask": 7, "end_mask": 7 if start < 2 * radius else 15}  # all images, rows and columns
-        shifted.append(add("StridedSlice", squares, begin, end, add.constant(np.int32([1, 1, 1, 1])), **masks))
+        shifted.append(add("StridedSlice", squares, begin, end, add.constant(np.ones(4, np.int32)), **masks))
     total = add("AddN", *shifted, N=len(shifted))
     sized = add("AddV2", add("Mul", total, add.constant(alpha)), add.constant(bias))
     return add.ending("Mul", node.input[0], add("Pow", sized, add.constant(-beta)))

@@ -155,7 +155,8 @@ def unpack(archive: Path, folder: Path) -> Path:
         shutil.rmtree(folder)  # of an earlier call: an archive is unpacked in seconds
     workspace = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        prefixes = {_extract(tar, member, workspace) for tar, member in _members(archive)} - {None}
+        extracted = (_extract(tar, member, workspace) for tar, member in _members(archive))
+        prefixes = {prefix for prefix in extracted if prefix is not None}
         if len(prefixes) != 1:
             raise InputError(f"{archive} has {len(prefixes)} checkpoints; one is needed: unpack it yourself and give --source=FILE")
         os.replace(workspace, folder)
@@ -185,8 +186,8 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> str
     """Write a file of a checkpoint under its bare name; its prefix, None for any other member."""
     name = PurePosixPath(member.name).name
     match = _CHECKPOINT.fullmatch(name)
-    if not match or not member.isfile():
+    if not match or not member.isfile() or not (source := tar.extractfile(member)):
         return None
-    with tar.extractfile(member) as stream, open(folder / name, "xb") as file:
+    with source as stream, open(folder / name, "xb") as file:
         shutil.copyfileobj(stream, file, _BLOCK)
     return name.removesuffix(match[2] or "")

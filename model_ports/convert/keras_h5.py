@@ -6,6 +6,7 @@ included, is never looked at. A file with a link to another file, or with data s
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
     try:
         with h5py.File(path, "r") as file:
             _refuse_other_files(file, h5py)
-            top = file["model_weights"] if "model_weights" in file else file
+            top: Any = file["model_weights"] if "model_weights" in file else file
             found = _numbered(top["layers"], h5py) if "layers" in top else _named(top, h5py)
             for name, data in found:
                 if collector.wants(name, data.dtype.name, data.shape):
@@ -138,11 +139,11 @@ def _vgg(layers: Layers, network) -> tuple[Layers, list[Row]]:
     rows += [Row("fc1", f"{net}/fc6"), Row("fc2", f"{net}/fc7"), Row("predictions", f"{net}/fc8", "logits")]
     changed = {name: dict(parts) for name, parts in layers.items()}
     first = changed.get("block1_conv1", {})
-    if np.ndim(first.get("kernel")) == 4:
+    if "kernel" in first and first["kernel"].ndim == 4:
         first["kernel"] = first["kernel"][:, :, ::-1]  # BGR there
     for name in ("fc1", "fc2", "predictions"):
         kernel = changed.get(name, {}).get("kernel")
-        if np.ndim(kernel) == 2:
+        if kernel is not None and kernel.ndim == 2:
             channels = network.spec.config.stages[-1][1] if name == "fc1" else kernel.shape[0]
             side = round((kernel.shape[0] / channels) ** 0.5)
             if side * side * channels == kernel.shape[0]:
@@ -163,8 +164,9 @@ def _mobilenet(layers: Layers, network) -> tuple[Layers, list[Row]]:
 def _inception_v3(layers: Layers, network) -> tuple[Layers, list[Row]]:
     logits = Row("predictions", "InceptionV3/Logits/Conv2d_1c_1x1", "logits")
     changed = dict(layers)
-    if np.ndim(layers.get("predictions", {}).get("kernel")) == 2:
-        changed["predictions"] = {**layers["predictions"], "kernel": layers["predictions"]["kernel"][None, None]}
+    kernel = layers.get("predictions", {}).get("kernel")
+    if kernel is not None and kernel.ndim == 2:
+        changed["predictions"] = {**layers["predictions"], "kernel": kernel[None, None]}
     return changed, [*_in_order(layers, "InceptionV3", slim_layers.inception_v3()), logits]
 
 

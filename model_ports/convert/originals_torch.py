@@ -5,6 +5,7 @@ The network is built by timm and given a state dict, of a `.pth` (a pickle, of w
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class Original:
         [last] = [row.layer for row in rows if row.kind == "logits"]
         self.outputs = len(arrays.get(f"{last}.bias", range(1000)))
         self.input, self.logits = f"timm's {spec.name}", last
-        self._net = timm.create_model(spec.name, pretrained=False, num_classes=self.outputs).eval()
+        self._net: Any = timm.create_model(spec.name, pretrained=False, num_classes=self.outputs).eval()
         self._load(arrays, spec.name)
         if double:
             self._net.double()

@@ -5,10 +5,12 @@ length and as many bytes (2), or 4 bytes (5). Nothing is copied: payloads are vi
 """
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 import numpy as np
 
 Value = int | memoryview
+Kind = TypeVar("Kind", int, memoryview)
 
 
 class Malformed(ValueError):
@@ -57,10 +59,10 @@ def message(data: Value) -> dict[int, list[Value]]:
     return found
 
 
-def last(found: dict[int, list[Value]], number: int, default: Value) -> Value:
+def last(found: dict[int, list[Value]], number: int, default: Kind) -> Kind:
     """A field that is not repeated: its last payload counts, and it must be of the default's kind."""
     value = found.get(number, [default])[-1]
-    if isinstance(value, int) != isinstance(default, int):
+    if not isinstance(value, type(default)):
         raise Malformed(f"field {number} has the wrong type")
     return value
 

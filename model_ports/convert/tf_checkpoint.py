@@ -9,11 +9,12 @@ mapped, not read; their checksums (CRC-32C) are not compared, which Python alone
 import mmap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from model_ports.convert.arrays import LIMIT, Collector
-from model_ports.convert.protobuf import Malformed, last, message, shape, varint
+from model_ports.convert.protobuf import Malformed, Value, last, message, shape, varint
 from model_ports.errors import InputError
 
 MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
@@ -44,20 +45,29 @@ def read(prefix: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
         entries = _table(_map(_beside(prefix, ".index")))
         key, value = next(entries, (b"", memoryview(b"")))
         header = message(value)
-        count, order = last(header, 1, 0), ">" if last(header, 2, 0) else "<"
+        count = last(header, 1, 0)
+        order: Literal[">", "<"] = ">" if last(header, 2, 0) else "<"
         if key or not 1 <= count <= 99_999:
             raise Malformed("no header")
         shards: dict[int, memoryview] = {}
         for key, value in entries:
             if key == b"_CHECKPOINTABLE_OBJECT_GRAPH":
                 raise InputError(f"{prefix} names its arrays by objects: save it by variable names, with tf.compat.v1.train.Saver")
-            _collect(collector, str(key, "utf-8", "backslashreplace"), message(value), order, shards, count)
+            _collect(collector, str(key, "utf-8", "backslashreplace"), message(value), order=order, shards=shards, count=count)
     except Malformed as error:
         raise collector.damaged(f"index: {error}") from None
     return collector.arrays
 
 
-def _collect(collector: Collector, name: str, entry: dict, order: str, shards: dict[int, memoryview], count: int) -> None:
+def _collect(
+    collector: Collector,
+    name: str,
+    entry: dict[int, list[Value]],
+    *,
+    order: Literal[">", "<"],
+    shards: dict[int, memoryview],
+    count: int,
+) -> None:
     """entry: dtype = 1, shape = 2, shard_id = 3, offset = 4, size = 5, slices = 7."""
     code = last(entry, 1, 0)
     dimensions = shape(entry[2][-1]) if 2 in entry else ()

@@ -94,9 +94,9 @@ def _in_tensorflows_layout(parts: dict[str, np.ndarray]) -> dict[str, np.ndarray
         named = {"kernel": "gamma", "bias": "beta"}
         return {named.get(part, part): array for part, array in parts.items()}
     kernel = parts.get("kernel")
-    if np.ndim(kernel) == 4:  # (out, in, height, width)
-        return parts | {"kernel": kernel.transpose(2, 3, 1, 0)}
-    return parts | {"kernel": kernel.T} if np.ndim(kernel) == 2 else parts
+    if kernel is None or kernel.ndim not in (2, 4):
+        return parts
+    return parts | {"kernel": kernel.transpose(2, 3, 1, 0) if kernel.ndim == 4 else kernel.T}  # (out, in, height, width), (out, in)
 
 
 def _normalised(layers: Iterable[str], net: str, scopes: Iterable[str]) -> list[Row]:

@@ -5,6 +5,7 @@ import re
 import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
+from typing import Any
 
 from jaxadv.analysis.families import INK
 
@@ -12,7 +13,7 @@ SOFT, LINE, PAPER = "#5d646f", "#d9d9d3", "#ffffff"
 RESOLUTION = 160  # dots per inch of a PNG
 # What a page replaces, so that a figure follows its light and dark.
 VARIABLES = {INK: "var(--ink)", SOFT: "var(--soft)", LINE: "var(--line)", PAPER: "var(--card)"}
-_LOOK = {
+_LOOK: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib
     "font.size": 9.0,
     "axes.titlesize": 9.5,
@@ -102,6 +103,6 @@ def inline(svg: bytes, name: str, description: str) -> str:
         text = text.replace(colour, variable)
     text = re.sub(r"(scale\([^)]*\))|-?\d+\.\d{3,}", lambda match: match[1] or f"{float(match[0]):.2f}", text)
     head, rest = text.split(">", 1)
-    box = re.search(r'viewBox="([^"]*)"', head)[1]
+    [box] = re.findall(r'viewBox="([^"]*)"', head)
     rest = re.sub(r">\s+<", "><", rest).strip()
     return f'<svg viewBox="{box}" style="width:{float(box.split()[2]) * 4 / 3:.0f}px" role="img" aria-label="{escape(description)}">{rest}'

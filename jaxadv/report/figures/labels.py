@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 _ANGLES = np.linspace(0, 2 * np.pi, 24, endpoint=False)
 _REACHES = np.array([0.0, 3, 8, 15, 24, 36, 50, 68, 90, 120, 160, 210])  # between a point's edge and its name
 _ROUNDS = 4
 
 
-def place(points, sizes, *, bounds, radius: float, avoid=(), weights=1.0, gap: float = 2.0) -> np.ndarray:
+def place(points, sizes, *, bounds, radius: float, avoid=(), weights: ArrayLike = 1.0, gap: float = 2.0) -> np.ndarray:
     """Lower left corners (N, 2) of the boxes of N names; NaN for a name that fits nowhere.
 
     points (N, 2): what is named; sizes (N, 2): widths and heights of the boxes; bounds: (left, bottom, right, top) of the frame.
@@ -21,9 +22,9 @@ def place(points, sizes, *, bounds, radius: float, avoid=(), weights=1.0, gap: f
     """
     points, sizes = np.asarray(points, float).reshape(-1, 2), np.asarray(sizes, float).reshape(-1, 2)
     avoid = np.asarray(avoid, float).reshape(-1, 4)
-    weights = np.broadcast_to(weights, len(avoid))
+    costs = np.broadcast_to(weights, len(avoid))
     marks = np.concatenate([points - radius, points + radius], axis=1)
-    frame = _Frame(bounds, radius, marks, avoid, weights, gap)
+    frame = _Frame(bounds, radius, marks, avoid, costs, gap)
     corners = np.full(points.shape, np.nan)
     distances = np.hypot(*(points[:, None] - points[None]).transpose(2, 0, 1))
     crowded = np.argsort(-(1 / (distances + 1)).sum(1), kind="stable")

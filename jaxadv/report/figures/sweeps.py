@@ -30,7 +30,8 @@ class Sweep(NamedTuple):
 def swept(robustness: pd.DataFrame) -> list[Sweep]:
     """Every parameter that an attack was given at two values at least, in the order of the table."""
     found: dict[tuple[str, str], list] = {}
-    for (attack, kind), rows in robustness.groupby(["attack", "target_kind"], sort=False):
+    for group, rows in robustness.groupby(["attack", "target_kind"], sort=False):
+        attack, kind = map(str, group)
         settings = {setting: parameters(setting) for setting in rows["setting"].unique()}
         names = dict.fromkeys(name for values in settings.values() for name in values)
         for name in names:
@@ -39,7 +40,7 @@ def swept(robustness: pd.DataFrame) -> list[Sweep]:
                 along = rows[rows["setting"].map(rests).eq(rest)]
                 if along["setting"].nunique() < 2:
                     continue
-                line = along[["model", "success_rate"]].assign(value=[_number(settings[setting][name]) for setting in along["setting"]])
+                line = along[["model", "success_rate"]].assign(value=[float(settings[setting][name]) for setting in along["setting"]])
                 title = " · ".join(filter(None, [KINDS.get(kind, kind), rest]))
                 found.setdefault((attack, name), []).append((title, line.sort_values("value", kind="stable")))
     return [Sweep(attack, name, panels) for (attack, name), panels in found.items()]
@@ -51,8 +52,8 @@ def _rest(values: dict[str, str], name: str) -> str:
 
 def _number(text: str | None) -> float | None:
     try:
-        return float(text)
-    except (TypeError, ValueError):
+        return None if text is None else float(text)
+    except ValueError:
         return None
 
 

@@ -21,7 +21,7 @@ def compute(run: Run, made: Tables, found: list[Measure]) -> dict[str, pd.DataFr
     """The tables called `NAMES`, from the rows of a run, its tables and its measures. Raises InputError for rows that cannot be read."""
     shown = samples(run, made.robustness, found)
     settings = run.manifest().get("settings")
-    sizes = SIZES.get(settings.get("zoo"), {}) if isinstance(settings, dict) else {}
+    sizes = SIZES.get(str(settings.get("zoo")), {}) if isinstance(settings, dict) else {}
     named = signature.leave_one_out(made.transfer)
     tables = {
         "comparison": comparison(shown),

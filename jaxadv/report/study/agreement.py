@@ -21,11 +21,11 @@ def clever_agreement(found: list[Sample]) -> pd.DataFrame:
             scores, values = bound.values.align(sample.values, join="inner")
             over_models = correlation(mean(bound.values).reindex(scores.columns), mean(sample.values).reindex(scores.columns))
             within = [correlation(scores[name], values[name]).spearman for name in scores]
-            attacked = np.isfinite(scores) & values.notna()
-            exceeds = (scores > values) & attacked
-            share = exceeds.to_numpy().sum() / max(attacked.to_numpy().sum(), 1) if attacked.to_numpy().any() else np.nan
+            bounds, distances = scores.to_numpy(float), values.to_numpy(float)
+            attacked = np.isfinite(bounds) & ~np.isnan(distances)
+            share = ((bounds > distances) & attacked).sum() / attacked.sum() if attacked.any() else np.nan
             within = float(np.nanmean(within)) if np.isfinite(within).any() else np.nan
-            told = [over_models.n, *over_models[:4], within, int(attacked.to_numpy().sum()), share]
+            told = [over_models.n, *over_models[:4], within, int(attacked.sum()), share]
             records.append([*sample.key, *told])
     return pd.DataFrame(records, columns=AGREEMENT)
 

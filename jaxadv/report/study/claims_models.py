@@ -1,5 +1,7 @@
 """Statements 4, 5 and 6: how robustness goes with accuracy, family, size and depth."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -51,7 +53,8 @@ def _law(evidence: Evidence, letter: str, attack: str, distance: str) -> Claim:
     laws = table[(table[KEYS] == (sample.key if sample else "")).all(axis=1)].set_index("fitted")
     if laws.empty:
         return untested(*words, lacks=f"accuracies with {_short(attack, distance)}")
-    frontier, everyone = laws.loc["frontier"], laws.loc["all"]
+    frontier: Any = laws.loc["frontier"]
+    everyone: Any = laws.loc["all"]
     if frontier["models"] < 3 or np.isnan(frontier["slope"]):
         return untested(
             *words, lacks=f"law: {frontier['models']} models with an error on the frontier ({frontier['frontier']}), it needs 3"
@@ -74,7 +77,7 @@ def _alexnet(evidence: Evidence) -> Claim:
     holds, sure, against, told = True, True, False, []
     for sample in found:
         means = mean(sample.values).sort_values(ascending=False)
-        rank = int(means.index.get_loc("alexnet")) + 1
+        rank = list(means.index).index("alexnet") + 1
         pairs = _against(evidence, sample, "alexnet")
         holds &= rank == 1
         sure &= bool((pairs["difference_low"] > 0).all())
@@ -107,7 +110,7 @@ def _mobilenet(evidence: Evidence) -> Claim:
     holds, settled, told = True, [], []
     for sample in found:
         means = mean(sample.values).sort_values()
-        rank, third = int(means.index.get_loc(name)) + 1, len(means) // 3
+        rank, third = list(means.index).index(name) + 1, len(means) // 3
         pairs = _against(evidence, sample, name)
         low = int((pairs["difference_low"] > 0).sum())  # models that are surely less robust
         high = int((pairs["difference_high"] < 0).sum())
@@ -127,7 +130,7 @@ def _architecture(evidence: Evidence) -> Claim:
     table = evidence.study["explanation"]
     told, right, sure = [], [], []
     for sample in _samples(evidence):
-        rows = table[(table[KEYS] == sample.key).all(axis=1)].set_index("explained_by")
+        rows: Any = table[(table[KEYS] == sample.key).all(axis=1)].set_index("explained_by")
         if rows.empty or rows.loc[["family", "ln(parameters)"], "explained"].isna().any():
             continue
         share = {name: _adjusted(rows.loc[name]) for name in ("family", "ln(parameters)")}

@@ -1,5 +1,7 @@
 """Statements 7, 8 and 9: what transfers, from where, and whether as well back."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -102,15 +104,15 @@ def _sources(evidence: Evidence) -> Claim:
         "untargeted, over all maps of the run, no other source has a mean as high as theirs",
     )
     rows = evidence.made.transfer[evidence.made.transfer["target_kind"] == "untargeted"]
-    cells = rows.groupby(["source", "model"], sort=False)["released"].mean().unstack() if len(rows) else pd.DataFrame()
+    cells: Any = rows.groupby(["source", "model"], sort=False)["released"].mean().unstack() if len(rows) else pd.DataFrame()
     others = [name for name in cells.index if name not in VGG]
     if not set(VGG) <= set(cells.index) or not others:
         return untested(*words, lacks="untargeted transfer from both VGGs and others")
     means = cells.mean(axis=1).sort_values(ascending=False)
-    best, worst = next(name for name in means.index if name in others), min(VGG, key=means.get)
+    best, worst = next(name for name in means.index if name in others), min(VGG, key=lambda name: means[name])
     step = change(cells.loc[best], cells.loc[worst])  # over the models that both are shown to
     told = ", ".join(f"{name} {percent(mean)}" for name, mean in means[:3].items())
-    places = ", ".join(f"{name} is {ordinal(means.index.get_loc(name) + 1)}" for name in VGG)
+    places = ", ".join(f"{name} is {ordinal(list(means.index).index(name) + 1)}" for name in VGG)
     told += f" lead; {places} of {len(means)}"
     holds = bool(means[list(VGG)].min() > means[others].max())
     return tested(*words, holds=holds, settled=bool(step.low > 0 if holds else step.high < 0), evidence=told)

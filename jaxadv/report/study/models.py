@@ -47,7 +47,7 @@ def depth(found: list[Sample], sizes: dict[str, Size]) -> pd.DataFrame:
     records = []
     for sample in (sample for sample in found if sample.distance != "success"):
         means = mean(sample.values)
-        names = [name for name in sample.values if name in sizes and np.isfinite(means[name])]
+        names = [name for name in map(str, sample.values) if name in sizes and np.isfinite(means[name])]
         for name, members in pd.Series(names, dtype=object).groupby([family(model) for model in names], sort=False):
             ordered = sorted(members, key=lambda model: sizes[model].layers)
             pairs = [(low, high) for low, high in combinations(ordered, 2) if sizes[low].layers < sizes[high].layers]

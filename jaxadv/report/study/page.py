@@ -1,6 +1,7 @@
 """The page's sections on the study's statements and on what explains robustness."""
 
 from html import escape
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,11 +36,12 @@ def statements(views: Views) -> str:
     )
     names = ["", "statement", "verdict", "settled", "numbers"]
     heads = "".join(f'<th scope="col" class="text">{name}</th>' for name in names)
+    rows: list[Any] = list(claims.itertuples(index=False))
     lines = "".join(
         f'<tr><th scope="row">{row.statement}</th><td class="text">{escape(row.claim)}<small>{escape(row.rule)}</small></td>'
         f'<td class="text"><b>{_SIGNS[row.verdict]}</b> {row.verdict}</td><td class="text">{row.settled}</td>'
         f'<td class="text">{escape(row.evidence)}</td></tr>'
-        for row in claims.itertuples(index=False)
+        for row in rows
     )
     return lead + framed(f"<thead><tr>{heads}</tr></thead>", f"<tbody>{lines}</tbody>", "claims")
 
@@ -111,7 +113,7 @@ def _counting(table: pd.DataFrame) -> str:
     if table.empty:
         return ""
     table = table.rename(columns={"about": "what"})
-    table["about"] = [" · ".join([_about(row), DISTANCES.get(row["what"], row["what"])]) for row in table.to_dict("records")]
+    table["about"] = [" · ".join([_about(row), DISTANCES.get(str(row["what"]), str(row["what"]))]) for row in table.to_dict("records")]
     columns = ["about", "counted", "value", "largest", "smallest", "rank_correlation", "slope", "changed"]
     changes = table.groupby("about")["changed"].transform(lambda texts: not set(texts) <= {"", "nothing"})
     parts = [framed(head(columns), body(rows, columns), "analysis") if len(rows) else "" for rows in (table[changes], table[~changes])]

@@ -35,11 +35,11 @@ def samples(run: Run, robustness: pd.DataFrame, found: list[Measure]) -> list[Sa
     pieces: dict[tuple[str, str, str, str], list[pd.DataFrame]] = {}
     for measure in chief(found):
         of_clever = measure.attack == "clever"
-        setting, distance = ("", f"l{measure.setting}") if of_clever else (measure.setting, minimised(measure.attack, measure.setting))
+        setting, distance = ("", f"l{measure.setting}") if of_clever else (measure.setting, str(minimised(measure.attack, measure.setting)))
         pieces[measure.attack, measure.target_kind, setting, distance] = []
     for attack in FIXED:
         for kind, rows in robustness[robustness["attack"] == attack].groupby("target_kind", sort=False):
-            pieces[attack, kind, rows["setting"].iloc[-1], "success"] = []
+            pieces[attack, str(kind), rows["setting"].iloc[-1], "success"] = []
     how = list(Panel._fields)
     for part in run.parts("examples", ["model", *how, "image_id", "success", *MINIMISED.values()]):
         for panel, rows in part.groupby(how, sort=False, observed=True):
@@ -48,7 +48,8 @@ def samples(run: Run, robustness: pd.DataFrame, found: list[Measure]) -> list[Sa
                     values = rows["success"].astype(float) if key[3] == "success" else rows[key[3]].where(rows["success"], np.inf)
                     pieces[key].append(_piece(rows, values))
     for part in run.parts("clever", ["model", "image_id", "target_kind", "norm", "score"]):
-        for (kind, norm), rows in part.groupby(["target_kind", "norm"], sort=False, observed=True):
+        for group, rows in part.groupby(["target_kind", "norm"], sort=False, observed=True):
+            kind, norm = map(str, group)
             if ("clever", kind, "", f"l{norm}") in pieces:
                 pieces["clever", kind, "", f"l{norm}"].append(_piece(rows, rows["score"]))
     order = [measure.all_points["model"] for measure in found] + [robustness["model"]]

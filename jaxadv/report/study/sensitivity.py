@@ -7,7 +7,7 @@ import pandas as pd
 
 from jaxadv.analysis import correlation, fit_law, pareto_frontier
 from jaxadv.report.study.samples import Sample, mean
-from jaxadv.report.tables import TREATMENTS, Tables, of_panel, panels
+from jaxadv.report.tables import TREATMENTS, Panel, Tables, of_panel, panels
 
 RELEASED = "as released"
 COLUMNS = ["attack", "target_kind", "setting", "about", "counted", "value", "largest", "smallest", "rank_correlation", "slope", "changed"]
@@ -30,11 +30,11 @@ def _distances(sample: Sample, common: set[int], error: pd.Series) -> list[list]
     shared = sample.values[sample.values.index.isin(common)]
     if 1 < len(shared) < len(sample.values) or (len(shared) > 1 and sample.values.isna().to_numpy().any()):
         ways["images that all models have right"] = mean(shared)
-    error = error.reindex(sample.values.columns).to_numpy()
+    errors = error.reindex(sample.values.columns).to_numpy()
 
     def slope(values: pd.Series) -> float:
-        on_frontier = pareto_frontier(error, values.to_numpy())
-        return fit_law(error[on_frontier], values.to_numpy()[on_frontier]).slope
+        on_frontier = pareto_frontier(errors, values.to_numpy())
+        return fit_law(errors[on_frontier], values.to_numpy()[on_frontier]).slope
 
     return _compared([*sample.key[:3], sample.distance], ways, slope) if len(ways) > 1 else []
 
@@ -44,7 +44,7 @@ def _near_ties(robustness: pd.DataFrame) -> list[list[list]]:
     tied = robustness[(robustness["near_ties"] > 0) & (robustness["target_kind"] != "untargeted")]
     groups = []
     for panel in tied[["attack", "target_kind", "setting"]].drop_duplicates().itertuples(index=False):
-        rows = of_panel(robustness, panel).set_index("model")
+        rows = of_panel(robustness, Panel(*panel)).set_index("model")
         ways = {RELEASED: (rows["successes"] + rows["near_ties"]) / rows["n"], "near ties as failures": rows["success_rate"]}
         groups.append(_compared([*panel, "success rate"], ways))
     return groups

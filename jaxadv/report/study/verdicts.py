@@ -76,11 +76,11 @@ def change(before: pd.Series, after: pd.Series) -> Change:
     """By model, source or pair: those that have both."""
     before, after = before.align(after, join="inner")
     both = before.notna() & after.notna()
-    before, after = before[both].to_numpy(float), after[both].to_numpy(float)
-    if not len(before):
-        return Change(*[np.nan] * 4)
-    (low,), (high,) = mean_intervals((after - before)[:, None])
-    return Change(before.mean(), after.mean(), low, high)
+    first, second = before[both].to_numpy(float), after[both].to_numpy(float)
+    if not len(first):
+        return Change(np.nan, np.nan, np.nan, np.nan)
+    (low,), (high,) = mean_intervals((second - first)[:, None])
+    return Change(first.mean(), second.mean(), low, high)
 
 
 def percent(share: float) -> str:
@@ -136,4 +136,4 @@ def rows_of(made: Tables, attack: str, kinds: tuple[str, ...]) -> pd.DataFrame:
 
 def parameter(rows: pd.DataFrame, name: str) -> pd.Series:
     """The number that each row's setting gives a parameter; NaN where it does not say."""
-    return rows["setting"].map(lambda setting: float(parameters(setting).get(name, "nan"))).astype(float)
+    return rows["setting"].map(lambda setting: float(parameters(str(setting)).get(name, "nan"))).astype(float)
