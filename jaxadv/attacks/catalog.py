@@ -6,7 +6,7 @@ imported when an attack runs.
 """
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -342,23 +342,33 @@ def labels(attack: Attack, settings: list[dict[str, Any]]) -> list[str]:
     Args:
         attack: their entry.
         settings: the plain values of each, all different.
+    """
+    return [",".join(f"{name}={text}" for name, text in told.items()) for told in named(attack.name, settings)]
+
+
+def named(attack: str, settings: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """What a label of each setting names, and its value as text.
+
+    Args:
+        attack: their attack; of one that is not in the catalogue, what has several values is named.
+        settings: the plain values of each.
 
     A label names what is always named, what is not as usual, and what has several values here.
     """
-    named = []
-    for parameter in attack.parameters:
-        values = list(dict.fromkeys(setting[parameter.name] for setting in settings))
+    entry = find(attack)
+    every = dict.fromkeys(name for setting in settings for name in setting)
+    told: list[dict[str, str]] = [{} for _ in settings]
+    for parameter in entry.parameters if entry else [Parameter(name, None, "") for name in every]:
+        values = list(dict.fromkeys(setting[parameter.name] for setting in settings if parameter.name in setting))
         texts = _texts(values)
-        shown = {
-            value: parameter.label == "always"
-            or (value != parameter.default if parameter.label == "unusual" else len(values) > 1)
-            for value in values
-        }
-        named.append({v: f"{parameter.name}={texts[v]}" if shown[v] else "" for v in values})
-    return [
-        ",".join(filter(None, (texts[value] for texts, value in zip(named, setting.values(), strict=True))))
-        for setting in settings
-    ]
+        for setting, names in zip(settings, told, strict=True):
+            value = setting.get(parameter.name)
+            is_named = parameter.label == "always" or (
+                value != parameter.default if parameter.label == "unusual" else len(values) > 1
+            )
+            if value is not None and is_named:
+                names[parameter.name] = texts[value]
+    return told
 
 
 def _texts(values: list[Any]) -> dict[Any, str]:

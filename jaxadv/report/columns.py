@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 from jaxadv.analysis.families import FAMILIES
+from jaxadv.attacks import catalog
 
 
 class Column(NamedTuple):
@@ -19,7 +20,7 @@ _PIXELS = "pixel range"  # a pixel's values lie in [0, 1]
 COLUMNS: dict[str, Column] = {
     "model": Column("text", "", "The evaluated model; in transfer the one that is shown the images."),
     "source": Column("text", "", "The model that the adversarial images were made for."),
-    "attack": Column("text", "", "How the images were made: fgsm, ifgsm (fixed budget), ifgsm_search (smallest eps), cw (L2), ead (L1)."),
+    "attack": Column("text", "", f"How the images were made: {', '.join(f'{one.name} ({one.title})' for one in catalog.ATTACKS)}."),
     "setting": Column("text", "", "The attack's settings that a run may sweep; the manifest has all others."),
     "target_kind": Column(
         "text",

@@ -11,6 +11,7 @@ from jaxadv.report import tables
 from jaxadv.report.columns import three_digits
 from jaxadv.report.measures import Measure
 from jaxadv.report.names import panel_name
+from jaxadv.report.settings import budgets
 
 
 class Finding(NamedTuple):
@@ -96,8 +97,8 @@ def _law(chief: list[Measure]) -> Finding | None:
 def _budgets(robustness: pd.DataFrame) -> Finding | None:
     """The success rates of the attacks with a fixed budget, at their last setting."""
     told = []
-    for attack in ("fgsm", "ifgsm"):
-        for kind, rows in robustness[robustness["attack"] == attack].groupby("target_kind", sort=False):
+    for attack, of_attack in budgets(robustness):
+        for kind, rows in of_attack.groupby("target_kind", sort=False):
             rows = rows[rows["setting"] == rows["setting"].iloc[-1]]
             low, high = 100 * rows["success_rate"].min(), 100 * rows["success_rate"].max()
             share = f"{low:.0f} %" if f"{low:.0f}" == f"{high:.0f}" else f"{low:.0f}–{high:.0f} %"

@@ -7,8 +7,7 @@ import pandas as pd
 
 from jaxadv.attacks import catalog
 from jaxadv.core.targets import KINDS
-from jaxadv.report.names import is_studied
-from jaxadv.report.tables import MINIMISED, minimised
+from jaxadv.report.settings import NOTHING, RunSettings
 from jaxadv.support.norms import DISTANCES, SCORE_TITLES
 
 _KINDS = ("random", "untargeted", "least", "top2")  # which kind of target stands for an attack: the study's figures take random
@@ -20,6 +19,8 @@ class Measure(NamedTuple):
     attack: str  # or "clever"
     target_kind: str
     setting: str  # of CLEVER: the norm
+    length: str  # the distance that the attack makes small, or that the score bounds, e.g. "l2"
+    is_studied: bool  # whether the setting has the study's norm, loss and rule
     all_points: pd.DataFrame  # model, mean (NaN: no success), low, high (95 %), n, failures, error (a share), images
 
     law: dict | None  # the row of the table of laws, fitted to the frontier; None without accuracies
@@ -34,7 +35,7 @@ class Measure(NamedTuple):
     def distance(self) -> str:
         if self.attack == "clever":
             return SCORE_TITLES.get(self.setting, self.setting)
-        return DISTANCES[str(minimised(self.attack, self.setting))]
+        return DISTANCES[self.length]
 
     @property
     def short(self) -> str:
@@ -63,7 +64,9 @@ class Measure(NamedTuple):
         return "_".join(filter(None, [self.attack, self.target_kind, self.setting]))
 
 
-def measures(accuracy: pd.DataFrame, robustness: pd.DataFrame, clever: pd.DataFrame, law: pd.DataFrame) -> list[Measure]:
+def measures(
+    accuracy: pd.DataFrame, robustness: pd.DataFrame, clever: pd.DataFrame, law: pd.DataFrame, settings: RunSettings = NOTHING
+) -> list[Measure]:
     """Every measure that the tables of a run hold, in their order."""
     error = accuracy.set_index("model")[["error_percent", "images"]] if len(accuracy) else pd.DataFrame()
     laws = {
@@ -71,19 +74,18 @@ def measures(accuracy: pd.DataFrame, robustness: pd.DataFrame, clever: pd.DataFr
         for row in law[law["fitted"] == "frontier"].to_dict("records")
     }
 
-    def measure(attack: str, kind: str, setting: str, points: pd.DataFrame) -> Measure:
-        of_clever = attack == "clever"
-        fit = laws.get((attack, kind, "" if of_clever else setting, f"l{setting}" if of_clever else minimised(attack, setting)))
-        return Measure(attack, kind, setting, points, fit, fit["frontier"].split(", ") if fit else [])
+    def measure(attack: str, kind: str, setting: str, length: str, points: pd.DataFrame) -> Measure:
+        fit = laws.get((attack, kind, "" if attack == "clever" else setting, length))
+        frontier = fit["frontier"].split(", ") if fit else []
+        return Measure(attack, kind, setting, length, settings.is_studied(attack, setting), points, fit, frontier)
 
     found = []
-    searching = robustness[robustness["attack"].isin(list(MINIMISED))]
-    for key, rows in searching.groupby(["attack", "target_kind", "setting"], sort=False):
-        attack, kind, setting = map(str, key)
-        found.append(measure(attack, kind, setting, _points(rows, f"{minimised(attack, setting)}_mean", error)))
-    for key, rows in clever.groupby(["target_kind", "norm"], sort=False):
-        kind, norm = map(str, key)
-        found.append(measure("clever", kind, norm, _points(rows.assign(failures=0), "score_mean", error)))
+    for (attack, kind, setting), rows in robustness.groupby(["attack", "target_kind", "setting"], sort=False):
+        length = settings.minimises(attack, setting)
+        if length:
+            found.append(measure(attack, kind, setting, length, _points(rows, f"{length}_mean", error)))
+    for (kind, norm), rows in clever.groupby(["target_kind", "norm"], sort=False):
+        found.append(measure("clever", kind, norm, f"l{norm}", _points(rows.assign(failures=0), "score_mean", error)))
     return found
 
 
@@ -99,7 +101,7 @@ def chief(found: list[Measure]) -> list[Measure]:
 
 def _rank(measure: Measure) -> tuple[int, bool]:
     kind = _KINDS.index(measure.target_kind) if measure.target_kind in _KINDS else len(_KINDS)
-    return kind, not is_studied(measure.setting)
+    return kind, not measure.is_studied
 
 
 def _points(rows: pd.DataFrame, column: str, error: pd.DataFrame) -> pd.DataFrame:

@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from jaxadv.attacks import catalog
 from jaxadv.core.targets import KINDS
 
-STUDIED = {"norm": "linf", "loss": "logit", "rule": "l1"}  # what the study ran where more can be chosen
-
 
 def panel_name(attack: str, target_kind: str, setting: str) -> str:
     """What a transfer map or table of attempts is about, e.g. "C&W L2 · confidence=0 · random target"."""
@@ -19,16 +17,6 @@ def parameter_title(name: str) -> str:
     """What figures call a parameter of the attacks."""
     titles = (one.title for attack in catalog.ATTACKS for one in attack.parameters if one.name == name)
     return next(filter(None, titles), name)
-
-
-def parameters(setting: str) -> dict[str, str]:
-    """{"eps": "0.1", "steps": "10"} of "eps=0.1,steps=10"."""
-    return dict(part.split("=", 1) for part in setting.split(",") if "=" in part)
-
-
-def is_studied(setting: str) -> bool:
-    """Whether a setting is of the norm, loss and rule that the study ran; it names those that are others."""
-    return all(STUDIED.get(name, value) == value for name, value in parameters(setting).items())
 
 
 def file_name(name: str, taken: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ from jaxadv.core.targets import KINDS
 from jaxadv.report.cells import between, framed, sortable
 from jaxadv.report.findings import interval
 from jaxadv.report.measures import Measure
+from jaxadv.report.settings import budgets
 from jaxadv.report.views import Views
 
 
@@ -20,13 +21,11 @@ def overview(views: Views, chief: list[Measure]) -> str:
     columns = [("model", "", _names)]
     if len(views.made.accuracy):
         columns.append(("top-1", "clean images", lambda model: _accuracy(views.made.accuracy, model)))
-    for attack in ("fgsm", "ifgsm"):
-        rows = views.made.robustness[views.made.robustness["attack"] == attack]
-        if len(rows):
-            first = rows[rows["target_kind"] == rows["target_kind"].iloc[0]]
-            last = first[first["setting"] == first["setting"].iloc[-1]]
-            what = f"success, {KINDS.get(last['target_kind'].iloc[0], last['target_kind'].iloc[0])}, {last['setting'].iloc[0]}"
-            columns.append((catalog.title(attack), what, lambda model, last=last: _success(last, model)))
+    for attack, rows in budgets(views.made.robustness):
+        first = rows[rows["target_kind"] == rows["target_kind"].iloc[0]]
+        last = first[first["setting"] == first["setting"].iloc[-1]]
+        what = f"success, {KINDS.get(last['target_kind'].iloc[0], last['target_kind'].iloc[0])}, {last['setting'].iloc[0]}"
+        columns.append((catalog.title(attack), what, lambda model, last=last: _success(last, model)))
     for measure in chief:
         if measure.attack == "clever" and measure.setting != "2":
             continue

@@ -18,6 +18,7 @@ def remake(directory: str | os.PathLike, only: list[str] | None = None) -> Path:
     run = Run(directory)
     if not run.count_parts():
         raise InputError(f"no run in {str(run.directory)!r}: it must be a folder with the rows of a run; evaluate makes one")
+    run.check_format()
     with figures.drawers(run.count_parts()) as pool:
         shown = views(run)
         tables.write_all(run, run.directory / "tables", shown.made)

@@ -4,7 +4,6 @@ Every column is explained in `jaxadv.report.columns`; a transfer matrix has mode
 """
 
 import os
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,8 +17,9 @@ from jaxadv.core.targets import KINDS
 from jaxadv.report.columns import COLUMNS, show
 from jaxadv.report.latex import latex
 from jaxadv.report.names import file_name
+from jaxadv.report.settings import NOTHING, RunSettings
 from jaxadv.store import sums
-from jaxadv.store.run import Run
+from jaxadv.store.run import Run, Settings
 from jaxadv.support.files import write_atomically
 from jaxadv.support.norms import SCORE_NORMS
 from model_ports.errors import unknown
@@ -29,7 +29,6 @@ STATISTICS = ("mean", "std", "median")
 TREATMENTS = ("released", "left_out", "as_failures")  # of images that do not fool their own source
 MINIMUM_P_VALUE = 0.001  # as in the fit
 LONG = ("transfer", "comparison")  # a row a pair of models: thousands, which nobody reads in print; as .csv only
-MINIMISED = {"ifgsm_search": "linf", "cw": "l2", "ead": "l1"}  # what each attack that searches makes small, as the study set it
 _HOW = ["attack", "target_kind", "setting"]  # what a matrix has in common
 _EXAMPLE_KEYS = ["model", "attack", "setting", "target_kind"]
 _EXAMPLE_COLUMNS = [*_EXAMPLE_KEYS, "success", "near_tie", "revoked", *DISTANCES, "gradients", "forwards"]
@@ -54,6 +53,7 @@ class Tables(NamedTuple):
     law: pd.DataFrame
     matrices: dict[Panel, pd.DataFrame]  # rates as the study counts ("released"), white box on the diagonal
     counts: dict[str, int]  # of rows: models, clean images, attempts, CLEVER scores, transfer checks
+    settings: RunSettings
 
 
 def compute(run: Run) -> Tables:
@@ -63,11 +63,15 @@ def compute(run: Run) -> Tables:
     order = run_models(run)
     clean = run.read("clean")
     right = accuracy(clean, order)
-    own = _robustness(run.parts("examples", _EXAMPLE_COLUMNS), order)
+    groups, found = {}, Settings()
+    for rows in run.parts("examples", _EXAMPLE_COLUMNS, settings=found):
+        _count(groups, rows)
+    settings = RunSettings.of(found)
+    own = _robustness(groups, order, settings)
     scores = run.read("clever", ["model", "target_kind", "norm", "score", "shape", "p_value"])
     bounds = clever(scores, order)
     counted = run.transfer_sums()
-    pairs = _transfer_rates(counted, order)
+    pairs = _transfer_rates(counted, order, settings)
     matrices = {panel: square(of_panel(pairs, panel), of_panel(own, panel), column="released", order=order) for panel in panels(pairs)}
     models = sorted_models(order, right["model"], own["model"], bounds["model"], pairs["source"], pairs["model"])
     counts = {
@@ -77,7 +81,8 @@ def compute(run: Run) -> Tables:
         "CLEVER scores": len(scores),
         "transfer checks": int(counted["rows"].sum()),
     }
-    return Tables(order, right, own, bounds, pairs, law(right, own, bounds), matrices, counts)
+    laws = law(right, own, bounds, settings)
+    return Tables(order, right, own, bounds, pairs, laws, matrices, counts, settings)
 
 
 def accuracy(clean: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
@@ -99,15 +104,19 @@ def robustness(examples: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFram
     Distances over successes only, as in the study, with population standard deviations; NaN where there is none (the
     study's code writes 0, which would read as a distance).
     """
-    return _robustness([examples], order)
+    groups: dict[tuple, list] = {}
+    _count(groups, examples)
+    return _robustness(groups, order, RunSettings.of_rows(examples))
 
 
-def _robustness(parts: Iterable[pd.DataFrame], order: Sequence[str]) -> pd.DataFrame:
-    groups: dict[tuple, list] = {}  # of each part: rows, near ties, revoked, gradients, forwards, and the distances (successes, D)
-    for rows in parts:
-        for key, own in rows.groupby(_EXAMPLE_KEYS, sort=False, observed=True):
-            spent = own[["near_tie", "revoked", "gradients", "forwards"]].sum()
-            groups.setdefault(key, []).append((len(own), *spent, own.loc[own["success"], list(DISTANCES)].to_numpy()))
+def _count(groups: dict[tuple, list], rows: pd.DataFrame) -> None:
+    """Add of each part: rows, near ties, revoked, gradients, forwards, and the distances (successes, D)."""
+    for key, own in rows.groupby(_EXAMPLE_KEYS, sort=False, observed=True):
+        spent = own[["near_tie", "revoked", "gradients", "forwards"]].sum()
+        groups.setdefault(key, []).append((len(own), *spent, own.loc[own["success"], list(DISTANCES)].to_numpy()))
+
+
+def _robustness(groups: dict[tuple, list], order: Sequence[str], settings: RunSettings) -> pd.DataFrame:
     columns = [*_EXAMPLE_KEYS, "n", "successes", "failures", "success_rate", "near_ties", "revoked"]
     columns += [f"{distance}_{statistic}" for distance in DISTANCES for statistic in (*STATISTICS, "mean_low", "mean_high")]
     records = []
@@ -121,11 +130,11 @@ def _robustness(parts: Iterable[pd.DataFrame], order: Sequence[str]) -> pd.DataF
             record += [*_statistics(values), *interval]
         records.append([*record, gradients / n, forwards / n])
     table = pd.DataFrame(records, columns=[*columns, "gradients_mean", "forwards_mean"])
-    place = list(table.columns).index("success_rate") + 1
+    place = table.columns.get_loc("success_rate") + 1
     low, high = rate_interval(table["successes"], table["n"])
     table.insert(place, "success_rate_low", low)
     table.insert(place + 1, "success_rate_high", high)
-    return _arranged(table, [*_HOW, "model"], order)
+    return _arranged(table, [*_HOW, "model"], order, settings)
 
 
 def clever(scores: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
@@ -142,15 +151,15 @@ def clever(scores: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
     return _arranged(pd.DataFrame(records, columns=[*keys, *names]), ["target_kind", "norm", "model"], order)
 
 
-def transfer(rows: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
+def transfer(rows: pd.DataFrame, order: Sequence[str] = (), settings: RunSettings = NOTHING) -> pd.DataFrame:
     """How often the images of one model fool another, in the three treatments of images that do not fool their source.
 
     Rates are over the rows whose clean image the shown model has right; NaN where there is none. top5: targeted only.
     """
-    return _transfer_rates(sums.of(rows), order)
+    return _transfer_rates(sums.of(rows), order, settings)
 
 
-def _transfer_rates(counted: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
+def _transfer_rates(counted: pd.DataFrame, order: Sequence[str], settings: RunSettings) -> pd.DataFrame:
     table = counted.copy()
     for treatment in TREATMENTS:
         n = table[f"n_{treatment}"].astype(float).replace(0, np.nan)
@@ -159,16 +168,18 @@ def _transfer_rates(counted: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame
         table[f"{treatment}_top5"] = (table[f"{treatment}_top5"] / n).where(table["target_kind"] != "untargeted")
     rates = [name for way in TREATMENTS for name in (f"n_{way}", way, f"{way}_low", f"{way}_high")]
     table = table[[*sums.KEYS, *rates, *(f"{treatment}_top5" for treatment in TREATMENTS)]]
-    return _arranged(table, [*_HOW, "source", "model"], order)
+    return _arranged(table, [*_HOW, "source", "model"], order, settings)
 
 
-def law(accuracy: pd.DataFrame, robustness: pd.DataFrame, clever: pd.DataFrame) -> pd.DataFrame:
+def law(
+    accuracy: pd.DataFrame, robustness: pd.DataFrame, clever: pd.DataFrame, settings: RunSettings = NOTHING
+) -> pd.DataFrame:
     """The fit mean distance = a + b ln(error), from those tables: for each attack that searches, its settings and targets, in the
     distance that it makes small, and for the CLEVER scores (attack "clever") in each norm. On the Pareto frontier, and on all models.
     """
     error = accuracy.set_index("model")["error_percent"] / 100
-    distances = pd.Series([*map(minimised, robustness["attack"], robustness["setting"])], index=robustness.index)
-    attacks = robustness.assign(distance=distances).dropna(subset="distance")
+    attacks = robustness.assign(distance=[*map(settings.minimises, robustness["attack"], robustness["setting"])])
+    attacks = attacks.dropna(subset="distance")
     attacks["value"] = [row[f"{row['distance']}_mean"] for row in attacks.to_dict("records")]
     bounds = clever.assign(attack="clever", setting="", distance="l" + clever["norm"], value=clever["score_mean"])
     keys = [*_HOW, "distance"]
@@ -182,14 +193,7 @@ def law(accuracy: pd.DataFrame, robustness: pd.DataFrame, clever: pd.DataFrame) 
                 fit = fit_law(errors[chosen], values[chosen])
                 records.append([*key, fitted, fit.n, *fit[:-1], names])
     columns = ["fitted", "models", *Law._fields[:-1], "frontier"]
-    return _arranged(pd.DataFrame(records, columns=[*keys, *columns]), keys, ())
-
-
-def minimised(attack: str, setting: str) -> str | None:
-    """The distance that an attack makes small; None for a fixed budget. Of EAD's elastic net L2 squared is by far the larger part."""
-    norm = re.search(r"\bnorm=(\w+)", setting)
-    other = norm[1] if norm else "l2" if "rule=elastic_net" in setting else None
-    return other or MINIMISED[attack] if attack in MINIMISED else None
+    return _arranged(pd.DataFrame(records, columns=[*keys, *columns]), keys, (), settings)
 
 
 def transfer_matrix(
@@ -260,8 +264,7 @@ def write_all(run: Run, directory: str | os.PathLike, made: Tables | None = None
 
 def write(directory: str | os.PathLike, files: dict[str, pd.DataFrame], printed_as: dict[str, list[str]] | None = None) -> list[Path]:
     """Write tables by name, those without rows left out; returns the files. printed_as: see `markdown`; a table's own columns if None."""
-    directory, written = Path(directory), []
-    printed_as = printed_as or {name: list(map(str, table)) for name, table in files.items()}
+    directory, printed_as, written = Path(directory), printed_as or {name: list(table) for name, table in files.items()}, []
     for name, table in files.items():
         if table.empty:
             continue
@@ -299,22 +302,20 @@ def _statistics(values: np.ndarray) -> list[float]:
     return [values.mean(), values.std(), float(np.median(values))] if len(values) else [np.nan] * 3
 
 
-def _arranged(table: pd.DataFrame, by: list[str], order: Sequence[str]) -> pd.DataFrame:
-    """``table`` sorted by the columns ``by``: models as in ``order``, names in the study's order, settings by their numbers."""
+def _arranged(
+    table: pd.DataFrame, by: list[str], order: Sequence[str], settings: RunSettings = NOTHING
+) -> pd.DataFrame:
+    """``table`` sorted by the columns ``by``: models as in ``order``, names in the study's order, settings by their values."""
     appearances = [table[name] for name in ("source", "model") if name in table]
     models = sorted_models(order, *appearances)
     known = {"attack": catalog.names(), "target_kind": tuple(KINDS), "norm": tuple(SCORE_NORMS), "source": models, "model": models}
 
-    ranks = [[_setting_key(value) if name == "setting" else _rank(known.get(name, ()), value) for value in table[name]] for name in by]
-    ranks = list(zip(*ranks, strict=True))
+    def place(name: str, row: dict) -> tuple:
+        return settings.rank(row["attack"], row[name]) if name == "setting" else _rank(known.get(name, ()), row[name])
+
+    ranks = [[place(name, row) for name in by] for row in table[by].to_dict("records")]
     return table.iloc[sorted(range(len(table)), key=ranks.__getitem__)].reset_index(drop=True)
 
 
 def _rank(known: Sequence[str], name: str) -> tuple:
     return (known.index(name), "") if name in known else (len(known), name)
-
-
-def _setting_key(setting: str) -> list:
-    """So that confidence=10 comes after confidence=2."""
-    parts = re.split(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)", setting)
-    return [(part, 0.0) if number % 2 == 0 else ("", float(part)) for number, part in enumerate(parts)]

@@ -28,7 +28,7 @@ def views(run: Run) -> Views:
     made = tables.compute(run)
     appearances = (made.accuracy["model"], made.robustness["model"], made.clever["model"], made.transfer["source"], made.transfer["model"])
     models = tables.sorted_models(made.order, *appearances)
-    found = measures(made.accuracy, made.robustness, made.clever, made.law)
+    found = measures(made.accuracy, made.robustness, made.clever, made.law, made.settings)
     asked = study.compute(run, made, found)
     return Views(run.directory.resolve().name, run.manifest(), made, models, found, _fits(run), run.read("adversarial"), asked)
 

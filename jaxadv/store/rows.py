@@ -110,6 +110,8 @@ _ARROW = {
 }
 SETTINGS = ("examples",)
 """Kinds whose parts have further columns: the settings of the part's attack, bool, int, float or str."""
+ALSO_SETTINGS = ("eps",)
+"""Columns of `KINDS` that are a setting of an attack that has a parameter of that name."""
 _MAY_BE_MISSING = ("float32", "float64")  # NaN; anything else must be there
 
 

@@ -14,18 +14,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jaxadv.store import image_store, sums
-from jaxadv.store.rows import KINDS, fits, one_line, schema, table
+from jaxadv.store.rows import ALSO_SETTINGS, KINDS, fits, one_line, schema, table
 from jaxadv.support import log
 from jaxadv.support.files import cannot_write, write_atomically
 from model_ports.errors import InputError
 
+FORMAT = 2
+"""Of the folder: its manifest has this number, or the folder is of another version, which this one does not read."""
 TOGETHER = 2**24  # bytes of rows after which `parts` hands them over
 SUMS_TOGETHER = 1000  # parts whose sums are added up at once
+Settings = dict[tuple[str, str], dict[str, Any]]
+"""Attack and label: the value of each parameter."""
 _NAME = re.compile(r"\w[\w.-]*")
 _OWN = {  # what this module and the report write, folder by folder
     **{kind: re.compile(r"part-.+\.parquet") for kind in KINDS},
@@ -37,6 +42,10 @@ _OWN = {  # what this module and the report write, folder by folder
     "unfinished": re.compile(r".+\.npz"),
     "": re.compile(r"manifest\.json|report\.html"),
 }
+
+
+class _OtherColumns(InputError):
+    """A part that is whole, and of another version."""
 
 
 class Run:
@@ -82,8 +91,10 @@ class Run:
                 image_store.remove(run.directory)
             known = run.manifest()
             if known or run.count_parts():
+                if known:
+                    run.check_format()
                 run._compare(known.get("identity"), plain)
-            run.write_manifest(known | {"identity": plain})
+            run.write_manifest(known | {"identity": plain, "format": FORMAT})
         except OSError as error:
             run.close()
             raise cannot_write(run.directory, error) from error
@@ -91,6 +102,16 @@ class Run:
             run.close()
             raise
         return run
+
+    def check_format(self) -> None:
+        """Raises InputError for a folder of another version's rows; nothing in it is changed."""
+        manifest = self.manifest()
+        known = manifest.get("format", 1) if manifest else "unknown"
+        if known != FORMAT:
+            raise InputError(
+                f"run directory {str(self.directory)!r} has format {known}, and this version reads and writes {FORMAT} alone; "
+                "use the version that wrote it, or evaluate again with another --out, or with --overwrite"
+            )
 
     def close(self) -> None:
         """Let other processes write."""
@@ -153,7 +174,7 @@ class Run:
         return self._path(kind, part).is_file()
 
     def has(self, kind: str, part: str) -> bool:
-        """Whether a part is there, and whole; a damaged one is removed, and a line says so."""
+        """Whether a part is there, and whole; a damaged one is removed, and a line says so. Raises InputError for other columns."""
         path = self._path(kind, part)
         if not path.is_file():
             return False
@@ -161,6 +182,8 @@ class Run:
             _read(path, kind)
             if kind == "transfer":
                 _sums(path)
+        except _OtherColumns:
+            raise
         except InputError as error:
             log.warn(f"removed, to be made again: {error}")
             log.skip("damaged parts, made again")
@@ -180,15 +203,19 @@ class Run:
         tables = [empty, *(_read(path, kind, columns) for path in paths)]
         return pa.concat_tables(tables, promote_options="default").to_pandas()
 
-    def parts(self, kind: str, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+    def parts(
+        self, kind: str, columns: Sequence[str] | None = None, *, settings: Settings | None = None
+    ) -> Iterator[pd.DataFrame]:
         """The rows of ``kind``, one part or several small ones at a time, text as categories: to count in little memory.
 
-        Raises InputError.
+        settings: of attempts, filled with what `settings` gives, from the parts as they are read. Raises InputError.
         """
         text = [name for name, dtype in KINDS[kind].items() if dtype == "str" and (columns is None or name in columns)]
         some, size = [], 0
         for path in self._parts(kind):
             some.append(_read(path, kind, columns))
+            if settings is not None:
+                _add_settings(settings, path, some[-1])
             size += some[-1].nbytes
             if size > TOGETHER:
                 yield pa.concat_tables(some, promote_options="default").to_pandas(categories=text)
@@ -196,14 +223,11 @@ class Run:
         if some:
             yield pa.concat_tables(some, promote_options="default").to_pandas(categories=text)
 
-    def settings(self) -> dict[tuple[str, str], dict[str, Any]]:
+    def settings(self) -> Settings:
         """The values of every setting of an attack that attempts had, by attack and label. Raises InputError."""
-        found: dict[tuple[str, str], dict[str, Any]] = {}
-        for path in self._parts("examples"):
-            names = [name for name in pq.read_schema(path).names if name not in KINDS["examples"]]
-            rows = _read(path, "examples", ["attack", "setting", *names]).to_pandas().drop_duplicates()
-            for row in rows.to_dict("records"):
-                found[row.pop("attack"), row.pop("setting")] = row
+        found: Settings = {}
+        for _ in self.parts("examples", ["attack", "setting"], settings=found):
+            pass
         return found
 
     def transfer_sums(self) -> pd.DataFrame:
@@ -298,11 +322,33 @@ def _read(path: Path, kind: str, columns: Sequence[str] | None = None) -> pa.Tab
     try:
         file = pq.ParquetFile(path, page_checksum_verification=True)  # not read_table, which makes a column of a folder named "eps=0.1"
         if not fits(kind, file.schema_arrow):
-            raise InputError(f"{str(path)!r} does not have the columns of {kind!r}; it is of another version: run again")
+            raise _OtherColumns(f"{str(path)!r} does not have the columns of {kind!r}; it is of another version: run again")
         wanted = columns and [name for name in columns if name in KINDS[kind] or name in file.schema_arrow.names]
         return file.read(columns=wanted, use_threads=False)  # parts are small: threads take longer
     except (OSError, pa.ArrowException) as error:
         raise _unreadable(path, error) from error
+
+
+def _add_settings(known: Settings, path: Path, part: pa.Table) -> None:
+    """The settings of a part of attempts that are not known yet. part: its columns "attack" and "setting", at least."""
+    pairs = part.group_by(["attack", "setting"]).aggregate([]).to_pylist()
+    if all((pair["attack"], pair["setting"]) in known for pair in pairs):
+        return
+    names = pq.read_schema(path).names
+    columns = ["attack", "setting", *(name for name in names if name in ALSO_SETTINGS or name not in KINDS["examples"])]
+    rows = _read(path, "examples", columns).group_by(["attack", "setting"], use_threads=False)
+    firsts = rows.aggregate([(name, "first") for name in columns[2:]]).rename_columns(
+        {f"{name}_first": name for name in columns[2:]}
+    )
+    for row in firsts.to_pylist():
+        how = (row.pop("attack"), row.pop("setting"))
+        values = {name: _as_set(firsts.schema.field(name).type, value) for name, value in row.items()}
+        known[how] = {name: value for name, value in values.items() if value is not None and value == value}
+
+
+def _as_set(kind: pa.DataType, value: Any) -> Any:
+    """The number that was rounded to float32, with the digits that it had: 0.1, not 0.10000000149."""
+    return float(str(np.float32(value))) if kind == pa.float32() and value is not None else value
 
 
 def _sums(path: Path) -> pa.Table:

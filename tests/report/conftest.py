@@ -12,34 +12,38 @@ when its number is odd, and is fooled by images 0 and 3 and, if its number is be
 import numpy as np
 import pandas as pd
 import pytest
+from report import attempts
 
+import jaxadv
+from jaxadv.evaluation.settings import Settings
 from jaxadv.report.views import Views, views
 from jaxadv.store.run import Run
 
 MODELS = ["alexnet", "vgg_16", "resnet_v2_50", "mobilenet_v1_025", "mobilenet_v1_050", "mobilenet_v1_100"]
 IMAGES = 24
 ATTACKED = 12
-# attack, setting, target kind, number of i % 4 that succeed
+# attack, a parameter and its value, target kind, number of i % 4 that succeed
 ATTEMPTS = [
-    ("fgsm", "eps=0.3", "untargeted", 3),
-    ("fgsm", "eps=0.05", "untargeted", 1),
-    ("ifgsm_search", "initial_eps=0.02", "random", 4),
-    ("cw", "confidence=0", "random", 3),
-    ("cw", "confidence=0", "untargeted", 3),
-    ("ead", "confidence=10", "least", 0),
+    ("fgsm", ("eps", 0.3), "untargeted", 3),
+    ("fgsm", ("eps", 0.05), "untargeted", 1),
+    ("ifgsm_search", ("initial_eps", 0.02), "random", 4),
+    ("cw", ("confidence", 0.0), "random", 3),
+    ("cw", ("confidence", 0.0), "untargeted", 3),
+    ("ead", ("confidence", 10.0), "least", 0),
 ]
 SHOWN = [("cw", "confidence=0", "untargeted"), ("cw", "confidence=0", "random"), ("fgsm", "eps=0.3", "untargeted")]
 MANIFEST = {
     "models": MODELS,
-    "settings": {
-        "attacks": ["fgsm", "ifgsm_search", "cw", "ead"],
-        "cw_learning_rate": [0.002],
-        "cw_steps": 1000,
-        "data": "digits",
-        "num_images": IMAGES,
-        "seed": 1215,
-        "zoo": "digits",
-    },
+    "settings": {"zoo": "digits", "data": "digits"}
+    | Settings(
+        attacks=(
+            *(jaxadv.FGSM(eps=eps) for eps in (0.3, 0.05)),
+            jaxadv.IFGSM(initial_eps=0.02, attempts=9, steps=50),
+            jaxadv.CarliniWagnerL2(),
+            jaxadv.ElasticNetL1(confidence=10.0),
+        ),
+        num_images=IMAGES,
+    ).to_dict(),
     "weights": {name: {"file": "embedded", "test_accuracy": 0.97} for name in MODELS},
     "devices": ["TFRT_CPU_0"],
     "versions": {"python": "3.11.2", "jax": "0.10.2"},
@@ -62,18 +66,19 @@ def clean_rows(m: int) -> pd.DataFrame:
     )
 
 
-def example_rows(m: int, attack: str, setting: str, kind: str, successes: int) -> pd.DataFrame:
+def example_rows(m: int, attack: str, parameter: tuple[str, float], kind: str, successes: int) -> pd.DataFrame:
     image = np.arange(ATTACKED)
     label, step = image % 10, image % 4
     success = step < successes
     l2 = np.where(success, (m + 1) / 10 * (step + 1), np.nan)
-    fixed = float(setting.removeprefix("eps=")) if attack == "fgsm" else np.nan
+    name, value = parameter
+    fixed = value if attack == "fgsm" else np.nan
     target = np.full(ATTACKED, -1) if kind == "untargeted" else (label + 3) % 10
     return pd.DataFrame(
         {
             "model": MODELS[m],
             "attack": attack,
-            "setting": setting,
+            "setting": f"{name}={value:g}",
             "target_kind": kind,
             "image_id": image,
             "label": label,
@@ -91,6 +96,7 @@ def example_rows(m: int, attack: str, setting: str, kind: str, successes: int) -
             "forwards": 1 if attack == "fgsm" else 9,
             "eps": fixed,
             "const": 0.01 * (step + 1) if attack in ("cw", "ead") else np.nan,
+            **attempts.columns(attack, **{name: value}),
         }
     )
 
@@ -151,10 +157,10 @@ def fill(run: Run, models=range(6)) -> Run:
     for m in models:  # parts are read by name, so out of order on purpose: tables follow the manifest
         part = MODELS[m]
         run.append("clean", clean_rows(m), part=part)
-        run.append("examples", pd.concat([example_rows(m, *attempt) for attempt in ATTEMPTS]), part=part)
+        attempts.append(run, pd.concat([example_rows(m, *attempt) for attempt in ATTEMPTS]), part)
         run.append("clever", pd.concat([clever_rows(m, norm) for norm in ("inf", "2", "1")]), part=part)
         run.append("transfer", pd.concat([transfer_rows(m, other, *how) for other in models if other != m for how in SHOWN]), part=part)
-    run.write_manifest(MANIFEST)
+    run.write_manifest(run.manifest() | MANIFEST)
     return run
 
 

@@ -13,6 +13,7 @@ from jaxadv.report.figures.scatter import scatter
 from jaxadv.report.figures.transfer_map import transfer_map
 from jaxadv.report.heat import luminance
 from jaxadv.report.names import file_name
+from jaxadv.report.settings import RunSettings
 from jaxadv.report.views import chosen
 
 MODELS = (
@@ -86,12 +87,15 @@ def test_sweeps_are_of_one_parameter_at_a_time():
     rows = [("ifgsm", setting, "random", model, 0.1 * place) for place, setting in enumerate(settings) for model in "ab"]
     rows += [("cw", f"confidence={level}", "least", "a", 0.5) for level in (10, 2)] + [("ead", "confidence=0", "least", "a", 1.0)]
     table = pd.DataFrame(rows, columns=["attack", "setting", "target_kind", "model", "success_rate"])
-    found = sweeps.swept(table)
+    values = [{"eps": eps, "steps": steps, "loss": "logit"} for steps in (10, 30) for eps in (0.1, 0.2)]
+    plain = {("ifgsm", setting): value for setting, value in zip(settings, values, strict=True)}
+    plain |= {(attack, f"confidence={level}"): {"confidence": float(level)} for attack, level in (("cw", 2), ("cw", 10), ("ead", 0))}
+    found = sweeps.swept(table, RunSettings(plain))
     assert [sweep.stem for sweep in found] == ["sweep_ifgsm_eps", "sweep_ifgsm_steps", "sweep_cw_confidence"]
     assert [title for title, _ in found[0].panels] == ["random target · steps=10", "random target · steps=30"]
     line = found[0].panels[1][1].query("model == 'a'")
     assert line["value"].tolist() == [0.1, 0.2] and line["success_rate"].tolist() == pytest.approx([0.2, 0.3])
-    assert found[2].panels[0][1]["value"].tolist() == [2, 10]
+    assert found[2].panels[0][1]["value"].tolist() == [2, 10] and found[2].panels[0][0] == "least-likely target"
     with canvas.look():
         figure = sweeps.sweep_figure(found[1])
         lines = figure.axes[1].lines

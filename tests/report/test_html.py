@@ -6,13 +6,15 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from jaxadv.commands.report import main
 from jaxadv.report import figures, heat, html
-from jaxadv.report.remake import main, remake
+from jaxadv.report.remake import remake
 from jaxadv.report.script import POLICY
 from jaxadv.report.views import views
 from jaxadv.store.run import Run
@@ -111,8 +113,10 @@ def test_what_was_run(page):
     assert about["models"] == "alexnet, vgg_16, resnet_v2_50, mobilenet_v1_025, mobilenet_v1_050, mobilenet_v1_100"
     assert (about["data"], about["num images"], about["seed"], about["seconds"]) == ("digits", "24", "1215", "61.5")
     assert about["FGSM"] == "eps=0.05; eps=0.3 (untargeted)"
-    assert about["C&W L2"] == "confidence=0 (untargeted, random target) · learning rate 0.002, steps 1000"
-    assert about["CLEVER"] == "L1; L2; L∞ (random target)"
+    told = "steps 1000, search steps 9, learning rate 0.002, initial const 0.01, abort early yes, warm start yes"
+    assert about["C&W L2"] == f"confidence=0 (untargeted, random target) · {told}"
+    told = "batches 500, samples 1024, protocol released, method released"
+    assert about["CLEVER"] == f"L1; L2; L∞ (random target) · {told}"
     everything = "".join(page.words)
     assert '"test_accuracy": 0.97' in everything
     for fact in ("6 models", "24 clean images", "432 attempts", "144 CLEVER scores", "1,080 transfer checks"):
@@ -310,15 +314,15 @@ def test_percent_never_claims_all_or_nothing_wrongly(share, text):
 
 
 def test_report_command_makes_the_same_again_without_jax(synthetic_run, tmp_path, capsys):
-    page = remake(synthetic_run.directory)
-    assert page == synthetic_run.directory / "report.html" and page.exists()
+    page = synthetic_run.directory / "report.html"
+    main(SimpleNamespace(out=str(synthetic_run.directory), figures=None))
     assert (synthetic_run.directory / "tables" / "robustness.csv").exists()
     drawn = {path: path.read_bytes() for path in (synthetic_run.directory / "figures").iterdir()}
     assert len(drawn) == 3 * (1 + 3 + 3 + 1 + 3 + 1 + 1)  # a sweep, three searches, CLEVER, three at once, maps, signature, fits
     assert capsys.readouterr().out == f"report: {page}\n"
     first = page.read_bytes()
     code = (
-        "import sys; from jaxadv.commands import report; assert 'matplotlib' not in sys.modules; "
+        "import sys; from jaxadv.report import remake as report; assert 'matplotlib' not in sys.modules; "
         f"report.remake({str(synthetic_run.directory)!r}); assert 'matplotlib.pyplot' not in sys.modules; assert 'jax' not in sys.modules"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
@@ -336,4 +340,4 @@ def test_report_without_a_run(tmp_path):
         assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
     with pytest.raises(InputError, match="--out is missing"):
-        main(type("Flags", (), {"out": None}))
+        main(SimpleNamespace(out=None, figures=None))

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from report import attempts
 
 from jaxadv.report import tables
 from jaxadv.report.tables import DISTANCES
@@ -42,7 +43,10 @@ def made_up_run(directory, images: int = 1000, settings=SETTINGS) -> Run:
             lengths = {length: np.where(success, draw.lognormal(size=images), np.nan) for length in DISTANCES}
             spent = {"target": 1, "predicted": 1, "gradients": 100, "forwards": 9, "eps": np.nan, "const": np.nan}
             spent |= {"near_tie": False, "revoked": False}
-            rows.append(pd.DataFrame(common | how | lengths | spent | {"success": success}))
+            name_of, value = setting.split("=")
+            spent |= {"eps": float(value) if name_of == "eps" else np.nan}
+            own = pd.DataFrame(common | how | lengths | spent | {"success": success} | attempts.columns(attack, **{name_of: float(value)}))
+            rows.append(own)
             pairs = []
             for other in MODELS:
                 if other != name:
@@ -51,7 +55,7 @@ def made_up_run(directory, images: int = 1000, settings=SETTINGS) -> Run:
                     answers = dict(zip(("success", "top5", "released_success", "released_top5"), fooled, strict=True))
                     pairs.append(pd.DataFrame(common | how | {"target": 1, "predicted": 1} | shown | answers))
             run.append("transfer", pd.concat(pairs), part=f"{name}-{attack}-{setting.split('=')[1]}")
-        run.append("examples", pd.concat(rows), part=name)
+        attempts.append(run, pd.concat(rows), name)
         fit = {column: 1.0 for column in ("margin", "lipschitz", "shape", "location", "scale", "ks", "p_value")}
         scores = [
             common | fit | {"model": name, "target": 1, "target_kind": "random", "norm": norm, "score": draw.lognormal(size=images)}
@@ -72,7 +76,7 @@ def blocks_of(directory, count: int, images: int = 250, settings=SETTINGS) -> Ru
         for path in (run.directory / kind).iterdir():
             path.unlink()
         for (name, attack), own in all_rows.groupby([of, "attack"]):
-            run.append(kind, own, part=f"{name}-{attack}-0000")
+            run.append(kind, attempts.own(own) if kind == "examples" else own, part=f"{name}-{attack}-0000")
             first = run.directory / kind / f"part-{name}-{attack}-0000.parquet"
             for number in range(1, count):
                 shutil.copy(first, first.with_name(f"part-{name}-{attack}-{number:04d}.parquet"))

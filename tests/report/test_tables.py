@@ -179,15 +179,18 @@ def test_law():
 
 
 def test_rows_of_tables_are_in_the_study_s_order():
-    settings = ["confidence=10", "confidence=2", "confidence=2,learning_rate=0.01", "confidence=2,learning_rate=1e-05"]
-    every = [(attack, setting, model) for attack in ("ead", "cw") for setting in settings for model in "ba"]
-    rows = [examples([1.0], attack=attack, setting=setting, model=model) for attack, setting, model in every]
+    values = {"d": (10.0, 0.002), "c": (2.0, 0.002), "b": (2.0, 0.01), "a": (2.0, 1e-05)}  # labels say nothing
+    every = [(attack, setting, model) for attack in ("ead", "cw") for setting in values for model in "ba"]
+    rows = [
+        examples([1.0], attack=attack, setting=setting, model=model, confidence=values[setting][0], learning_rate=values[setting][1])
+        for attack, setting, model in every
+    ]
     rows.append(examples([1.0], attack="fgsm", setting="", target_kind="top2", model="b"))
     rows.append(examples([1.0], attack="fgsm", setting="", target_kind="untargeted", model="b"))
     table = tables.robustness(pd.concat(rows), ["a", "b"])
     assert table["attack"].tolist() == ["fgsm"] * 2 + ["cw"] * 8 + ["ead"] * 8
     assert table["target_kind"].tolist()[:2] == ["untargeted", "top2"]
-    assert table["setting"].tolist()[2:10:2] == [settings[1], settings[3], settings[2], settings[0]]
+    assert table["setting"].tolist()[2:10:2] == ["a", "c", "b", "d"]
     assert table["model"].tolist()[2:6] == ["a", "b", "a", "b"]
 
 

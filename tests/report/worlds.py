@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from report import attempts as made_up_attempts
 
 from jaxadv.store.run import Run
 
@@ -28,6 +29,10 @@ SETTINGS = {  # attack and setting: success at random targets, factor of the dis
     ("ead", "confidence=0"): ((1.0, 0.7), 10, (0.3, 0.5)),
     ("ead", "confidence=20"): ((0.9, 0.8), (15, 8), (0.38, 0.4)),
 }
+VALUES = {
+    label: {name: float(value) if name != "steps" else int(value) for name, value in (part.split("=") for part in label.split(","))}
+    for _, label in SETTINGS
+}
 FAMILIES = ("densenet", "resnet", "vgg")
 
 
@@ -53,12 +58,12 @@ def made_up(directory, *, otherwise: bool, images: int = 150, shown: int = 20, l
                 how |= {"target": -1 if kind == "untargeted" else 1, "success": success, "predicted": 1}
                 how |= {"near_tie": False, "revoked": False}
                 how |= dict.fromkeys(("l0", "l1", "l2", "linf", "l2_per_pixel"), value)
-                attempts.append(_rows(**how, gradients=1, forwards=1, eps=np.nan, const=np.nan))
+                attempts.append(_rows(**how, gradients=1, forwards=1, const=np.nan, **setting_columns(attack, VALUES[setting])))
                 if kind != "least" and attack != "ifgsm_search":
                     pairs.append(
                         _shown(how, {other: _rate(model, other, attack, transfer[side], kind, otherwise) for other in WORLDS}, shown)
                     )
-        run.append("examples", pd.concat(attempts), part=model)
+        made_up_attempts.append(run, pd.concat(attempts), model)
         run.append("transfer", pd.concat(pairs), part=model)
         fit = dict.fromkeys(("margin", "lipschitz", "shape", "location", "scale", "ks", "p_value"), 1.0)
         score = 0.5 * distance * hardness[:20]
@@ -67,6 +72,11 @@ def made_up(directory, *, otherwise: bool, images: int = 150, shown: int = 20, l
     run.write_manifest(run.manifest() | {"models": list(WORLDS), "settings": {"zoo": "imagenet"}})
     run.close()
     return run
+
+
+def setting_columns(attack: str, values: dict) -> dict:
+    """The columns of a setting, "eps" among them, whatever it means."""
+    return {"eps": values.get("eps", np.nan), **made_up_attempts.columns(attack, **values)}
 
 
 def _rows(**columns) -> pd.DataFrame:

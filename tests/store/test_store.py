@@ -147,7 +147,7 @@ def test_a_part_is_synced_before_it_appears(tmp_path, monkeypatch):
 
 def test_what_is_not_a_part_is_left_alone_and_leftovers_of_writing_go(tmp_path):
     Run(tmp_path).append("clean", clean(), part="a")
-    Run(tmp_path).write_manifest({"identity": {}})
+    Run(tmp_path).write_manifest({"identity": {}, "format": store.FORMAT})
     (tmp_path / "clean" / ".part-b.parquet.4711.tmp").write_bytes(b"half")
     (tmp_path / "clean" / "notes.parquet").write_bytes(b"mine")
     with Run.begin(tmp_path) as run:

@@ -22,6 +22,7 @@ from jaxadv.report.figures.transfer_map import transfer_map
 from jaxadv.report.figures.weibull import weibull_figure
 from jaxadv.report.measures import chief
 from jaxadv.report.names import file_name, panel_name, parameter_title
+from jaxadv.report.study.claims_models import FIGURE_2
 from jaxadv.report.views import Views
 from jaxadv.support.files import write_atomically
 
@@ -44,14 +45,14 @@ class Rendered(NamedTuple):
 
 
 PARTS_A_PROCESS, MOST_PROCESSES = 100, 8  # of a run whose figures take about as long as a process takes to start
-FIGURE_2 = "figure_2"  # the study's, whose panels a page shows one by one
+_FIGURE_2 = "figure_2"  # whose panels a page shows one by one
 
 
 def planned(views: Views) -> list[Figure]:
     """Every figure that a run has something for."""
     found: list[Figure] = []
     robustness, transfer = views.made.robustness, views.made.transfer
-    for sweep in swept(robustness):
+    for sweep in swept(robustness, views.made.settings):
         parameter = parameter_title(sweep.parameter)
         title = f"{catalog.title(sweep.attack)}: success rate against {parameter}"
         found.append(Figure(sweep.stem, title, captions.of_sweep(views, sweep), partial(sweep_figure, sweep)))
@@ -62,11 +63,11 @@ def planned(views: Views) -> list[Figure]:
     three = [
         measure
         for measure in chief(measured)
-        if (measure.attack, measure.distance) in (("ifgsm_search", "L∞"), ("cw", "L2"), ("clever", "L2"))
+        if FIGURE_2.get(measure.attack) == measure.length
     ]
     if len(three) > 1:
         title = f"Robustness against accuracy: {', '.join(measure.short for measure in three)}"
-        found.append(Figure(FIGURE_2, title, captions.of_measures(views, three), partial(scatters, three)))
+        found.append(Figure(_FIGURE_2, title, captions.of_measures(views, three), partial(scatters, three)))
     for panel in tables.panels(transfer):
         pairs, own = tables.of_panel(transfer, panel), tables.of_panel(robustness, panel)
         names = grouped(tables.sorted_models(views.models, pairs["source"], pairs["model"]))

@@ -9,7 +9,8 @@ from jaxadv.analysis.families import LOOKS, family, grouped, present
 from jaxadv.attacks import catalog
 from jaxadv.core.targets import KINDS
 from jaxadv.report.figures.canvas import LINE, PAPER, new_figure, settle
-from jaxadv.report.names import parameter_title, parameters
+from jaxadv.report.names import parameter_title
+from jaxadv.report.settings import RunSettings
 
 _STROKES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))  # within a family
 _MOST_PANELS = 8  # of one figure
@@ -27,34 +28,18 @@ class Sweep(NamedTuple):
         return f"sweep_{self.attack}_{self.parameter}"
 
 
-def swept(robustness: pd.DataFrame) -> list[Sweep]:
+def swept(robustness: pd.DataFrame, settings: RunSettings) -> list[Sweep]:
     """Every parameter that an attack was given at two values at least, in the order of the table."""
     found: dict[tuple[str, str], list] = {}
-    for group, rows in robustness.groupby(["attack", "target_kind"], sort=False):
-        attack, kind = map(str, group)
-        settings = {setting: parameters(setting) for setting in rows["setting"].unique()}
-        names = dict.fromkeys(name for values in settings.values() for name in values)
-        for name in names:
-            rests = {setting: _rest(values, name) for setting, values in settings.items() if _number(values.get(name)) is not None}
-            for rest in dict.fromkeys(rests.values()):
-                along = rows[rows["setting"].map(rests).eq(rest)]
-                if along["setting"].nunique() < 2:
-                    continue
-                line = along[["model", "success_rate"]].assign(value=[float(settings[setting][name]) for setting in along["setting"]])
-                title = " · ".join(filter(None, [KINDS.get(kind, kind), rest]))
-                found.setdefault((attack, name), []).append((title, line.sort_values("value", kind="stable")))
+    for (attack, kind), rows in robustness.groupby(["attack", "target_kind"], sort=False):
+        for name, lines in settings.lines(attack, rows["setting"]).items():
+            for line in lines:
+                along = rows[rows["setting"].isin(line.labels)]
+                values = along["setting"].map(dict(zip(line.labels, line.values, strict=True)))
+                points = along[["model", "success_rate"]].assign(value=values).sort_values("value", kind="stable")
+                title = " · ".join(filter(None, [KINDS.get(kind, kind), line.rest]))
+                found.setdefault((attack, name), []).append((title, points))
     return [Sweep(attack, name, panels) for (attack, name), panels in found.items()]
-
-
-def _rest(values: dict[str, str], name: str) -> str:
-    return ", ".join(f"{key}={value}" for key, value in values.items() if key != name)
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return None
 
 
 def sweep_figure(sweep: Sweep):

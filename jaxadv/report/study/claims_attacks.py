@@ -5,8 +5,7 @@ import pandas as pd
 from jaxadv.attacks import catalog
 from jaxadv.core.targets import KINDS
 from jaxadv.report.columns import three_digits
-from jaxadv.report.study.verdicts import Claim, Evidence, by_source, change, parameter, percent, rows_of, sweeps, tested, untested
-from jaxadv.report.tables import minimised
+from jaxadv.report.study.verdicts import Claim, Evidence, by_source, change, percent, rows_of, sweeps, tested, untested
 
 TARGETED = ("random", "least", "top2")
 FEW, VERY_GOOD, NEAR_ALL = 0.03, 0.9, 0.95  # shares: the first is the study's
@@ -60,16 +59,16 @@ def _ten_steps(evidence: Evidence) -> Claim:
         "at 10 steps and the largest eps of the run, at least 90 % on every model",
     )
     rows = rows_of(evidence.made, "ifgsm", TARGETED)
-    rows = rows[parameter(rows, "steps") == 10]
+    rows = rows[evidence.made.settings.numbers(rows, "steps") == 10]
     if rows.empty:
         return untested(*words, lacks="targeted I-FGSM of 10 steps")
-    return _all_reach(words, _largest_eps(rows), VERY_GOOD)
+    return _all_reach(words, _largest_eps(evidence, rows), VERY_GOOD)
 
 
 def _searches(evidence: Evidence) -> list[Claim]:
     """C&W and EAD-L1, and their confidence."""
     words = "3a", "C&W and EAD-L1 succeed nearly always", "at the smallest confidence, random targets, at least 95 % on every model"
-    rows = pd.concat([_smallest_confidence(rows_of(evidence.made, attack, ("random",))) for attack in ("cw", "ead")])
+    rows = pd.concat([_smallest_confidence(evidence, rows_of(evidence.made, attack, ("random",))) for attack in ("cw", "ead")])
     found = [_all_reach(words, rows, NEAR_ALL) if len(rows) else untested(*words, lacks="C&W or EAD-L1 at random targets")]
     rule = "the mean over models {} from the smallest confidence of the run to the largest"
     found.append(
@@ -84,13 +83,13 @@ def _searches(evidence: Evidence) -> list[Claim]:
     return [*found, transfer_grows(evidence, words, ("cw", "ead"), "confidence", 1)]
 
 
-def _smallest_confidence(rows: pd.DataFrame) -> pd.DataFrame:
-    level = parameter(rows, "confidence")
+def _smallest_confidence(evidence: Evidence, rows: pd.DataFrame) -> pd.DataFrame:
+    level = evidence.made.settings.numbers(rows, "confidence")
     return rows[(level == level.min()) | level.isna()]
 
 
-def _largest_eps(rows: pd.DataFrame) -> pd.DataFrame:
-    eps = parameter(rows, "eps")
+def _largest_eps(evidence: Evidence, rows: pd.DataFrame) -> pd.DataFrame:
+    eps = evidence.made.settings.numbers(rows, "eps")
     return rows[eps == eps.max()]
 
 
@@ -99,11 +98,12 @@ def _confidence(evidence: Evidence, statement: str, claim: str, rule: str, colum
     changes = {}
     for attack in ("cw", "ead"):
         rows = rows_of(evidence.made, attack, TARGETED)
-        for sweep in sweeps(rows["setting"], attack, "confidence"):
+        for sweep in sweeps(evidence.made, rows, attack, "confidence"):
             low, high = (rows[rows["setting"] == setting] for setting in (sweep.low_setting, sweep.high_setting))
-            low, high = (side.set_index("model")[column or f"{minimised(attack, sweep.low_setting)}_mean"] for side in (low, high))
+            value = column or f"{evidence.made.settings.minimises(attack, sweep.low_setting)}_mean"
+            low, high = (side.set_index("model")[value] for side in (low, high))
             kind = KINDS.get(rows["target_kind"].iloc[0])
-            changes[f"{sweep.what}, {kind}, κ {sweep.low} to {sweep.high}"] = change(low, high)
+            changes[f"{sweep.what}, {kind}, κ {sweep.low:g} to {sweep.high:g}"] = change(low, high)
     return _grown((statement, claim, rule), changes, sign, "targeted C&W or EAD-L1 at two confidences", percent if column else three_digits)
 
 
@@ -118,9 +118,9 @@ def transfer_grows(evidence: Evidence, words: tuple[str, str, str], attacks: tup
             else [kind for kind in KINDS if kind in set(rows["target_kind"])]
         )
         for kind in kinds:
-            for sweep in sweeps(rows["setting"][rows["target_kind"] == kind], attack, parameter):
+            for sweep in sweeps(evidence.made, rows[rows["target_kind"] == kind], attack, parameter):
                 ends = (by_source(evidence.made, attack, (kind,), setting) for setting in (sweep.low_setting, sweep.high_setting))
-                changes[f"{sweep.what}, {KINDS.get(kind, kind)}, {parameter} {sweep.low} to {sweep.high}"] = change(*ends)
+                changes[f"{sweep.what}, {KINDS.get(kind, kind)}, {parameter} {sweep.low:g} to {sweep.high:g}"] = change(*ends)
     names = " or ".join(catalog.title(attack) for attack in attacks)
     return _grown(words, changes, sign, f"transfer of {names} at two values of {parameter}", percent)
 
@@ -146,6 +146,6 @@ def _least_likely(evidence: Evidence) -> Claim:
     rows = evidence.made.robustness[evidence.made.robustness["target_kind"] == "least"]
     search = rows[rows["attack"] == "ifgsm_search"]
     if search.empty:
-        search = _largest_eps(rows_of(evidence.made, "ifgsm", ("least",)))
-    rows = pd.concat([search, _smallest_confidence(rows[rows["attack"] == "cw"])])
+        search = _largest_eps(evidence, rows_of(evidence.made, "ifgsm", ("least",)))
+    rows = pd.concat([search, _smallest_confidence(evidence, rows[rows["attack"] == "cw"])])
     return _all_reach(words, rows, NEAR_ALL) if len(rows) else untested(*words, lacks="I-FGSM or C&W at least-likely targets")

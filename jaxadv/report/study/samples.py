@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 
 from jaxadv.report.measures import Measure, chief
-from jaxadv.report.tables import MINIMISED, Panel, minimised
+from jaxadv.report.settings import budgets
+from jaxadv.report.tables import Panel
 from jaxadv.store.run import Run
-
-FIXED = ("fgsm", "ifgsm")  # attacks of a fixed budget: compared by success
 
 
 class Sample(NamedTuple):
@@ -27,29 +26,27 @@ class Sample(NamedTuple):
 
     @property
     def is_distance(self) -> bool:
-        return self.attack in MINIMISED
+        return self.attack != "clever" and self.distance != "success"
 
 
 def samples(run: Run, robustness: pd.DataFrame, found: list[Measure]) -> list[Sample]:
     """Of the chief measures, and of the last setting of each attack of a fixed budget. Rows are read part by part."""
     pieces: dict[tuple[str, str, str, str], list[pd.DataFrame]] = {}
     for measure in chief(found):
-        of_clever = measure.attack == "clever"
-        setting, distance = ("", f"l{measure.setting}") if of_clever else (measure.setting, str(minimised(measure.attack, measure.setting)))
-        pieces[measure.attack, measure.target_kind, setting, distance] = []
-    for attack in FIXED:
-        for kind, rows in robustness[robustness["attack"] == attack].groupby("target_kind", sort=False):
-            pieces[attack, str(kind), rows["setting"].iloc[-1], "success"] = []
-    how = list(Panel._fields)
-    for part in run.parts("examples", ["model", *how, "image_id", "success", *MINIMISED.values()]):
+        setting = "" if measure.attack == "clever" else measure.setting
+        pieces[measure.attack, measure.target_kind, setting, measure.length] = []
+    for attack, of_attack in budgets(robustness):
+        for kind, rows in of_attack.groupby("target_kind", sort=False):
+            pieces[attack, kind, rows["setting"].iloc[-1], "success"] = []
+    how, lengths = list(Panel._fields), {key[3] for key in pieces if key[0] != "clever"} - {"success"}
+    for part in run.parts("examples", ["model", *how, "image_id", "success", *sorted(lengths)]):
         for panel, rows in part.groupby(how, sort=False, observed=True):
             for key in pieces:
                 if key[:3] == panel:
                     values = rows["success"].astype(float) if key[3] == "success" else rows[key[3]].where(rows["success"], np.inf)
                     pieces[key].append(_piece(rows, values))
     for part in run.parts("clever", ["model", "image_id", "target_kind", "norm", "score"]):
-        for group, rows in part.groupby(["target_kind", "norm"], sort=False, observed=True):
-            kind, norm = map(str, group)
+        for (kind, norm), rows in part.groupby(["target_kind", "norm"], sort=False, observed=True):
             if ("clever", kind, "", f"l{norm}") in pieces:
                 pieces["clever", kind, "", f"l{norm}"].append(_piece(rows, rows["score"]))
     order = [measure.all_points["model"] for measure in found] + [robustness["model"]]

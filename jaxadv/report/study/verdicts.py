@@ -7,7 +7,6 @@ import pandas as pd
 
 from jaxadv.analysis import mean_intervals
 from jaxadv.attacks import catalog
-from jaxadv.report.names import is_studied, parameters
 from jaxadv.report.sizes import SIZES
 from jaxadv.report.study.samples import Sample
 from jaxadv.report.tables import Tables, law
@@ -31,12 +30,18 @@ def of_the_study(made: Tables, found: list[Sample], study: dict[str, pd.DataFram
 
     def own(table: pd.DataFrame) -> pd.DataFrame:
         use = np.logical_and.reduce([table[column].isin(names) for column in ("model", "source") if column in table])
-        return table[use & table["setting"].map(is_studied).astype(bool) if "setting" in table else use]
+        if "setting" in table:
+            use = use & np.array([*map(made.settings.is_studied, table["attack"], table["setting"])], bool)
+        return table[use]
 
     tables = {name: own(getattr(made, name)) for name in ("accuracy", "robustness", "clever", "transfer")}
-    laws = law(*(tables[name] for name in ("accuracy", "robustness", "clever")))
-    samples = [sample._replace(values=sample.values[[name for name in sample.values if name in names]]) for sample in found]
-    return Evidence(made._replace(**tables, law=laws), [sample for sample in samples if is_studied(sample.setting)], study)
+    laws = law(*(tables[name] for name in ("accuracy", "robustness", "clever")), made.settings)
+    samples = [
+        sample._replace(values=sample.values[[name for name in sample.values if name in names]])
+        for sample in found
+        if made.settings.is_studied(sample.attack, sample.setting)
+    ]
+    return Evidence(made._replace(**tables, law=laws), samples, study)
 
 
 class Claim(NamedTuple):
@@ -76,11 +81,11 @@ def change(before: pd.Series, after: pd.Series) -> Change:
     """By model, source or pair: those that have both."""
     before, after = before.align(after, join="inner")
     both = before.notna() & after.notna()
-    first, second = before[both].to_numpy(float), after[both].to_numpy(float)
-    if not len(first):
-        return Change(np.nan, np.nan, np.nan, np.nan)
-    (low,), (high,) = mean_intervals((second - first)[:, None])
-    return Change(first.mean(), second.mean(), low, high)
+    before, after = before[both].to_numpy(float), after[both].to_numpy(float)
+    if not len(before):
+        return Change(*[np.nan] * 4)
+    (low,), (high,) = mean_intervals((after - before)[:, None])
+    return Change(before.mean(), after.mean(), low, high)
 
 
 def percent(share: float) -> str:
@@ -96,28 +101,20 @@ class Sweep(NamedTuple):
     """Two settings of an attack that differ in one parameter, its smallest and its largest value."""
 
     what: str  # e.g. "EAD-L1, steps=10"
-    name: str
-    low: str
-    high: str
+    low: float
+    high: float
     low_setting: str
     high_setting: str
 
 
-def sweeps(settings, attack: str, parameter: str) -> list[Sweep]:
-    """Of the settings of an attack, those that differ in nothing but a numeric parameter: the ends of each such group."""
-    groups: dict[tuple, list] = {}
-    for setting in dict.fromkeys(settings):
-        values = parameters(setting)
-        if parameter in values:
-            rest = tuple((name, value) for name, value in values.items() if name != parameter)
-            groups.setdefault(rest, []).append((float(values[parameter]), values[parameter], setting))
-    found = []
-    for rest, members in groups.items():
-        (least, low, low_setting), (most, high, high_setting) = min(members), max(members)
-        if least < most:
-            what = ", ".join([catalog.title(attack), *(f"{name}={value}" for name, value in rest)])
-            found.append(Sweep(what, parameter, low, high, low_setting, high_setting))
-    return found
+def sweeps(made: Tables, rows: pd.DataFrame, attack: str, parameter: str) -> list[Sweep]:
+    """Of the settings that some rows of an attack have, those that differ in nothing but a parameter: the ends of each such group."""
+    lines = made.settings.lines(attack, rows["setting"]).get(parameter, [])
+    name = catalog.title(attack)
+    return [
+        Sweep(", ".join(filter(None, [name, line.rest])), line.values[0], line.values[-1], line.labels[0], line.labels[-1])
+        for line in lines
+    ]
 
 
 def by_source(made: Tables, attack: str, kinds: tuple[str, ...], setting: str | None = None, column: str = "released") -> pd.Series:
@@ -132,8 +129,3 @@ def rows_of(made: Tables, attack: str, kinds: tuple[str, ...]) -> pd.DataFrame:
     rows = made.robustness[made.robustness["attack"] == attack]
     kind = next((kind for kind in kinds if (rows["target_kind"] == kind).any()), "")
     return rows[rows["target_kind"] == kind]
-
-
-def parameter(rows: pd.DataFrame, name: str) -> pd.Series:
-    """The number that each row's setting gives a parameter; NaN where it does not say."""
-    return rows["setting"].map(lambda setting: float(parameters(str(setting)).get(name, "nan"))).astype(float)
