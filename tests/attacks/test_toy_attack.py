@@ -17,7 +17,7 @@ import pytest
 import jaxadv
 from jaxadv.attacks import catalog
 from jaxadv.core import oracle
-from jaxadv.core.probe import AttackItem, AttackOutcome, Phase, Schedule, settings, uncentred
+from jaxadv.core.probe import AttackItem, AttackOutcome, Phase, Schedule, never_done, settings, uncentred
 from jaxadv.store.run import Run
 from jaxadv.support import checks
 
@@ -31,6 +31,8 @@ class Fade:
 
     share: float
     towards: float = 0.0  # the pixel that it goes to
+
+    searches = False
 
     @property
     def schedule(self) -> Schedule:
@@ -47,6 +49,9 @@ class Fade:
 
     def tell(self, item, state, answer, phase):
         return uncentred(item.image + self.share * (self.towards - item.image) - 0.5, item)
+
+    def done(self, state):
+        return never_done()
 
     def result(self, item, state) -> AttackOutcome:
         return AttackOutcome(state, jnp.array(True), jnp.int32(0), jnp.int32(1), {})
