@@ -3,11 +3,11 @@
     python -m jaxadv.benchmark.accelerator --out=gpu.csv --seconds=540 --data=FOLDER
 
 A row is written as each measurement is finished. The same command goes on where the file ends.
-FOLDER has weights/mobilenet_v1_025.npz and mobilenet_v1_050.npz with real weights, and images/val with
-photographs of ILSVRC2012's validation split; without it part b has the recorded small nets alone.
+FOLDER has weights/mobilenet_v1_025.npz and mobilenet_v1_050.npz with real weights, and images/val
+with photographs of ILSVRC2012's validation split. Without it part b has the recorded nets alone.
 
-Parts: a gradients beside PyTorch's; b answers in each precision; c lanes; d operations in any order;
-e steps in chunks; f probes in percent of the raw gradient; g tests that compare with recordings.
+Parts: a gradients beside PyTorch's; b answers in each precision; c lanes; d operations in any
+order; e steps in chunks; f probes in percent of the raw gradient; g tests with recordings.
 """
 
 import time
@@ -23,26 +23,33 @@ import threading  # noqa: E402
 from functools import partial  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from absl import app, flags  # noqa: E402
+from absl import flags  # noqa: E402
 
 from model_ports.errors import InputError  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 RESERVE = 8.0
 """Seconds before the limit in which nothing is begun."""
-RECORDINGS = ("test_recorded_attacks.py", "test_recorded_clever.py", "test_recorded_transfer.py")
+RECORDINGS = ("core/test_recorded_transfer.py", "clever/test_recorded_clever.py")
+RECORDINGS += ("attacks/test_recorded_attacks.py",)
 
-_OUT = flags.DEFINE_string("out", "results/accelerator/measured.csv", "CSV file to write or go on with")
-_SECONDS = flags.DEFINE_integer("seconds", 540, "the script ends by itself after so long", 1)
-_DATA = flags.DEFINE_string("data", None, "folder with weights/ of two MobileNets, and images/val")
-_PARTS = flags.DEFINE_string("parts", "abcdefg", "which parts, by their letters")
-_DRY_RUN = flags.DEFINE_boolean("dry_run", False, "list what would be measured, and measure nothing")
-_SMALL = flags.DEFINE_boolean("small", False, "small networks and few steps: to try the script")
+FLAGS = flags.FlagValues()
+"""Of this script alone."""
+flags.DEFINE_string(
+    "out", "results/accelerator/measured.csv", "CSV file to write or go on with", FLAGS
+)
+flags.DEFINE_integer(
+    "seconds", 540, "the script ends by itself after so long", 1, flag_values=FLAGS
+)
+flags.DEFINE_string("data", None, "folder with weights/ of two MobileNets, and images/val", FLAGS)
+flags.DEFINE_string("parts", "abcdefg", "which parts, by their letters", FLAGS)
+flags.DEFINE_boolean("dry_run", False, "list what would be measured, measure nothing", FLAGS)
+flags.DEFINE_boolean("small", False, "small networks and few steps: to try the script", FLAGS)
 
 
 def plan(out: Path, data: Path | None, *, small: bool, device: str) -> tuple[list, object]:
     """All measurements in their order, and the programs that they need."""
-    from jaxadv.benchmark import answers, speeds, timm_gradients
+    from jaxadv.benchmark import answers, cases, pytorch, speeds
     from jaxadv.benchmark.programs import Programs
     from model_ports.convert import frameworks
 
@@ -52,28 +59,31 @@ def plan(out: Path, data: Path | None, *, small: bool, device: str) -> tuple[lis
         speed = speeds.Scale("digits", 4, (2, 8), 0.02, 4, 1)
         answer, most = answers.Scale(3, 2, 3, 2, 2, 3, 3), 4
         networks = (("mobilenet_v1_050", 32), ("mobilenet_v1_025", 32))
-    builders = {timm_gradients.IMPORTED: frameworks.timm}
+    builders = {pytorch.IMPORTED: frameworks.timm}
     programs = Programs(speed.zoo, builders)
     chunked, made = speeds.chunks(programs, speed)
     builders |= made
     keep = answers.Answers(out.with_suffix(".images.csv"), device, answer)
-    items = speeds.raw(programs, speed, speeds.FIRST, 70.0)
+    items = speeds.raw(programs, speed, speeds.FIRST, 30.0)
     if data:
-        cases = answers.of_photographs(data, networks, most)
-        items += keep.items(cases, 50.0, 8.0)
-    items += speeds.raw(programs, speed, speeds.THEN, 35.0)
+        real = cases.of_photographs(data, networks, most)
+        items += keep.items(real, 60.0, 4.0)
+    items += speeds.raw(programs, speed, speeds.THEN, 30.0)
     items += chunked
     recorded = _recorded()
     if recorded:
-        items += keep.items(answers.of_recordings(recorded), 15.0, 2.5)
-    items += speeds.nondeterministic(programs, speed)
+        items += keep.items(cases.of_recordings(recorded), 10.0, 1.0)
     items += speeds.probes(programs, speed)
     items += speeds.lanes(programs, speed)
-    items += speeds.raw(programs, speed, speeds.LAST, 100.0)
+    items += speeds.nondeterministic(programs, speed)
+    items += speeds.raw(programs, speed, speeds.LAST, 50.0)
     if recorded:
         from jaxadv.benchmark.runner import Item
 
-        items += [Item("g", "recorded", name, "highest", 32, 60.0, partial(_tests, name)) for name in RECORDINGS]
+        items += [
+            Item("g", "recorded", name, "highest", 32, 60.0, partial(_tests, name))
+            for name in RECORDINGS
+        ]
     return items, programs
 
 
@@ -90,13 +100,15 @@ def _recorded():
 
 def _tests(name: str) -> dict:
     """Run a file of tests on this device. Raises RuntimeError where one fails."""
-    left = max(1.0, _SECONDS.value - (time.monotonic() - BEGAN) - RESERVE / 2)
+    left = max(1.0, FLAGS.seconds - (time.monotonic() - BEGAN) - RESERVE / 2)
     command = [sys.executable, "-m", "pytest", "-q", "-n", "0", f"tests/{name}"]
     import jax
 
     platforms = "cpu" if jax.default_backend() == "cpu" else "cuda,cpu"
     where = os.environ | {"JAX_PLATFORMS": platforms, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=ROOT, env=where, capture_output=True, text=True, timeout=left)
+    done = subprocess.run(
+        command, cwd=ROOT, env=where, capture_output=True, text=True, timeout=left
+    )
     last = (done.stdout.strip().splitlines() or ["no output"])[-1]
     if done.returncode:
         failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
@@ -117,13 +129,21 @@ def _end_at(seconds: float) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Measure, or list. Bad input ends in one line and status 2."""
+    """Measure, or list. Bad input ends in one line and status 2.
+
+    Args:
+        arguments: the program's name and its flags.
+    """
+    if {"--help", "-h"} & set(arguments):
+        print(f"{__doc__}\n{FLAGS.get_help()}")
+        return
     try:
-        if len(arguments) > 1:
-            raise InputError(f"{arguments[1]!r} is one word too many; only flags are allowed")
+        rest = FLAGS(arguments)[1:]
+        if rest:
+            raise InputError(f"{rest[0]!r} is one word too many; only flags are allowed")
         _main()
-    except InputError as error:
-        print(f"accelerator: {error}", file=sys.stderr)
+    except (InputError, flags.Error) as error:
+        print(f"accelerator: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -131,24 +151,26 @@ def _main() -> None:
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # PyTorch has the same memory
     import jax
 
-    from jaxadv.benchmark import runner, timm_gradients
+    from jaxadv.benchmark import pytorch, runner
 
-    out, data = Path(_OUT.value), Path(_DATA.value) if _DATA.value else None
+    out, data = Path(FLAGS.out), Path(FLAGS.data) if FLAGS.data else None
     if data and not (data / "weights").is_dir():
         raise InputError(f"data is {str(data)!r}, which has no folder weights; see --help")
-    if not _PARTS.value or set(_PARTS.value) - set("abcdefg"):
-        raise InputError(f"parts is {_PARTS.value!r}; give some of the letters abcdefg")
+    if not FLAGS.parts or set(FLAGS.parts) - set("abcdefg"):
+        raise InputError(f"parts is {FLAGS.parts!r}; give some of the letters abcdefg")
     device = jax.devices()[0].device_kind
-    items, programs = plan(out, data, small=_SMALL.value, device=device)
-    items = [item for item in items if item.part in _PARTS.value]
-    if _DRY_RUN.value:
+    items, programs = plan(out, data, small=FLAGS.small, device=device)
+    items = [item for item in items if item.part in FLAGS.parts]
+    if FLAGS.dry_run:
         show(items)
         return
-    facts = {"device": device, "jax": jax.__version__, "torch": timm_gradients.version()}
+    facts = {"device": device, "jax": jax.__version__, "torch": pytorch.version()}
     record = runner.Record(out, facts | {"date": time.strftime("%Y-%m-%d")})
-    left = _SECONDS.value - (time.monotonic() - BEGAN)
+    left = FLAGS.seconds - (time.monotonic() - BEGAN)
     _end_at(left)
-    print(f"{device}, jax {jax.__version__}; begun {time.monotonic() - BEGAN:.0f} s ago", flush=True)
+    print(
+        f"{device}, jax {jax.__version__}; begun {time.monotonic() - BEGAN:.0f} s ago", flush=True
+    )
     say = partial(print, flush=True)
     left_out = runner.run(items, record, seconds=left - RESERVE, prepare=programs.prepare, say=say)
     if left_out:
@@ -170,4 +192,4 @@ def show(items: list) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    main(sys.argv)

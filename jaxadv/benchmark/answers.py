@@ -5,8 +5,6 @@ again with one setting moved to the next float32: what rounding alone changes.
 """
 
 import dataclasses
-import functools
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -15,17 +13,20 @@ import jax
 import numpy as np
 import pandas as pd
 
-from jaxadv import clever_scores, oracle
-from jaxadv.api import run_attacks
+from jaxadv.api import clever_scores, run_attacks
 from jaxadv.attacks import IFGSM, CarliniWagnerL2, ElasticNetL1
-from jaxadv.benchmark.programs import SEED, Whole
+from jaxadv.benchmark.cases import Case
+from jaxadv.benchmark.comparison import compare, rounding
+from jaxadv.benchmark.programs import Whole
 from jaxadv.benchmark.runner import Group, Item
-from jaxadv.classifier import Classifier
+from jaxadv.core import oracle
+from jaxadv.core.classifier import Classifier
 
 VARIANTS = ("highest", "default", "nudged", "bfloat16")
 REFERENCE = VARIANTS[0]
 NUDGED = {"cw": "learning_rate", "ead": "learning_rate", "ifgsm_search": "initial_eps"}
 OWN_NORM = {"cw": "l2", "ead": "l1", "ifgsm_search": "linf", "clever": "l2"}
+SKIPPED = {REFERENCE: ("rounding",), "nudged": ("rounding", "clever")}
 NORMS = ("l0", "l1", "l2", "linf")
 
 
@@ -39,45 +40,6 @@ class Scale(NamedTuple):
     scored: int = 74  # images
     batches: int = 16
     samples: int = 64
-
-
-@dataclasses.dataclass(frozen=True)
-class Case:
-    """A network with what it is asked about. Every other image is attacked with a random target."""
-
-    classifier: Classifier
-    images: np.ndarray  # (N, S, S, 3) float32 in [0, 1]
-    ids: np.ndarray  # (N,) numbers of the images
-
-    @property
-    def lanes(self) -> int:
-        """One for each image, in eights."""
-        return -(-len(self.images) // 8) * 8
-
-    @functools.cached_property
-    def labels(self) -> np.ndarray:
-        """(N,) int32, what the network says."""
-        return self.classifier.logits_in_batches(self.images, self.lanes).argmax(1).astype(np.int32)
-
-    @functools.cached_property
-    def targets(self) -> np.ndarray:
-        """(N,) int32, other classes than the labels."""
-        most = self.classifier.num_classes
-        steps = np.random.default_rng(SEED).integers(1, most, size=len(self.images))
-        return ((self.labels + steps) % most).astype(np.int32)
-
-    @property
-    def targeted(self) -> np.ndarray:
-        """(N,) bool: towards the target, or away from the label."""
-        return np.arange(len(self.images)) % 2 == 0
-
-    def precise(self, variant: str) -> Classifier:
-        """The classifier with the gradient precision of a variant; they share the other program."""
-        if variant == "nudged":
-            return self.classifier
-        other = self.classifier.with_gradient_precision(variant)
-        other.oracle.logits = self.classifier.oracle.logits
-        return other
 
 
 def attacks(scale: Scale) -> dict:
@@ -119,19 +81,22 @@ class Answers:
                 needs = () if variant == "nudged" else (need,)
                 steps = {
                     "rounding": partial(self._rounding, case, known),
-                    **{each: partial(self._attack, name, case, known, each, variant) for each in attacks(self._scale)},
+                    **{
+                        each: partial(self._attack, name, case, known, each, variant)
+                        for each in attacks(self._scale)
+                    },
                     "clever": partial(self._clever, name, case, known, variant),
                 }
-                skipped = {"rounding", "clever"} if variant == "nudged" else set()
-                if variant == REFERENCE:
-                    skipped = {"rounding"}
                 for what, measure in steps.items():
-                    if what not in skipped:
+                    if what not in SKIPPED.get(variant, ()):
+                        key = ("b", name, what, variant, case.lanes)
                         seconds = 1.5 if what == "rounding" else guess
-                        items.append(Item("b", name, what, variant, case.lanes, seconds, measure, needs, group))
+                        items.append(Item(*key, seconds, measure, needs, group))
         return items
 
-    def _attack(self, name: str, case: Case, classifier: Classifier, what: str, variant: str) -> dict:
+    def _attack(
+        self, name: str, case: Case, classifier: Classifier, what: str, variant: str
+    ) -> dict:
         attack = attacks(self._scale)[what]
         if variant == "nudged":
             value = np.float32(getattr(attack, NUDGED[what]))
@@ -139,11 +104,16 @@ class Answers:
             attack = dataclasses.replace(attack, **{NUDGED[what]: moved})
         classes = np.where(case.targeted, case.targets, case.labels)
         count = len(case.images)
-        result = run_attacks(classifier, [attack] * count, case.images, classes, case.targeted, lanes=case.lanes)
+        result = run_attacks(
+            classifier, [attack] * count, case.images, classes, case.targeted, lanes=case.lanes
+        )
         path = result.details["eps" if what == "ifgsm_search" else "const"]
         columns = {norm: getattr(result, norm) for norm in NORMS}
         columns |= {"success": result.success, "revoked": result.revoked}
-        columns |= {"gradients": result.gradients, "path": [" ".join(f"{x:.6g}" for x in row) for row in path]}
+        columns |= {
+            "gradients": result.gradients,
+            "path": [" ".join(f"{x:.6g}" for x in row) for row in path],
+        }
         return self._keep(name, what, variant, case.ids, columns)
 
     def _clever(self, name: str, case: Case, classifier: Classifier, variant: str) -> dict:
@@ -158,22 +128,28 @@ class Answers:
             ids=case.ids[use],
             lanes=case.lanes,
         )
-        columns = dict(zip(("l1", "l2", "linf"), scores.score.T, strict=True)) | {"success": scores.margin > 0}
-        return self._keep(name, "clever", variant, case.ids[use], columns | {"revoked": False, "path": ""})
+        columns = dict(zip(("l1", "l2", "linf"), scores.score.T, strict=True)) | {
+            "success": scores.margin > 0
+        }
+        return self._keep(
+            name, "clever", variant, case.ids[use], columns | {"revoked": False, "path": ""}
+        )
 
     def _keep(self, name: str, what: str, variant: str, ids: np.ndarray, columns: dict) -> dict:
         key = {"device": self._device, "network": name, "what": what, "variant": variant}
         names = ("image", "success", "revoked", *NORMS, "gradients", "path")
         rows = pd.DataFrame({"image": ids, **columns}).reindex(columns=names)
         rows = rows.assign(**key)[[*key, *names]]
-        rows.to_csv(self._path, mode="a", header=not self._path.exists(), index=False, float_format="%.8g")
-        told = pd.read_csv(self._path, keep_default_na=True)
+        rows.to_csv(
+            self._path, mode="a", header=not self._path.exists(), index=False, float_format="%.8g"
+        )
+        told = pd.read_csv(self._path).drop_duplicates([*key, "image"], keep="last")
         same = (told[["device", "network", "what"]] == [self._device, name, what]).all(axis=1)
         reference = told[same & (told["variant"] == REFERENCE)]
         return compare(reference, told[same & (told["variant"] == variant)], OWN_NORM[what])
 
     def _rounding(self, case: Case, classifier: Classifier) -> dict:
-        """How far logits and gradients of the gradient program are from those in the highest precision."""
+        """How far the gradient program is from the one in the highest precision."""
         filled = np.resize(case.images, (case.lanes, *case.images.shape[1:]))
         rows = np.arange(case.lanes) % len(case.images)
         labels, targets = case.labels[rows], case.targets[rows]
@@ -181,90 +157,8 @@ class Answers:
         objectives = jax.vmap(oracle.linear)(one_hot[labels] - one_hot[targets])
         device = jax.local_devices()[0]
         question = jax.device_put((filled, objectives), device)
-        exact, rough = (jax.device_get(each.oracle.ask(each.params, *question)) for each in (case.classifier, classifier))
+        exact, rough = (
+            jax.device_get(each.oracle.ask(each.params, *question))
+            for each in (case.classifier, classifier)
+        )
         return rounding(exact, rough, labels, targets)
-
-
-def rounding(exact: oracle.Answer, rough: oracle.Answer, labels: np.ndarray, targets: np.ndarray) -> dict:
-    """Errors of the margin between two classes, logit units, and of the gradient, relative; medians.
-
-    Args:
-        exact, rough: answers of N images, the gradients of that margin.
-        labels, targets: (N,) the two classes.
-    """
-    rows = np.arange(len(labels))
-    margins = [answer.logits[rows, labels] - answer.logits[rows, targets] for answer in (exact, rough)]
-    error = np.abs(margins[1] - margins[0])
-    axes = (1, 2, 3)
-    apart = np.sqrt(np.square(rough.gradient - exact.gradient).sum(axes) / np.square(exact.gradient).sum(axes))
-    return {
-        "margin_error": float(np.median(error)),
-        "largest_margin_error": float(error.max()),
-        "gradient_error": float(np.median(apart)),
-    }
-
-
-def compare(reference: pd.DataFrame, rows: pd.DataFrame, norm: str) -> dict:
-    """What became of the answers.
-
-    Args:
-        reference, rows: the same images, with columns image, success, revoked, ``norm`` and path.
-        norm: of the distance (of the score) that is compared, where both have succeeded.
-
-    Returns:
-        Counts; the median of the relative changes and of their sizes, the change of the median, and
-        the share of images with the same values of the searched setting.
-    """
-    pairs = reference.merge(rows, on="image", suffixes=("_before", ""), validate="one_to_one")
-    before, after = pairs["success_before"].astype(bool), pairs["success"].astype(bool)
-    both = pairs[before & after]
-    old, new = both[f"{norm}_before"].astype(float), both[norm].astype(float)
-    change = (new / old - 1)[old > 0]
-    return {
-        "images": len(pairs),
-        "successes": int(after.sum()),
-        "changed": int((before != after).sum()),
-        "lost": int((before & ~after).sum()),
-        "revoked": int(pairs["revoked"].astype(bool).sum()),
-        "median_change": float(change.median()),
-        "median_size": float(change.abs().median()),
-        "change_of_median": float(new.median() / old.median() - 1) if len(both) else np.nan,
-        "same_path": float((pairs["path_before"].fillna("") == pairs["path"].fillna("")).mean()),
-    }
-
-
-def photographs(folder: Path, size: int, most: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """Images (N, size, size, 3) of a folder of photographs, and their numbers. Raises InputError."""
-    from jaxadv.data.loader import Pictures
-    from jaxadv.data.sources import open_source
-
-    source = open_source(f"imagefolder:{folder}")
-    batch = Pictures(source, np.arange(len(source))[:most], size=size).load()
-    return batch.images, batch.ids
-
-
-def of_photographs(data: Path, networks: Sequence[tuple[str, int]], most: int | None) -> dict[str, Case]:
-    """MobileNets with real weights on photographs.
-
-    Args:
-        data: folder with weights/NETWORK.npz and images/val.
-        networks: names and input sizes.
-        most: images, None for all.
-    """
-    from jaxadv import load_classifier
-
-    cases = {}
-    for name, size in networks:
-        weights = data / "weights" / f"{name}.npz"
-        classifier = load_classifier(name, zoo="imagenet", weights=weights, input_size=size)
-        cases[f"{name}_at_{size}"] = Case(classifier, *photographs(data / "images" / "val", size, most))
-    return cases
-
-
-def of_recordings(module) -> dict[str, Case]:
-    """The two small nets of the recorded attacks; ``module``: the tests' `recorded`."""
-    known = {name: module.net(name) for name in module.NETS}
-    return {
-        name: Case(net.classifier, np.tile(net.images, (4, 1, 1, 1)), np.arange(4 * len(net.images)))
-        for name, net in known.items()
-    }

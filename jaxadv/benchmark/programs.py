@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxadv import oracle
-from jaxadv.classifier import Classifier
-from jaxadv.commands.dry_run import gigaflops
+from jaxadv.core import oracle
+from jaxadv.core.classifier import Classifier
+from jaxadv.evaluation.estimate import gigaflops
 from model_ports import registry
 
 SEED = 1215

@@ -1,7 +1,7 @@
-"""Measurements one after another within a time limit: a row of a CSV file each, as soon as it is there.
+"""Measurements one after another within a time limit, a row of a CSV file each.
 
-A measurement is started only if it is expected to end in time. One that fails leaves a row with the
-error. A file that is there already is continued: what it has of this device is not measured again.
+A measurement is started only if it is expected to end in time. One that fails leaves a row with
+the error. A file that is there is continued: what it has of this device is not measured again.
 """
 
 import csv
@@ -19,7 +19,7 @@ COLUMNS = (
     *KEY,
     *("seconds", "gradients_per_second", "teraflops", "megabytes", "compile_seconds", "percent"),
     *("images", "successes", "changed", "lost", "revoked"),
-    *("median_change", "median_size", "change_of_median", "same_path"),
+    *("median_change", "low", "high", "median_size", "same_path"),
     *("margin_error", "largest_margin_error", "gradient_error", "same_bits", "note", "error"),
 )
 COMPILING = "compiling"
