@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 
 from jaxadv.api import clever_scores, run_attacks
-from jaxadv.attacks import IFGSM, CarliniWagnerL2, ElasticNetL1
+from jaxadv.attacks.carlini_wagner import CarliniWagnerL2
+from jaxadv.attacks.elastic_net import ElasticNetL1
+from jaxadv.attacks.fgsm import IFGSM
 from jaxadv.benchmark.cases import Case
 from jaxadv.benchmark.comparison import compare, rounding
 from jaxadv.benchmark.programs import Whole

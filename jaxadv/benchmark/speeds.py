@@ -9,8 +9,7 @@ import jax
 import numpy as np
 from jax import lax
 
-from jaxadv.attacks import IFGSM
-from jaxadv.attacks.fgsm import STEP
+from jaxadv.attacks.fgsm import IFGSM, STEP
 from jaxadv.benchmark import bench, pytorch
 from jaxadv.benchmark.programs import Ask, Count, Programs
 from jaxadv.benchmark.runner import Group, Item

@@ -30,7 +30,8 @@ def answers_of(rows: pd.DataFrame) -> pd.DataFrame:
     known = rows[(rows["part"] == "b") & rows["changed"].notna()]
     found = known.rename(columns={"what": "attack"})
     found = found[~found["precision"].isin(["highest", "nudged"])]
-    return found[list(precision.COLUMNS)].reset_index(drop=True)
+    counts = dict.fromkeys(("images", "changed", "revoked"), int)
+    return found[list(precision.COLUMNS)].astype(counts).reset_index(drop=True)
 
 
 def main(files: list[str]) -> None:

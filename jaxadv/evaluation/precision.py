@@ -77,8 +77,8 @@ def objection(attack: str, rows: pd.DataFrame) -> str:
     worst = own.loc[own["changed"].idxmax()]
     if worst["changed"] > CHANGED:
         return f"{attack} has other successes ({worst['changed']:.0f} of {worst['images']:.0f})"
-    moved = own.loc[own["median_change"].abs().idxmax()]
-    if not abs(moved["median_change"]) <= MOVED:
-        what = "scores" if attack == "clever" else "distances"
-        return f"{attack} has other {what} (median {100 * moved['median_change']:+.2f} %)"
-    return ""
+    what, moved = "scores" if attack == "clever" else "distances", own["median_change"]
+    if moved.isna().any():
+        return f"{attack} has no {what} to compare at {own[moved.isna()]['network'].iloc[0]}"
+    most = moved[moved.abs().idxmax()]
+    return f"{attack} has other {what} (median {100 * most:+.2f} %)" if abs(most) > MOVED else ""
