@@ -71,7 +71,7 @@ def run_attacks(
     items = [AttackItem(*item) for item in zip(images, classes, targeted, strict=True)]
     clf = clf.awake()
     with Judge(clf, images, classes, targeted, lanes) as judge:
-        for index, outcome in engine.run(clf, attacks, items, lanes=lanes, journal=journal):
+        for index, outcome in engine.run(clf, attacks, items, lanes=lanes, journal=journal, look=judge.look):
             searches = attacks[index].searches
             judge.add(index, outcome, searches=searches)
             if advance:

@@ -1,4 +1,4 @@
-"""How fast networks and attacks are on this machine.
+"""How fast networks and attacks are on this machine, and what a faster arithmetic changes in their answers.
 
-May import `jaxadv.core`, `attacks`, `clever`, `evaluation`, `report` and `support`.
+May import `jaxadv.core`, `attacks`, `clever`, `data`, `evaluation`, `report` and `support`.
 """

@@ -124,7 +124,7 @@ def measure(classifier: Classifier, *, lanes: int, steps: int, turns: int, pytor
         "gradient": lambda images: classifier.oracle.ask(classifier.params, images, objectives).logits,
         "forward": lambda images: classifier.oracle.logits(classifier.params, images),
     }
-    raw = {name: partial(_repeat, program, on_device) for name, program in raw.items()}
+    raw = {name: partial(repeat, program, on_device) for name, program in raw.items()}
     first = {name: _seconds(partial(program, 1)) for name, program in raw.items()}
     measured = probes(steps)
     shares = {name: _waves(probe) for name, probe in measured.items()}
@@ -210,7 +210,7 @@ def _work(classifier: Classifier, probe, images, labels, targets, *, waves: int)
     return attack
 
 
-def _repeat(program, images: jax.Array, count: int) -> jax.Array:
+def repeat(program, images: jax.Array, count: int) -> jax.Array:
     """The last logits of ``count`` calls, each of which has to wait for the one before, as an attack's have."""
     images = jnp.copy(images)
     for _ in range(count):

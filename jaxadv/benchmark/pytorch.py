@@ -22,27 +22,53 @@ TIMM = {
     "densenet169_k32": "densenet169",
     "densenet161_k48": "densenet161",
     "mobilenet_v1_100": "mobilenetv1_100",
+    "nasnet_large": "nasnetalarge",
 }
-"""Networks of the same layers; where padding, or the unit of a stride, differs (see `same_function`), the work is about the same."""
+"""Networks of the same layers. Where padding, or the unit of a stride, differs (see
+`same_function`), the work is about the same."""
 
 
-def gradient_of(name: str, images: np.ndarray, targets: np.ndarray) -> Callable[[int], None] | None:
-    """A function that computes logits and the gradient of each image's target logit, so many times; None without PyTorch, timm, or such a
-    network.
+IMPORTED = "timm"
+"""Names the import of timm, which takes seconds, among what is made ready before a measurement."""
 
-    images: (N, S, S, 3) float32 in channels-last memory, as oneDNN likes it; random weights, normalisation as in evaluation. On a GPU where
-    JAX is, if PyTorch knows of it: in float32 without TF32, by the convolutions that cuDNN finds fastest.
+
+def has(name: str) -> bool:
+    """Whether PyTorch and timm are there, and timm has a network of that name."""
+    return name in TIMM and all(map(find_spec, ("torch", "timm")))
+
+
+def gradient_of(
+    name: str, images: np.ndarray, targets: np.ndarray, precision: str = "highest"
+) -> Callable[[int], None] | None:
+    """A function that computes logits and the gradient of each image's target logit, so many times.
+
+    The network has random weights, and memory with channels last. It is on a GPU where JAX is, if
+    PyTorch knows of it, with the convolutions that cuDNN finds fastest.
+
+    Args:
+        name: as in `TIMM`.
+        images: (N, S, S, 3) float32, normalised as in evaluation.
+        targets: (N,) classes.
+        precision: "highest" is float32, "default" TF32 on a GPU; "bfloat16" rounds the network.
+
+    Returns:
+        The function, which waits for the last gradient; None where `has` says no.
     """
-    if name not in TIMM or not all(map(find_spec, ("torch", "timm"))):
+    if not has(name):
         return None
     timm = frameworks.timm()
     import torch
 
     device = "cuda" if jax.default_backend() == "gpu" and torch.cuda.is_available() else "cpu"
-    torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = False, True
-    network: Any = timm.create_model(TIMM[name], pretrained=False)
-    network = network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
-    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).to(device)
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = precision == "default"
+    torch.backends.cuda.matmul.allow_tf32 = precision == "default"
+    with torch.device(device):
+        network: Any = timm.create_model(TIMM[name], pretrained=False)
+        network = network.eval().requires_grad_(False)
+    network = network.to(dtype=dtype, memory_format=torch.channels_last)
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).to(device=device, dtype=dtype)
     chosen = torch.from_numpy(targets.astype(np.int64))[:, None].to(device)
 
     def gradients(count: int) -> None:
@@ -53,3 +79,20 @@ def gradient_of(name: str, images: np.ndarray, targets: np.ndarray) -> Callable[
             torch.cuda.synchronize()
 
     return gradients
+
+
+def free() -> None:
+    """Give the device's memory back that PyTorch keeps."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def version() -> str:
+    """PyTorch's; empty where it is not there."""
+    if not find_spec("torch"):
+        return ""
+    import torch
+
+    return torch.__version__

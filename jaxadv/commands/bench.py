@@ -3,6 +3,7 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+from jaxadv.attacks import catalog
 from jaxadv.commands import values
 
 
@@ -14,7 +15,9 @@ def main(flags: SimpleNamespace) -> None:
     from jaxadv.benchmark import bench
     from jaxadv.core.classifier import load_classifier
     from jaxadv.core.engine import DEFAULT_LANES
+    from jaxadv.evaluation import precision
     from jaxadv.evaluation.networks import ZOO, random_classifier
+    from jaxadv.evaluation.settings import CLEVER
     from model_ports import registry, weights
 
     values.chosen("zoo", [flags.zoo], registry.ZOOS)
@@ -31,7 +34,7 @@ def main(flags: SimpleNamespace) -> None:
         out=Path(flags.out or "results/bench"),
         zoo=flags.zoo,
         lanes=flags.lanes or DEFAULT_LANES,
-        precision=flags.precision,
+        precision=precision.decided(flags.precision, [*catalog.names(), CLEVER]),
         steps=flags.bench_steps,
         turns=flags.bench_turns,
         progress=flags.progress,

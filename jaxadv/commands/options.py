@@ -88,7 +88,7 @@ def define() -> None:
     _switch(how, "save_adversarial", False, "keep all adversarial images, float32, as Zarr arrays in adversarial/")
     _number(how, "save_seconds", 60.0, "how often unfinished attacks and scores are written down, so that a kill loses no more")
     _count(how, "lanes", None, "images side by side on the device; if not given 32 on a processor, 256 elsewhere, or what memory allows")
-    _text(how, "precision", "highest", "of gradients: highest, high, default or bfloat16; successes are judged in highest")
+    _text(how, "precision", "highest", "of gradients: highest, high, default, bfloat16; auto: what attacks bear; highest judges successes")
     _count(how, "block_images", 256, "attacked images in memory at a time, and in a part of the rows")
     _count(how, "at_once", None, "networks at work at the same time; 2 on a processor, 1 on an accelerator if not given")
     _integer(how, "seed", 1215, "of random targets, CLEVER's samples, and training")

@@ -34,6 +34,8 @@ AHEAD = 8
 AnyProbe: TypeAlias = Probe[Any, Any, Any]
 Outcome: TypeAlias = tuple[int, Any]
 """The number of an item, and the result of its probe as NumPy arrays."""
+Look: TypeAlias = Callable[[Classifier, Sequence[int], Sequence[int], Any, Any], None]
+"""(classifier, numbers of items, their lanes, all lanes' items, all lanes' results), the last two on the device."""
 
 
 class _Lane(NamedTuple):
@@ -113,12 +115,14 @@ def run(
     *,
     lanes: int,
     journal: Journal | None = None,
+    look: Look | None = None,
 ) -> Iterator[Outcome]:
     """Run probe i on item i, for all i, ``lanes`` at a time on each local device.
 
     Yields (i, result as NumPy arrays), in the order of finishing: items of one schedule are kept together. Probes are settings
     (see `jaxadv.core.probe`), items NamedTuples of one probe's kind, taken when their turn comes: memory does not grow with their number.
-    journal: what it knows of these items is not done again, and it is told what becomes of them.
+    journal: what it knows of these items is not done again, and it is told what becomes of them. look: called with results of many
+    lanes while they are on the device, by the device's thread, before they are yielded; not with results of few lanes, nor with known ones.
     """
     groups: dict[Any, list[int]] = {}
     for index, probe in enumerate(probes):
@@ -130,7 +134,7 @@ def run(
         for i in (i for i in members if i in known):
             yield i, jax.tree.unflatten(jax.tree.structure(kind), known[i])
         waiting = _Waiting([i for i in members if i not in known])
-        group = _Group(probes, items, first, lanes, waiting)
+        group = _Group(probes, items, first, lanes, waiting, look)
         devices = classifier.devices[: max(1, -(-len(waiting) // lanes))]
         queues = [_Queue(group, device, _Notes(journal, f"{number}-{place}")) for place, device in enumerate(devices)]
         outcomes = [_outcomes(classifier.on(device), queue) for device, queue in zip(devices, queues, strict=True)]
@@ -223,6 +227,7 @@ class _Group(NamedTuple):
     first: int  # the number of one of the group's items
     lanes: int  # of each device
     waiting: _Waiting
+    look: Look | None
 
 
 class _Queue:
@@ -279,13 +284,15 @@ class _Queue:
             self.lanes = _put(self.lanes, lane, self._started([number]))
             self.holds[lane] = number
 
-    def take(self, finished: Sequence[int]) -> "_Taken":
+    def take(self, finished: Sequence[int], classifier: Classifier) -> "_Taken":
         """The results in lanes that are finished, and now free."""
         numbers = [self.holds[lane] for lane in finished]
         for lane in finished:
             self.holds[lane] = -1
         every = 4 * len(finished) > len(self.holds)  # one call for all lanes
         results = _results(self.lanes) if every else [_result(self.lanes, lane) for lane in finished]
+        if every and self._group.look:
+            self._group.look(classifier, numbers, finished, self.lanes.item, results)
         for leaf in jax.tree.leaves(results):
             leaf.copy_to_host_async()
         return _Taken(numbers, list(finished) if every else None, results)
@@ -367,7 +374,7 @@ def _run_waves(classifier: Classifier, queue: _Queue) -> Iterator[Outcome]:
             queue.lanes, question, _ = _tell(queue.lanes, answers, phase=phases[number], following=following)
         # The wave before is fetched while this one computes.
         yield from waiting.fetch()
-        waiting = queue.take(queue.busy)
+        waiting = queue.take(queue.busy, classifier)
     yield from waiting.fetch()
 
 
@@ -394,7 +401,7 @@ def _run_until_done(classifier: Classifier, queue: _Queue) -> Iterator[Outcome]:
             flags = np.asarray(looked[0])
             finished += [lane for lane in queue.busy if flags[lane] and looked[1][lane] == queue.holds[lane] and lane not in finished]
         if finished:
-            results = queue.take(finished)
+            results = queue.take(finished, classifier)
             queue.refill()
             for lane in finished:
                 ages[lane] = 0

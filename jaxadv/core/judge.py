@@ -5,15 +5,35 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from jaxadv.core import metrics
+from jaxadv.core import engine, metrics
 from jaxadv.core.classifier import Classifier
-from jaxadv.core.probe import AttackOutcome
+from jaxadv.core.probe import AttackItem, AttackOutcome
 from jaxadv.core.result import AttackResult
 
+AT_ONCE = ("gpu",)
+"""Back ends where attacks of many lanes are judged before their images leave the device, which saves one way there. A TPU has no double
+precision for the distances."""
 WORKERS = 4
 """Threads for distances: a photograph takes half a millisecond, so that one for all would keep a GPU waiting for short attacks."""
+
+
+def distances_on_device(images: jax.Array, clean: jax.Array) -> dict[str, jax.Array]:
+    """As `metrics.distances`, where the images (N, H, W, 3) float32 are; in double precision too.
+
+    Two sums of one number of terms may differ there in the last bits of double precision, which rounding to float32 hides.
+    """
+    with jax.enable_x64(True):
+        return _distances(images, clean)
+
+
+@jax.jit
+def _distances(images: jax.Array, clean: jax.Array) -> dict[str, jax.Array]:
+    apart = jnp.abs(images.astype(jnp.float64) - clean.astype(jnp.float64)).reshape(len(images), -1)
+    values = (jnp.sum(apart != 0, axis=1), jnp.sum(apart, axis=1), jnp.sqrt(jnp.sum(apart * apart, axis=1)), jnp.max(apart, axis=1))
+    return {name: value.astype(jnp.float32) for name, value in zip(metrics.DISTANCES, values, strict=True)}
 
 
 class Judge:
@@ -23,6 +43,9 @@ class Judge:
     """
 
     def __init__(self, clf: Classifier, images: np.ndarray, classes: np.ndarray, targeted: np.ndarray, lanes: int):
+        self.look: engine.Look | None = self._look_at_once if jax.default_backend() in AT_ONCE else None
+        """For `jaxadv.core.engine.run`. What it has seen is judged, and has only to be added."""
+        self._judged: set[int] = set()
         self._clf, self._images, self._classes, self._targeted, self._lanes = clf, images, classes, targeted, lanes
         self._adversarial = np.empty_like(images)
         self._found, self._searches = np.zeros((2, len(images)), bool)
@@ -31,6 +54,7 @@ class Judge:
         self._ended: list[int] = []  # attacks that nobody has looked at
         self._logits: list[tuple[Sequence[int], list[jax.Array]]] = []
         self._distances: list[tuple[Sequence[int], Future[dict[str, np.ndarray]]]] = []
+        self._at_once: list[tuple[Sequence[int], Sequence[int], jax.Array, dict[str, jax.Array]]] = []
         self._workers = ThreadPoolExecutor(WORKERS)
 
     def __enter__(self) -> "Judge":
@@ -45,9 +69,27 @@ class Judge:
         self._adversarial[index] = outcome.image
         self._found[index], self._details[index] = outcome.found, outcome.details
         self._gradients[index], self._forwards[index] = outcome.gradients, outcome.forwards
+        if index in self._judged:
+            return
         self._ended.append(index)
         if len(self._ended) == self._lanes * len(self._clf.devices):
             self._look()
+
+    def _look_at_once(
+        self,
+        there: Classifier,
+        numbers: Sequence[int],
+        lanes: Sequence[int],
+        items: AttackItem,
+        outcomes: AttackOutcome,
+    ) -> None:
+        """Have the attacks ``numbers`` judged, which are in these of all lanes, on the device where they are."""
+        logits = there.oracle.logits(there.params, outcomes.image)
+        measured = distances_on_device(outcomes.image, items.image)
+        for array in (logits, *measured.values()):
+            array.copy_to_host_async()
+        self._at_once.append((numbers, lanes, logits, measured))
+        self._judged.update(numbers)
 
     def _look(self) -> None:
         """Have the attacks judged that have ended."""
@@ -68,6 +110,8 @@ class Judge:
         logits = np.zeros((count, self._clf.num_classes), np.float32)
         for numbers, parts in self._logits:
             logits[numbers] = np.concatenate(parts)
+        for numbers, lanes, seen, _ in self._at_once:
+            logits[numbers] = np.asarray(seen)[lanes]
         found = self._found
         success = found & metrics.fooled(logits, classes, targeted)
         revoked = found & ~success & self._searches  # a failed search, so clean
@@ -75,6 +119,9 @@ class Judge:
         for numbers, measured in self._distances:
             for name, values in measured.result().items():
                 distances[name][numbers] = values
+        for numbers, lanes, _, there in self._at_once:
+            for name, values in there.items():
+                distances[name][numbers] = np.asarray(values)[lanes]
         if revoked.any():
             adversarial[revoked] = self._images[revoked]
             logits[revoked] = self._clf.logits_in_batches(self._images[revoked], self._lanes)

@@ -28,6 +28,7 @@ class Program(Generic[Result]):
     """``function(params, *arrays)``, compiled; not to be called inside another `jax.jit`, if there are options for the compiler."""
 
     def __init__(self, function: Callable[..., Result], compiler_options: dict[str, str | bool]):
+        self.function = function
         self._compile = functools.partial(jax.jit, compiler_options=compiler_options)
         self._compiled = self._compile(function)
         self._kept: dict[Any, Any] = {}  # types of arguments -> what `jax.jit` made for them

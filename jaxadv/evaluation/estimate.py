@@ -11,6 +11,7 @@ import numpy as np
 from jaxadv.clever.sampler import PROTOCOLS, CleverSampler
 from jaxadv.core.classifier import Classifier
 from jaxadv.core.probe import Schedule
+from jaxadv.evaluation import rates
 from jaxadv.evaluation.plan import Job
 from jaxadv.support.progress import Progress
 
@@ -21,7 +22,7 @@ PICTURE = 0.67
 """What lossless compression leaves of an adversarial image; measured on real photographs."""
 
 
-def text(job: Job, classifiers: dict[str, Classifier], out: Path, *, processes: int) -> str:
+def text(job: Job, classifiers: dict[str, Classifier], out: Path, *, processes: int, zoo: str) -> str:
     """The plan, the evaluations that it takes at most, the time by a short measurement of each network, and the disk.
 
     Args:
@@ -29,6 +30,7 @@ def text(job: Job, classifiers: dict[str, Classifier], out: Path, *, processes: 
         classifiers: the networks of the job by name.
         out: where the rows are to go.
         processes: among whom the work is shared, each with devices like this one's.
+        zoo: of the networks; of "imagenet" also the time on devices that were measured.
     """
     settings, lines = job.settings, []
     lanes = settings.lanes
@@ -63,13 +65,16 @@ def text(job: Job, classifiers: dict[str, Classifier], out: Path, *, processes: 
     table.append(("clean and shown", f"{images + others * (attempts + attacked):,} images", "0", f"{lanes * shown:,}"))
     lines.append(_aligned(table))
 
+    works: dict[str, rates.Work] = {}
     table, seconds = [("", "gradient", "forward", "GFLOP an image", "compiled in", "at most")], 0.0
     with Progress("measuring", len(classifiers), "networks", show=settings.progress) as bar:
         for name, classifier in classifiers.items():
             compiled, gradient, forward = measure(classifier, lanes)
             whole = compiled + float(totals @ (gradient, forward))
             seconds += whole
-            operations = " and ".join(f"{count:.3g}" for count in gigaflops(classifier))
+            counts = gigaflops(classifier)
+            works[name] = rates.Work(lanes * int(totals[0]), lanes * int(totals[1]), counts)
+            operations = " and ".join(f"{count:.3g}" for count in counts)
             times = (f"{gradient * 1e3:.1f} ms", f"{forward * 1e3:.1f} ms", operations, f"{compiled:.1f} s")
             table.append((name, *times, _clock(whole)))
             bar.advance(1)
@@ -77,6 +82,7 @@ def text(job: Job, classifiers: dict[str, Classifier], out: Path, *, processes: 
     devices = processes * jax.local_device_count()
     among = f", shared by {devices} devices of {processes} processes {_clock(seconds / devices)}" if devices > 1 else ""
     lines.append(f"\ntime: at most {_clock(seconds)}{among}; C&W and EAD-L1 usually end early")
+    lines += rates.told(works) if zoo == "imagenet" else []
     kept, passing = disk(job, classifiers, pairs, processes=processes)
     free = _told_free(out)
     lines.append(f"disk: about {_size(kept)} to keep, and {_size(passing)} of images while networks are at work; {free}")

@@ -19,12 +19,12 @@ from jaxadv.core import engine, memory
 from jaxadv.core.classifier import Classifier
 from jaxadv.data.source import Source
 from jaxadv.data.sources import open_source
-from jaxadv.evaluation import estimate, hosts, networks, plan
+from jaxadv.evaluation import estimate, hosts, networks, plan, precision
 from jaxadv.evaluation.compiled import Compiled, Loaded
 from jaxadv.evaluation.networks import Entry, Zoo
 from jaxadv.evaluation.results import Run
 from jaxadv.evaluation.scheduler import Scheduler
-from jaxadv.evaluation.settings import Settings
+from jaxadv.evaluation.settings import CLEVER, Settings
 from jaxadv.store import run as store
 from jaxadv.support import log, machine
 
@@ -58,6 +58,8 @@ class Evaluation:
         members = {".".join(["ensemble", *some]): some for some in ensembles}
         job = plan.job(settings, list(entries), members, source)
         networks.check_classes(entries, source)
+        chosen = precision.decided(settings.precision, [*job.attacks, *[CLEVER] * bool(job.clever_kinds)])
+        job = replace(job, settings=replace(settings, precision=chosen))
         return cls(entries, job, zoo)
 
     def run(
@@ -109,7 +111,7 @@ class Evaluation:
         job = self._with_lanes(loaded, out, False, hosts.Host(0, processes))
         missing = [f"missing: {line}\n" for line in networks.missing(self.entries)]
         classifiers = {name: loaded[name] for name in job.models}
-        return "".join(missing) + estimate.text(job, classifiers, out, processes=processes)
+        return "".join(missing) + estimate.text(job, classifiers, out, processes=processes, zoo=self.zoo.name)
 
     def _with_lanes(self, loaded: Loaded, out: Path, overwrite: bool, host: hosts.Host) -> plan.Job:
         """A run has one number of lanes from its first row to its last, since another rounds otherwise.

@@ -11,7 +11,8 @@ from jaxadv.support import checks
 from model_ports.errors import InputError, unknown
 
 PARTS = ("attacks", "transfer", "clever", "report")
-PRECISIONS = ("highest", "high", "default", "bfloat16")
+AUTO = "auto"
+PRECISIONS = ("highest", "high", "default", "bfloat16", AUTO)
 CLEVER = "clever"
 NOT_IN_ROWS = (
     "parts",
@@ -123,7 +124,8 @@ class Settings:
         data_threads: threads that decode; None for one a processor.
         block_images: attacked images in memory at a time, and in a part of the rows.
         lanes: images side by side on the device; None to choose by memory, once for the run.
-        precision: of gradients: "highest", "high", "default" or "bfloat16".
+        precision: of gradients: "highest", "high", "default" or "bfloat16"; "auto" for what the
+            attacks were measured to bear on this kind of device.
         seed: of random targets and CLEVER's samples.
         save_adversarial: keep all adversarial images.
         save_seconds: time between two savings of unfinished work, in seconds.

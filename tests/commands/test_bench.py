@@ -53,7 +53,7 @@ def test_raw_calls_wait_for_each_other():
     images = jnp.ones((1, 2, 2, 3))
     for logit, pixel in ((1.0, 1.0), (np.nan, np.nan)):
         seen = []
-        bench._repeat(lambda images, logit=logit, seen=seen: seen.append(np.array(images)) or jnp.full((1, 1), logit), images, 3)
+        bench.repeat(lambda images, logit=logit, seen=seen: seen.append(np.array(images)) or jnp.full((1, 1), logit), images, 3)
         expected = np.ones((3, 1, 2, 2, 3))
         expected[1:, 0, 0, 0, 0] = pixel
         np.testing.assert_array_equal(seen, expected)

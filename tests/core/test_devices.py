@@ -24,7 +24,7 @@ def main(folder: Path) -> None:
 
     import jaxadv
     from jaxadv.api import run_attacks
-    from jaxadv.core import classifier
+    from jaxadv.core import classifier, judge
     from jaxadv.core.journal import Journal
 
     everywhere, used = jax.local_devices(), 8
@@ -61,6 +61,9 @@ def main(folder: Path) -> None:
         except KeyboardInterrupt:
             pass
     jax.tree.map(np.testing.assert_array_equal, outcomes(2, Journal(folder, "queue", seconds=0)), alone)
+    judge.AT_ONCE = ("cpu",)  # before the images leave their device
+    for devices in (1, 8):
+        jax.tree.map(np.testing.assert_array_equal, outcomes(devices), alone)
     print("same")
 
 

@@ -1,10 +1,14 @@
 """Attacks are judged as they end, in whatever order that is, and all alike."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from models import inner_images, random_linear
 
-from jaxadv.core import metrics
+import jaxadv
+from jaxadv.api import run_attacks
+from jaxadv.core import judge, metrics
 from jaxadv.core.judge import Judge
 from jaxadv.core.probe import AttackOutcome
 
@@ -62,6 +66,44 @@ def test_a_revoked_success_is_the_clean_image(ended):
     assert result.revoked[:4].all() and not result.success[:4].any() and np.isnan(result.l2[:4]).all()
     np.testing.assert_array_equal(result.adversarial, images)
     np.testing.assert_array_equal(result.predicted, clf.predict(images))
+
+
+def test_distances_on_the_device_are_those_of_the_host(ended):
+    _, images, adversarial, _ = ended
+    found = judge.distances_on_device(jnp.asarray(adversarial), jnp.asarray(images))
+    for name, values in metrics.distances(adversarial, images).items():
+        assert found[name].dtype == jnp.float32
+        np.testing.assert_array_equal(found[name], values, err_msg=name)
+    assert (np.asarray(found["l0"])[6:] == 0).all() and (np.asarray(found["l0"])[:6] > 0).all()
+
+
+ATTACKS = {
+    "fgsm": jaxadv.FGSM(eps=0.05),
+    "ifgsm": jaxadv.IFGSM(eps=0.05, steps=3),
+    "ifgsm_search": jaxadv.IFGSM(initial_eps=0.01, attempts=3, steps=3),
+    "cw": jaxadv.CarliniWagnerL2(steps=6, search_steps=2, learning_rate=0.02, initial_const=1.0),
+    "ead": jaxadv.ElasticNetL1(steps=6, search_steps=2, learning_rate=0.02, initial_const=1.0),
+}
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_judged_on_the_device_every_bit_is_the_same(ended, name, monkeypatch):
+    """11 attacks in 4 lanes: whole waves, a part of one, and lanes that end one by one."""
+    clf, images, _, _ = ended
+    images = np.tile(images, (2, 1, 1, 1))[:11]
+    given = (clf, [ATTACKS[name]] * 11, images, clf.predict(images), np.zeros(11, bool))
+    expected, looked, look = run_attacks(*given, lanes=4), [], judge.Judge._look_at_once
+
+    def watched(self, there, numbers, *rest):
+        looked.extend(numbers)
+        look(self, there, numbers, *rest)
+
+    monkeypatch.setattr(judge, "AT_ONCE", (jax.default_backend(),))
+    monkeypatch.setattr(judge.Judge, "_look_at_once", watched)
+    jax.tree.map(np.testing.assert_array_equal, run_attacks(*given, lanes=4), expected)
+    assert len(looked) == len(set(looked)) > 0
+    if name in ("fgsm", "ifgsm", "ifgsm_search"):
+        assert looked == list(range(11))
 
 
 def test_nothing_to_judge(ended):
