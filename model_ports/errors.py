@@ -21,6 +21,7 @@ def unknown(kind: str, value: str, known: Iterable[str]) -> InputError:
     "unknown model 'vgg61'; did you mean 'vgg_16'? known: vgg_16, alexnet"
     """
     known = list(known)
-    near = max(known, key=lambda name: _likeness(str(value), name), default="")
-    hint = f"did you mean {near!r}? " if near and _likeness(str(value), near)[0] >= 0.6 else ""
+    asked = str(value).lower()
+    near = max(known, key=lambda name: _likeness(asked, name.lower()), default="")
+    hint = f"did you mean {near!r}? " if near and _likeness(asked, near.lower())[0] >= 0.6 else ""
     return InputError(f"unknown {kind} {value!r}; {hint}known: {', '.join(known)}")

@@ -1,11 +1,7 @@
-"""The networks of the study, one literal entry each, and how to get one as pure functions.
-
-Accuracies are those published with the checkpoints that the study used. Where the release is not known, they are the
-later one's. Input sizes are those of the study's code: its MobileNets run at 224 pixels, however they were trained.
-"""
+"""How to get a network of the study as pure functions: one literal entry each, beside its facts."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +11,7 @@ from flax import nnx
 from model_ports import (
     alexnet,
     densenet,
+    facts,
     inception_resnet_v2,
     inception_v1,
     inception_v2,
@@ -26,330 +23,158 @@ from model_ports import (
 )
 from model_ports import mobilenet_v1 as mobilenet
 from model_ports.errors import InputError, unknown
+from model_ports.facts import CLASSES, ZOOS, Facts
 from model_ports.layers import ShapesOnly
 from model_ports.preprocessing import PREPROCESSING
 
 Params = dict[str, Any]
 
-ZOOS = ("digits", "imagenet")
-CLASSES = {"digits": 10, "imagenet": 1000}
 
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec(Facts):
+    """All that is fixed about one network: its facts, and how it is built at full size and small."""
 
-@dataclass(frozen=True)
-class ModelSpec:
-    """What is fixed about one network, at full size and as the small version trained on digits."""
-
-    name: str
-    family: str  # as the study groups them
-    input_size: int  # pixels, square
-    preprocessing: str  # key of preprocessing.PREPROCESSING
-    label_offset: int  # 1: output 0 is a background class
-    source: str  # where the original checkpoint comes from
-    sha256: str | None  # of that file, None where unknown
-    top1: float | None  # published accuracy on the ILSVRC2012 validation set, percent
-    top5: float | None
     builder: Callable[..., nnx.Module]  # (config, *, num_outputs, input_size, rngs)
     config: Any
     digits_config: Any
-    digits_input_size: int
     weight_map: tuple
     fixed_size: bool = False  # True where the parameters' shapes depend on the input size
     variants: Mapping[str, Any] = field(default_factory=dict, hash=False)  # other configs at full size that take the same weights
 
 
-_SLIM = "TF-Slim model zoo, "  # github.com/tensorflow/models, research/slim, as of 2018
+def _spec(name: str, **built: Any) -> ModelSpec:
+    """The entry of a network: its facts, and how it is built."""
+    return ModelSpec(**asdict(facts.get(name)), **built)
 
 MODELS: tuple[ModelSpec, ...] = (
-    ModelSpec(
-        name="alexnet",
-        family="AlexNet",
-        input_size=227,
-        preprocessing="alexnet",
-        label_offset=0,
-        source="github.com/kratzert/finetune_alexnet_with_tensorflow, bvlc_alexnet.npy",
-        sha256=None,
-        top1=None,  # none was published with the conversion
-        top5=None,
+    _spec(
+        "alexnet",
         builder=alexnet.alexnet,
         config=alexnet.ALEXNET,
         digits_config=alexnet.DIGITS,
-        digits_input_size=25,
         weight_map=alexnet.WEIGHT_MAP,
         fixed_size=True,
         variants=alexnet.VARIANTS,
     ),
-    ModelSpec(
-        name="vgg_16",
-        family="VGG",
-        input_size=224,
-        preprocessing="vgg",
-        label_offset=0,
-        source=_SLIM + "vgg_16_2016_08_28",
-        sha256=None,
-        top1=71.5,  # TF-Slim's README of 2018, pre-trained models
-        top5=89.8,
+    _spec(
+        "vgg_16",
         builder=vgg.vgg,
         config=vgg.VGG_16,
         digits_config=vgg.DIGITS_16,
-        digits_input_size=24,
         weight_map=vgg.WEIGHT_MAP,
         fixed_size=True,
     ),
-    ModelSpec(
-        name="vgg_19",
-        family="VGG",
-        input_size=224,
-        preprocessing="vgg",
-        label_offset=0,
-        source=_SLIM + "vgg_19_2016_08_28",
-        sha256=None,
-        top1=71.1,  # the same table
-        top5=89.8,
+    _spec(
+        "vgg_19",
         builder=vgg.vgg,
         config=vgg.VGG_19,
         digits_config=vgg.DIGITS_19,
-        digits_input_size=24,
         weight_map=vgg.WEIGHT_MAP,
         fixed_size=True,
     ),
-    ModelSpec(
-        name="inception_v1",
-        family="Inception",
-        input_size=224,
-        preprocessing="inception",
-        label_offset=1,
-        source=_SLIM + "inception_v1_2016_08_28",
-        sha256=None,
-        top1=69.8,  # TF-Slim's README of 2018, and so for all Inceptions
-        top5=89.6,
+    _spec(
+        "inception_v1",
         builder=inception_v1.inception_v1,
         config=inception_v1.INCEPTION_V1,
         digits_config=inception_v1.DIGITS,
-        digits_input_size=24,
         weight_map=inception_v1.WEIGHT_MAP,
     ),
-    ModelSpec(
-        name="inception_v2",
-        family="Inception",
-        input_size=224,
-        preprocessing="inception",
-        label_offset=1,
-        source=_SLIM + "inception_v2_2016_08_28",
-        sha256=None,
-        top1=73.9,
-        top5=91.8,
+    _spec(
+        "inception_v2",
         builder=inception_v2.inception_v2,
         config=inception_v2.INCEPTION_V2,
         digits_config=inception_v2.DIGITS,
-        digits_input_size=24,
         weight_map=inception_v2.WEIGHT_MAP,
     ),
-    ModelSpec(
-        name="inception_v3",
-        family="Inception",
-        input_size=299,
-        preprocessing="inception",
-        label_offset=1,
-        source=_SLIM + "inception_v3_2016_08_28",
-        sha256=None,
-        top1=78.0,
-        top5=93.9,
+    _spec(
+        "inception_v3",
         builder=inception_v3.inception_v3,
         config=inception_v3.INCEPTION_V3,
         digits_config=inception_v3.DIGITS,
-        digits_input_size=32,
         weight_map=inception_v3.WEIGHT_MAP,
     ),
-    ModelSpec(
-        name="inception_v4",
-        family="Inception",
-        input_size=299,
-        preprocessing="inception",
-        label_offset=1,
-        source=_SLIM + "inception_v4_2016_09_09",
-        sha256=None,
-        top1=80.2,
-        top5=95.2,
+    _spec(
+        "inception_v4",
         builder=inception_v4.inception_v4,
         config=inception_v4.INCEPTION_V4,
         digits_config=inception_v4.DIGITS,
-        digits_input_size=32,
         weight_map=inception_v4.WEIGHT_MAP,
     ),
-    ModelSpec(
-        name="inception_resnet_v2",
-        family="Inception",
-        input_size=299,
-        preprocessing="inception",
-        label_offset=1,
-        source=_SLIM + "inception_resnet_v2_2016_08_30",
-        sha256=None,
-        top1=80.4,
-        top5=95.3,
+    _spec(
+        "inception_resnet_v2",
         builder=inception_resnet_v2.inception_resnet_v2,
         config=inception_resnet_v2.INCEPTION_RESNET_V2,
         digits_config=inception_resnet_v2.DIGITS,
-        digits_input_size=32,
         weight_map=inception_resnet_v2.WEIGHT_MAP,
     ),
-    ModelSpec(
-        name="resnet_v2_50",
-        family="ResNet",
-        input_size=299,
-        preprocessing="inception",
-        label_offset=1,
-        source=_SLIM + "resnet_v2_50_2017_04_14",
-        sha256=None,
-        top1=75.6,  # TF-Slim's README of 2018, at 299 pixels with Inception's preprocessing
-        top5=92.8,
+    _spec(
+        "resnet_v2_50",
         builder=resnet_v2.resnet_v2,
         config=resnet_v2.RESNET_V2_50,
         digits_config=resnet_v2.DIGITS_50,
-        digits_input_size=32,
         weight_map=resnet_v2.WEIGHT_MAP,
     ),
-    ModelSpec(
-        name="resnet_v2_101",
-        family="ResNet",
-        input_size=299,
-        preprocessing="inception",
-        label_offset=1,
-        source=_SLIM + "resnet_v2_101_2017_04_14",
-        sha256=None,
-        top1=77.0,  # the same table
-        top5=93.7,
+    _spec(
+        "resnet_v2_101",
         builder=resnet_v2.resnet_v2,
         config=resnet_v2.RESNET_V2_101,
         digits_config=resnet_v2.DIGITS_101,
-        digits_input_size=32,
         weight_map=resnet_v2.WEIGHT_MAP,
     ),
-    ModelSpec(
-        name="resnet_v2_152",
-        family="ResNet",
-        input_size=299,
-        preprocessing="inception",
-        label_offset=1,
-        source=_SLIM + "resnet_v2_152_2017_04_14",
-        sha256=None,
-        top1=77.8,  # the same table
-        top5=94.1,
+    _spec(
+        "resnet_v2_152",
         builder=resnet_v2.resnet_v2,
         config=resnet_v2.RESNET_V2_152,
         digits_config=resnet_v2.DIGITS_152,
-        digits_input_size=32,
         weight_map=resnet_v2.WEIGHT_MAP,
     ),
-    ModelSpec(
-        name="densenet121_k32",
-        family="DenseNet",
-        input_size=224,
-        preprocessing="densenet",
-        label_offset=0,
-        source="github.com/pudae/tensorflow-densenet, tf-densenet121",
-        sha256=None,
-        top1=74.91,  # that repository's README, at 224 pixels
-        top5=92.19,
+    _spec(
+        "densenet121_k32",
         builder=densenet.densenet,
         config=densenet.DENSENET_121,
         digits_config=densenet.DIGITS_121,
-        digits_input_size=24,
         weight_map=densenet.WEIGHT_MAP,
     ),
-    ModelSpec(
-        name="densenet169_k32",
-        family="DenseNet",
-        input_size=224,
-        preprocessing="densenet",
-        label_offset=0,
-        source="github.com/pudae/tensorflow-densenet, tf-densenet169",
-        sha256=None,
-        top1=76.09,
-        top5=93.14,
+    _spec(
+        "densenet169_k32",
         builder=densenet.densenet,
         config=densenet.DENSENET_169,
         digits_config=densenet.DIGITS_169,
-        digits_input_size=24,
         weight_map=densenet.WEIGHT_MAP,
     ),
-    ModelSpec(
-        name="densenet161_k48",
-        family="DenseNet",
-        input_size=224,
-        preprocessing="densenet",
-        label_offset=0,
-        source="github.com/pudae/tensorflow-densenet, tf-densenet161",
-        sha256=None,
-        top1=77.64,
-        top5=93.79,
+    _spec(
+        "densenet161_k48",
         builder=densenet.densenet,
         config=densenet.DENSENET_161,
         digits_config=densenet.DIGITS_161,
-        digits_input_size=24,
         weight_map=densenet.WEIGHT_MAP,
     ),
-    ModelSpec(
-        name="mobilenet_v1_025",
-        family="MobileNet",
-        input_size=224,
-        preprocessing="inception",
-        label_offset=1,
-        source=_SLIM + "mobilenet_v1_0.25_128",
-        sha256=None,
-        top1=41.5,  # TF-Slim's MobileNet-v1 table of 2018-02, at 128 pixels (2017-06: 41.3 / 66.2)
-        top5=66.3,
+    _spec(
+        "mobilenet_v1_025",
         builder=mobilenet.mobilenet_v1,
         config=mobilenet.MOBILENET_V1_025,
         digits_config=mobilenet.DIGITS_025,
-        digits_input_size=24,
         weight_map=mobilenet.WEIGHT_MAP,
     ),
-    ModelSpec(
-        name="mobilenet_v1_050",
-        family="MobileNet",
-        input_size=224,
-        preprocessing="inception",
-        label_offset=1,
-        source=_SLIM + "mobilenet_v1_0.50_160",
-        sha256=None,
-        top1=59.1,  # the same table, at 160 pixels (2017-06: 59.9 / 82.5)
-        top5=81.9,
+    _spec(
+        "mobilenet_v1_050",
         builder=mobilenet.mobilenet_v1,
         config=mobilenet.MOBILENET_V1_050,
         digits_config=mobilenet.DIGITS_050,
-        digits_input_size=24,
         weight_map=mobilenet.WEIGHT_MAP,
     ),
-    ModelSpec(
-        name="mobilenet_v1_100",
-        family="MobileNet",
-        input_size=224,
-        preprocessing="inception",
-        label_offset=1,
-        source=_SLIM + "mobilenet_v1_1.0_224",
-        sha256=None,
-        top1=70.9,  # the same table (2017-06: 70.7 / 89.5)
-        top5=89.9,
+    _spec(
+        "mobilenet_v1_100",
         builder=mobilenet.mobilenet_v1,
         config=mobilenet.MOBILENET_V1_100,
         digits_config=mobilenet.DIGITS_100,
-        digits_input_size=24,
         weight_map=mobilenet.WEIGHT_MAP,
     ),
-    ModelSpec(
-        name="nasnet_large",
-        family="NASNet",
-        input_size=331,
-        preprocessing="inception",
-        label_offset=1,
-        source=_SLIM + "nasnet-a_large_04_10_2017",
-        sha256=None,
-        top1=82.7,  # TF-Slim's README of 2018
-        top5=96.2,
+    _spec(
+        "nasnet_large",
         builder=nasnet.nasnet,
         config=nasnet.NASNET_LARGE,
         digits_config=nasnet.DIGITS,
-        digits_input_size=36,
         weight_map=nasnet.WEIGHT_MAP,
     ),
 )

@@ -302,11 +302,28 @@ def names() -> tuple[str, ...]:
     return tuple(attack.name for attack in ATTACKS)
 
 
+ELSEWHERE = {
+    "pgd": ("ifgsm", "I-FGSM is PGD without a random start"),
+    "bim": ("ifgsm", "BIM is another name of I-FGSM"),
+    "mifgsm": ("ifgsm", "I-FGSM without momentum is what the study ran"),
+    "ifgm": ("ifgsm", "I-FGSM with --fgsm_norm=l2 takes steps along the gradient"),
+    "carliniwagner": ("cw", "C&W in L2"),
+    "carliniwagnerl2": ("cw", "C&W in L2"),
+    "cwl2": ("cw", "C&W in L2"),
+    "elasticnet": ("ead", "EAD with the L1 rule"),
+    "eadl1": ("ead", "EAD with the L1 rule"),
+}
+"""What other tools call an attack: its name here, and a word about it."""
+
+
 def get(name: str) -> Attack:
     """The entry of that name. Raises InputError."""
     for attack in ATTACKS:
         if attack.name == name:
             return attack
+    known = ELSEWHERE.get("".join(filter(str.isalnum, name.lower())))
+    if known:
+        raise InputError(f"unknown attack {name!r}; here it is {known[0]!r} ({known[1]}); known: {', '.join(names())}")
     raise unknown("attack", name, names())
 
 

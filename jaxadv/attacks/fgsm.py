@@ -24,6 +24,13 @@ NORMS = (1, 2, np.inf)
 FIRST, STEP, JUDGE = Phase("first", True), Phase("step", True), Phase("judge", False)
 
 
+def check_budget(name: str, eps: float, norm: float) -> None:
+    """Require a budget above 0, and in the infinity norm at most the pixels' range. Raises InputError."""
+    checks.number(name, eps, low=0, above=True)
+    if norm == np.inf and eps > 1:
+        raise checks.InputError(f"{name} is {eps:g}; pixels have range 1: did you mean {eps:g}/255 = {eps / 255:.4f}?")
+
+
 def _ascend(item: AttackItem, loss: str, num_classes: int) -> oracle.Objective:
     """The objective whose ascent fools the model: +Z_t or -Z_y, or the cross-entropy with its sign."""
     if loss == "logit":
@@ -88,9 +95,9 @@ class FGSM:
 
     def check(self) -> None:
         """Raises InputError for settings out of range."""
-        checks.number("eps", self.eps, low=0, above=True)
         checks.choice("loss", self.loss, LOSSES)
         checks.choice("norm", self.norm, NORMS)
+        check_budget("eps", self.eps, self.norm)
 
     def init(self, item: AttackItem) -> Array:
         return item.image
@@ -160,11 +167,11 @@ class IFGSM:
                 "give exactly one: eps for a fixed budget, initial_eps to search for the smallest"
             )
         name = "initial_eps" if self.searches else "eps"
-        checks.number(name, getattr(self, name), low=0, above=True)
         checks.count("attempts", self.attempts)
         checks.count("steps", self.steps)
         checks.choice("loss", self.loss, LOSSES)
         checks.choice("norm", self.norm, NORMS)
+        check_budget(name, getattr(self, name), self.norm)
 
     def init(self, item: AttackItem) -> _State:
         zeros = jnp.zeros_like(item.image)

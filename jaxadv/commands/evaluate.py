@@ -16,7 +16,7 @@ def main(flags: SimpleNamespace) -> None:
     settings = settings_of(flags)
     if flags.dry_run:
         evaluation = Evaluation.of(**networks_of(flags), data=flags.data, settings=settings)
-        print(evaluation.estimate(flags.out, processes=flags.processes or 1))
+        print(evaluation.estimate(flags.out, processes=flags.processes or 1, measure=flags.dry_run == "measure"))
         return
     host = hosts.join(hosts.Meeting(flags.multihost, flags.coordinator, flags.processes, flags.process))
     run = Evaluation.of(**networks_of(flags), data=flags.data, settings=settings).run(
@@ -40,7 +40,7 @@ def settings_of(flags: SimpleNamespace):
 
     settings = Settings(
         parts=tuple(values.chosen("parts", flags.parts, PARTS)),
-        attacks=sweep(values.chosen("attacks", flags.attacks, catalog.names()), **_swept(flags)),
+        attacks=sweep(_attacks(flags.attacks), **_swept(flags)),
         targets=_kinds("targets", flags.targets),
         attack_targets={
             name: _kinds(f"{name}_targets", getattr(flags, f"{name}_targets"))
@@ -59,6 +59,14 @@ def settings_of(flags: SimpleNamespace):
     )
     settings.check()
     return settings
+
+
+def _attacks(given: list[str]) -> list[str]:
+    """The names of --attacks, each once. Raises InputError."""
+    for name in given:
+        if name.strip():
+            catalog.get(name.strip())
+    return values.chosen("attacks", given, catalog.names())
 
 
 def _swept(flags: SimpleNamespace) -> dict[str, list[Any]]:
@@ -93,7 +101,7 @@ def networks_of(flags: SimpleNamespace) -> dict[str, Any]:
     sizes = values.input_sizes(flags.input_size)
     values.chosen("zoo", [flags.zoo], registry.ZOOS)
     names = [] if flags.models == ["none"] else values.models(flags.models, ZOO)
-    zoo = Zoo(flags.zoo, flags.weights_dir, sizes, allow_missing=flags.dry_run)
+    zoo = Zoo(flags.zoo, flags.weights_dir, sizes, allow_missing=bool(flags.dry_run))
     return {
         "models": [*names, *(flags.model_module or [])],
         "zoo": zoo,

@@ -1,35 +1,45 @@
 """list: the networks of a zoo, their size, input, accuracy, and whether their weights are here."""
 
-import math
+import json
+from pathlib import Path
 from types import SimpleNamespace
 
-from model_ports import registry, weights
-from model_ports.errors import InputError, unknown
+import model_ports
+from jaxadv.commands import values
+from model_ports import facts
+from model_ports.errors import InputError
+
+EMBEDDED = Path(model_ports.__file__).parent / "digits"
 
 
 def main(flags: SimpleNamespace) -> None:
     """Print a row for each network of --zoo. Raises InputError."""
-    import jax
-
-    if flags.zoo not in registry.ZOOS:
-        raise unknown("zoo", flags.zoo, registry.ZOOS)
-    rows = [("model", "family", "pixels", "parameters", "published top-1 / top-5 %", "weights")]
-    for spec in registry.MODELS:
-        network = registry.network(spec.name, zoo=flags.zoo)
-        parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(network.abstract()))
-        published = "-" if spec.top1 is None else f"{spec.top1} / {spec.top5}"
-        rows.append(
-            (spec.name, spec.family, str(network.input_size), f"{parameters:,}", published, _present(network, flags.weights_dir))
-        )
+    values.chosen("zoo", [flags.zoo], facts.ZOOS)
+    accuracy = "accuracy %" if flags.zoo == "digits" else "published top-1 / top-5 %"
+    rows = [("model", "family", "pixels", "parameters", accuracy, "weights")]
+    rows += [_row(known, flags) for known in facts.FACTS]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _present(network: registry.Network, weights_dir: str | None) -> str:
-    if weights_dir is None:
-        return "embedded" if network.zoo == "digits" and (weights.EMBEDDED / network.spec.name).exists() else "absent"
+def _row(known: facts.Facts, flags: SimpleNamespace) -> tuple[str, ...]:
+    if flags.zoo == "digits":
+        meta = json.loads((EMBEDDED / known.name / "meta.json").read_text())
+        accuracy, parameters, size = f"{100 * meta['test_accuracy']:.1f}", meta["num_parameters"], known.digits_input_size
+    else:
+        accuracy = "-" if known.top1 is None else f"{known.top1} / {known.top5}"
+        parameters, size = known.parameters, known.input_size
+    return known.name, known.family, str(size), f"{parameters:,}", accuracy, _weights(known.name, flags)
+
+
+def _weights(name: str, flags: SimpleNamespace) -> str:
+    """Where the weights are, or "absent"."""
+    if flags.weights_dir is None:
+        return "embedded" if flags.zoo == "digits" else "absent"
+    from model_ports import registry, weights
+
     try:
-        return str(weights.find(network, weights_dir))
+        return str(weights.find(registry.network(name, zoo=flags.zoo), flags.weights_dir))
     except InputError:
         return "absent"

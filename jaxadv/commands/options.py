@@ -84,7 +84,7 @@ def define() -> None:
     _count(how, "small", None, "unless --data or --weights_dir is given: start from flags/embedded.flags with so many attacked_images")
     _define(how, flags.DEFINE_multi_string, "at_full_size", None, "NAME=VALUE: a flag to start from if --data or --weights_dir is given")
     _switch(how, "overwrite", False, "replace the run that --out already holds; without it, the same command continues that run")
-    _switch(how, "dry_run", False, "say what would be done, how long it would take and how much disk, and do nothing")
+    _define(how, _define_plan, "dry_run", "", "say what would be done and how much disk it takes, and do nothing; =measure: also how long")
     _switch(how, "save_adversarial", False, "keep all adversarial images, float32, as Zarr arrays in adversarial/")
     _number(how, "save_seconds", 60.0, "how often unfinished attacks and scores are written down, so that a kill loses no more")
     _count(how, "lanes", None, "images side by side on the device; if not given 32 on a processor, 256 elsewhere, or what memory allows")
@@ -117,6 +117,23 @@ def define() -> None:
     _switch(other, "float64", False, "predict, validate: the whole network in double precision")
     _number(other, "tolerance", None, "validate: allowed relative difference of logits: 1e-5 (MobileNets, Keras's VGG 5e-5), float64 1e-7")
     _count(other, "epochs", None, "train: passes over the training pictures, where they differ from the recipe's")
+
+
+class _PlanParser(flags.ArgumentParser[str]):
+    """A switch that may also say "measure"."""
+
+    syntactic_help = "true, false or measure"
+    _VALUES = {"true": "count", "count": "count", "measure": "measure", "false": "", "": ""}
+
+    def parse(self, argument: str | bool) -> str:
+        text = str(argument).lower()
+        if text not in self._VALUES:
+            raise ValueError(f"{argument!r} is not allowed; give --dry_run, or --dry_run=measure")
+        return self._VALUES[text]
+
+
+def _define_plan(name: str, default: str, help: str) -> None:
+    flags.DEFINE_flag(flags.Flag(_PlanParser(), None, name, default, help, boolean=True))  # stands without a value
 
 
 def _text(group, name, default, help):

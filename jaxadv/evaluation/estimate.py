@@ -1,9 +1,11 @@
-"""--dry_run: what an evaluation would do, how long it would take on this machine, and how much disk; nothing is written."""
+"""What an evaluation would do, how much disk it would take, and how long; nothing is written."""
 
 import math
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -22,25 +24,32 @@ PICTURE = 0.67
 """What lossless compression leaves of an adversarial image; measured on real photographs."""
 
 
-def text(job: Job, classifiers: dict[str, Classifier], out: Path, *, processes: int, zoo: str) -> str:
-    """The plan, the evaluations that it takes at most, the time by a short measurement of each network, and the disk.
+class Size(Protocol):
+    """What a plan has to know of a network; its weights are not needed."""
 
-    Args:
-        job: what is to be done; its lanes are known.
-        classifiers: the networks of the job by name.
-        out: where the rows are to go.
-        processes: among whom the work is shared, each with devices like this one's.
-        zoo: of the networks; of "imagenet" also the time on devices that were measured.
-    """
-    settings, lines = job.settings, []
-    lanes = settings.lanes
-    assert lanes is not None
-    images = len(job.chosen)
+    @property
+    def input_size(self) -> int: ...
+
+    @property
+    def num_classes(self) -> int: ...
+
+
+class Counts(NamedTuple):
+    """What a job takes at most."""
+
+    gradients: int  # steps of all lanes, of each network
+    forwards: int
+    pairs: dict[str, int]  # the image and target pairs that CLEVER scores, of each network
+    table: list[tuple[str, ...]]  # for people
+
+
+def counts(job: Job, sizes: Mapping[str, Size]) -> Counts:
+    """The evaluations that a job takes at most, of each of its networks."""
+    settings = job.settings
+    lanes, images = _lanes(job), len(job.chosen)
     attacked = min(settings.attacked_images or images, images)
     scored = min(settings.clever.images or attacked, attacked)
     attempts = attacked * len(job.attempts)
-    what = f"{len(job.models)} networks, {images} images each, {attacked} of them attacked, {lanes} lanes"
-    lines.append(f"{what}; at most, for a network:")
     table: list[tuple[str, ...]] = [("", "attempts", "gradients", "forwards")]
     totals = np.zeros(2, int)  # steps of all lanes, gradient and forward
     for attack in job.attacks:
@@ -49,8 +58,8 @@ def text(job: Job, classifiers: dict[str, Classifier], out: Path, *, processes: 
         totals += steps
         table.append((attack, f"{attacked * len(probes):,}", *(f"{lanes * step:,}" for step in steps)))
     pairs = {
-        name: scored * sum(c.num_classes - 1 if k == "untargeted" else 1 for k in job.clever_kinds)
-        for name, c in classifiers.items()
+        name: scored * sum(one.num_classes - 1 if kind == "untargeted" else 1 for kind in job.clever_kinds)
+        for name, one in sizes.items()
     }
     clever = settings.clever
     if job.clever_kinds:
@@ -63,36 +72,78 @@ def text(job: Job, classifiers: dict[str, Classifier], out: Path, *, processes: 
     shown = math.ceil(images / lanes) + math.ceil(attempts / lanes) + others * math.ceil((attempts + attacked) / lanes)
     totals[1] += shown
     table.append(("clean and shown", f"{images + others * (attempts + attacked):,} images", "0", f"{lanes * shown:,}"))
-    lines.append(_aligned(table))
+    return Counts(int(totals[0]), int(totals[1]), pairs, table)
 
+
+def text(job: Job, sizes: Mapping[str, Size], out: Path, *, processes: int, time: str = "") -> str:
+    """The plan: the evaluations that it takes at most, and the disk; nothing is measured.
+
+    Args:
+        job: what is to be done; its lanes are known.
+        sizes: the networks of the job by name.
+        out: where the rows are to go.
+        processes: among whom the work is shared.
+        time: what is said of the time; see `measured`.
+    """
+    counted, images = counts(job, sizes), len(job.chosen)
+    attacked = min(job.settings.attacked_images or images, images)
+    what = f"{len(job.models)} networks, {images} images each, {attacked} of them attacked, {_lanes(job)} lanes"
+    kept, passing = disk(job, sizes, counted.pairs, processes=processes)
+    lines = [
+        f"{what}; at most, for a network:",
+        _aligned(counted.table),
+        time or "time: --dry_run=measure measures each network, and says how long the run takes",
+        f"disk: about {_size(kept)} to keep, and {_size(passing)} of images while networks are at work; {_told_free(out)}",
+        "nothing was written",
+    ]
+    return "\n".join(lines)
+
+
+def measured(job: Job, classifiers: dict[str, Classifier], *, processes: int, zoo: str) -> str:
+    """The time of a job, by a short measurement of each network.
+
+    Args:
+        job: what is to be done; its lanes are known.
+        classifiers: the networks of the job by name.
+        processes: among whom the work is shared, each with devices like this one's.
+        zoo: of the networks; of "imagenet" also the time on devices that were measured before.
+    """
+    lanes, counted = _lanes(job), counts(job, classifiers)
     works: dict[str, rates.Work] = {}
     table, seconds = [("", "gradient", "forward", "GFLOP an image", "compiled in", "at most")], 0.0
-    with Progress("measuring", len(classifiers), "networks", show=settings.progress) as bar:
+    with Progress("measuring", len(classifiers), "networks", show=job.settings.progress) as bar:
         for name, classifier in classifiers.items():
             compiled, gradient, forward = measure(classifier, lanes)
-            whole = compiled + float(totals @ (gradient, forward))
+            whole = compiled + counted.gradients * gradient + counted.forwards * forward
             seconds += whole
-            counts = gigaflops(classifier)
-            works[name] = rates.Work(lanes * int(totals[0]), lanes * int(totals[1]), counts)
-            operations = " and ".join(f"{count:.3g}" for count in counts)
-            times = (f"{gradient * 1e3:.1f} ms", f"{forward * 1e3:.1f} ms", operations, f"{compiled:.1f} s")
+            operations = gigaflops(classifier)
+            works[name] = rates.Work(lanes * counted.gradients, lanes * counted.forwards, operations)
+            arithmetic = " and ".join(f"{count:.3g}" for count in operations)
+            times = (f"{gradient * 1e3:.1f} ms", f"{forward * 1e3:.1f} ms", arithmetic, f"{compiled:.1f} s")
             table.append((name, *times, _clock(whole)))
             bar.advance(1)
-    lines.append(f"\na step of {lanes} lanes on {jax.devices()[0].device_kind}, measured:\n{_aligned(table)}")
     devices = processes * jax.local_device_count()
     among = f", shared by {devices} devices of {processes} processes {_clock(seconds / devices)}" if devices > 1 else ""
-    lines.append(f"\ntime: at most {_clock(seconds)}{among}; C&W and EAD-L1 usually end early")
-    lines += rates.told(works) if zoo == "imagenet" else []
-    kept, passing = disk(job, classifiers, pairs, processes=processes)
-    free = _told_free(out)
-    lines.append(f"disk: about {_size(kept)} to keep, and {_size(passing)} of images while networks are at work; {free}")
-    return "\n".join([*lines, "nothing was written"])
+    lines = [
+        f"\na step of {lanes} lanes on {jax.devices()[0].device_kind}, measured:\n{_aligned(table)}",
+        f"\ntime: at most {_clock(seconds)}{among}; C&W and EAD-L1 usually end early",
+        *(rates.told(works) if zoo == "imagenet" else []),
+    ]
+    return "\n".join(lines)
 
 
-def disk(job: Job, classifiers: dict[str, Classifier], pairs: dict[str, int], *, processes: int) -> tuple[float, float]:
+def _lanes(job: Job) -> int:
+    lanes = job.settings.lanes
+    assert lanes is not None
+    return lanes
+
+
+def disk(job: Job, sizes: Mapping[str, Size], pairs: Mapping[str, int], *, processes: int) -> tuple[float, float]:
     """Bytes that a run keeps, and bytes of images while networks are at work.
 
     Args:
+        job: what is to be done.
+        sizes: the networks of the job by name.
         pairs: the image and target pairs that CLEVER scores, of each network.
     """
     settings, images = job.settings, len(job.chosen)
@@ -101,7 +152,7 @@ def disk(job: Job, classifiers: dict[str, Classifier], pairs: dict[str, int], *,
     others = len(job.models) - 1 if "transfer" in settings.parts else 0
     rows = ROW["examples"] * attempts + ROW["transfer"] * attempts * others
     kept = sum(rows + count * 3 * (ROW["clever"] + 4 * settings.clever.batches) for count in pairs.values())
-    pictures = [12 * attempts * classifier.input_size**2 for classifier in classifiers.values()]
+    pictures = [12 * attempts * one.input_size**2 for one in sizes.values()]
     passing = processes * max(pictures) * min(1, settings.block_images / attacked)
     return kept + (PICTURE * sum(pictures) if settings.save_adversarial else 0), passing
 

@@ -104,14 +104,29 @@ class Evaluation:
             run.write_manifest(run.manifest() | {"seconds": seconds, "finished_parts": parts})
         return Run(out)
 
-    def estimate(self, out: str | os.PathLike | None = None, *, processes: int = 1) -> str:
-        """What a run would do, how long it would take here, and the disk; nothing is written. Raises InputError."""
+    def estimate(self, out: str | os.PathLike[str] | None = None, *, processes: int = 1, measure: bool = False) -> str:
+        """What a run would do, and its disk; nothing is written.
+
+        Args:
+            out: where the rows would go.
+            processes: among whom the work would be shared.
+            measure: load and compile every network, and say how long the run would take here. Without it nothing is
+                loaded, and lanes that memory would decide are the default's.
+
+        Raises:
+            InputError: for networks that cannot be loaded.
+        """
         out = Path(out or "results")
+        missing = [f"missing: {line}\n" for line in networks.missing(self.entries)]
+        if not measure:
+            lanes = self.job.settings.lanes or engine.DEFAULT_LANES
+            job = replace(self.job, settings=replace(self.job.settings, lanes=lanes))
+            return "".join(missing) + estimate.text(job, self.entries, out, processes=processes)
         loaded = Loaded(self.entries, self.job.settings.precision)
         job = self._with_lanes(loaded, out, False, hosts.Host(0, processes))
-        missing = [f"missing: {line}\n" for line in networks.missing(self.entries)]
         classifiers = {name: loaded[name] for name in job.models}
-        return "".join(missing) + estimate.text(job, classifiers, out, processes=processes, zoo=self.zoo.name)
+        time = estimate.measured(job, classifiers, processes=processes, zoo=self.zoo.name)
+        return "".join(missing) + estimate.text(job, classifiers, out, processes=processes, time=time)
 
     def _with_lanes(self, loaded: Loaded, out: Path, overwrite: bool, host: hosts.Host) -> plan.Job:
         """A run has one number of lanes from its first row to its last, since another rounds otherwise.

@@ -10,10 +10,10 @@ from jaxadv.core.classifier import Classifier, load_classifier
 from jaxadv.core.ensembles import ensemble
 from jaxadv.data.source import Source
 from jaxadv.evaluation import own_models
-from model_ports import registry, weights
+from model_ports import facts, registry, weights
 from model_ports.errors import InputError, unknown
 
-ZOO = tuple(spec.name for spec in registry.MODELS)
+ZOO = facts.NAMES
 
 
 class Entry(NamedTuple):
@@ -73,9 +73,9 @@ def choose(models: Sequence[str | Classifier], zoo: Zoo, ensembles: Iterable[Seq
         own = own_models.load([model], reserved={*ZOO, *entries}) if isinstance(model, str) else {}
         if isinstance(model, Classifier):
             own = own_models.given(model, reserved=entries)
-        for name, (classifier, facts) in own.items():
+        for name, (classifier, known) in own.items():
             load = partial(_itself, classifier)
-            entries[name] = Entry(classifier.input_size, classifier.num_classes, facts, load)
+            entries[name] = Entry(classifier.input_size, classifier.num_classes, known, load)
     for name in zoo.input_sizes:
         if name not in entries:
             raise unknown("network of --input_size", name, entries)

@@ -70,6 +70,12 @@ GREY = np.full((1, 24, 24, 3), 0.5, np.float32)
         (["report", "--eps=0.1"], ["--eps", "evaluate"]),
         (["bench", "--attacks=fgsm"], ["--attacks", "evaluate"]),
         (["evaluate", "--eps=1/0"], ["1/0", "numbers"]),
+        (["evaluate", "--eps=8"], ["eps is 8", "range 1", "8/255 = 0.0314"]),
+        (["evaluate", "--initial_eps=4"], ["initial_eps is 4", "4/255"]),
+        (["evaluate", "--attacks=FGSM"], ["'FGSM'", "did you mean 'fgsm'"]),
+        (["evaluate", "--attacks=pgd"], ["'pgd'", "here it is 'ifgsm'", "random start"]),
+        (["evaluate", "--attacks=C&W-L2"], ["here it is 'cw'"]),
+        (["evaluate", "--dry_run=soon"], ["'soon'", "--dry_run=measure"]),
         (["predict", "--model=vgg_16", "--images=x.npy"], ["--save"]),
         (["predict", "--model=vgg_16", "--images=x.npy", "--save=y.npz"], ["'x.npy'", "does not exist"]),
     ],
@@ -213,12 +219,25 @@ def test_a_dry_run_counts_what_the_attacks_then_take():
 
 def test_a_dry_run_tells_hosts_disk_and_missing_weights(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    arguments = ["evaluate", "--models=mobilenet_v1_025", "--weights_dir=.", "--attacks=fgsm", "--parts=attacks", "--dry_run"]
+    arguments = ["evaluate", "--models=mobilenet_v1_025", "--weights_dir=.", "--attacks=fgsm", "--parts=attacks", "--dry_run=measure"]
     with flagsaver.flagsaver():
         cli.main(cli.parse(["run.py", *arguments, "--processes=3", "--out=out", "--noprogress"]))
     said = capsys.readouterr().out
     assert "missing: no weights of mobilenet_v1_025 in ." in said and "of 3 processes" in said and f"are free in {tmp_path}" in said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plan_and_a_list_answer_at_once():
+    """Within a second or two of a processor, since no network is built, and the plan loads no weights."""
+    for arguments, most, words in (
+        (["list"], 1, ["94.0", "embedded"]),
+        (["list", "--zoo=imagenet"], 1, ["88,953,851", "82.7 / 96.2"]),
+        (["evaluate", "--models=alexnet,nasnet_large", "--attacks=fgsm", "--dry_run"], 6, ["--dry_run=measure", "nothing was written"]),
+    ):
+        began = os.times()
+        done = run(*arguments)
+        assert done.returncode == 0 and all(word in done.stdout for word in words), done.stdout + done.stderr
+        assert sum(os.times()[2:4]) - sum(began[2:4]) < most, arguments
 
 
 def test_a_truncated_or_foreign_checkpoint_is_refused_before_anything_is_written(tmp_path, refused):
@@ -278,7 +297,7 @@ def test_where_a_flag_stands_changes_nothing(arguments):
 def test_a_value_may_stand_behind_a_space():
     found = parsed("evaluate", "--models", "alexnet,vgg_16", "--dry_run", "--num_images", "7", "--nocw_abort_early")
     assert found["words"] == ["evaluate"] and found["models"] == ["alexnet", "vgg_16"]
-    assert (found["num_images"], found["dry_run"], found["cw_abort_early"]) == (7, True, False)
+    assert (found["num_images"], found["dry_run"], found["cw_abort_early"]) == (7, "count", False)
     bare = parsed("--models", "alexnet")  # the embedded job, of one network
     assert bare["words"] == [] and bare["models"] == ["alexnet"] and bare["attacked_images"] == 16
 

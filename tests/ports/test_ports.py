@@ -247,3 +247,14 @@ def test_entries_are_complete_and_distinct():
         assert entry.label_offset in (0, 1) and entry.input_size > entry.digits_input_size
         assert dataclasses.is_dataclass(entry.config) and type(entry.config) is type(entry.digits_config)
         assert entry.config != entry.digits_config
+
+
+def test_listed_facts_are_the_networks_own():
+    """`facts` is read without JAX: its counts and sizes are those of the networks."""
+    for name in BRIEF_NAMES:
+        for zoo in registry.ZOOS:
+            net = registry.network(name, zoo=zoo)
+            size = net.spec.input_size if zoo == "imagenet" else net.spec.digits_input_size
+            assert net.input_size == size
+    counts = {name: golden.recording(name).meta["totals"]["all"] for name in NAMES}
+    assert {entry.name: entry.parameters for entry in registry.MODELS} == counts
