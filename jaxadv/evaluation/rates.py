@@ -67,7 +67,8 @@ def hours(works: Mapping[str, Work], rates: pd.DataFrame | None = None) -> list[
             forward = slow * work.gigaflops[1] / work.gigaflops[0]
             for precision in PRECISIONS:
                 gradient = _seconds(own, precision, work, exact=model == name)
-                total[precision] += (work.gradients * gradient + work.forwards * forward) / 3600
+                seconds = work.gradients * gradient + work.forwards * forward
+                total[precision] += float(seconds / 3600)
         if any(total.values()):
             first = rows.iloc[0]
             found.append(Hours(device, str(first["date"]), str(first["jax"]), total, borrowed))
@@ -94,9 +95,16 @@ def _seconds(rows: pd.DataFrame, precision: str, work: Work, *, exact: bool) -> 
 
 
 def told(works: Mapping[str, Work]) -> list[str]:
-    """Lines for people, one for each measured kind of device."""
+    """Lines for people, one for each measured kind of device; works: see `hours`."""
     lines = []
     for each in hours(works):
-        times = ", ".join(f"{name} {value:.3g} h" for name, value in each.hours.items())
-        lines.append(f"on one {each.device}, as measured on {each.date} (jax {each.jax}): {times}")
+        times = ", ".join(f"{name} {_amount(value)} h" for name, value in each.hours.items())
+        line = f"on one {each.device}, as measured on {each.date} (jax {each.jax}): {times}"
+        if each.borrowed:
+            line += f"; {len(each.borrowed)} networks at the arithmetic of one of their family"
+        lines.append(line)
     return lines
+
+
+def _amount(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
