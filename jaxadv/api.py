@@ -10,9 +10,10 @@ import numpy as np
 from jaxadv.attacks import catalog
 from jaxadv.clever.result import CleverResult
 from jaxadv.clever.sampler import PROTOCOLS, CleverSampler, SampleItem
-from jaxadv.clever.weibull import METHODS, fit_reverse_weibull
+from jaxadv.clever.weibull import METHODS, WeibullFit, fit_reverse_weibull
 from jaxadv.core import engine
 from jaxadv.core.classifier import Classifier
+from jaxadv.core.faults import Watch
 from jaxadv.core.journal import Journal
 from jaxadv.core.judge import Judge
 from jaxadv.core.probe import AttackItem, AttackProbe
@@ -69,11 +70,11 @@ def run_attacks(
     for attack in {id(attack): attack for attack in attacks}.values():
         _check_attack(attack)
     items = [AttackItem(*item) for item in zip(images, classes, targeted, strict=True)]
-    clf = clf.awake()
+    clf, watch = clf.awake(), Watch(len(items))
     with Judge(clf, images, classes, targeted, lanes) as judge:
-        for index, outcome in engine.run(clf, attacks, items, lanes=lanes, journal=journal, look=judge.look):
-            searches = attacks[index].searches
-            judge.add(index, outcome, searches=searches)
+        for index, outcome in engine.run(clf, attacks, items, lanes=lanes, journal=journal, look=judge.look, watch=watch):
+            searches, invalid, zero_gradient = attacks[index].searches, watch.invalid[index], watch.zero_gradient[index]
+            judge.add(index, outcome, searches=searches, invalid=invalid, zero_gradient=zero_gradient)
             if advance:
                 advance(1, int(outcome.found) if searches else None)
         return judge.result()
@@ -118,7 +119,7 @@ def clever_scores(
     after each batch of samples. journal: keeps what is not
     finished, and has what an interrupted call with the same arguments left. Rows of one image, label and id, with several targets, and
     an untargeted row's classes, have the same samples and, where there are many, share their forward passes. A pair whose margin is not
-    positive scores 0. Raises InputError.
+    positive scores 0. One whose logits or gradients are NaN or infinite, at the image or a sample, scores NaN. Raises InputError.
     """
     images = clf.check(images)
     count, num_classes = len(images), clf.num_classes
@@ -151,19 +152,23 @@ def clever_scores(
         aims = np.array([pairs[number][1] for number in group] + [pairs[group[-1]][1]] * (widest - len(group)), np.int32)
         target: Any = aims if widest > 1 else aims[0]
         items += [SampleItem(images[i], labels[i], target, seed_number, ids[i], batch) for batch in numbers]
-    maxima = np.zeros((len(pairs), batches, 3), np.float32)
+    maxima, watch = np.zeros((len(pairs), batches, 3), np.float32), Watch(len(items))
     title = progress if isinstance(progress, str) else f"CLEVER on {clf.name}"
     with Progress(title, len(items), "batches", show=bool(progress)) as bar:
-        for index, seen in engine.run(clf, [sampler] * len(items), items, lanes=max(1, lanes // widest), journal=journal):
+        samplers, abreast = [sampler] * len(items), max(1, lanes // widest)
+        for index, seen in engine.run(clf, samplers, items, lanes=abreast, journal=journal, watch=watch):
             group = groups[index // batches]
             maxima[group, index % batches] = seen.reshape(widest, 3)[: len(group)]
             bar.advance(1)
             if advance:
                 advance(1)
     maxima = maxima[:, :, columns]
-    fit = fit_reverse_weibull(np.moveaxis(maxima, 2, 1).reshape(-1, batches), method=method)
-    fit = jax.tree.map(lambda field: field.reshape(len(pairs), len(columns)), fit)
+    broken = ~np.isfinite(margins) | ~np.isfinite(maxima).all((1, 2))
+    for group, wrong in zip(groups, watch.invalid.reshape(len(groups), batches).any(1), strict=True):
+        broken[group] |= wrong
+    fit = _fitted(maxima, broken, method)
     scores = _bound(margins[:, None], fit.lipschitz, cap=sampler.radius if protocol == "paper" else np.inf)
+    scores[broken] = np.nan
     best = np.arange(len(pairs))
     if targets is None and count:
         best = np.arange(count) * (num_classes - 1) + scores[:, 0].reshape(count, -1).argmin(1)
@@ -186,6 +191,16 @@ def _alike(images: np.ndarray, labels: np.ndarray, ids: np.ndarray, pairs: Seque
     for number, (i, _) in enumerate(pairs):
         of_image.setdefault(keys[i], []).append(number)
     return [part.tolist() for own in of_image.values() for part in np.array_split(own, -(-len(own) // TOGETHER))]
+
+
+def _fitted(maxima: np.ndarray, broken: np.ndarray, method: str) -> WeibullFit:
+    """The fits (pairs, norms) to maxima (pairs, batches, norms); NaN for pairs that are ``broken``."""
+    pairs, batches, norms = maxima.shape
+    some = fit_reverse_weibull(np.moveaxis(maxima[~broken], 2, 1).reshape(-1, batches), method=method)
+    every = WeibullFit(*(np.full((pairs, norms), np.nan) for _ in some))
+    for values, fitted in zip(every, some, strict=True):
+        values[~broken] = fitted.reshape(-1, norms)
+    return every
 
 
 def _bound(margin: np.ndarray, lipschitz: np.ndarray, *, cap: float) -> np.ndarray:

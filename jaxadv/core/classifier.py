@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxadv.core import oracle
+from jaxadv.core import metrics, oracle
 from jaxadv.core.programs import Program
 from jaxadv.support import checks
 from model_ports.errors import InputError
@@ -152,8 +152,11 @@ class Classifier:
         return self.oracle.ask(self.params, checked, jax.vmap(oracle.linear)(jnp.asarray(rows)))
 
     def predict(self, images: ArrayLike) -> np.ndarray:
-        """The class with the largest logit, (N,) int32; the lowest index among equals. Raises InputError."""
-        return np.asarray(jnp.argmax(self.logits(images), axis=1), np.int32)
+        """The class with the largest logit, (N,) int32: the lowest index among equals, -1 if a logit is NaN or infinite.
+
+        Raises InputError.
+        """
+        return metrics.predicted(np.asarray(self.logits(images)))
 
     def compile(self, batch: int, programs: Sequence[str] = PROGRAMS) -> None:
         """Compile programs of the oracle for ``batch`` images on every device, by asking them about grey ones.

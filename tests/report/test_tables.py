@@ -22,7 +22,7 @@ def examples(distances, near_tie=False, revoked=False, **columns):
     row = {"model": "m", "attack": "cw", "setting": "confidence=0", "target_kind": "random", "gradients": 10, "forwards": 2}
     success = ~np.isnan(distances)
     lengths = {name: np.float32(distances) for name in ("l0", "l1", "l2", "linf", "l2_per_pixel")}
-    return pd.DataFrame(row | lengths | {"success": success, "near_tie": near_tie, "revoked": revoked} | columns)
+    return pd.DataFrame(row | lengths | {"success": success, "near_tie": near_tie, "revoked": revoked, "invalid": False, "zero_gradient": False} | columns)
 
 
 def shown(**columns):
@@ -35,6 +35,7 @@ def shown(**columns):
             "setting": "",
             "target_kind": "random",
             "attacked": [True, True, True, True, True, False],
+            "invalid": False,
             "source_success": [True, True, False, False, True, True],
             "success": [True, False, True, False, False, True],
             "top5": [True, True, True, False, False, True],
