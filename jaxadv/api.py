@@ -7,18 +7,19 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxadv.analysis import faults
 from jaxadv.attacks import catalog
 from jaxadv.clever.result import CleverResult
 from jaxadv.clever.sampler import PROTOCOLS, CleverSampler, SampleItem
 from jaxadv.clever.weibull import METHODS, WeibullFit, fit_reverse_weibull
-from jaxadv.core import engine
+from jaxadv.core import contract, engine
 from jaxadv.core.classifier import Classifier
 from jaxadv.core.faults import Watch
 from jaxadv.core.journal import Journal
 from jaxadv.core.judge import Judge
 from jaxadv.core.probe import AttackItem, AttackProbe
 from jaxadv.core.result import AttackResult
-from jaxadv.support import checks
+from jaxadv.support import checks, log
 from jaxadv.support.progress import Progress
 
 DUAL = {1.0: 2, 2.0: 1, np.inf: 0}
@@ -35,6 +36,10 @@ def run_attack(
 ) -> AttackResult:
     """Attack every image with one setting.
 
+    Without targets, success is any class but the label: an image that is classified wrong when clean succeeds, usually at distance 0.
+    Leave such images out (``clf.predict(images) == labels``), as an evaluation does. An attempt that meets NaN or infinite logits or
+    gradients, and does not succeed, is ``invalid``. A line warns of those, and of zero gradients at a quarter of the images.
+
     attack: FGSM, IFGSM, CarliniWagnerL2 or ElasticNetL1. images: (N, S, S, 3) float32 in [0, 1]. labels: (N,) true classes.
     targets: (N,) classes to reach, or None: untargeted. lanes: images side by side on the device; results depend on it by rounding only.
     seed: no attack of the study is random, so it changes nothing here. progress: show a line with rate and remaining time.
@@ -45,8 +50,13 @@ def run_attack(
     labels = checks.classes(labels, count=len(images), num_classes=clf.num_classes, name="labels")
     targeted = np.full(len(images), targets is not None)
     classes = labels if targets is None else checks.targets(targets, labels, num_classes=clf.num_classes)
-    with Progress(f"{type(attack).__name__} on {clf.name}", len(images), "images", show=progress) as bar:
-        return run_attacks(clf, [attack] * len(images), images, classes, targeted, lanes=lanes, advance=bar.advance)
+    what = f"{type(attack).__name__} on {clf.name}"
+    with Progress(what, len(images), "images", show=progress) as bar:
+        result = run_attacks(clf, [attack] * len(images), images, classes, targeted, lanes=lanes, advance=bar.advance)
+    counts = len(images), int(result.invalid.sum()), int(result.zero_gradient.sum())
+    for line in faults.of_attempts([faults.Attempts(what, *counts)]):
+        log.warn(line)
+    return result
 
 
 def run_attacks(
@@ -71,6 +81,8 @@ def run_attacks(
         _check_attack(attack)
     items = [AttackItem(*item) for item in zip(images, classes, targeted, strict=True)]
     clf, watch = clf.awake(), Watch(len(items))
+    if len(items):
+        contract.check(clf, lanes)
     with Judge(clf, images, classes, targeted, lanes) as judge:
         for index, outcome in engine.run(clf, attacks, items, lanes=lanes, journal=journal, look=judge.look, watch=watch):
             searches, invalid, zero_gradient = attacks[index].searches, watch.invalid[index], watch.zero_gradient[index]
@@ -141,6 +153,8 @@ def clever_scores(
         aims = checks.targets(targets, labels, num_classes=num_classes)[:, None]
     pairs = [(image, int(target)) for image in range(count) for target in aims[image]]
     lanes = _check_lanes(lanes, len(pairs) * batches)
+    if pairs:
+        contract.check(clf, lanes)
     margins = clf.logits_in_batches(images, lanes)
     margins = np.array([margins[i, labels[i]] - margins[i, t] for i, t in pairs], np.float32)
     groups = _alike(images, labels, ids, pairs) if batches * samples >= SHARED_FROM else [[number] for number in range(len(pairs))]

@@ -84,8 +84,8 @@ class AttackResult:
 
         Returns:
             Columns ``class`` (the target if ``targeted``, else the true class), ``targeted``, ``predicted``, ``success``, ``near_tie``,
-            ``revoked``, ``invalid``, ``zero_gradient``, ``l0``, ``l1``, ``l2``, ``linf`` (pixel range 1; NaN where failed), ``gradients``, ``forwards``, and the
-            details that are one number for each image.
+            ``revoked``, ``invalid``, ``zero_gradient``, ``l0``, ``l1``, ``l2``, ``linf`` (pixel range 1; NaN where failed), ``gradients``,
+            ``forwards``, and the details that are one number for each image.
         """
         import pandas as pd
 
@@ -99,8 +99,8 @@ class AttackResult:
         """How often the attack succeeded, how far its successes lie from the clean images, and what they cost.
 
         Returns:
-            A row each for ``success`` (1 or 0; invalid attempts are neither), the four distances (of successes alone) and the evaluations ``gradients`` and
-            ``forwards``; columns ``n`` (images that count), ``mean``, ``median``, ``min`` and ``max``.
+            A row each for ``success`` (1 or 0; invalid attempts are neither), the four distances (of successes alone) and the
+            evaluations ``gradients`` and ``forwards``; columns ``n`` (images that count), ``mean``, ``median``, ``min`` and ``max``.
         """
         import pandas as pd
 

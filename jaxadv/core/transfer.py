@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxadv.core import metrics
+from jaxadv.core import contract, metrics
 from jaxadv.core.classifier import Classifier, on_device
 from jaxadv.core.engine import choose_lanes
 from jaxadv.support import checks
@@ -99,7 +99,8 @@ class TransferRates:
     """What a target model makes of the adversarial images of a source model.
 
     Per image, (N,): ``attacked`` (the target classifies the adapted clean image correctly and its logits of the adversarial one are
-    finite; all rates are over these), ``invalid`` (those logits are not), ``clean_predicted`` and ``predicted`` (int32), ``success`` and ``top5`` (bool, as the pictures are; a failed search's picture is clean).
+    finite; all rates are over these), ``invalid`` (those logits are not), ``clean_predicted`` and ``predicted`` (int32), ``success``
+    and ``top5`` (bool, as the pictures are; a failed search's picture is clean).
     Untargeted, success means another class than before; the release logs the same as its top-5. Targeted, it means the source's
     target. ``released_success`` and ``released_top5`` are what the release would log. The three rates differ in the images on which
     the source itself failed:
@@ -155,6 +156,8 @@ def transfer_rates(
     after = checks.images(np.where(failed[:, None, None, None], before, after))
 
     batch = choose_lanes(count, lanes)
+    if count:
+        contract.check(clf, batch)
     (of_clean,), (of_adversarial,) = show([clf], before, batch), show([clf], after, batch)
     released = succeeded | failed_kept
     return judge_transfer(of_adversarial, of_clean.predicted, classes, aims, released, source_success=succeeded, clf=clf)

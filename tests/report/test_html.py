@@ -250,7 +250,8 @@ def test_every_text_is_escaped(tmp_path):
     whole = {name: 1 for name in ("image_id", "label", "target", "predicted", "gradients", "forwards")}
     real = {name: 0.5 for name in ("l0", "l1", "l2", "linf", "l2_per_pixel", "eps", "const")}
     run.append("examples", pd.DataFrame([example | whole | real]), part="all")
-    run.append("clean", pd.DataFrame([{"model": evil, "image_id": 0, "label": 1, "predicted": 1, "top5": True, "invalid": True}]), part="all")
+    clean = {"model": evil, "image_id": 0, "label": 1, "predicted": 1, "top5": True, "invalid": True}
+    run.append("clean", pd.DataFrame([clean]), part="all")
     fit = {name: 0.5 for name in ("margin", "score", "lipschitz", "shape", "location", "scale", "ks", "p_value")}
     names = {"model": evil, "target_kind": evil, "norm": evil, "maxima": [1.0], "image_id": 0, "label": 1, "target": 2}
     run.append("clever", pd.DataFrame([names | fit]), part="all")

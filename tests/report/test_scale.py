@@ -51,7 +51,8 @@ def made_up_run(directory, images: int = 1000, settings=SETTINGS) -> Run:
             for other in MODELS:
                 if other != name:
                     fooled = draw.random((4, images)) < 0.3
-                    shown = {"source": name, "model": other, "attacked": True, "invalid": False, "clean_predicted": label, "source_success": success}
+                    shown = {"source": name, "model": other, "clean_predicted": label, "source_success": success}
+                    shown |= {"attacked": True, "invalid": False}
                     answers = dict(zip(("success", "top5", "released_success", "released_top5"), fooled, strict=True))
                     pairs.append(pd.DataFrame(common | how | {"target": 1, "predicted": 1} | shown | answers))
             run.append("transfer", pd.concat(pairs), part=f"{name}-{attack}-{setting.split('=')[1]}")

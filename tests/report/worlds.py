@@ -44,7 +44,8 @@ def made_up(directory, *, otherwise: bool, images: int = 150, shown: int = 20, l
     for model, world in WORLDS.items():
         error, distance = world[side]
         every = np.arange(1000)
-        run.append("clean", _rows(model=model, image_id=every, label=0, predicted=(every >= 1000 - error), top5=True, invalid=False), part=model)
+        clean = _rows(model=model, image_id=every, label=0, predicted=(every >= 1000 - error), top5=True, invalid=False)
+        run.append("clean", clean, part=model)
         attempts, pairs = [], []
         for (attack, setting), (rates, factor, transfer) in SETTINGS.items():
             if (attack, setting) in left_out:
