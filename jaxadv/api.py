@@ -7,17 +7,19 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxadv.analysis import faults
 from jaxadv.attacks import catalog
 from jaxadv.clever.result import CleverResult
 from jaxadv.clever.sampler import PROTOCOLS, CleverSampler, SampleItem
-from jaxadv.clever.weibull import METHODS, fit_reverse_weibull
-from jaxadv.core import engine
+from jaxadv.clever.weibull import METHODS, WeibullFit, fit_reverse_weibull
+from jaxadv.core import contract, engine
 from jaxadv.core.classifier import Classifier
+from jaxadv.core.faults import Watch
 from jaxadv.core.journal import Journal
 from jaxadv.core.judge import Judge
 from jaxadv.core.probe import AttackItem, AttackProbe
 from jaxadv.core.result import AttackResult
-from jaxadv.support import checks
+from jaxadv.support import checks, log
 from jaxadv.support.progress import Progress
 
 DUAL = {1.0: 2, 2.0: 1, np.inf: 0}
@@ -34,6 +36,10 @@ def run_attack(
 ) -> AttackResult:
     """Attack every image with one setting.
 
+    Without targets, success is any class but the label: an image that is classified wrong when clean succeeds, usually at distance 0.
+    Leave such images out (``clf.predict(images) == labels``), as an evaluation does. An attempt that meets NaN or infinite logits or
+    gradients, and does not succeed, is ``invalid``. A line warns of those, and of zero gradients at a quarter of the images.
+
     attack: FGSM, IFGSM, CarliniWagnerL2 or ElasticNetL1. images: (N, S, S, 3) float32 in [0, 1]. labels: (N,) true classes.
     targets: (N,) classes to reach, or None: untargeted. lanes: images side by side on the device; results depend on it by rounding only.
     seed: no attack of the study is random, so it changes nothing here. progress: show a line with rate and remaining time.
@@ -44,8 +50,13 @@ def run_attack(
     labels = checks.classes(labels, count=len(images), num_classes=clf.num_classes, name="labels")
     targeted = np.full(len(images), targets is not None)
     classes = labels if targets is None else checks.targets(targets, labels, num_classes=clf.num_classes)
-    with Progress(f"{type(attack).__name__} on {clf.name}", len(images), "images", show=progress) as bar:
-        return run_attacks(clf, [attack] * len(images), images, classes, targeted, lanes=lanes, advance=bar.advance)
+    what = f"{type(attack).__name__} on {clf.name}"
+    with Progress(what, len(images), "images", show=progress) as bar:
+        result = run_attacks(clf, [attack] * len(images), images, classes, targeted, lanes=lanes, advance=bar.advance)
+    counts = len(images), int(result.invalid.sum()), int(result.zero_gradient.sum())
+    for line in faults.of_attempts([faults.Attempts(what, *counts)]):
+        log.warn(line)
+    return result
 
 
 def run_attacks(
@@ -69,11 +80,13 @@ def run_attacks(
     for attack in {id(attack): attack for attack in attacks}.values():
         _check_attack(attack)
     items = [AttackItem(*item) for item in zip(images, classes, targeted, strict=True)]
-    clf = clf.awake()
+    clf, watch = clf.awake(), Watch(len(items))
+    if len(items):
+        contract.check(clf, lanes)
     with Judge(clf, images, classes, targeted, lanes) as judge:
-        for index, outcome in engine.run(clf, attacks, items, lanes=lanes, journal=journal, look=judge.look):
-            searches = attacks[index].searches
-            judge.add(index, outcome, searches=searches)
+        for index, outcome in engine.run(clf, attacks, items, lanes=lanes, journal=journal, look=judge.look, watch=watch):
+            searches, invalid, zero_gradient = attacks[index].searches, watch.invalid[index], watch.zero_gradient[index]
+            judge.add(index, outcome, searches=searches, invalid=invalid, zero_gradient=zero_gradient)
             if advance:
                 advance(1, int(outcome.found) if searches else None)
         return judge.result()
@@ -118,7 +131,7 @@ def clever_scores(
     after each batch of samples. journal: keeps what is not
     finished, and has what an interrupted call with the same arguments left. Rows of one image, label and id, with several targets, and
     an untargeted row's classes, have the same samples and, where there are many, share their forward passes. A pair whose margin is not
-    positive scores 0. Raises InputError.
+    positive scores 0. One whose logits or gradients are NaN or infinite, at the image or a sample, scores NaN. Raises InputError.
     """
     images = clf.check(images)
     count, num_classes = len(images), clf.num_classes
@@ -140,6 +153,8 @@ def clever_scores(
         aims = checks.targets(targets, labels, num_classes=num_classes)[:, None]
     pairs = [(image, int(target)) for image in range(count) for target in aims[image]]
     lanes = _check_lanes(lanes, len(pairs) * batches)
+    if pairs:
+        contract.check(clf, lanes)
     margins = clf.logits_in_batches(images, lanes)
     margins = np.array([margins[i, labels[i]] - margins[i, t] for i, t in pairs], np.float32)
     groups = _alike(images, labels, ids, pairs) if batches * samples >= SHARED_FROM else [[number] for number in range(len(pairs))]
@@ -151,19 +166,23 @@ def clever_scores(
         aims = np.array([pairs[number][1] for number in group] + [pairs[group[-1]][1]] * (widest - len(group)), np.int32)
         target: Any = aims if widest > 1 else aims[0]
         items += [SampleItem(images[i], labels[i], target, seed_number, ids[i], batch) for batch in numbers]
-    maxima = np.zeros((len(pairs), batches, 3), np.float32)
+    maxima, watch = np.zeros((len(pairs), batches, 3), np.float32), Watch(len(items))
     title = progress if isinstance(progress, str) else f"CLEVER on {clf.name}"
     with Progress(title, len(items), "batches", show=bool(progress)) as bar:
-        for index, seen in engine.run(clf, [sampler] * len(items), items, lanes=max(1, lanes // widest), journal=journal):
+        samplers, abreast = [sampler] * len(items), max(1, lanes // widest)
+        for index, seen in engine.run(clf, samplers, items, lanes=abreast, journal=journal, watch=watch):
             group = groups[index // batches]
             maxima[group, index % batches] = seen.reshape(widest, 3)[: len(group)]
             bar.advance(1)
             if advance:
                 advance(1)
     maxima = maxima[:, :, columns]
-    fit = fit_reverse_weibull(np.moveaxis(maxima, 2, 1).reshape(-1, batches), method=method)
-    fit = jax.tree.map(lambda field: field.reshape(len(pairs), len(columns)), fit)
+    broken = ~np.isfinite(margins) | ~np.isfinite(maxima).all((1, 2))
+    for group, wrong in zip(groups, watch.invalid.reshape(len(groups), batches).any(1), strict=True):
+        broken[group] |= wrong
+    fit = _fitted(maxima, broken, method)
     scores = _bound(margins[:, None], fit.lipschitz, cap=sampler.radius if protocol == "paper" else np.inf)
+    scores[broken] = np.nan
     best = np.arange(len(pairs))
     if targets is None and count:
         best = np.arange(count) * (num_classes - 1) + scores[:, 0].reshape(count, -1).argmin(1)
@@ -186,6 +205,16 @@ def _alike(images: np.ndarray, labels: np.ndarray, ids: np.ndarray, pairs: Seque
     for number, (i, _) in enumerate(pairs):
         of_image.setdefault(keys[i], []).append(number)
     return [part.tolist() for own in of_image.values() for part in np.array_split(own, -(-len(own) // TOGETHER))]
+
+
+def _fitted(maxima: np.ndarray, broken: np.ndarray, method: str) -> WeibullFit:
+    """The fits (pairs, norms) to maxima (pairs, batches, norms); NaN for pairs that are ``broken``."""
+    pairs, batches, norms = maxima.shape
+    some = fit_reverse_weibull(np.moveaxis(maxima[~broken], 2, 1).reshape(-1, batches), method=method)
+    every = WeibullFit(*(np.full((pairs, norms), np.nan) for _ in some))
+    for values, fitted in zip(every, some, strict=True):
+        values[~broken] = fitted.reshape(-1, norms)
+    return every
 
 
 def _bound(margin: np.ndarray, lipschitz: np.ndarray, *, cap: float) -> np.ndarray:

@@ -16,7 +16,8 @@ class CleverResult:
     """CLEVER scores of N (image, target) pairs in P norms."""
 
     score: np.ndarray
-    """(N, P) float32, estimated lower bound on the distortion in each norm; untargeted: the least over the classes"""
+    """(N, P) float32, estimated lower bound on the distortion in each norm; untargeted: the least over the classes.
+    Infinite where no sample has a gradient; NaN where a logit or gradient was NaN or infinite"""
     margin: np.ndarray
     """(N,) float32, g(x0) = Z_label - Z_target"""
     target: np.ndarray
@@ -33,11 +34,21 @@ class CleverResult:
     def __len__(self) -> int:
         return len(self.score)
 
+    @property
+    def invalid(self) -> np.ndarray:
+        """(N,) bool, images without a score, since a logit or gradient was NaN or infinite."""
+        return np.isnan(self.score).any(axis=1)
+
     def __repr__(self) -> str:
         what = f"CleverResult: {len(self)} images, {self.maxima.shape[1]} batches"
         if not len(self):
             return f"<{what}>"
-        medians = ", ".join(f"{median:.3g} in {norm}" for norm, median in zip(self._titles, np.median(self.score, axis=0), strict=True))
+        scores, lost = self.score[~self.invalid], int(self.invalid.sum())
+        if lost:
+            what += f", {lost} without a score"
+        if not len(scores):
+            return f"<{what}>"
+        medians = ", ".join(f"{median:.3g} in {norm}" for norm, median in zip(self._titles, np.median(scores, axis=0), strict=True))
         return f"<{what}; median score {medians}>"
 
     @property
@@ -64,15 +75,18 @@ class CleverResult:
         """The scores in each norm.
 
         Returns:
-            A row for each norm; columns ``n`` (images), ``mean``, ``median``, ``min`` and ``max`` of the score, and ``not_fitted``: pairs
-            whose maxima no law fits, so that the largest stands for the Lipschitz constant.
+            A row for each norm; columns ``n`` (images with a score), ``mean``, ``median``, ``min`` and ``max`` of the score,
+            ``not_fitted``: those whose maxima no law fits, so that the largest stands for the Lipschitz constant, and
+            ``invalid``: images without a score.
         """
         import pandas as pd
 
-        rows = {}
+        rows, valid = {}, ~self.invalid
         for column, title in enumerate(self._titles):
-            score = self.score[:, column].astype(np.float64)
+            score = self.score[valid, column].astype(np.float64)
             numbers = (score.mean(), np.median(score), score.min(), score.max()) if len(score) else (np.nan,) * 4
             described = dict(zip(("mean", "median", "min", "max"), map(float, numbers), strict=True))
-            rows[title] = {"n": len(score)} | described | {"not_fitted": int(np.isnan(self.fit.shape[:, column]).sum())}
-        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("norm").astype({"n": int, "not_fitted": int})
+            not_fitted = int(np.isnan(self.fit.shape[valid, column]).sum())
+            rows[title] = {"n": len(score)} | described | {"not_fitted": not_fitted, "invalid": int(self.invalid.sum())}
+        table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("norm")
+        return table.astype({"n": int, "not_fitted": int, "invalid": int})

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxadv.core import oracle
+from jaxadv.core import contract, metrics, oracle
 from jaxadv.core.programs import Program
 from jaxadv.support import checks
 from model_ports.errors import InputError
@@ -29,6 +29,7 @@ class Classifier:
 
     Args:
         apply: images (N, S, S, 3) float32 RGB in [0, 1] -> (N, label_offset + K) float32; its own preprocessing inside.
+            Logits, finite, those of an image whatever else is in the batch (see `jaxadv.core.contract`); log-probabilities will do.
         params: any pytree of arrays.
         input_size: S, pixels.
         num_classes: K, real classes.
@@ -39,6 +40,9 @@ class Classifier:
         outputs: columns that ``apply`` is known to give; None to have it traced, which takes long for a large network.
         program: a name that ``apply`` shares with no other function of this package, under which `compile` keeps it (see
             `jaxadv.core.programs`); None for any function that this package's code does not fix.
+
+    Raises:
+        InputError: for numbers out of range, a function that cannot be traced, or another output than one float32 array of that shape.
     """
 
     def __init__(
@@ -63,8 +67,10 @@ class Classifier:
         self._lock = threading.Lock()
         self.oracle = oracle.Oracle(lambda params, images: apply(params, images)[:, label_offset:])
         self._raw = oracle.Oracle(apply)
-        one = jax.ShapeDtypeStruct((1, input_size, input_size, 3), jnp.float32)
-        shape = jax.eval_shape(apply, params, one).shape if outputs is None else (1, outputs)
+        self.contract = contract.Record(is_exempt=program is not None)
+        shape = (1, outputs)
+        if outputs is None:
+            shape = contract.check_trace(apply, params, input_size=input_size, name=name)
         if shape != (1, label_offset + num_classes):
             raise InputError(
                 f"{name} gives an array of shape {shape} for one image; (1, {label_offset + num_classes}) is needed: "
@@ -152,8 +158,11 @@ class Classifier:
         return self.oracle.ask(self.params, checked, jax.vmap(oracle.linear)(jnp.asarray(rows)))
 
     def predict(self, images: ArrayLike) -> np.ndarray:
-        """The class with the largest logit, (N,) int32; the lowest index among equals. Raises InputError."""
-        return np.asarray(jnp.argmax(self.logits(images), axis=1), np.int32)
+        """The class with the largest logit, (N,) int32: the lowest index among equals, -1 if a logit is NaN or infinite.
+
+        Raises InputError.
+        """
+        return metrics.predicted(np.asarray(self.logits(images)))
 
     def compile(self, batch: int, programs: Sequence[str] = PROGRAMS) -> None:
         """Compile programs of the oracle for ``batch`` images on every device, by asking them about grey ones.

@@ -21,7 +21,9 @@ import jax
 import numpy as np
 from jax import Array
 
+from jaxadv.core import faults
 from jaxadv.core.classifier import Classifier, Device, on_device
+from jaxadv.core.faults import Faults, Watch
 from jaxadv.core.journal import Journal
 from jaxadv.core.oracle import Answer
 from jaxadv.core.probe import Phase, Probe, Question, Schedule, select
@@ -44,10 +46,11 @@ class _Lane(NamedTuple):
     probe: AnyProbe
     item: Any
     state: Any
+    faults: Faults  # of the answers so far
 
 
 def _start(probe: AnyProbe, item: Any) -> _Lane:
-    return _Lane(probe, item, probe.init(item))
+    return _Lane(probe, item, probe.init(item), faults.none_yet())
 
 
 @functools.cache
@@ -79,14 +82,14 @@ def _tell(
     """Tell every lane its answer; returns the lanes, the next questions (None after the last phase) and who is done."""
 
     def one(lane: _Lane, answer: Answer) -> tuple[_Lane, Question | None, Array | None]:
-        probe, item, before = lane
-        state = probe.tell(item, before, answer, phase)
+        probe, item, before, wrong_before = lane
+        state, wrong = probe.tell(item, before, answer, phase), faults.after(wrong_before, answer)
         may_end = probe.schedule.cycles is None
         if may_end:  # a finished lane stands still until it is refilled
-            state = select(probe.done(before), before, state)
+            state, wrong = select(probe.done(before), (before, wrong_before), (state, wrong))
         question = following and probe.ask(item, state, following, answer.logits.shape[0])
         finished = probe.done(state) if may_end else None
-        return _Lane(probe, item, state), question, finished
+        return _Lane(probe, item, state, wrong), question, finished
 
     return jax.vmap(one)(lanes, answers)
 
@@ -94,13 +97,17 @@ def _tell(
 @jax.jit
 def _results(lanes: _Lane) -> Any:
     """What every lane has to say."""
-    return jax.vmap(lambda lane: lane.probe.result(lane.item, lane.state))(lanes)
+    return jax.vmap(_said)(lanes)
 
 
 @jax.jit
 def _result(lanes: _Lane, index: int) -> Any:
-    lane = jax.tree.map(lambda array: array[index], lanes)
-    return lane.probe.result(lane.item, lane.state)
+    return _said(jax.tree.map(lambda array: array[index], lanes))
+
+
+def _said(lane: _Lane) -> tuple[Any, Faults]:
+    """The result of a lane's probe, and what was wrong with the answers to it."""
+    return lane.probe.result(lane.item, lane.state), lane.faults
 
 
 def choose_lanes(items: int, lanes: int | None) -> int:
@@ -116,6 +123,7 @@ def run(
     lanes: int,
     journal: Journal | None = None,
     look: Look | None = None,
+    watch: Watch | None = None,
 ) -> Iterator[Outcome]:
     """Run probe i on item i, for all i, ``lanes`` at a time on each local device.
 
@@ -123,7 +131,9 @@ def run(
     (see `jaxadv.core.probe`), items NamedTuples of one probe's kind, taken when their turn comes: memory does not grow with their number.
     journal: what it knows of these items is not done again, and it is told what becomes of them. look: called with results of many
     lanes while they are on the device, by the device's thread, before they are yielded; not with results of few lanes, nor with known ones.
+    watch: told what was wrong with the answers to an item, before the item is yielded.
     """
+    watch = watch or Watch(len(items))
     groups: dict[Any, list[int]] = {}
     for index, probe in enumerate(probes):
         groups.setdefault(jax.tree.structure(probe), []).append(index)
@@ -131,19 +141,24 @@ def run(
     for number, members in enumerate(groups.values()):
         first = members[0]
         kind = jax.eval_shape(_result_at_once, _settings(probes[first]), items[first])
+        asks_gradients = any(phase.gradient for phase in probes[first].schedule.prologue + probes[first].schedule.cycle)
         for i in (i for i in members if i in known):
-            yield i, jax.tree.unflatten(jax.tree.structure(kind), known[i])
+            result, wrong = jax.tree.unflatten(jax.tree.structure(kind), known[i])
+            watch.note(i, wrong, asks_gradients=asks_gradients)
+            yield i, result
         waiting = _Waiting([i for i in members if i not in known])
         group = _Group(probes, items, first, lanes, waiting, look)
         devices = classifier.devices[: max(1, -(-len(waiting) // lanes))]
         queues = [_Queue(group, device, _Notes(journal, f"{number}-{place}")) for place, device in enumerate(devices)]
         outcomes = [_outcomes(classifier.on(device), queue) for device, queue in zip(devices, queues, strict=True)]
-        yield from _side_by_side(devices, outcomes, waiting)
+        for i, (result, wrong) in _side_by_side(devices, outcomes, waiting):
+            watch.note(i, wrong, asks_gradients=asks_gradients)
+            yield i, result
 
 
-def _result_at_once(probe: AnyProbe, item: Any) -> Any:
-    """A result of the type that the probe gives."""
-    return probe.result(item, probe.init(item))
+def _result_at_once(probe: AnyProbe, item: Any) -> tuple[Any, Faults]:
+    """What a lane says, of the type that the probe gives."""
+    return _said(_start(probe, item))
 
 
 def _outcomes(classifier: Classifier, queue: "_Queue") -> Iterator[Outcome]:
@@ -292,7 +307,7 @@ class _Queue:
         every = 4 * len(finished) > len(self.holds)  # one call for all lanes
         results = _results(self.lanes) if every else [_result(self.lanes, lane) for lane in finished]
         if every and self._group.look:
-            self._group.look(classifier, numbers, finished, self.lanes.item, results)
+            self._group.look(classifier, numbers, finished, self.lanes.item, results[0])
         for leaf in jax.tree.leaves(results):
             leaf.copy_to_host_async()
         return _Taken(numbers, list(finished) if every else None, results)

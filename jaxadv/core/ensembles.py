@@ -43,7 +43,7 @@ def ensemble(classifiers: Sequence[Classifier], *, name: str, input_size: int | 
         logits = [member.oracle.apply(of_member, own) for member, of_member, own in zip(members, params, shown, strict=True)]
         return sum(logits[1:], start=logits[0]) / len(members)
 
-    return Classifier(
+    made = Classifier(
         apply,
         tuple(member.params for member in members),
         input_size=size,
@@ -51,3 +51,5 @@ def ensemble(classifiers: Sequence[Classifier], *, name: str, input_size: int | 
         name=name,
         facts={"members": [member.name for member in members]},
     )
+    made.contract.is_exempt = all(member.contract.is_exempt for member in members)
+    return made

@@ -48,7 +48,7 @@ class Judge:
         self._judged: set[int] = set()
         self._clf, self._images, self._classes, self._targeted, self._lanes = clf, images, classes, targeted, lanes
         self._adversarial = np.empty_like(images)
-        self._found, self._searches = np.zeros((2, len(images)), bool)
+        self._found, self._searches, self._invalid, self._zero_gradient = np.zeros((4, len(images)), bool)
         self._gradients, self._forwards = np.zeros((2, len(images)), np.int32)
         self._details: list[dict[str, Any]] = [{}] * len(images)
         self._ended: list[int] = []  # attacks that nobody has looked at
@@ -63,9 +63,19 @@ class Judge:
     def __exit__(self, *exception: object) -> None:
         self._workers.shutdown(cancel_futures=True)
 
-    def add(self, index: int, outcome: AttackOutcome, *, searches: bool) -> None:
-        """What attack ``index`` has left. searches: whether the attack does, as its probe says."""
-        self._searches[index] = searches
+    def add(
+        self, index: int, outcome: AttackOutcome, *, searches: bool, invalid: bool = False, zero_gradient: bool = False
+    ) -> None:
+        """What attack ``index`` has left.
+
+        Args:
+            index: its number, 0 to N - 1.
+            outcome: what its probe says.
+            searches: whether the attack does, as its probe says.
+            invalid: whether a logit or a value of a gradient was NaN or infinite on the way.
+            zero_gradient: whether every gradient on the way was zero everywhere.
+        """
+        self._searches[index], self._invalid[index], self._zero_gradient[index] = searches, invalid, zero_gradient
         self._adversarial[index] = outcome.image
         self._found[index], self._details[index] = outcome.found, outcome.details
         self._gradients[index], self._forwards[index] = outcome.gradients, outcome.forwards
@@ -114,6 +124,7 @@ class Judge:
             logits[numbers] = np.asarray(seen)[lanes]
         found = self._found
         success = found & metrics.fooled(logits, classes, targeted)
+        invalid = ~success & (self._invalid | ~metrics.valid(logits))
         revoked = found & ~success & self._searches  # a failed search, so clean
         distances = {name: np.zeros(count, np.float32) for name in metrics.DISTANCES}
         for numbers, measured in self._distances:
@@ -132,7 +143,9 @@ class Judge:
             success=success,
             near_tie=metrics.near_ties(logits, classes, targeted) & found,
             revoked=revoked,
-            predicted=logits.argmax(1).astype(np.int32),
+            invalid=invalid,
+            zero_gradient=self._zero_gradient & ~success & ~invalid,
+            predicted=metrics.predicted(logits),
             **{name: np.where(success, values, np.float32(np.nan)) for name, values in distances.items()},
             gradients=self._gradients,
             forwards=self._forwards + np.int32(1),

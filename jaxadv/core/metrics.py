@@ -27,9 +27,19 @@ def distances(images: np.ndarray, clean: np.ndarray) -> dict[str, np.ndarray]:
 def fooled(logits: np.ndarray, classes: np.ndarray, targeted: np.ndarray) -> np.ndarray:
     """Success, (N,) bool: the largest of the logits (N, K) is the target's (targeted), or not the true class's.
 
-    Logits that are not numbers are no success.
+    NaN or infinite logits are no success.
     """
-    return ((logits.argmax(axis=1) == classes) == targeted) & ~np.isnan(logits).any(axis=1)
+    return ((logits.argmax(axis=1) == classes) == targeted) & valid(logits)
+
+
+def valid(logits: np.ndarray) -> np.ndarray:
+    """Whether all logits (N, K) of an image are finite numbers, (N,) bool. Others have no class."""
+    return np.isfinite(logits).all(axis=1)
+
+
+def predicted(logits: np.ndarray) -> np.ndarray:
+    """The class of the largest of the logits (N, K), the lowest of equals, (N,) int32; -1 where not all are finite."""
+    return np.where(valid(logits), logits.argmax(axis=1), -1).astype(np.int32)
 
 
 def near_ties(logits: np.ndarray, classes: np.ndarray, targeted: np.ndarray) -> np.ndarray:
@@ -38,7 +48,7 @@ def near_ties(logits: np.ndarray, classes: np.ndarray, targeted: np.ndarray) -> 
     That rule: the target's logit is within 0.001 of the largest, and so is one more; the last class is left out. (Its range begins
     at the background class where a network has one; here at the first real class.)
     """
-    close = logits[:, :-1] > logits.max(axis=1, keepdims=True) - NEAR_TIE
+    close = (logits[:, :-1] > logits.max(axis=1, keepdims=True) - NEAR_TIE) & valid(logits)[:, None]
     strict = fooled(logits, classes, targeted)
     last = classes == logits.shape[1] - 1
     of_target = close[np.arange(len(logits)), np.where(last, 0, classes)] & ~last

@@ -146,7 +146,7 @@ def uncentred(point: Array, item: AttackItem) -> Array:
 
 def fools(logits: Array, item: AttackItem, confidence: Array | float | None = None) -> Array:
     """The release's success rule for a candidate: argmax is the target, or is not the true class, after taking
-    ``confidence`` (kappa) from the target's logit, or adding it to the true class's. Logits that are not numbers fool nobody."""
+    ``confidence`` (kappa) from the target's logit, or adding it to the true class's. NaN or infinite logits fool nobody."""
     if confidence is not None:
         logits = logits.at[item.label].add(jnp.where(item.targeted, -confidence, confidence))
-    return ((jnp.argmax(logits) == item.label) == item.targeted) & ~jnp.isnan(logits).any()
+    return ((jnp.argmax(logits) == item.label) == item.targeted) & jnp.isfinite(logits).all()

@@ -32,8 +32,12 @@ class AttackResult:
     """(N,) bool, targeted failures that the study's rule of 0.001 alone would count"""
     revoked: np.ndarray
     """(N,) bool, failures that a search took for successes, by logits of the gradient program: ties, and more if that is less precise"""
+    invalid: np.ndarray
+    """(N,) bool, neither successes nor failures: not a success, and a logit or gradient was NaN or infinite"""
+    zero_gradient: np.ndarray
+    """(N,) bool, failures for which every gradient was zero everywhere: the attack had nothing to follow"""
     predicted: np.ndarray
-    """(N,) int32, class of `adversarial`"""
+    """(N,) int32, class of `adversarial`; -1 where its logits are not all finite"""
     l0: np.ndarray
     """(N,) float32, changed values; NaN where failed, as the other distances"""
     l1: np.ndarray
@@ -64,6 +68,8 @@ class AttackResult:
         successes = int(self.success.sum())
         reached = "reached the target" if self.targeted.all() else "fooled" if not self.targeted.any() else "succeeded"
         text = f"{what}, {successes} {reached} ({100 * successes / len(self):.0f} %)"
+        if self.invalid.any():
+            text += f", {int(self.invalid.sum())} with NaN or infinite logits or gradients"
         if not successes:
             return f"<{text}>"
         medians = ", ".join(f"{name} {_median(getattr(self, name)):.3g}" for name in ("l1", "l2", "linf"))
@@ -78,12 +84,13 @@ class AttackResult:
 
         Returns:
             Columns ``class`` (the target if ``targeted``, else the true class), ``targeted``, ``predicted``, ``success``, ``near_tie``,
-            ``revoked``, ``l0``, ``l1``, ``l2``, ``linf`` (pixel range 1; NaN where failed), ``gradients``, ``forwards``, and the
-            details that are one number for each image.
+            ``revoked``, ``invalid``, ``zero_gradient``, ``l0``, ``l1``, ``l2``, ``linf`` (pixel range 1; NaN where failed), ``gradients``,
+            ``forwards``, and the details that are one number for each image.
         """
         import pandas as pd
 
-        names = ("targeted", "predicted", "success", "near_tie", "revoked", *metrics.DISTANCES, "gradients", "forwards")
+        names = ("targeted", "predicted", "success", "near_tie", "revoked", "invalid", "zero_gradient")
+        names += (*metrics.DISTANCES, "gradients", "forwards")
         single = {name: values for name, values in self.details.items() if np.ndim(values) == 1}
         columns = {"class": self.classes} | {name: getattr(self, name) for name in names} | single
         return pd.DataFrame(columns, index=pd.RangeIndex(len(self), name="image"))
@@ -92,12 +99,13 @@ class AttackResult:
         """How often the attack succeeded, how far its successes lie from the clean images, and what they cost.
 
         Returns:
-            A row each for ``success`` (1 or 0), the four distances (of successes alone) and the evaluations ``gradients`` and
-            ``forwards``; columns ``n`` (images that count), ``mean``, ``median``, ``min`` and ``max``.
+            A row each for ``success`` (1 or 0; invalid attempts are neither), the four distances (of successes alone) and the
+            evaluations ``gradients`` and ``forwards``; columns ``n`` (images that count), ``mean``, ``median``, ``min`` and ``max``.
         """
         import pandas as pd
 
-        rows = {name: _described(getattr(self, name)) for name in ("success", *metrics.DISTANCES, "gradients", "forwards")}
+        rows = {name: _described(getattr(self, name)) for name in (*metrics.DISTANCES, "gradients", "forwards")}
+        rows = {"success": _described(np.where(self.invalid, np.nan, self.success))} | rows
         return pd.DataFrame.from_dict(rows, orient="index").astype({"n": int})
 
     def plot(self, images: Sequence[int] | None = None) -> "Figure":

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxadv.core import contract, metrics
 from jaxadv.core.classifier import Classifier, on_device
 from jaxadv.core.engine import choose_lanes
 from jaxadv.support import checks
@@ -45,13 +46,14 @@ _placed = jax.jit(functools.partial(placed, pad=jnp.pad), static_argnames="size"
 class Seen(NamedTuple):
     """The classes that a network sees in N images."""
 
-    predicted: np.ndarray  # (N,) int32, with the largest logit, the lowest of equals
-    top_five: np.ndarray  # (N, 5), with the five largest
+    predicted: np.ndarray  # (N,) int32, with the largest logit, the lowest of equals; -1 where not all logits are finite
+    top_five: np.ndarray  # (N, 5), with the five largest; -1 there too
 
 
 def seen(logits: np.ndarray) -> Seen:
     """In logits (N, K)."""
-    return Seen(logits.argmax(1).astype(np.int32), np.argsort(logits, axis=1, kind="stable")[:, -5:])
+    top_five = np.argsort(logits, axis=1, kind="stable")[:, -5:]
+    return Seen(metrics.predicted(logits), np.where(metrics.valid(logits)[:, None], top_five, -1))
 
 
 def show(
@@ -96,8 +98,9 @@ class Rate:
 class TransferRates:
     """What a target model makes of the adversarial images of a source model.
 
-    Per image, (N,): ``attacked`` (the target classifies the adapted clean image correctly; all rates are over these),
-    ``clean_predicted`` and ``predicted`` (int32), ``success`` and ``top5`` (bool, as the pictures are; a failed search's picture is clean).
+    Per image, (N,): ``attacked`` (the target classifies the adapted clean image correctly and its logits of the adversarial one are
+    finite; all rates are over these), ``invalid`` (those logits are not), ``clean_predicted`` and ``predicted`` (int32), ``success``
+    and ``top5`` (bool, as the pictures are; a failed search's picture is clean).
     Untargeted, success means another class than before; the release logs the same as its top-5. Targeted, it means the source's
     target. ``released_success`` and ``released_top5`` are what the release would log. The three rates differ in the images on which
     the source itself failed:
@@ -108,6 +111,7 @@ class TransferRates:
     """
 
     attacked: np.ndarray
+    invalid: np.ndarray
     clean_predicted: np.ndarray
     predicted: np.ndarray
     success: np.ndarray
@@ -152,6 +156,8 @@ def transfer_rates(
     after = checks.images(np.where(failed[:, None, None, None], before, after))
 
     batch = choose_lanes(count, lanes)
+    if count:
+        contract.check(clf, batch)
     (of_clean,), (of_adversarial,) = show([clf], before, batch), show([clf], after, batch)
     released = succeeded | failed_kept
     return judge_transfer(of_adversarial, of_clean.predicted, classes, aims, released, source_success=succeeded, clf=clf)
@@ -171,18 +177,20 @@ def judge_transfer(
 
     targets: (N,), -1 if untargeted. has_image: (N,) bool, where the release would have an image rather than NaN.
     """
-    attacked = clean_predicted == labels
     predicted, top_five = found
+    invalid = predicted < 0
+    attacked = (clean_predicted == labels) & ~invalid
     nan_predicted = -clf.label_offset  # of an array of NaN: the first output, which is no class if it is the background
     nan_top_five = np.arange(clf.num_classes)[-5:]  # and the last five, as NaN sorts
     released_predicted = np.where(has_image, predicted, nan_predicted)
     targeted = targets >= 0
-    hit = np.where(targeted, predicted == targets, predicted != clean_predicted)
+    hit = np.where(targeted, predicted == targets, predicted != clean_predicted) & ~invalid
     top5 = np.where(targeted, (top_five == targets[:, None]).any(1), hit)
-    released = np.where(targeted, released_predicted == targets, released_predicted != clean_predicted)
+    released = np.where(targeted, released_predicted == targets, released_predicted != clean_predicted) & ~(invalid & has_image)
     released5 = np.where(targeted, np.where(has_image, top5, np.isin(targets, nan_top_five)), released)
     return TransferRates(
         attacked,
+        invalid,
         clean_predicted,
         predicted,
         hit,

@@ -2,12 +2,13 @@
 
 import itertools
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 import jax
 
-from jaxadv.core import memory
+from jaxadv.core import contract, memory
 from jaxadv.core.classifier import PROGRAMS, Classifier
 from jaxadv.evaluation.networks import Entry
 from model_ports.errors import InputError
@@ -76,11 +77,34 @@ class Compiled:
 
     def _compile(self, name: str, program: str) -> Classifier:
         classifier = self._loaded[name]
-        try:
+        with _memory_suffices(name, self._lanes):
             classifier.compile(self._lanes, [program])
-        except jax.errors.JaxRuntimeError as error:
-            if not memory.ran_out(error):
-                raise
-            what = f"{name} does not fit the device's memory with --lanes={self._lanes}"
-            raise InputError(f"{what}; give fewer, and as a run keeps its number --overwrite or another --out") from None
         return classifier
+
+
+def check_contracts(loaded: Loaded, names: Iterable[str], lanes: int) -> None:
+    """Check what networks must keep to (see `jaxadv.core.contract`), in the program that the run will ask.
+
+    Args:
+        loaded: the networks.
+        names: which of them. Those of the zoo are known to be good.
+        lanes: images of one call.
+
+    Raises:
+        InputError: for a network that does not, or that does not fit the device's memory.
+    """
+    for name in names:
+        with _memory_suffices(name, lanes):
+            contract.check(loaded[name], lanes)
+
+
+@contextmanager
+def _memory_suffices(name: str, lanes: int) -> Iterator[None]:
+    """Raises InputError where the device's memory runs out inside it."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if not memory.ran_out(error):
+            raise
+        what = f"{name} does not fit the device's memory with --lanes={lanes}"
+        raise InputError(f"{what}; give fewer, and as a run keeps its number --overwrite or another --out") from None

@@ -15,12 +15,13 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxadv.analysis import faults
 from jaxadv.core import engine, memory
 from jaxadv.core.classifier import Classifier
 from jaxadv.data.source import Source
 from jaxadv.data.sources import open_source
 from jaxadv.evaluation import estimate, hosts, networks, plan, precision
-from jaxadv.evaluation.compiled import Compiled, Loaded
+from jaxadv.evaluation.compiled import Compiled, Loaded, check_contracts
 from jaxadv.evaluation.networks import Entry, Zoo
 from jaxadv.evaluation.results import Run
 from jaxadv.evaluation.scheduler import Scheduler
@@ -70,11 +71,12 @@ class Evaluation:
         out = Path(out or time.strftime("results/%Y%m%d-%H%M%S"))
         loaded = Loaded(self.entries, self.job.settings.precision)
         job = self._with_lanes(loaded, out, overwrite, host)
+        lanes = job.settings.lanes
+        assert lanes is not None
         if overwrite or not store.Run(out).count_parts():
             for name in job.models:  # a bad one is refused before anything is written
                 loaded[name]
-        lanes = job.settings.lanes
-        assert lanes is not None
+            check_contracts(loaded, job.models, lanes)
         with (
             store.Run.begin(out, self._identity(job), overwrite=overwrite, **host._asdict()) as run,
             log.to_file(run.directory, host.process),
@@ -93,6 +95,8 @@ class Evaluation:
             if host.process:
                 return Run(out)
             _warn_of_dropped(run)
+            for line in faults.of_run(run):
+                log.warn(line)
             log.tell_skipped()
             if "report" in job.settings.parts:
                 from jaxadv.report import remake

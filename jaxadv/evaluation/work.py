@@ -138,6 +138,7 @@ class Work:
                     "label": batch.labels,
                     "predicted": predicted,
                     "top5": (top_five == batch.labels[:, None]).any(1),
+                    "invalid": predicted < 0,
                 }
                 frames.append(pd.DataFrame(rows))
                 dropped += batch.dropped
@@ -221,7 +222,7 @@ class Work:
                 block.seen[other.name] = classes.predicted
             seen = transfer.show(others, adversarial, self._lanes, advance=advance)
         judged = [_judge(*pair, rows, block) for pair in zip(others, seen, strict=True)]
-        shown = ("attacked", "clean_predicted", "predicted", "success", "top5", "released_success", "released_top5")
+        shown = ("attacked", "invalid", "clean_predicted", "predicted", "success", "top5", "released_success", "released_top5")
         columns = {column: np.concatenate([getattr(one, column) for one in judged]) for column in shown}
         models = np.repeat([other.name for other in others], len(rows))
         source = pd.concat([rows] * len(others), ignore_index=True)
@@ -307,6 +308,8 @@ def _example_rows(classifier: Classifier, block: Block, aims: Aims, result: Atta
             "success": result.success,
             "near_tie": result.near_tie,
             "revoked": result.revoked,
+            "invalid": result.invalid,
+            "zero_gradient": result.zero_gradient,
             "predicted": result.predicted,
             "l0": result.l0,
             "l1": result.l1,

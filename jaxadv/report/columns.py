@@ -35,7 +35,7 @@ COLUMNS: dict[str, Column] = {
     "top5_percent": Column("number", "%", "Clean images whose label is among the five largest outputs."),
     "error_percent": Column("number", "%", "100 minus top-1."),
     # robustness
-    "n": Column("count", "rows", "What was counted: attempts, each an image and a target; for CLEVER, scores."),
+    "n": Column("count", "rows", "What was counted: attempts, each an image and a target, without invalid ones; for CLEVER, scores."),
     "successes": Column("count", "attempts", "Attempts after which the model gives the target (untargeted: a wrong class)."),
     "failures": Column("count", "attempts", "Attempts without success; no distance below counts them."),
     "success_rate": Column("number", "share", "Successes over attempts."),
@@ -44,6 +44,14 @@ COLUMNS: dict[str, Column] = {
     ),
     "revoked": Column(
         "count", "attempts", "Failures that the attack took for successes, by the logits of its gradient program (see --precision)."
+    ),
+    "invalid": Column(
+        "count",
+        "rows",
+        "Rows without an answer: a logit or gradient was NaN or infinite. In no rate, mean or n; clean images count as wrong.",
+    ),
+    "zero_gradients": Column(
+        "count", "attempts", "Failures for which every gradient was zero everywhere: the attack had nothing to follow."
     ),
     **{
         f"{distance}_{statistic}": Column("number", unit, f"{how} {what}, over successes only.")

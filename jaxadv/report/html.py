@@ -218,10 +218,10 @@ def _groups(table: pd.DataFrame, columns: list[str]) -> Iterator[tuple[list[str]
 def _numbers(views: Views) -> str:
     parts = []
     if len(views.made.accuracy):
-        shown = _without_ends(views.made.accuracy)
+        shown = [name for name in _without_ends(views.made.accuracy) if name not in _quiet(views.made.accuracy)]
         parts.append(("Accuracy", cells.framed(cells.head(shown), cells.body(views.made.accuracy, shown))))
     before, after = ["model", "n", "success_rate", "failures", "near_ties"], ["gradients_mean", "forwards_mean"]
-    before += ["revoked"] * bool(views.made.robustness["revoked"].any())
+    before += [name for name in ("revoked", "invalid", "zero_gradients") if name not in _quiet(views.made.robustness)]
     columns = [*before, *(f"{distance}_{what}" for distance in tables.DISTANCES for what in ("mean", "std", "median")), *after]
     for attack, of_attack in views.made.robustness.groupby("attack", sort=False):
         groups = [
@@ -230,7 +230,8 @@ def _numbers(views: Views) -> str:
         ]
         parts.append((catalog.title(str(attack)), cells.framed(cells.head(columns), "".join(groups))))
     if len(views.made.clever):
-        columns = [name for name in _without_ends(views.made.clever) if name not in ("target_kind", "norm")]
+        left_out = {"target_kind", "norm", *_quiet(views.made.clever)}
+        columns = [name for name in _without_ends(views.made.clever) if name not in left_out]
         groups = [
             cells.body(rows, columns, heading=f"{SCORE_TITLES.get(norm, norm)} · {KINDS.get(kind, kind)}")
             for (kind, norm), rows in _groups(views.made.clever, ["target_kind", "norm"])
@@ -239,9 +240,14 @@ def _numbers(views: Views) -> str:
     return "".join(f"<details><summary>{escape(name)}</summary>{table}</details>" for name, table in parts)
 
 
+def _quiet(table: pd.DataFrame) -> set[str]:
+    """Columns that are shown only where they count anything."""
+    return {name for name in ("revoked", "invalid", "zero_gradients") if name in table and not table[name].any()}
+
+
 def _caveats(views: Views) -> str:
     """What the numbers cannot bear, as far as this run's rows tell, and how they are counted."""
-    told = []
+    told = list(views.faults)
     attempts = views.made.robustness["n"]
     if len(attempts) and attempts.min() < 100:
         told.append(

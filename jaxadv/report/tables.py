@@ -31,7 +31,8 @@ MINIMUM_P_VALUE = 0.001  # as in the fit
 LONG = ("transfer", "comparison")  # a row a pair of models: thousands, which nobody reads in print; as .csv only
 _HOW = ["attack", "target_kind", "setting"]  # what a matrix has in common
 _EXAMPLE_KEYS = ["model", "attack", "setting", "target_kind"]
-_EXAMPLE_COLUMNS = [*_EXAMPLE_KEYS, "success", "near_tie", "revoked", *DISTANCES, "gradients", "forwards"]
+_SUMMED = ("near_tie", "revoked", "invalid", "zero_gradient", "gradients", "forwards")
+_EXAMPLE_COLUMNS = [*_EXAMPLE_KEYS, "success", *_SUMMED, *DISTANCES]
 
 
 class Panel(NamedTuple):
@@ -77,7 +78,7 @@ def compute(run: Run) -> Tables:
     counts = {
         "models": len(models),
         "clean images": clean["image_id"].nunique(),
-        "attempts": int(own["n"].sum()),
+        "attempts": int((own["n"] + own["invalid"]).sum()),
         "CLEVER scores": len(scores),
         "transfer checks": int(counted["rows"].sum()),
     }
@@ -87,22 +88,23 @@ def compute(run: Run) -> Tables:
 
 def accuracy(clean: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
     """How good each model is on the clean images. order: of models; those not in it follow as they appear."""
-    rows = clean[["model"]].assign(images=1, correct=clean["label"] == clean["predicted"], top5=clean["top5"])
-    table = rows.groupby("model", sort=False).sum().reset_index()
+    rows = clean[["model", "top5", "invalid"]].assign(images=1, correct=clean["label"] == clean["predicted"])
+    table = rows.groupby("model", sort=False)[["images", "correct", "top5", "invalid"]].sum().reset_index()
     table["top1_percent"] = 100 * table["correct"] / table["images"]
     table["top5_percent"] = 100 * table["top5"] / table["images"]
     table["error_percent"] = 100 - table["top1_percent"]
     low, high = (100 * end for end in rate_interval(table["correct"], table["images"]))
     table["top1_percent_low"], table["top1_percent_high"] = low, high
     table["error_percent_low"], table["error_percent_high"] = 100 - high, 100 - low
-    return _arranged(table.drop(columns="top5"), ["model"], order)
+    invalid = table.pop("invalid")  # to the end
+    return _arranged(table.drop(columns="top5").assign(invalid=invalid), ["model"], order)
 
 
 def robustness(examples: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
     """How often and how far images had to be moved: by model, attack, setting and target kind.
 
     Distances over successes only, as in the study, with population standard deviations; NaN where there is none (the
-    study's code writes 0, which would read as a distance).
+    study's code writes 0, which would read as a distance). Invalid attempts are in no rate.
     """
     groups: dict[tuple, list] = {}
     _count(groups, examples)
@@ -110,25 +112,27 @@ def robustness(examples: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFram
 
 
 def _count(groups: dict[tuple, list], rows: pd.DataFrame) -> None:
-    """Add of each part: rows, near ties, revoked, gradients, forwards, and the distances (successes, D)."""
+    """Add of each part: rows, sums of `_SUMMED`, and the distances (successes, D)."""
     for key, own in rows.groupby(_EXAMPLE_KEYS, sort=False, observed=True):
-        spent = own[["near_tie", "revoked", "gradients", "forwards"]].sum()
-        groups.setdefault(key, []).append((len(own), *spent, own.loc[own["success"], list(DISTANCES)].to_numpy()))
+        spent = own[list(_SUMMED)].sum()
+        groups.setdefault(key, []).append((len(own), *spent, own.loc[own["success"] & ~own["invalid"], list(DISTANCES)].to_numpy()))
 
 
 def _robustness(groups: dict[tuple, list], order: Sequence[str], settings: RunSettings) -> pd.DataFrame:
     columns = [*_EXAMPLE_KEYS, "n", "successes", "failures", "success_rate", "near_ties", "revoked"]
+    columns += ["invalid", "zero_gradients"]
     columns += [f"{distance}_{statistic}" for distance in DISTANCES for statistic in (*STATISTICS, "mean_low", "mean_high")]
     records = []
     for key, found in groups.items():
         *counts, distances = zip(*found, strict=True)
-        n, near_ties, revoked, gradients, forwards = map(sum, counts)
+        attempts, near_ties, revoked, invalid, zero_gradients, gradients, forwards = map(int, map(sum, counts))
+        n = attempts - invalid
         distances = np.concatenate(distances).astype(np.float64)
         successes = len(distances)
-        record = [*key, n, successes, n - successes, successes / n, int(near_ties), int(revoked)]
+        record = [*key, n, successes, n - successes, successes / n if n else np.nan, near_ties, revoked, invalid, zero_gradients]
         for values, *interval in zip(distances.T, *mean_intervals(distances), strict=True):
             record += [*_statistics(values), *interval]
-        records.append([*record, gradients / n, forwards / n])
+        records.append([*record, gradients / attempts, forwards / attempts])
     table = pd.DataFrame(records, columns=[*columns, "gradients_mean", "forwards_mean"])
     place = table.columns.get_loc("success_rate") + 1
     low, high = rate_interval(table["successes"], table["n"])
@@ -141,14 +145,16 @@ def clever(scores: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
     """CLEVER scores by model, target kind and norm, and how well their fits went."""
     keys = ["model", "target_kind", "norm"]
     records = []
-    for key, rows in scores.groupby(keys, sort=False):
+    for key, every in scores.groupby(keys, sort=False):
+        rows = every[every["score"].notna()]
         values = rows["score"].to_numpy(np.float64)
         mean, std, median = _statistics(values)
         (low,), (high,) = mean_intervals(values[:, None])
         fitted = rows["shape"].notna() & (rows["p_value"] >= MINIMUM_P_VALUE)
-        records.append([*key, len(rows), mean, low, high, median, std, rows["score"].min(), 1 - fitted.mean(), rows["p_value"].mean()])
+        counts = [rows["score"].min(), 1 - fitted.mean(), rows["p_value"].mean(), len(every) - len(rows)]
+        records.append([*key, len(rows), mean, low, high, median, std, *counts])
     names = ["n", "score_mean", "score_mean_low", "score_mean_high", "score_median", "score_std", "score_min", "fell_back", "p_value_mean"]
-    return _arranged(pd.DataFrame(records, columns=[*keys, *names]), ["target_kind", "norm", "model"], order)
+    return _arranged(pd.DataFrame(records, columns=[*keys, *names, "invalid"]), ["target_kind", "norm", "model"], order)
 
 
 def transfer(rows: pd.DataFrame, order: Sequence[str] = (), settings: RunSettings = NOTHING) -> pd.DataFrame:
@@ -167,7 +173,7 @@ def _transfer_rates(counted: pd.DataFrame, order: Sequence[str], settings: RunSe
         table[treatment] = table[treatment] / n
         table[f"{treatment}_top5"] = (table[f"{treatment}_top5"] / n).where(table["target_kind"] != "untargeted")
     rates = [name for way in TREATMENTS for name in (f"n_{way}", way, f"{way}_low", f"{way}_high")]
-    table = table[[*sums.KEYS, *rates, *(f"{treatment}_top5" for treatment in TREATMENTS)]]
+    table = table[[*sums.KEYS, *rates, *(f"{treatment}_top5" for treatment in TREATMENTS), "invalid"]]
     return _arranged(table, [*_HOW, "source", "model"], order, settings)
 
 
@@ -298,8 +304,9 @@ def markdown(table: pd.DataFrame, printed_as: Sequence[str]) -> str:
 
 
 def _statistics(values: np.ndarray) -> list[float]:
-    """Mean, population standard deviation and median; NaN without values."""
-    return [values.mean(), values.std(), float(np.median(values))] if len(values) else [np.nan] * 3
+    """Mean, population standard deviation and median; NaN without values, and the deviation where one is infinite."""
+    with np.errstate(invalid="ignore"):
+        return [values.mean(), values.std(), float(np.median(values))] if len(values) else [np.nan] * 3
 
 
 def _arranged(

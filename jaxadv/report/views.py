@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from jaxadv.analysis import faults
 from jaxadv.report import study, tables
 from jaxadv.report.measures import Measure, measures
 from jaxadv.store.run import Run
@@ -21,6 +22,7 @@ class Views(NamedTuple):
     fits: pd.DataFrame  # the few rows of CLEVER whose fits are drawn
     adversarial: pd.DataFrame  # rows: the pictures
     study: dict[str, pd.DataFrame]  # the tables of `jaxadv.report.study`
+    faults: list[str]  # sentences of `jaxadv.analysis.faults`
 
 
 def views(run: Run) -> Views:
@@ -30,7 +32,8 @@ def views(run: Run) -> Views:
     models = tables.sorted_models(made.order, *appearances)
     found = measures(made.accuracy, made.robustness, made.clever, made.law, made.settings)
     asked = study.compute(run, made, found)
-    return Views(run.directory.resolve().name, run.manifest(), made, models, found, _fits(run), run.read("adversarial"), asked)
+    name, pictures = run.directory.resolve().name, run.read("adversarial")
+    return Views(name, run.manifest(), made, models, found, _fits(run), pictures, asked, faults.of_run(run))
 
 
 def _fits(run: Run) -> pd.DataFrame:

@@ -12,8 +12,9 @@ KINDS: dict[str, dict[str, str]] = {
         "model": "str",
         "image_id": "int64",
         "label": "int32",
-        "predicted": "int32",
+        "predicted": "int32",  # -1 if invalid
         "top5": "bool",  # the label is among the five largest outputs
+        "invalid": "bool",  # a logit is NaN or infinite: the image has no class
     },
     # A picture of the data that could not be used.
     "dropped": {
@@ -35,7 +36,9 @@ KINDS: dict[str, dict[str, str]] = {
         "success": "bool",
         "near_tie": "bool",  # a failure that only the study's 0.001 rule would count
         "revoked": "bool",  # a failure that the attack took for a success, by logits of its gradient program
-        "predicted": "int32",  # class of the adversarial image
+        "invalid": "bool",  # neither success nor failure: a logit or gradient was NaN or infinite
+        "zero_gradient": "bool",  # a failure for which every gradient was zero everywhere
+        "predicted": "int32",  # class of the adversarial image; -1 if its logits are not all finite
         "l0": "float32",  # this and the next four: NaN where the attempt failed
         "l1": "float32",
         "l2": "float32",
@@ -55,7 +58,7 @@ KINDS: dict[str, dict[str, str]] = {
         "target_kind": "str",
         "norm": "str",  # 1, 2, inf: of the distance that the score bounds
         "margin": "float32",  # logit of the label minus logit of the target, at the image
-        "score": "float32",
+        "score": "float32",  # NaN if a logit or gradient was NaN or infinite; infinite if no sample had a gradient
         "lipschitz": "float64",  # this and the next five: the fit; NaN where there is none
         "shape": "float64",
         "location": "float64",
@@ -74,8 +77,9 @@ KINDS: dict[str, dict[str, str]] = {
         "label": "int32",
         "target": "int32",  # of the attack; -1 if untargeted
         "model": "str",  # the one that is shown the image
-        "attacked": "bool",  # it has the clean image right: rates are over these rows
-        "clean_predicted": "int32",
+        "attacked": "bool",  # it has the clean image right, and is not invalid: rates are over these rows
+        "invalid": "bool",  # a logit of the adversarial image is NaN or infinite
+        "clean_predicted": "int32",  # this and the next: -1 if a logit is NaN or infinite
         "predicted": "int32",
         "source_success": "bool",
         "success": "bool",  # with the picture as it is

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 ENTRY = "jaxadv.sums"
 KEYS = ["source", "model", "attack", "setting", "target_kind"]
-COLUMNS = [*KEYS, "attacked", "source_success", "success", "top5", "released_success", "released_top5"]
+COLUMNS = [*KEYS, "attacked", "invalid", "source_success", "success", "top5", "released_success", "released_top5"]
 
 
 def of(rows: pd.DataFrame) -> pd.DataFrame:
@@ -19,7 +19,7 @@ def of(rows: pd.DataFrame) -> pd.DataFrame:
     not fool their own source divides by what (see `jaxadv.report.tables.transfer`).
     """
     attacked, own = rows["attacked"], rows["source_success"]
-    sums = rows[KEYS].assign(rows=1, n_released=attacked, n_left_out=attacked & own, n_as_failures=attacked)
+    sums = rows[KEYS].assign(rows=1, invalid=rows["invalid"], n_released=attacked, n_left_out=attacked & own, n_as_failures=attacked)
     for suffix, column in (("", "success"), ("_top5", "top5")):
         sums[f"released{suffix}"] = attacked & rows[f"released_{column}"]
         sums[f"left_out{suffix}"] = sums[f"as_failures{suffix}"] = attacked & own & rows[column]

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from models import inner_images, random_linear
+from models import inner_images, linear_apply, random_linear
 
 import jaxadv
 from jaxadv.evaluation.settings import CleverSettings, Settings
@@ -141,3 +143,64 @@ def test_wrong_arrays_are_one_line_and_nothing_is_written(networks, data, tmp_pa
 def test_networks_of_one_name_are_refused(networks, data):
     with pytest.raises(jaxadv.InputError, match="'first', as another one is"):
         jaxadv.evaluate([networks[0], networks[0]], data, SMALL)
+
+
+def test_a_network_that_breaks_its_contract_is_refused_before_anything_is_written(networks, data, tmp_path):
+    soft = random_linear(5, 4, name="soft", apply=lambda params, x: jax.nn.softmax(linear_apply(params, x)))
+    with pytest.raises(jaxadv.InputError, match="^soft gives probabilities.*leave the softmax out"):
+        jaxadv.evaluate([networks[0], soft], data, SMALL, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_answers_that_are_no_numbers_are_counted_in_rows_tables_page_and_last_lines(networks, data, tmp_path, capsys):
+    """A network that says NaN of two clean images, and infinity wherever FGSM goes, beside one that is well."""
+    images, labels = data
+    pictures = images.copy()
+    pictures[:2, 0] = 0.02
+
+    def apply(params, x):
+        logits = linear_apply(params, x)
+        logits = jnp.where(x[:, 0].mean((1, 2))[:, None] < 0.1, jnp.nan, logits)
+        grey = jnp.abs(x - 0.5).max((1, 2, 3))[:, None]
+        return jnp.where((grey > 0.15) & (grey < 0.201), jnp.inf, logits)
+
+    broken = random_linear(0, 4, name="broken", apply=apply)
+    broken.contract.is_exempt = True
+    labels = np.concatenate([labels[:2], networks[0].predict(images[2:])])
+    settings = replace(SMALL, attacks=(jaxadv.FGSM(eps=0.1),), targets=("untargeted",), clever=replace(CLEVER, images=3))
+    run = jaxadv.evaluate([broken, networks[0]], (pictures, labels), settings, out=tmp_path / "out")
+    clean = run.clean.query("model == 'broken'")
+    np.testing.assert_array_equal(clean["invalid"], np.arange(12) < 2)
+    assert (clean["predicted"][clean["invalid"]] == -1).all() and run.table("accuracy").set_index("model").loc["broken", "invalid"] == 2
+    attempts = run.examples.set_index("model")
+    assert attempts.loc["broken", "invalid"].all() and not attempts.loc["broken", "success"].any()
+    assert not attempts.loc["first", ["invalid", "zero_gradient"]].any(axis=None)
+    robust = run.table("robustness").set_index("model")
+    assert robust.loc["broken", ["n", "successes", "failures", "invalid"]].tolist() == [0, 0, 0, 10]
+    assert np.isnan(robust.loc["broken", "success_rate"]) and robust.loc["first", "invalid"] == 0
+    shown = run.transfer.query("model == 'broken'")
+    assert shown["invalid"].any() and not shown["attacked"][shown["invalid"]].any()
+    assert run.table("transfer").set_index("model").loc["broken", "invalid"] == shown["invalid"].sum()
+    said = capsys.readouterr().err
+    page = (tmp_path / "out" / "report.html").read_text()
+    for line in (
+        "clean images without finite logits: broken 2 of 12; they count as classified wrong",
+        "NaN or infinite logits or gradients: broken, fgsm eps=0.1 10 of 10 attempts; they are in no rate",
+        f"adversarial images of others without finite logits: broken {shown['invalid'].sum()} of {len(shown)}; they are in no transfer rate",
+    ):
+        assert line in said and line in page, line
+
+
+def test_masked_gradients_are_a_warning(networks, data, tmp_path, capsys):
+    def apply(params, x):
+        return linear_apply(params, jnp.round(x * 8) / 8)
+
+    images, _ = data
+    steps = random_linear(0, 4, name="steps", apply=apply)
+    settings = replace(SMALL, parts=("attacks", "report"), attacks=(jaxadv.FGSM(eps=0.01),), targets=("untargeted",))
+    jaxadv.evaluate([steps], (images, steps.predict(images)), settings, out=tmp_path / "out")
+    assert "gradients of zero everywhere: steps, fgsm eps=0.01 12 of 12 attempts failed" in capsys.readouterr().err
+    jaxadv.run_attack(steps, jaxadv.FGSM(0.01), images, steps.predict(images))
+    assert "gradients of zero everywhere: FGSM on steps 12 of 12 attempts failed" in capsys.readouterr().err
+    jaxadv.run_attack(networks[0], jaxadv.FGSM(0.01), images, networks[0].predict(images))
+    assert capsys.readouterr().err == ""

@@ -62,6 +62,7 @@ def clean_rows(m: int) -> pd.DataFrame:
             "label": label,
             "predicted": np.where(right, label, (label + 1) % 10),
             "top5": right | (image == IMAGES - 1),
+            "invalid": False,
         }
     )
 
@@ -86,6 +87,8 @@ def example_rows(m: int, attack: str, parameter: tuple[str, float], kind: str, s
             "success": success,
             "near_tie": (image == 0) & (attack == "ead"),
             "revoked": False,
+            "invalid": False,
+            "zero_gradient": False,
             "predicted": np.where(success, np.where(target < 0, (label + 1) % 10, target), label),
             "l0": np.where(success, 1000.0 + 100 * step, np.nan),
             "l1": 10 * l2,
@@ -142,6 +145,7 @@ def transfer_rows(source: int, model: int, attack: str, setting: str, kind: str)
             "target": (label + 3) % 10 if targeted else -1,
             "model": MODELS[model],
             "attacked": attacked,
+            "invalid": False,
             "clean_predicted": np.where(attacked, label, 0),
             "predicted": np.where(fooled, (label + 3) % 10, label),
             "source_success": own,

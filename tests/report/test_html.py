@@ -237,6 +237,7 @@ def test_the_other_treatments_are_shown_only_where_they_differ(tmp_path):
 def transfer(count, source, model):
     classes = {"label": 1, "target": -1, "clean_predicted": 1, "predicted": 2}
     verdicts = {name: True for name in ("attacked", "source_success", "success", "top5", "released_success", "released_top5")}
+    verdicts["invalid"] = False
     names = {"source": source, "model": model, "attack": "cw", "setting": "", "target_kind": "untargeted"}
     return pd.DataFrame({"image_id": range(count), **classes, **verdicts, **names})
 
@@ -245,10 +246,12 @@ def test_every_text_is_escaped(tmp_path):
     evil = "<script>alert('x')</script>\"&<b"
     run = Run.begin(tmp_path / "run")
     example = {"model": evil, "attack": evil, "setting": evil, "target_kind": evil, "success": True, "near_tie": False, "revoked": True}
+    example |= {"invalid": False, "zero_gradient": True}
     whole = {name: 1 for name in ("image_id", "label", "target", "predicted", "gradients", "forwards")}
     real = {name: 0.5 for name in ("l0", "l1", "l2", "linf", "l2_per_pixel", "eps", "const")}
     run.append("examples", pd.DataFrame([example | whole | real]), part="all")
-    run.append("clean", pd.DataFrame([{"model": evil, "image_id": 0, "label": 1, "predicted": 1, "top5": True}]), part="all")
+    clean = {"model": evil, "image_id": 0, "label": 1, "predicted": 1, "top5": True, "invalid": True}
+    run.append("clean", pd.DataFrame([clean]), part="all")
     fit = {name: 0.5 for name in ("margin", "score", "lipschitz", "shape", "location", "scale", "ks", "p_value")}
     names = {"model": evil, "target_kind": evil, "norm": evil, "maxima": [1.0], "image_id": 0, "label": 1, "target": 2}
     run.append("clever", pd.DataFrame([names | fit]), part="all")

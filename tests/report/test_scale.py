@@ -35,14 +35,14 @@ def made_up_run(directory, images: int = 1000, settings=SETTINGS) -> Run:
     common = {"image_id": image, "label": label}
     for number, name in enumerate(MODELS):
         predicted = np.where(draw.random(images) < 0.01 * (number + 1), (label + 1) % 10, label)
-        run.append("clean", pd.DataFrame(common | {"model": name, "predicted": predicted, "top5": True}), part=name)
+        run.append("clean", pd.DataFrame(common | {"model": name, "predicted": predicted, "top5": True, "invalid": False}), part=name)
         rows = []
         for attack, setting, kind in settings:
             success = draw.random(images) < 0.8
             how = {"model": name, "attack": attack, "setting": setting, "target_kind": kind}
             lengths = {length: np.where(success, draw.lognormal(size=images), np.nan) for length in DISTANCES}
             spent = {"target": 1, "predicted": 1, "gradients": 100, "forwards": 9, "eps": np.nan, "const": np.nan}
-            spent |= {"near_tie": False, "revoked": False}
+            spent |= dict.fromkeys(("near_tie", "revoked", "invalid", "zero_gradient"), False)
             name_of, value = setting.split("=")
             spent |= {"eps": float(value) if name_of == "eps" else np.nan}
             own = pd.DataFrame(common | how | lengths | spent | {"success": success} | attempts.columns(attack, **{name_of: float(value)}))
@@ -51,7 +51,8 @@ def made_up_run(directory, images: int = 1000, settings=SETTINGS) -> Run:
             for other in MODELS:
                 if other != name:
                     fooled = draw.random((4, images)) < 0.3
-                    shown = {"source": name, "model": other, "attacked": True, "clean_predicted": label, "source_success": success}
+                    shown = {"source": name, "model": other, "clean_predicted": label, "source_success": success}
+                    shown |= {"attacked": True, "invalid": False}
                     answers = dict(zip(("success", "top5", "released_success", "released_top5"), fooled, strict=True))
                     pairs.append(pd.DataFrame(common | how | {"target": 1, "predicted": 1} | shown | answers))
             run.append("transfer", pd.concat(pairs), part=f"{name}-{attack}-{setting.split('=')[1]}")

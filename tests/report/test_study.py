@@ -64,7 +64,8 @@ def test_a_verdict_says_its_numbers(worlds_apart):
 
 def test_what_a_run_lacks_is_not_tested(tmp_path):
     run = Run.begin(tmp_path / "clean")
-    run.append("clean", pd.DataFrame({"model": ["mine"], "image_id": [0], "label": [1], "predicted": [1], "top5": [True]}), part="mine")
+    clean = {"model": "mine", "image_id": 0, "label": 1, "predicted": 1, "top5": True, "invalid": False}
+    run.append("clean", pd.DataFrame([clean]), part="mine")
     run.write_manifest({"models": ["mine"]})
     claims = judged(run)
     assert claims.index.tolist() == STATEMENTS and claims["verdict"].eq("not tested").all()

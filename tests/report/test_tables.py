@@ -22,7 +22,8 @@ def examples(distances, near_tie=False, revoked=False, **columns):
     row = {"model": "m", "attack": "cw", "setting": "confidence=0", "target_kind": "random", "gradients": 10, "forwards": 2}
     success = ~np.isnan(distances)
     lengths = {name: np.float32(distances) for name in ("l0", "l1", "l2", "linf", "l2_per_pixel")}
-    return pd.DataFrame(row | lengths | {"success": success, "near_tie": near_tie, "revoked": revoked} | columns)
+    flags = {"success": success, "near_tie": near_tie, "revoked": revoked, "invalid": False, "zero_gradient": False}
+    return pd.DataFrame(row | lengths | flags | columns)
 
 
 def shown(**columns):
@@ -35,6 +36,7 @@ def shown(**columns):
             "setting": "",
             "target_kind": "random",
             "attacked": [True, True, True, True, True, False],
+            "invalid": False,
             "source_success": [True, True, False, False, True, True],
             "success": [True, False, True, False, False, True],
             "top5": [True, True, True, False, False, True],
@@ -53,9 +55,11 @@ def row(table, **where):
 
 
 def test_accuracy():
-    clean = pd.DataFrame({"model": ["b"] * 4 + ["a"], "label": [1, 2, 3, 4, 5], "predicted": [1, 2, 3, 0, 0], "top5": [True] * 4 + [False]})
+    clean = {"model": ["b"] * 4 + ["a"], "label": [1, 2, 3, 4, 5], "predicted": [1, 2, 3, 0, -1], "top5": [True] * 4 + [False]}
+    clean = pd.DataFrame(clean | {"invalid": [False] * 4 + [True]})
     table = tables.accuracy(clean)
     assert table.iloc[:, :6].values.tolist() == [["b", 4, 3, 75.0, 100.0, 25.0], ["a", 1, 0, 0.0, 0.0, 100.0]]
+    assert table["invalid"].tolist() == [0, 1]
     low, high = rate_interval(np.array([3, 0]), np.array([4, 1]))
     np.testing.assert_allclose(table[["top1_percent_low", "top1_percent_high"]], 100 * np.c_[low, high])
     np.testing.assert_allclose(table[["error_percent_low", "error_percent_high"]], 100 - 100 * np.c_[high, low])

@@ -44,7 +44,8 @@ def made_up(directory, *, otherwise: bool, images: int = 150, shown: int = 20, l
     for model, world in WORLDS.items():
         error, distance = world[side]
         every = np.arange(1000)
-        run.append("clean", _rows(model=model, image_id=every, label=0, predicted=(every >= 1000 - error), top5=True), part=model)
+        clean = _rows(model=model, image_id=every, label=0, predicted=(every >= 1000 - error), top5=True, invalid=False)
+        run.append("clean", clean, part=model)
         attempts, pairs = [], []
         for (attack, setting), (rates, factor, transfer) in SETTINGS.items():
             if (attack, setting) in left_out:
@@ -56,7 +57,7 @@ def made_up(directory, *, otherwise: bool, images: int = 150, shown: int = 20, l
                 value = np.where(success, factor * distance * hardness * draw.lognormal(0, 0.02, images), np.nan)
                 how = {"model": model, "attack": attack, "setting": setting, "target_kind": kind, "image_id": image, "label": 0}
                 how |= {"target": -1 if kind == "untargeted" else 1, "success": success, "predicted": 1}
-                how |= {"near_tie": False, "revoked": False}
+                how |= dict.fromkeys(("near_tie", "revoked", "invalid", "zero_gradient"), False)
                 how |= dict.fromkeys(("l0", "l1", "l2", "linf", "l2_per_pixel"), value)
                 attempts.append(_rows(**how, gradients=1, forwards=1, const=np.nan, **setting_columns(attack, VALUES[setting])))
                 if kind != "least" and attack != "ifgsm_search":
@@ -100,4 +101,4 @@ def _shown(how: dict, rates: dict[str, float], shown: int) -> pd.DataFrame:
     columns = {name: how[name] for name in ("attack", "setting", "target_kind", "label", "target", "predicted")}
     columns |= dict.fromkeys(("success", "top5", "released_success", "released_top5"), fooled)
     columns |= {"source": how["model"], "model": np.repeat(others, shown), "image_id": image}
-    return _rows(**columns, attacked=True, clean_predicted=0, source_success=True)
+    return _rows(**columns, attacked=True, invalid=False, clean_predicted=0, source_success=True)

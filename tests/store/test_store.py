@@ -23,7 +23,7 @@ ROOT = Path(jaxadv.__file__).parents[1]
 
 
 def clean(count=3, **columns):
-    rows = {"model": "vgg_16", "image_id": np.arange(count), "label": 7, "predicted": np.int64(1), "top5": True}
+    rows = {"model": "vgg_16", "image_id": np.arange(count), "label": 7, "predicted": np.int64(1), "top5": True, "invalid": False}
     return pd.DataFrame(rows | columns)
 
 
@@ -179,7 +179,7 @@ def shown(count: int, seed: int, **columns) -> pd.DataFrame:
     """Transfer rows of any outcome."""
     draw = np.random.default_rng(seed)
     names = {name: draw.choice(["a", "b,c", "\u00fc"], count) for name in sums.KEYS}
-    flags = {name: draw.random(count) < 0.5 for name in sums.COLUMNS if name not in sums.KEYS}
+    flags = {name: draw.random(count) < 0.5 for name in sums.COLUMNS if name not in sums.KEYS}  # invalid among them
     numbers = {"image_id": range(count), "label": 1, "target": 2, "clean_predicted": 1, "predicted": 3}
     return pd.DataFrame(names | flags | numbers | columns)
 

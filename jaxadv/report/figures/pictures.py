@@ -114,6 +114,8 @@ def pictures_figure(rows: pd.DataFrame, order):
 
 def verdict(row: dict) -> str:
     """E.g. "seen as 3", "failed: still 5"."""
+    if row["predicted"] < 0:
+        return "no class: NaN or infinite"
     if row["success"]:
         return f"seen as {row['predicted']}"
     return f"failed: still {row['predicted']}" if row["predicted"] == row["label"] else f"failed: seen as {row['predicted']}"

@@ -18,7 +18,7 @@ class Sample(NamedTuple):
     target_kind: str
     setting: str  # "" for CLEVER
     distance: str  # l1, l2, linf; "success" for an attack of a fixed budget
-    values: pd.DataFrame  # (images, models): distance, score, or 0 and 1; inf: the attack failed; NaN: not attacked
+    values: pd.DataFrame  # (images, models): distance, score, or 0 and 1; inf: the attack failed; NaN: not attacked, or invalid
 
     @property
     def key(self) -> list[str]:
@@ -39,8 +39,8 @@ def samples(run: Run, robustness: pd.DataFrame, found: list[Measure]) -> list[Sa
         for kind, rows in of_attack.groupby("target_kind", sort=False):
             pieces[attack, kind, rows["setting"].iloc[-1], "success"] = []
     how, lengths = list(Panel._fields), {key[3] for key in pieces if key[0] != "clever"} - {"success"}
-    for part in run.parts("examples", ["model", *how, "image_id", "success", *sorted(lengths)]):
-        for panel, rows in part.groupby(how, sort=False, observed=True):
+    for part in run.parts("examples", ["model", *how, "image_id", "success", "invalid", *sorted(lengths)]):
+        for panel, rows in part[~part["invalid"]].groupby(how, sort=False, observed=True):
             for key in pieces:
                 if key[:3] == panel:
                     values = rows["success"].astype(float) if key[3] == "success" else rows[key[3]].where(rows["success"], np.inf)

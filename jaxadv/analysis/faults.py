@@ -1,0 +1,87 @@
+"""What of a run bears no numbers: answers that are NaN or infinite, and gradients that vanish.
+
+Sentences for a user, from counts of rows. No JAX.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import pandas as pd
+
+from jaxadv.store.run import Run
+
+MASKED = 0.25
+"""The share of attempts without any gradient from which on a success rate is no sign of robustness."""
+
+
+class Attempts(NamedTuple):
+    """Attempts of one kind."""
+
+    who: str  # "mine, fgsm eps=0.1"
+    n: int  # all of them
+    invalid: int  # neither successes nor failures, by NaN or infinite logits or gradients
+    zero_gradient: int  # failures for which every gradient was zero everywhere
+
+
+def of_attempts(attempts: Iterable[Attempts]) -> list[str]:
+    """A sentence for each kind of fault, which names who has it and how often; none if there is none."""
+    attempts = list(attempts)
+    broken = [one for one in attempts if one.invalid]
+    masked = [one for one in attempts if one.n and one.zero_gradient >= MASKED * one.n]
+    lines = []
+    if broken:
+        lines.append(
+            f"NaN or infinite logits or gradients: {_listed((one.who, one.invalid, one.n) for one in broken)} attempts; "
+            "they are in no rate, neither successes nor failures"
+        )
+    if masked:
+        lines.append(
+            "gradients of zero everywhere: "
+            f"{_listed((one.who, one.zero_gradient, one.n) for one in masked)} attempts failed with nothing to follow, "
+            "which is no robustness: look for rounding or saturation in the network, take loss logit, not cross_entropy, "
+            "and see how images of other networks transfer"
+        )
+    return lines
+
+
+def of_run(run: Run) -> list[str]:
+    """The sentences for all rows of a run. Raises InputError for rows that cannot be read."""
+    clean = run.read("clean", ["model", "invalid"])
+    lines = _counted(clean, "clean images without finite logits", "they count as classified wrong")
+    found: dict[tuple[str, ...], list[int]] = {}
+    keys = ["model", "attack", "setting"]
+    for rows in run.parts("examples", [*keys, "invalid", "zero_gradient"]):
+        for key, some in rows.groupby(keys, sort=False, observed=True):
+            counts = found.setdefault(key, [0, 0, 0])
+            counts[:] = [
+                counts[0] + len(some),
+                counts[1] + int(some["invalid"].sum()),
+                counts[2] + int(some["zero_gradient"].sum()),
+            ]
+    lines += of_attempts(
+        Attempts(f"{model}, {attack} {setting}".strip(), *counts) for (model, attack, setting), counts in found.items()
+    )
+    sums = run.transfer_sums().rename(columns={"rows": "n"})[["model", "n", "invalid"]].groupby("model", sort=False)
+    lines += _sentence(sums.sum(), "adversarial images of others without finite logits", "they are in no transfer rate")
+    scores = run.read("clever", ["model", "score"])
+    scores["invalid"] = scores.pop("score").isna()
+    return lines + _counted(scores, "CLEVER scores that NaN or infinity has spoilt", "they are in no mean")
+
+
+def _counted(rows: pd.DataFrame, what: str, so: str) -> list[str]:
+    return _sentence(rows.assign(n=1).groupby("model", sort=False)[["n", "invalid"]].sum(), what, so)
+
+
+def _sentence(counts: pd.DataFrame, what: str, so: str) -> list[str]:
+    """counts: by model, columns n and invalid."""
+    broken = counts[counts["invalid"] > 0]
+    if broken.empty:
+        return []
+    return [f"{what}: {_listed(zip(broken.index, broken['invalid'], broken['n'], strict=True))}; {so}"]
+
+
+def _listed(counts: Iterable[tuple[str, int, int]], most: int = 5) -> str:
+    """ "mine 3 of 8, yours 1 of 8"."""
+    texts = [f"{who} {count} of {n}" for who, count, n in counts]
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more
