@@ -1,0 +1,219 @@
+"""`fetch study` against a server on this machine, with small networks of rules and few pictures."""
+
+import hashlib
+import json
+import random
+import shutil
+
+import golden_weights as golden
+import jax
+import killed
+import numpy as np
+import pytest
+from made_archives import NUMBERS, SMALLEST, graphs, jpeg, packed, photographs, picture_name
+
+from jaxadv.data.sources import open_source
+from jaxadv.fetching import addresses, study, transfer
+from jaxadv.fetching.addresses import GRAPHS, Archive
+from jaxadv.fetching.study import Order
+from model_ports import registry, weights
+from model_ports.weight_map import assemble
+
+LABELS = ("labels.txt", b"0:background\n")
+
+
+@pytest.fixture(scope="module")
+def archives() -> dict[str, bytes]:
+    """The study's two, with three networks and twelve pictures."""
+    return {
+        "weights.tar.gz": packed([*graphs(SMALLEST), LABELS]),
+        "img.tar.gz": packed(photographs()),
+    }
+
+
+def recorded(server, archives: dict[str, bytes], **changes) -> dict[str, Archive]:
+    """What `addresses` would say of these archives, on this server."""
+    return {
+        part: Archive(f"{server.url}/{name}", len(data), hashlib.sha256(data).hexdigest())
+        for part, name in (("weights", "weights.tar.gz"), ("pictures", "img.tar.gz"))
+        for data in [archives[name]]
+    } | changes
+
+
+@pytest.fixture
+def published(serve, archives, monkeypatch):
+    """A server that has both archives, recorded as the study's."""
+    server = serve(**{name.replace(".", "__"): data for name, data in archives.items()})
+    for part, archive in recorded(server, archives).items():
+        monkeypatch.setitem(addresses.STUDY, part, archive)
+    monkeypatch.setattr(addresses, "PICTURES", len(NUMBERS))
+    return server
+
+
+def order(to, **options) -> Order:
+    """Of one network where not more are asked for, which takes a second."""
+    return Order(**{"to": to, "models": SMALLEST[:1], "progress": False} | options)
+
+
+def whole(to, names=SMALLEST[:1], numbers=NUMBERS) -> None:
+    """The folder has these networks and pictures, each as it was packed, and nothing else."""
+    top = {path.name for path in to.iterdir()}
+    assert top == {"fetched.json", *["weights"] * bool(names), *["pictures"] * bool(numbers)}
+    record = json.loads((to / "fetched.json").read_text())
+    assert set(record["networks"]) == set(names)
+    for name in names:
+        network = registry.network(name, zoo="imagenet")
+        params, meta = weights.load(network, weights.find(network, to / "weights"))
+        rule = golden.weights(golden.recording(name).meta)
+        expected = assemble(network.spec.weight_map, rule, network.abstract())
+        jax.tree.map(np.testing.assert_array_equal, params, expected)
+        assert meta["source"] == GRAPHS[name].member
+        assert record["networks"][name]["sha256"] == meta["sha256"]
+        assert record["networks"][name]["archive"] == meta["archive"]["sha256"]
+    if names:
+        assert sorted(path.name for path in (to / "weights").iterdir()) == sorted(names)
+    if numbers:
+        found = {path.name: path.read_bytes() for path in (to / "pictures").iterdir()}
+        mark = json.loads(found.pop(".fetched.json"))
+        assert found == {picture_name(number): jpeg(number) for number in numbers}
+        assert mark["pictures"] == record["pictures"]["count"] == len(numbers)
+        source = open_source(f"imagefolder:{to / 'pictures'}")
+        assert sorted(source.ids) == sorted(numbers) and source.validation
+
+
+def test_one_call_brings_all_and_the_next_one_nothing(published, tmp_path):
+    said, made = [], []
+    three = order(tmp_path, models=SMALLEST)
+    done = study.fetch(three, made=lambda name, meta: made.append(name), say=said.append)
+    whole(tmp_path, SMALLEST)
+    assert done.networks == SMALLEST and done.pictures and made == list(SMALLEST)
+    assert "3 networks and 50,000 pictures are missing" in said[0] and "GB are free" in said[0]
+    record = json.loads((tmp_path / "fetched.json").read_text())
+    for part, archive in addresses.STUDY.items():
+        facts = record["archives"][part]
+        assert (facts["from"], facts["bytes"], facts["sha256"]) == archive
+        assert facts["sha256_is_recorded"] and facts["at"].endswith("Z")
+    asked, before = list(published.asked), (tmp_path / "fetched.json").read_bytes()
+    assert asked == [None, None]
+    again = study.fetch(three, say=said.append)
+    assert not again.networks and not again.pictures and "nothing is missing" in said[1]
+    assert published.asked == asked and (tmp_path / "fetched.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("form", ["folder", "dots", "deep", "labels"])
+def test_whatever_form_the_archives_have(archives, published, tmp_path, monkeypatch, form):
+    """With and without a folder, entries for folders, other files: the same folder in the end."""
+    folder = {"folder": "models/", "dots": "./", "deep": "./a/b/", "labels": ""}[form]
+    name = SMALLEST[0]
+    extra = [("./", b""), (folder + "labels.txt", b"x"), ("._" + GRAPHS[name].member, b"mac")]
+    made = {
+        "weights.tar.gz": packed([*extra, *graphs([name], folder=folder)]),
+        "img.tar.gz": packed([*extra, *photographs(folder=folder)]),
+    }
+    published.files = made
+    for part, archive in recorded(published, made).items():
+        monkeypatch.setitem(addresses.STUDY, part, archive)
+    study.fetch(order(tmp_path, models=(name,)))
+    whole(tmp_path, names=[name])
+
+
+def test_only_one_part_and_only_some_networks(published, tmp_path):
+    study.fetch(order(tmp_path / "a", only="pictures"))
+    whole(tmp_path / "a", names=())
+    study.fetch(order(tmp_path / "b", only="weights", models=SMALLEST[1:2]))
+    whole(tmp_path / "b", names=SMALLEST[1:2], numbers=())
+    study.fetch(order(tmp_path / "b", models=SMALLEST[:2]))
+    whole(tmp_path / "b", names=SMALLEST[:2])
+
+
+def test_what_was_removed_is_brought_again(published, tmp_path):
+    two = order(tmp_path, models=SMALLEST[:2])
+    study.fetch(two)
+    shutil.rmtree(tmp_path / "weights" / SMALLEST[1])
+    (tmp_path / "pictures" / picture_name(NUMBERS[3])).unlink()
+    (tmp_path / "fetched.json").unlink()
+    done = study.fetch(two)
+    assert done.networks == SMALLEST[1:2] and done.pictures
+    whole(tmp_path, SMALLEST[:2])
+
+
+def test_archives_and_graphs_are_kept_where_asked(archives, published, tmp_path):
+    study.fetch(order(tmp_path, keep_archives=True, keep_graphs=True))
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "archives").iterdir()}
+    assert kept == archives
+    graphs_kept = sorted(path.name for path in (tmp_path / "graphs").iterdir())
+    assert graphs_kept == [GRAPHS[SMALLEST[0]].member]
+    shutil.rmtree(tmp_path / "weights")
+    shutil.rmtree(tmp_path / "graphs")
+    study.fetch(order(tmp_path))  # from what was kept
+    assert published.asked == [None, None]
+    shutil.rmtree(tmp_path / "archives")
+    whole(tmp_path)
+    study.fetch(order(tmp_path, keep_graphs=True))
+    assert len(published.asked) == 3 and len(list((tmp_path / "graphs").iterdir())) == 1
+
+
+def test_a_local_copy_is_read_where_it_is_and_stays(archives, published, tmp_path, refusal):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    refusal(
+        lambda: study.fetch(order(tmp_path / "to", source=str(copy))),
+        str(copy), "no file weights.tar.gz",
+    )  # fmt: skip
+    for name, data in archives.items():
+        (copy / name).write_bytes(data)
+    study.fetch(order(tmp_path / "to", source=str(copy)))
+    whole(tmp_path / "to")
+    assert published.asked == []
+    assert {path.name: path.read_bytes() for path in copy.iterdir()} == archives
+
+
+def test_a_mirror_takes_the_place_of_the_addresses(serve, archives, published, tmp_path):
+    mirror = serve(**{name.replace(".", "__"): data for name, data in archives.items()})
+    study.fetch(order(tmp_path, source=mirror.url + "/"))
+    whole(tmp_path)
+    assert published.asked == [] and mirror.asked == [None, None]
+
+
+def test_twenty_cuts(published, tmp_path, impatient, monkeypatch):
+    """Ten in each archive: the folder is the same as without."""
+    monkeypatch.setattr(transfer, "BLOCK", 2**14)
+    for part, archive in addresses.STUDY.items():
+        places = sorted(random.Random(part).sample(range(1, archive.size), 10))
+        published.cuts += [*(int(step) for step in np.diff([0, *places])), archive.size]
+    study.fetch(order(tmp_path, models=SMALLEST))
+    assert len(published.asked) == 22 and not published.cuts
+    whole(tmp_path, SMALLEST)
+
+
+def kill(context, job: killed.Job, moments) -> None:
+    for moment in moments:
+        child = context.Process(target=killed.run, args=(job, moment))
+        child.start()
+        child.join(300)
+        assert child.exitcode == -9, f"not killed at moment {moment}: {child.exitcode}"
+
+
+def undisturbed(context, job: killed.Job) -> int:
+    """How many moments it takes."""
+    counted = context.Queue()
+    child = context.Process(target=killed.run, args=(job, None, counted))
+    child.start()
+    child.join(300)
+    assert child.exitcode == 0
+    return counted.get(timeout=10)
+
+
+def test_twenty_kills_one_after_another(published, tmp_path):
+    """Whatever it was at, the same command goes on, and the folder is the same as without."""
+    context = killed.processes()
+    archives = dict(addresses.STUDY)
+    job = killed.Job(tmp_path / "to", archives, SMALLEST, len(NUMBERS), 2**16)
+    count = undisturbed(context, job._replace(to=tmp_path / "whole"))
+    whole(tmp_path / "whole", SMALLEST)
+    drawn = random.Random(1215)
+    kill(context, job, [drawn.randint(1, count // 4) for _ in range(14)])
+    undisturbed(context, job._replace(only="weights"))
+    kill(context, job, [drawn.randint(3, 25) for _ in range(6)])
+    undisturbed(context, job)
+    whole(tmp_path / "to", SMALLEST)
