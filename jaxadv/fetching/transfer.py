@@ -107,7 +107,7 @@ def length(path: Path) -> int:
     """Bytes of a file; 0 if there is none."""
     try:
         return path.stat().st_size
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return 0
 
 
@@ -137,14 +137,14 @@ def _attempt(
         if error.code != 416:
             raise
         error.close()
-        raise _Unranged from None  # the part is as long as the file, or longer
+        if not known or error.headers.get("Content-Range") != f"bytes */{have}":
+            raise _Unranged from None  # the part is longer than the file, or of another
+        _check_size(url, have, size)
+        report(have, have)
+        return
     with answer:
         head = _head(answer, start)
-        if size is not None and head.total not in (None, size):
-            raise InputError(
-                f"{url} has {head.total} bytes, {size} are recorded: the file there is another; "
-                "if you know that it is right, give --sha256= with its SHA-256"
-            )
+        _check_size(url, head.total, size)
         with _on_disk(part):
             part.parent.mkdir(parents=True, exist_ok=True)
             if head.tag:
@@ -152,6 +152,14 @@ def _attempt(
             else:
                 tag.unlink(missing_ok=True)
         _write(answer, part, head, size, report)
+
+
+def _check_size(url: str, total: int | None, size: int | None) -> None:
+    if None not in (total, size) and total != size:
+        raise InputError(
+            f"{url} has {total} bytes, {size} are recorded: the file there is another; "
+            "if you know that it is right, give --sha256= with its SHA-256"
+        )
 
 
 def _open(url: str, *, start: int, tag: str):

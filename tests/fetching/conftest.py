@@ -5,8 +5,10 @@ import resource
 
 import file_server
 import pytest
+from made_archives import NUMBERS, SMALLEST, graphs, packed, photographs
+from small_study import recorded
 
-from jaxadv.fetching import transfer
+from jaxadv.fetching import addresses, transfer
 from model_ports.errors import InputError
 
 
@@ -61,3 +63,22 @@ def file_size_limit():
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     return limited
+
+
+@pytest.fixture(scope="session")
+def archives() -> dict[str, bytes]:
+    """The study's two, with three networks and twelve pictures."""
+    return {
+        "weights.tar.gz": packed([*graphs(SMALLEST), ("labels.txt", b"0:background\n")]),
+        "img.tar.gz": packed(photographs()),
+    }
+
+
+@pytest.fixture
+def published(serve, archives, monkeypatch):
+    """A server that has both archives, recorded as the study's."""
+    server = serve(**{name.replace(".", "__"): data for name, data in archives.items()})
+    for part, archive in recorded(server, archives).items():
+        monkeypatch.setitem(addresses.STUDY, part, archive)
+    monkeypatch.setattr(addresses, "PICTURES", len(NUMBERS))
+    return server

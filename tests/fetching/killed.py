@@ -6,6 +6,7 @@ progress bar: a download has many.
 
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ class Job(NamedTuple):
     pictures: int  # in the place of addresses.PICTURES
     block: int  # bytes that arrive at a time
     only: str | None = None
+    free: int | None = None  # bytes of the disk that are said to be free
 
 
 def processes():
@@ -55,11 +57,29 @@ def run(job: Job, kill_at: int | None, counted=None) -> None:
         if steps % 16 == 0:
             moment()
 
-    addresses.STUDY.update(job.archives)
+    archives = {part: addresses.Archive(*facts) for part, facts in job.archives.items()}
+    addresses.STUDY.update(archives)
     addresses.PICTURES, transfer.BLOCK = job.pictures, job.block
     Progress.advance = advance
+    if job.free is not None:
+        study._free = lambda to: job.free
     sys.addaudithook(watch)
     order = study.Order(to=job.to, models=job.models, only=job.only, progress=False)
     study.fetch(order)
     if counted is not None:
         counted.put(moments)
+
+
+def main(path: str) -> None:
+    """Do a pickled job; a refusal is printed, with status 2."""
+    from model_ports.errors import InputError
+
+    try:
+        run(pickle.loads(Path(path).read_bytes()), None)
+    except InputError as error:
+        print(error)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

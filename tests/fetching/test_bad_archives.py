@@ -2,13 +2,15 @@
 
 import hashlib
 import os
+import pickle
 import shutil
 import subprocess
 import sys
 
+import killed
 import pytest
 from made_archives import NUMBERS, SMALLEST, graphs, packed, photographs, picture_name
-from test_study import archives, order, published, recorded, whole  # noqa: F401  fixtures
+from small_study import order, recorded, whole
 
 from jaxadv.fetching import addresses, pictures, study
 from jaxadv.fetching.addresses import GRAPHS
@@ -50,7 +52,7 @@ def test_another_hash_is_one_line_and_sha256_goes_on(published, tmp_path, refusa
         if good:
             study.fetch(known)
             whole(to)
-            assert len(published.asked) == asked + 2  # the pictures
+            assert published.asked[asked + 1 :] == [f"bytes={len(data)}-", None]  # the pictures
             refusal(lambda to=to: study.fetch(order(to)), "is there already", MEMBER, "--to")
         else:
             refusal(lambda known=known: study.fetch(known), "damaged or cut short")
@@ -109,7 +111,8 @@ def test_networks_before_a_missing_one_stay(published, tmp_path, monkeypatch, re
     call = order(tmp_path, models=SMALLEST[:2])
     line = refusal(lambda: study.fetch(call), f"lacks {GRAPHS[SMALLEST[1]].member}", "1 of 2")
     assert "--models" in line
-    study.fetch(order(tmp_path))
+    study.fetch(order(tmp_path, only="pictures"))
+    shutil.rmtree(tmp_path / ".fetch")
     whole(tmp_path)
 
 
@@ -178,7 +181,7 @@ def test_impossible_orders(tmp_path, refusal):
     refusal(lambda: study.fetch(order(tmp_path, only="images")), "'images'", "weights, pictures")
     refusal(lambda: study.fetch(order(tmp_path, models=("vgg61",))), "did you mean 'vgg_16'?")
     (tmp_path / "file").write_text("x")
-    refusal(lambda: study.fetch(order(tmp_path / "file")), "file", "--to")
+    refusal(lambda: study.fetch(order(tmp_path / "file")), "file", "Not a directory")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -195,7 +198,7 @@ def test_the_disk_is_checked_first(tmp_path, refusal, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10**9))
     said = []
     call = order(tmp_path / "to", models=tuple(GRAPHS))
-    refusal(lambda: study.fetch(call, say=said.append), "16.3 GB of the disk", "1.0 GB are free")
+    refusal(lambda: study.fetch(call, say=said.append), "16.5 GB of the disk", "1.0 GB are free")
     assert said == [
         f"{tmp_path / 'to'}: 18 networks and 50,000 pictures are missing; 9.5 GB to download, "
         "16.5 GB more of the disk at a time, 9.8 GB in the end, 1.0 GB are free"
@@ -203,44 +206,39 @@ def test_the_disk_is_checked_first(tmp_path, refusal, monkeypatch):
     assert not (tmp_path / "to").exists()
 
 
-SMALL_DISK = """
-import sys
-sys.path[:0] = {path!r}
-from jaxadv.fetching import addresses, study
-from model_ports.errors import InputError
-addresses.STUDY.update({archives!r})
-addresses.PICTURES = {pictures!r}
-study._free = lambda to: 10**12  # what was checked first has changed since
-from pathlib import Path
-try:
-    study.fetch(study.Order(to=Path({to!r}), models={models!r}, progress=False))
-except InputError as error:
-    print(error)
-    sys.exit(2)
-"""
-
-
 def test_a_disk_that_fills_on_the_way(published, tmp_path):
-    """At every stage: one line; and with more room the same call goes on to the same folder."""
+    """At three stages: one line; and with more room the same call goes on to the same folder."""
     (tmp_path / "disk").mkdir()
     to = tmp_path / "disk" / "to"
     archives = {part: tuple(archive) for part, archive in addresses.STUDY.items()}
-    script = SMALL_DISK.format(
-        path=sys.path, archives=archives, pictures=len(NUMBERS), to=str(to), models=SMALLEST[1:2]
-    ).replace("addresses.STUDY.update(", "addresses.STUDY.update((k, addresses.Archive(*v)) for k, v in ").replace("})\naddresses.PIC", "}.items())\naddresses.PIC")
-    (tmp_path / "fetch.py").write_text(script)
-    python = f"{sys.executable} {tmp_path / 'fetch.py'}"
-    sizes = [8, 24, 30, 32, 34]  # MB: the archive of weights has 22, the network's checkpoint 5
+    job = killed.Job(to, archives, SMALLEST[1:2], len(NUMBERS), 2**18, free=10**12)
+    (tmp_path / "job").write_bytes(pickle.dumps(job))
+    python = f"{sys.executable} {killed.__file__} {tmp_path / 'job'} 2>> {tmp_path}/errors"
     shell = f'mount -t tmpfs -o size=1m none "{tmp_path}/disk"\n'
-    for size in sizes:
-        shell += f'mount -o remount,size={size}m none "{tmp_path}/disk"\n'
-        shell += f"{python} >> {tmp_path}/lines 2> {tmp_path}/errors || echo $? >> {tmp_path}/status\n"
-    shell += f'mount -o remount,size=90m none "{tmp_path}/disk"\n{python}\ncp -r {to} {tmp_path}/to\n'
+    for megabytes in (8, 24, 30):  # the archive has 22, the graph 5, its checkpoint 5
+        shell += f'mount -o remount,size={megabytes}m none "{tmp_path}/disk"\n'
+        shell += f"{python} >> {tmp_path}/lines || echo $? >> {tmp_path}/status\n"
+    shell += f'mount -o remount,size=90m none "{tmp_path}/disk"\n{python}\n'
+    shell += f"cp -r {to} {tmp_path}/to\n"
     before = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-ec")
-    done = subprocess.run([*before, shell], capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [*before, shell], capture_output=True, text=True, timeout=600, env=environment
+    )
+    assert done.returncode == 0, done.stderr + (tmp_path / "errors").read_text()
     lines = (tmp_path / "lines").read_text().splitlines()
-    print(lines)
-    assert lines and all("No space left" in line or "more bytes" in line for line in lines)
-    assert (tmp_path / "status").read_text().split() == ["2"] * len(lines)
+    assert (tmp_path / "status").read_text().split() == ["2", "2", "2"] and len(lines) == 3
+    for line, words in zip(lines, ("more bytes", "/graph/", "/checkpoint/"), strict=True):
+        assert words in line and "No space left" in line or "are free" in line
     whole(tmp_path / "to", SMALLEST[1:2])
+
+
+def test_a_disk_that_fills_with_pictures(published, tmp_path, refusal, file_size_limit):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / "img.tar.gz").write_bytes(published.files["img.tar.gz"])
+    call = order(tmp_path / "to", only="pictures", source=str(copy))
+    with file_size_limit(4000):
+        refusal(lambda: study.fetch(call), "cannot write", "the command again")
+    study.fetch(call)
+    whole(tmp_path / "to", names=())

@@ -152,7 +152,7 @@ def test_a_short_file_of_unannounced_length_and_known_size_is_told(
     server.says_length = False
     refusal(
         lambda: receive(server, tmp_path, size=len(WHOLE), certain=True),
-        "2000000 of 3000000 bytes",
+        "has 2000000 bytes, 3000000 are recorded",
     )
 
 
