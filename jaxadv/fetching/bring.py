@@ -124,24 +124,22 @@ def bring(
     return Brought(path, str(where), sha256, sha256 == archive.sha256, not isinstance(where, Path))
 
 
-def done(brought: Brought, keep: Path | None) -> None:
-    """An archive is not needed any more: keep it in a folder, or remove it; never the user's own.
+def done(archive: Archive, folder: Path, keep: Path | None) -> None:
+    """An archive of ours is not needed any more: keep it in a folder, or remove it.
 
     Raises:
         InputError: the folder cannot be written.
     """
-    if not brought.ours:
-        return
+    path = part(archive, folder)
     try:
-        if keep is not None:
+        if keep is not None and path.exists():
             keep.mkdir(parents=True, exist_ok=True)
-            os.replace(brought.path, keep / brought.path.name.removesuffix(".part"))
-        else:
-            brought.path.unlink()
-        brought.path.with_name(brought.path.name + ".tag").unlink(missing_ok=True)
+            os.replace(path, keep / archive.name)
+        path.unlink(missing_ok=True)
+        path.with_name(path.name + ".tag").unlink(missing_ok=True)
     except OSError as error:
         raise InputError(
-            f"cannot move {os.fspath(brought.path)!r} to {os.fspath(keep or '')!r} "
+            f"cannot move {os.fspath(path)!r} to {os.fspath(keep or '')!r} "
             f"({error.strerror or error}); make room, and give the same command again"
         ) from None
 

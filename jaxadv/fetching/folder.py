@@ -18,7 +18,9 @@ import re
 import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
+from jaxadv.fetching.record import NAME
 from jaxadv.support import files
 from model_ports import checkpoint
 from model_ports.errors import InputError
@@ -68,6 +70,8 @@ class Folder:
     def _clear(self) -> None:
         for name in SCRATCH:
             shutil.rmtree(self.work / name, ignore_errors=True)
+        for path in (*self.to.glob(f".{NAME}.*.tmp"), *self.work.glob(".*.tmp")):
+            path.unlink()  # files that were being written
 
     def scratch(self, name: str) -> Path:
         """An empty folder for work in progress, one of SCRATCH."""
@@ -112,16 +116,20 @@ class Folder:
         """
         if not self.pictures.exists():
             return False
-        try:
-            mark = json.loads((self.pictures / MARK).read_text())
-        except (OSError, ValueError):
-            mark = {}
+        mark = self.mark()
         if mark.get("sha256") not in hashes:
             raise InputError(
                 f"{self.pictures} is there already, and not from this archive; remove it, or give "
                 "another --to"
             )
         return count_pictures(self.pictures) >= mark["pictures"]
+
+    def mark(self) -> dict[str, Any]:
+        """What DIR/pictures says of itself: "sha256" of the archive, number of "pictures"; or empty."""
+        try:
+            return json.loads((self.pictures / MARK).read_text())
+        except (OSError, ValueError):
+            return {}
 
 
 def count_pictures(folder: Path) -> int:

@@ -41,9 +41,13 @@ def fetch(name: str, order: Order) -> dict[str, Any] | None:
     archive, folder = SINGLE[name], Folder(order.to)
     whence = str(bring.place(archive, folder.archives, order.source))
     hashes = {*order.accepted, *([archive.sha256] if archive.sha256 else [])}
-    if folder.has_network(name, hashes, None if hashes else whence):
+    is_there = folder.has_network(name, hashes, None if hashes else whence)
+    if is_there and not folder.work.exists():
         return None
     with folder.opened():
+        if is_there:  # and was, when a call was killed that had not tidied up
+            bring.done(archive, folder.work, folder.archives if order.keep_archives else None)
+            return None
         brought = bring.bring(
             archive,
             folder.work,
@@ -57,7 +61,7 @@ def fetch(name: str, order: Order) -> dict[str, Any] | None:
         record = Record(order.to)
         record.add("archives", {name: brought.facts() | {"at": now()}})
         record.add_network(name, meta)
-        bring.done(brought, folder.archives if order.keep_archives else None)
+        bring.done(archive, folder.work, folder.archives if order.keep_archives else None)
     return meta
 
 

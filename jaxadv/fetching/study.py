@@ -6,7 +6,7 @@ is wanted of it has been unpacked.
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ from jaxadv.fetching import bring, networks, pictures, transfer
 from jaxadv.fetching.addresses import GRAPHS, PICTURES, STUDY
 from jaxadv.fetching.folder import Folder
 from jaxadv.fetching.record import Record, now
+from jaxadv.support.files import write_atomically
 from model_ports import checkpoint
 from model_ports.errors import InputError, unknown
 
 PARTS = ("weights", "pictures")
+WANTED = "wanted"
 BLOCK = 2**12
 """Bytes of a block of a usual file system; half of one is lost to each picture."""
 
@@ -134,16 +136,57 @@ def fetch(
             "free; free some, or give another --to"
         )
     folder = Folder(order.to)
+    if not missing.networks and not missing.pictures and not folder.work.exists():
+        return missing
     with folder.opened():
         record = Record(order.to)
-        for name in set(order.models) - set(missing.networks) - set(record.content["networks"]):
-            if (folder.weights / name).exists():  # it was done, but not written down
-                record.add_network(name, checkpoint.read_meta(folder.weights / name))
+        _complete(record, order, folder, missing)
         if missing.networks:
+            _want(folder, order.models)
             _weights(order, folder, record, missing.networks, made)
+        if order.only != "pictures":
+            _tidy_weights(order, folder)
         if missing.pictures:
             _pictures(order, folder, record)
+        if order.only != "weights":
+            bring.done(STUDY["pictures"], folder.work, _keep(order, folder))
     return missing
+
+
+def _complete(record: Record, order: Order, folder: Folder, missing: Plan) -> None:
+    """Write down what an earlier call had done when it was killed, but not written down."""
+    for name in set(order.models) - set(missing.networks) - set(record.content["networks"]):
+        if (folder.weights / name).exists():
+            record.add_network(name, checkpoint.read_meta(folder.weights / name))
+    if order.only != "weights" and not missing.pictures and not record.content["pictures"]:
+        mark = folder.mark()
+        facts = {"count": mark["pictures"], "archive": mark["sha256"], "at": now()}
+        record.add("pictures", facts)
+
+
+def _want(folder: Folder, names: Iterable[str]) -> None:
+    """Write down for which networks the archive is here, so that no smaller order removes it."""
+    wanted = {*names, *_wanted(folder)}
+    write_atomically(folder.work / WANTED, "\n".join(sorted(wanted)).encode())
+
+
+def _wanted(folder: Folder) -> list[str]:
+    path = folder.work / WANTED
+    return path.read_text().split() if path.exists() else []
+
+
+def _tidy_weights(order: Order, folder: Folder) -> None:
+    """Let go of the archive when nobody wants more of it.
+
+    Also where an earlier call was killed before it did so.
+    """
+    if all((folder.weights / name).exists() for name in {*_wanted(folder), *order.models}):
+        bring.done(STUDY["weights"], folder.work, _keep(order, folder))
+        (folder.work / WANTED).unlink(missing_ok=True)
+
+
+def _keep(order: Order, folder: Folder) -> Path | None:
+    return folder.archives if order.keep_archives else None
 
 
 def _weights(order: Order, folder: Folder, record: Record, names, made) -> None:
@@ -162,7 +205,6 @@ def _weights(order: Order, folder: Folder, record: Record, names, made) -> None:
         progress=order.progress,
         made=note,
     )
-    bring.done(brought, folder.archives if order.keep_archives else None)
 
 
 def _pictures(order: Order, folder: Folder, record: Record) -> None:
@@ -170,7 +212,6 @@ def _pictures(order: Order, folder: Folder, record: Record) -> None:
     record.add("archives", {"pictures": brought.facts() | {"at": now()}})
     count = pictures.from_archive(brought, folder, progress=order.progress)
     record.add("pictures", {"count": count, "archive": brought.sha256, "at": now()})
-    bring.done(brought, folder.archives if order.keep_archives else None)
 
 
 def _bring(order: Order, folder: Folder, name: str) -> bring.Brought:

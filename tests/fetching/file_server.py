@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `files` by name, in whatever folder they are asked for."""
+    """Serves `files` by name, in whatever folder they are asked for: bytes, or anything like it."""
 
     daemon_threads = True
 
@@ -27,6 +27,14 @@ class Server(ThreadingHTTPServer):
         self.shift = 0  # of where a range begins
         self.asked: list[str | None] = []  # Range of each request
         self.url = f"http://127.0.0.1:{self.server_port}/models"
+        self._tags: dict[int, tuple[bytes, str]] = {}
+
+    def tag(self, content: bytes) -> str:
+        """An ETag that follows from the content."""
+        if id(content) not in self._tags:
+            tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+            self._tags[id(content)] = (content, tag)
+        return self._tags[id(content)][1]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -44,7 +52,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", server.leads_to)
             return self.end_headers()
-        tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+        tag = server.tag(content)
         start = self._start(tag)
         if start >= len(content) and start:
             self.send_response(416)
@@ -61,7 +69,8 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         end = start + server.cuts.pop(0) if server.cuts else len(content)
         with contextlib.suppress(ConnectionError):
-            self.wfile.write(content[start : end - 1])
+            for at in range(start, end - 1, 2**20):
+                self.wfile.write(content[at : min(at + 2**20, end - 1)])
             time.sleep(server.stalls)
             self.wfile.write(content[max(start, end - 1) : end])
 

@@ -70,6 +70,16 @@ def run(job: Job, kill_at: int | None, counted=None) -> None:
         counted.put(moments)
 
 
+def in_process(context, job: Job, kill_at: int | None) -> int | None:
+    """Run a job in a child; it must be killed at that moment, or end well and say how many it had."""
+    counted = None if kill_at else context.Queue()
+    child = context.Process(target=run, args=(job, kill_at, counted))
+    child.start()
+    child.join(1800)
+    assert child.exitcode == (-signal.SIGKILL if kill_at else 0), (kill_at, child.exitcode)
+    return counted.get(timeout=10) if counted else None
+
+
 def main(path: str) -> None:
     """Do a pickled job; a refusal is printed, with status 2."""
     from model_ports.errors import InputError

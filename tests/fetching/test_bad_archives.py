@@ -102,7 +102,7 @@ def test_members_that_are_not_as_expected(
     done = list(weights.iterdir()) if weights.exists() else []
     assert [path.name for path in done] in ([], [ONE]) and "twice" in words[0] or not done
     assert {path.name for path in (tmp_path / ".fetch").iterdir()} <= {
-        "lock", "weights.tar.gz.part", "weights.tar.gz.part.tag"
+        "lock", "wanted", "weights.tar.gz.part", "weights.tar.gz.part.tag"
     }  # fmt: skip
 
 

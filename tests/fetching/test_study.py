@@ -119,34 +119,18 @@ def test_twenty_cuts(published, tmp_path, impatient, monkeypatch):
     whole(tmp_path, SMALLEST)
 
 
-def kill(context, job: killed.Job, moments) -> None:
-    for moment in moments:
-        child = context.Process(target=killed.run, args=(job, moment))
-        child.start()
-        child.join(300)
-        assert child.exitcode == -9, f"not killed at moment {moment}: {child.exitcode}"
-
-
-def undisturbed(context, job: killed.Job) -> int:
-    """How many moments it takes."""
-    counted = context.Queue()
-    child = context.Process(target=killed.run, args=(job, None, counted))
-    child.start()
-    child.join(300)
-    assert child.exitcode == 0
-    return counted.get(timeout=10)
-
-
 def test_twenty_kills_one_after_another(published, tmp_path):
     """Whatever it was at, the same command goes on, and the folder is the same as without."""
     context = killed.processes()
     archives = dict(addresses.STUDY)
     job = killed.Job(tmp_path / "to", archives, SMALLEST, len(NUMBERS), 2**16)
-    count = undisturbed(context, job._replace(to=tmp_path / "whole"))
+    count = killed.in_process(context, job._replace(to=tmp_path / "whole"), None)
     whole(tmp_path / "whole", SMALLEST)
     drawn = random.Random(1215)
-    kill(context, job, [drawn.randint(1, count // 4) for _ in range(14)])
-    undisturbed(context, job._replace(only="weights"))
-    kill(context, job, [drawn.randint(3, 25) for _ in range(6)])
-    undisturbed(context, job)
+    for _ in range(14):
+        killed.in_process(context, job, drawn.randint(1, count // 4))
+    killed.in_process(context, job._replace(only="weights"), None)
+    for _ in range(6):
+        killed.in_process(context, job, drawn.randint(3, 25))
+    killed.in_process(context, job, None)
     whole(tmp_path / "to", SMALLEST)

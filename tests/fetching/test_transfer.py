@@ -226,3 +226,9 @@ def test_an_address_that_leads_away_from_https_is_refused(tmp_path, refusal, mon
         lambda: transfer.receive("https://example.org/net", tmp_path / "a", report=print),
         "leads to http://elsewhere.example/net, which is not https",
     )
+
+
+def test_an_address_may_lead_to_another(serve, tmp_path):
+    server, other = serve(net=b""), serve(net=WHOLE)
+    server.leads_to = f"{other.url}/net"
+    assert receive(server, tmp_path)[0] == WHOLE and other.asked == [None]
