@@ -9,9 +9,11 @@ second for a tree of 600 small arrays. Large vectors are cut into chunks, which 
 host memory on both sides, so the devices that saved them and those that use them may differ.
 """
 
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -30,7 +32,7 @@ _CHUNK_BYTES = 64 * 2**20
 def save(directory: str | os.PathLike, params: Any, meta: dict[str, Any]) -> None:
     """Write params (nested dict of arrays) and meta (JSON values; "model" and "zoo" are required) to `directory`.
 
-    A checkpoint that is already there is replaced. Raises InputError if something else is there.
+    A checkpoint that is already there is replaced. Raises InputError if something else is there, OSError if it cannot be written.
     """
     for key in ("model", "zoo"):
         if key not in meta:
@@ -187,11 +189,20 @@ def _alone():
 
 
 def _write(path: Path, vectors: dict[str, np.ndarray]) -> None:
+    """Raises OSError, also for a full disk, which TensorStore tells as a ValueError and Orbax logs with its traceback."""
     import orbax.checkpoint as ocp
 
+    if sum(vector.nbytes for vector in vectors.values()) > shutil.disk_usage(path.parent).free:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     options = {kind: ocp.SaveArgs(chunk_byte_size=_CHUNK_BYTES) for kind in vectors}
-    with _checkpointer() as checkpointer:
-        checkpointer.save(path, args=ocp.args.PyTreeSave(vectors, save_args=options))
+    try:
+        with _checkpointer() as checkpointer:
+            checkpointer.save(path, args=ocp.args.PyTreeSave(vectors, save_args=options))
+    except ValueError as error:
+        code = re.search(r"os_error_code='(\d+)'", str(error))
+        if code is None:
+            raise
+        raise OSError(int(code[1]), os.strerror(int(code[1]))) from None
 
 
 def _read(path: Path, kinds: list[str]) -> dict[str, np.ndarray]:

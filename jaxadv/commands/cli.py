@@ -18,6 +18,7 @@ from model_ports.errors import InputError, unknown
 COMMANDS = {
     "evaluate": "attack networks, estimate CLEVER scores, transfer, and report (the default)",
     "report": "make tables and report.html again from the rows in --out",
+    "fetch": "the study's networks and pictures, or one network, from their public addresses: fetch study, fetch NAME",
     "convert": "a checkpoint of a full-size network from a file of the original's weights",
     "validate": "a port against the original, which its own framework executes",
     "predict": "logits, and an input gradient, of one network for an .npy of images",
@@ -26,6 +27,10 @@ COMMANDS = {
     "list": "the networks",
 }
 DEFAULT = "evaluate"
+WITH_A_WORD = ("fetch",)
+"""Commands that are followed by another word."""
+WITH_A_STUDY = (DEFAULT, "list")
+"""Commands of which --study=DIR stands for other flags."""
 EXAMPLES = (
     "python run.py --models=alexnet,mobilenet_v1_025 --parts=attacks,transfer,report --attacks=fgsm,cw --out=results/two",
     "python run.py evaluate --models=mobilenet_v1_025 --attacks=fgsm --eps=0.02,0.05,0.1 --parts=attacks,report --out=results/sweep",
@@ -63,6 +68,7 @@ def parse(arguments: list[str]) -> list[str]:
         files = [_flagfile(flag) for flag in given if _name(flag) == "flagfile"]
         given = [flag for flag in given if _name(flag) != "flagfile"]
         filed, _ = _split(flags.FLAGS.read_flags_from_files([arguments[0], *files])[1:])
+        filed, given = _of_study(filed, given, words[0] if words else DEFAULT)
         base = _base([*filed, *given], is_bare=not words and not files)
         parsed = flags.FLAGS([arguments[0], *base, *filed, *given, "--", *words])
     except flags.Error as error:
@@ -88,6 +94,25 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
             argument = f"{argument}={rest.pop(0)}"
         split.append(argument)
     return split, words
+
+
+def _of_study(filed: list[str], given: list[str], command: str) -> tuple[list[str], list[str]]:
+    """--study=DIR of an evaluation as the flags that it stands for; in their place, so that others may come over them."""
+    names = {_name(flag) for flag in [*filed, *given]}
+    if "study" not in names or command not in WITH_A_STUDY:
+        return filed, given
+    for name in ("data", "weights_dir"):
+        if name in names:
+            _fail(f"--study and --{name} are given; --study stands for --data and --weights_dir: leave one of them out")
+
+    def expanded(flag: str) -> list[str]:
+        if _name(flag) != "study":
+            return [flag]
+        folder = Path(flag.partition("=")[2]).expanduser()
+        weights = ["--zoo=imagenet", f"--weights_dir={folder / 'weights'}"]
+        return [*weights, f"--data=imagefolder:{folder / 'pictures'}"] if command == DEFAULT else weights
+
+    return [each for flag in filed for each in expanded(flag)], [each for flag in given for each in expanded(flag)]
 
 
 def _flagfile(flag: str) -> str:
@@ -126,7 +151,7 @@ def _flag_of(flag: str) -> str:
 def _check_command(words: list[str], given: list[str]) -> None:
     """One known command at most, and no flag of another one."""
     command = words[0] if words else DEFAULT
-    if len(words) > 1 or command not in COMMANDS:
+    if len(words) > 1 + (command in WITH_A_WORD) or command not in COMMANDS:
         return  # `main` says so
     takes = options.allowed(command)
     for name in given:
@@ -144,12 +169,14 @@ def main(arguments: list[str]) -> None:
     """Run one command. Bad input ends in one line and status 2."""
     logging.set_verbosity(logging.ERROR)  # libraries tell what they load and save, and which devices are not there
     try:
-        if len(arguments) > 2:
-            raise InputError(f"{arguments[2]!r} is one word too many; one command is allowed: {_usage()}")
-        command = arguments[1] if len(arguments) == 2 else DEFAULT
+        command, *words = arguments[1:] or [DEFAULT]
+        most = 1 if command in WITH_A_WORD else 0
+        if len(words) > most:
+            raise InputError(f"{words[most]!r} is one word too many; one command is allowed: {_usage()}")
         if command not in COMMANDS:
             raise unknown("command", command, COMMANDS)
         settings = SimpleNamespace(**{name: flags.FLAGS[name].value for name in options.known()})
+        settings.word = words[0] if words else None
         _keep_compiled_programs(settings.compilation_cache)
         importlib.import_module(f"jaxadv.commands.{command if command != 'list' else 'list_models'}").main(settings)
     except InputError as error:

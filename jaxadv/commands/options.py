@@ -8,13 +8,14 @@ MULTI = "a comma-separated list makes a sweep"
 GROUPS: dict[str, list[str]] = {}
 """The names of the flags in each group, in order."""
 EVERYWHERE = ("progress", "compilation_cache", "small", "at_full_size", "seed")
-_NOT_OF_EVALUATE = ("bench", "convert, validate, predict and train")
+_NOT_OF_EVALUATE = ("bench", "fetch", "convert, validate, predict and train")
 FLAGS_OF: dict[str, tuple[str, ...]] = {
     "report": ("out", "figures"),
-    "convert": ("model", "source", "weights_dir", "alexnet_lrn", "download"),
+    "fetch": ("to", "only", "models", "source", "sha256", "keep_archives", "keep_graphs"),
+    "convert": ("model", "source", "weights_dir", "alexnet_lrn"),
     "validate": (
         *("model", "source", "weights_dir", "alexnet_lrn", "input_size", "images"),
-        *("save", "gradient", "float64", "tolerance"),
+        *("save", "gradient", "float64", "tolerance", "study", "num_images", "lanes"),
     ),
     "predict": (
         *("model", "zoo", "weights_dir", "alexnet_lrn", "input_size", "images"),
@@ -25,7 +26,7 @@ FLAGS_OF: dict[str, tuple[str, ...]] = {
         *("zoo", "models", "weights_dir", "random_weights", "lanes", "precision"),
         *("bench_steps", "bench_turns", "out"),
     ),
-    "list": ("zoo", "weights_dir"),
+    "list": ("zoo", "weights_dir", "study"),
 }
 """The flags that each command takes, beside `EVERYWHERE`; evaluate takes the groups that are not other commands'."""
 
@@ -53,6 +54,8 @@ def define() -> None:
     _text(what, "weights_dir", None, "folder with a converted folder, or an .npz of original names, for each network; convert writes there")
     _text(what, "data", "digits", "digits (the test part of those embedded), imagefolder:DIR, tfds:NAME[/SPLIT] or npz:FILE")
     _text(what, "selection", "first", "of the data: first, random, study (its 1000), clever100, common (all networks are right)")
+    _integer(what, "study_seed", 1215, "of the study's own shuffle: 1215 as its README has it, or 1216, its code's default")
+    _text(what, "study", None, "folder that fetch has filled: stands for --zoo=imagenet, --data and --weights_dir")
     _count(what, "num_images", None, "images to classify, of the selection; all if not given")
     _text(what, "preprocessing", "study", "study (shorter side by Lanczos, no margin) or resize-256-crop (bilinear, 256/224)")
     _text(what, "not_rgb", "drop", "pictures that are not RGB: drop, as the study did, or convert")
@@ -106,11 +109,23 @@ def define() -> None:
     _count(bench, "bench_steps", 16, "evaluations of an attack, at least 4")
     _count(bench, "bench_turns", 5, "how often everything is measured")
 
+    fetch = "fetch"
+    _text(fetch, "to", None, "folder that it fills: weights/NAME, pictures, fetched.json")
+    _text(fetch, "only", None, "of the study: weights or pictures")
+    _names(fetch, "sha256", None, "SHA-256 of archives that you trust, beside those that are recorded")
+    _switch(fetch, "keep_archives", False, "keep the archives in TO/archives")
+    _switch(fetch, "keep_graphs", False, "of the study: keep each network's frozen graph in TO/graphs")
+
     other = "convert, validate, predict and train"
     _text(other, "model", None, "convert, validate, predict: the network")
-    _text(other, "source", None, ".pb, checkpoint's prefix (validate: with its .meta), .h5, .pth, .safetensors; convert: .npz too")
+    _text(
+        other,
+        "source",
+        None,
+        ".pb, checkpoint's prefix (validate: with its .meta), .h5, .pth, .safetensors; convert: .npz too; "
+        "fetch: a folder, or its https:// address, that has the archives",
+    )
     _text(other, "alexnet_lrn", None, "AlexNet at full size as it was until 2017-08, 2018-05 or 2018-08, where its normalisation differed")
-    _switch(other, "download", False, "convert: fetch the source from its public address into --weights_dir/downloads")
     _text(other, "images", None, "predict, validate: .npy of images (N, S, S, 3) in [0, 1]; validate has two of its own")
     _text(other, "save", None, "predict: .npz to write: logits, raw_logits, and gradient if asked for; validate: .csv, .md or .json")
     _names(other, "gradient", None, "predict, validate: A,B for the gradient of raw logit A minus raw logit B")

@@ -11,22 +11,22 @@ from model_ports.errors import InputError
 def main(flags: SimpleNamespace) -> None:
     """Print, and write to --save, how port and original differ; exit status 1 where that is beyond tolerance.
 
+    With --study, the networks that fetch has brought are held against a re-run of the study's code.
+
     Raises InputError.
     """
     from jaxadv.validation import comparison, validate
     from model_ports import registry
 
+    if flags.study is not None:
+        _acceptance(flags)
+        return
     for name in ("model", "source"):
         if getattr(flags, name) is None:
             raise InputError(f"--{name} is not given; validate needs --model and --source, the original's file")
     spec = registry.spec(flags.model)
     registry.check_variant(spec, flags.alexnet_lrn, "imagenet")
-    save = flags.save and Path(flags.save)
-    if save and (save.suffix not in validate.FORMATS or not save.parent.is_dir()):
-        formats = ", ".join(validate.FORMATS)
-        raise InputError(
-            f"--save is {flags.save!r}; a file name that ends in {formats}, in a folder that exists, is needed"
-        )
+    save = _save(flags)
     if flags.float64:
         import jax
 
@@ -52,4 +52,43 @@ def main(flags: SimpleNamespace) -> None:
     if save:
         save.write_text(comparison.written(report, save.suffix))
     if not report["passed"]:
+        sys.exit(1)
+
+
+def _save(flags: SimpleNamespace) -> Path | None:
+    from jaxadv.validation.validate import FORMATS
+
+    save = Path(flags.save) if flags.save else None
+    if save and (save.suffix not in FORMATS or not save.parent.is_dir()):
+        formats = ", ".join(FORMATS)
+        raise InputError(
+            f"--save is {flags.save!r}; a file name that ends in {formats}, in a folder that exists, is needed"
+        )
+    return save
+
+
+def _acceptance(flags: SimpleNamespace) -> None:
+    """Hold the study's first pair of networks against the published re-run."""
+    from jaxadv.report.published import read
+    from jaxadv.validation import acceptance, first_pair
+
+    for name in ("model", "source", "weights_dir", "images", "gradient", "tolerance", "input_size"):
+        if getattr(flags, name) is not None:
+            raise InputError(f"--study and --{name} are given; validate takes a study or a model: leave one out")
+    if flags.float64:
+        raise InputError("--study and --float64 are given; the re-run was in single precision: leave --float64 out")
+    save, study = _save(flags), Path(flags.study).expanduser()
+    facts, images = read("rerun"), read("rerun_images")
+    if facts is None or images is None:
+        raise InputError("results/published has no rerun.csv and rerun_images.csv; install jaxadv again")
+    rerun, seed = first_pair.published(facts, images, study)
+    notes = tuple(first_pair.graphs(facts, study))
+    rows = first_pair.attack_and_show(
+        study, seed=seed, num_images=flags.num_images, lanes=flags.lanes, progress=flags.progress
+    )
+    report = acceptance.compare(rows, rerun, notes=notes)
+    print(acceptance.text(report))
+    if save:
+        save.write_text(acceptance.written(report, save.suffix))
+    if not report.passed:
         sys.exit(1)

@@ -13,13 +13,13 @@ from model_ports.errors import InputError, unknown
 SELECTIONS = ("first", "random", "study", "clever100", "common")
 
 
-def select(source: Source, selection: str, *, count: int | None, seed: int) -> np.ndarray:
+def select(source: Source, selection: str, *, count: int | None, seed: int, study_seed: int = study.SEED) -> np.ndarray:
     """Indices (n,) int64 into the source; pictures are dropped only when they are read, after this, as in the study.
 
     first: in the source's order. random: drawn by the seed without repeats, so that a larger count goes on from a smaller one.
-    study, clever100: the study's 1000 images, or the 100 of its CLEVER run, in its order, whatever the seed. common: the study's of the
+    study, clever100: the study's 1000 images, or the 100 of its CLEVER run, in its order, by its own seed. common: the study's of the
     validation set, or else the first; `common` below then says which of them all networks have right. count: no more than so many of them;
-    None: all. Raises InputError where the source has fewer than that, or lacks some of the study's.
+    None: all. study_seed: of the study's shuffle. Raises InputError where the source has fewer than that, or lacks some of the study's.
     """
     if selection not in SELECTIONS:
         raise unknown("selection", selection, SELECTIONS)
@@ -28,7 +28,8 @@ def select(source: Source, selection: str, *, count: int | None, seed: int) -> n
     if selection == "common":
         selection = "study" if source.validation else "first"
     if selection in ("study", "clever100"):
-        chosen = _of_study(source, study.images() if selection == "study" else study.clever_images(), selection, count)
+        numbers = study.images if selection == "study" else study.clever_images
+        chosen = _of_study(source, numbers(study_seed), selection, count)
     elif selection == "random":
         chosen = np.random.Generator(np.random.PCG64(seed)).permutation(len(source))
     else:

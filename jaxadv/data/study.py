@@ -13,6 +13,7 @@ from importlib import resources
 import numpy as np
 
 from jaxadv.data import validation
+from model_ports.errors import InputError
 
 SEED = 1215
 COUNT = 1000
@@ -26,13 +27,32 @@ def order(seed: int = SEED) -> np.ndarray:
     return np.array([int(name.split(".")[1]) for name in names])
 
 
-def images() -> np.ndarray:
-    """(1000,) int64: the numbers of the study's images, in its order, those included that are not RGB."""
-    return order()[:COUNT]
+def images(seed: int = SEED) -> np.ndarray:
+    """The images that the study's code chooses.
+
+    Args:
+        seed: of its shuffle. 1215 is the README's, and the one that the CLEVER run attests; 1216 is the code's default.
+
+    Returns:
+        (1000,) int64: their numbers, in its order, those included that are not RGB.
+    """
+    return order(seed)[:COUNT]
 
 
-def clever_images() -> np.ndarray:
-    """(100,) int64: the numbers of the images that its CLEVER run scores."""
+def clever_images(seed: int = SEED) -> np.ndarray:
+    """The images that the study's CLEVER run scores.
+
+    Args:
+        seed: 1215, the only one of which the list is known.
+
+    Returns:
+        (100,) int64: their numbers.
+
+    Raises:
+        InputError: for another seed.
+    """
+    if seed != SEED:
+        raise InputError(f"--study_seed is {seed}, and the images of clever100 are known of {SEED} alone; take selection study")
     text = (resources.files("jaxadv.data") / "lists" / "clever_positions.txt").read_text()
     return images()[np.array(text.split(), int)]
 

@@ -68,6 +68,12 @@ def job(settings: Settings, models: list[str], ensembles: dict[str, list[str]], 
         models=models,
         ensembles=ensembles,
         source=source,
-        chosen=select(source, settings.selection, count=settings.num_images, seed=settings.seed),
+        chosen=select(
+            source,
+            settings.selection,
+            count=settings.num_images,
+            seed=settings.seed,
+            study_seed=settings.study_seed,
+        ),
         attempts=settings.attempts(),
     )

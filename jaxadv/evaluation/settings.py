@@ -127,6 +127,7 @@ class Settings:
         precision: of gradients: "highest", "high", "default" or "bfloat16"; "auto" for what the
             attacks were measured to bear on this kind of device.
         seed: of random targets and CLEVER's samples.
+        study_seed: of the study's shuffle, which chooses its images and draws its targets.
         save_adversarial: keep all adversarial images.
         save_seconds: time between two savings of unfinished work, in seconds.
         at_once: networks at work at the same time; None for 2 on a processor, else 1.
@@ -150,6 +151,7 @@ class Settings:
     lanes: int | None = None
     precision: str = "highest"
     seed: int = 1215
+    study_seed: int = 1215
     save_adversarial: bool = False
     save_seconds: float = 60.0
     at_once: int | None = None
@@ -180,6 +182,7 @@ class Settings:
         checks.count("block_images", self.block_images)
         checks.choice("precision", self.precision, PRECISIONS)
         checks.whole_numbers("seed", self.seed)
+        checks.whole_numbers("study_seed", self.study_seed)
         checks.number("save_seconds", self.save_seconds, low=0)
 
     def kinds(self, attack: str) -> tuple[str, ...]:

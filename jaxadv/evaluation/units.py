@@ -72,7 +72,7 @@ def attackable(run: Run, job: Job, name: str) -> Attackable:
         right &= clean["image_id"].isin(common(pd.concat([_clean(run, job, model) for model in job.models]), job.models))
     use = np.flatnonzero(right)[: job.settings.attacked_images]
     labels = clean["label"].to_numpy()
-    drawn = study.random_targets(labels)[use] if job.has_study_targets else None
+    drawn = study.random_targets(labels, seed=job.settings.study_seed)[use] if job.has_study_targets else None
     return Attackable(clean["image_id"].to_numpy()[use], labels[use], drawn)
 
 

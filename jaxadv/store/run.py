@@ -8,7 +8,6 @@ import json
 import math
 import os
 import re
-import socket
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ import pyarrow.parquet as pq
 from jaxadv.store import image_store, sums
 from jaxadv.store.rows import ALSO_SETTINGS, KINDS, fits, one_line, schema, table
 from jaxadv.support import log
-from jaxadv.support.files import cannot_write, write_atomically
+from jaxadv.support.files import cannot_write, locked, write_atomically
 from model_ports.errors import InputError
 
 FORMAT = 2
@@ -297,20 +296,11 @@ class Run:
 
 def _locked(path: Path) -> int:
     """An open file that this process alone has locked, which ends with the process however that ends. Raises InputError."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        import fcntl
-    except ImportError:  # Windows: nobody is told apart
-        return handle
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        owner = os.read(handle, 200).decode(errors="replace").strip() or "another process"
-        os.close(handle)
-        raise InputError(f"run directory {str(path.parent)!r} is in use by {owner}; wait for it, or give another --out") from None
-    os.ftruncate(handle, 0)
-    os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
-    return handle
+
+    def busy(owner: str) -> InputError:
+        return InputError(f"run directory {str(path.parent)!r} is in use by {owner}; wait for it, or give another --out")
+
+    return locked(path, busy)
 
 
 def _files(folder: Path) -> list[Path]:

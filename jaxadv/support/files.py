@@ -2,7 +2,9 @@
 
 import io
 import os
+import socket
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,3 +63,34 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def locked(path: Path, busy: Callable[[str], InputError]) -> int:
+    """Open a file and lock it for this process alone.
+
+    The lock ends with the process, however that ends, or when the handle is closed.
+
+    Args:
+        path: the lock file; it is made if needed.
+        busy: makes the error of who has the lock, such as "process 7 on host".
+
+    Returns:
+        The open file's handle.
+
+    Raises:
+        InputError: another process has the lock.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        import fcntl
+    except ImportError:  # Windows: nobody is told apart
+        return handle
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.read(handle, 200).decode(errors="replace").strip() or "another process"
+        os.close(handle)
+        raise busy(owner) from None
+    os.ftruncate(handle, 0)
+    os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+    return handle

@@ -19,9 +19,10 @@ class Progress:
     _lock = threading.Lock()
     _shown: list["Progress"] = []
 
-    def __init__(self, title: str, total: int, unit: str, *, show: bool = True):
+    def __init__(self, title: str, total: int, unit: str, *, show: bool = True, done: int = 0):
+        """done: how many were done before, which says nothing of today's speed."""
         self.title, self.total, self.unit, self.show = title, total, unit, show
-        self.count, self.judged, self.successes = 0, 0, 0
+        self.count, self.judged, self.successes, self.before = done, 0, 0, done
         self.began = self.written = time.monotonic()
         self._overwrites = sys.stderr.isatty()
 
@@ -59,11 +60,11 @@ class Progress:
 
     def _text(self, *, final: bool) -> str:
         elapsed = max(time.monotonic() - self.began, 1e-9)
-        rate = self.count / elapsed
+        rate = (self.count - self.before) / elapsed
         if final:
             rest = f"in {_clock(elapsed)}"
         else:
-            rest = f"{_clock((self.total - self.count) / rate)} left" if self.count else "starting"
+            rest = f"{_clock((self.total - self.count) / rate)} left" if rate > 0 else "starting"
         success = f"success {100 * self.successes / self.judged:.0f} %, " if self.judged else ""
         return f"{self.title}: {self.count}/{self.total} {self.unit}, {success}{rate:.1f}/s, {rest}"
 

@@ -1,7 +1,9 @@
 """A checkpoint of a port's parameters from a file of the original network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import jax
 import numpy as np
@@ -21,6 +23,7 @@ def convert(
     weights_dir: str | Path,
     *,
     version: str = "",
+    facts: Mapping[str, Any] = MappingProxyType({}),
     advance: Callable[[int], None] = lambda _: None,
 ) -> str:
     """Read, check, compute the checksum, write.
@@ -32,6 +35,7 @@ def convert(
         path: the original's file.
         weights_dir: where the checkpoint's folder goes; what is there is replaced when all is done.
         version: of the converting program, for the checkpoint's facts.
+        facts: what else the checkpoint shall say of itself; JSON values.
         advance: called with 1 after each of the four steps.
 
     Returns:
@@ -61,12 +65,15 @@ def convert(
         "source_sha256": sha256,
         "converter": sources.VERSION,
         "jaxadv": version,
+        **facts,
         "logit_checksum": logits,
     }
     try:
         checkpoint.save(target, params, meta)
     except OSError as error:
-        raise InputError(f"{target} cannot be written ({error.strerror or error}); give another --weights_dir") from None
+        raise InputError(
+            f"{target} cannot be written ({error.strerror or error}); free the disk, or give another folder (--weights_dir; fetch: --to)"
+        ) from None
     advance(1)
     written = checkpoint.read_meta(target)
     return (

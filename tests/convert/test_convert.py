@@ -24,7 +24,7 @@ MOBILENET = "mobilenet_v1_025"
 
 
 def flags(**given) -> SimpleNamespace:
-    defaults = {"model": MOBILENET, "source": None, "weights_dir": None, "zoo": "digits", "progress": False, "download": False}
+    defaults = {"model": MOBILENET, "source": None, "weights_dir": None, "zoo": "digits", "progress": False}
     defaults["alexnet_lrn"] = None
     return SimpleNamespace(**defaults | given)
 
@@ -168,27 +168,3 @@ def test_the_parameters_are_laid_end_to_end_as_a_checkpoint_has_them():
     leaves = jax.tree.leaves(laid)
     assert len({id(leaf.base) for leaf in leaves}) == 1
     np.testing.assert_array_equal(leaves[0].base, np.concatenate([leaf.ravel() for leaf in leaves]))
-
-
-def test_download_ends_in_a_checkpoint(tmp_path, monkeypatch, capsys):
-    """What `download` hands over is converted; it is told where to keep it, and how far it is shows on standard error."""
-    from model_ports.convert import download
-
-    def fetch(model, folder, *, report):
-        assert (model, folder) == (MOBILENET, tmp_path / "weights" / "downloads")
-        report(2_000_000, 5_000_000)
-        report(5_000_000, 5_000_000)
-        source = tmp_path / "original.npz"
-        np.savez(source, **golden.weights(golden.recording(MOBILENET).meta))
-        return source
-
-    monkeypatch.setattr(download, "source", fetch)
-    convert.main(flags(weights_dir=str(tmp_path / "weights"), download=True, progress=True))
-    assert checkpoint.read_meta(tmp_path / "weights" / MOBILENET)["source"] == "original.npz"
-    assert f"download {MOBILENET}: 5/5 MB" in capsys.readouterr().err
-
-
-def test_source_and_download_exclude_each_other(tmp_path):
-    given = flags(weights_dir=str(tmp_path), source="x.pb", download=True)
-    refusal(lambda: convert.main(given), "--source", "--download", "one of the two")
-    refusal(lambda: convert.main(flags(model="alexnet", weights_dir=str(tmp_path), download=True)), "no public address of alexnet")

@@ -1,0 +1,173 @@
+"""An archive, whole and verified, from its address or from a folder."""
+
+import hashlib
+import os
+import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxadv.fetching import transfer
+from jaxadv.fetching.addresses import Archive
+from jaxadv.support.progress import Progress
+from model_ports.errors import InputError
+
+MB = 10**6
+
+
+class Brought(NamedTuple):
+    """A file that is here, whole."""
+
+    path: Path
+    whence: str  # its address, or where it lay
+    sha256: str
+    recorded: bool  # whether the hash is the one in `addresses`, rather than the user's or unknown
+    ours: bool  # downloaded by us, so that we may remove it
+
+    def facts(self) -> dict:
+        """What fetched.json says of it."""
+        return {
+            "file": self.path.name.removesuffix(".part"),
+            "from": self.whence,
+            "bytes": transfer.length(self.path),
+            "sha256": self.sha256,
+            "sha256_is_recorded": self.recorded,
+        }
+
+
+def place(archive: Archive, kept: Path, source: str | None) -> str | Path:
+    """Where an archive is to be had: its address, the same file name at another, or a local file.
+
+    Args:
+        kept: folder where an earlier call has kept archives.
+        source: None, the address of a folder, or a local folder.
+
+    Raises:
+        InputError: there is no such folder, or the file is not in it.
+    """
+    if (kept / archive.name).is_file():
+        return kept / archive.name
+    if source is None:
+        return archive.url
+    if re.match(r"https?://", source):
+        return f"{source.rstrip('/')}/{archive.name}"
+    path = Path(source).expanduser() / archive.name
+    if not path.is_file():
+        raise InputError(
+            f"--source is {source!r}, where there is no file {archive.name}; give the folder that "
+            "has it, or an address that begins with https://"
+        )
+    return path
+
+
+def part(archive: Archive, folder: Path) -> Path:
+    """Where an archive lies while it is ours."""
+    return folder / f"{archive.name}.part"
+
+
+def bring(
+    archive: Archive,
+    folder: Path,
+    kept: Path,
+    *,
+    title: str,
+    source: str | None = None,
+    accepted: Collection[str] = (),
+    progress: bool = True,
+) -> Brought:
+    """Have an archive whole and verified.
+
+    Args:
+        archive: what is known of it. Size and hash are held against what arrives.
+        folder: where it lies while it is ours; a local file is read where it is.
+        kept: see `place`.
+        title: of the progress lines.
+        source: see `place`.
+        accepted: SHA-256 hashes that the user trusts besides the recorded one. With some given,
+            the recorded size counts no more.
+
+    Raises:
+        InputError: see `transfer.receive`; or the file has another size or SHA-256 than recorded.
+    """
+    where = place(archive, kept, source)
+    size = None if accepted else archive.size
+    if isinstance(where, Path):
+        path = where
+        if size not in (None, transfer.length(path)):
+            raise InputError(
+                f"{path} has {transfer.length(path)} bytes, {size} are recorded; copy it again, or "
+                "give --sha256= with its SHA-256 if you know that it is right"
+            )
+    else:
+        path = part(archive, folder)
+        have = transfer.length(path)
+        with _bar(f"download {title}", size or have, have, progress) as bar:
+            transfer.receive(
+                where,
+                path,
+                size=size,
+                certain=archive.sha256 is not None or bool(accepted),
+                report=lambda at, total: _advance(bar, at, total),
+            )
+    sha256 = _hash(path, title, progress)
+    if sha256 not in accepted and archive.sha256 not in (None, sha256):
+        raise InputError(
+            f"{where} has SHA-256 {sha256}, {archive.sha256} is recorded, by one source; nothing was "
+            f"unpacked: remove {os.fspath(path)!r} to fetch it again, or give --sha256={sha256} "
+            "if you know that it is right"
+        )
+    if accepted and archive.sha256 is None and sha256 not in accepted:
+        raise InputError(
+            f"{where} has SHA-256 {sha256}, --sha256 is {','.join(sorted(accepted))}; nothing was "
+            f"unpacked: remove {os.fspath(path)!r} to fetch it again, or give the right --sha256"
+        )
+    return Brought(path, str(where), sha256, sha256 == archive.sha256, not isinstance(where, Path))
+
+
+def done(archive: Archive, folder: Path, keep: Path | None) -> None:
+    """An archive of ours is not needed any more: keep it in a folder, or remove it.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    path = part(archive, folder)
+    try:
+        if keep is not None and path.exists():
+            keep.mkdir(parents=True, exist_ok=True)
+            os.replace(path, keep / archive.name)
+        path.unlink(missing_ok=True)
+        path.with_name(path.name + ".tag").unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot move {os.fspath(path)!r} to {os.fspath(keep or '')!r} "
+            f"({error.strerror or error}); make room, and give the same command again"
+        ) from None
+
+
+def _hash(path: Path, title: str, progress: bool) -> str:
+    digest, at = hashlib.sha256(), 0
+    try:
+        with (
+            open(path, "rb") as file,
+            _bar(f"check {title}", transfer.length(path), 0, progress) as bar,
+        ):
+            while block := file.read(2**22):
+                digest.update(block)
+                at += len(block)
+                _advance(bar, at, None)
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror or error}); give one that can"
+        ) from None
+    return digest.hexdigest()
+
+
+def _bar(title: str, total: int, have: int, progress: bool) -> Progress:
+    return Progress(title, total // MB, "MB", show=progress, done=have // MB)
+
+
+def _advance(bar: Progress, at: int, total: int | None) -> None:
+    if total is not None:
+        bar.total = total // MB
+    bar.before = min(bar.before, at // MB)  # all over again, where a server ignores Range
+    bar.advance(at // MB - bar.count)

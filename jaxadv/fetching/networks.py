@@ -1,0 +1,165 @@
+"""Checkpoints of the study's networks from its archive of frozen graphs, one after another."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxadv import __version__
+from jaxadv.fetching import tarball
+from jaxadv.fetching.addresses import GRAPHS
+from jaxadv.fetching.bring import MB, Brought
+from jaxadv.fetching.folder import Folder
+from jaxadv.support import files
+from jaxadv.support.progress import Progress
+from model_ports import checkpoint
+from model_ports.errors import InputError
+
+SLACK = 2**24
+"""Bytes that a graph may have beside 16 for each parameter: nodes, and double precision."""
+
+Made = Callable[[str, dict[str, Any]], None]
+"""Called with the name of a network that is done, and what its checkpoint says."""
+
+
+def from_archive(
+    brought: Brought,
+    folder: Folder,
+    names: Collection[str],
+    *,
+    keep_graphs: bool,
+    progress: bool,
+    made: Made,
+) -> None:
+    """Convert some networks of the study's archive; other members are passed over.
+
+    At most one graph is on the disk, and its network in memory, at a time.
+
+    Args:
+        brought: the archive, verified.
+        folder: where the checkpoints go.
+        names: the networks that are wanted.
+        keep_graphs: keep the graph of each in DIR/graphs.
+        progress: show it on standard error.
+        made: called after each network.
+
+    Raises:
+        InputError: a network is not in the archive, or is there twice, or its graph does not fit.
+            Networks that were done before stay.
+    """
+    wanted = {GRAPHS[name].member: name for name in names}
+    seen: set[str] = set()
+    total = brought.path.stat().st_size // MB
+    with Progress("unpack and convert weights", total, "MB", show=progress) as bar:
+        for member in tarball.members(
+            brought.path, report=lambda at: bar.advance(at // MB - bar.count)
+        ):
+            name = wanted.get(member.name)
+            if name is None:
+                continue
+            if member.name in seen:
+                raise InputError(
+                    f"{brought.path} has {member.name} twice; which one is right is not known: "
+                    "give another archive"
+                )
+            seen.add(member.name)
+            graph = extract(member, folder.scratch("graph"), limit=_limit(name))
+            _check_graph(graph, brought, name)
+            made(name, checkpoint_of(name, graph, folder, brought.facts()))
+            if keep_graphs:
+                _keep(graph, folder.graphs)
+            shutil.rmtree(graph.parent)
+    missing = [member for member in wanted if member not in seen]
+    if missing:
+        raise InputError(
+            f"{brought.path} lacks {', '.join(missing)}; {len(seen)} of {len(wanted)} networks are in "
+            f"{folder.weights}: give an archive that has them, or --models without them"
+        )
+
+
+def extract(member: tarball.Member, folder: Path, *, limit: int) -> Path:
+    """Write a member's content under its bare name.
+
+    Raises:
+        InputError: it is no file, it has more than ``limit`` bytes, or the disk is full.
+    """
+    path = folder / member.name
+    if not member.is_file:
+        raise InputError(f"{member.path} is a link or a folder in the archive; a file is needed")
+    if member.size > limit:
+        raise InputError(
+            f"{member.path} has {member.size} bytes in the archive, more than the {limit} that this "
+            "network can use; give another archive"
+        )
+    try:
+        with open(path, "xb") as file:
+            for block in member.blocks():
+                file.write(block)
+    except OSError as error:
+        raise files.cannot_write(path, error) from None
+    return path
+
+
+def checkpoint_of(
+    name: str, source: Path, folder: Folder, archive: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Convert a file into DIR/weights/NAME; it appears there when it is whole.
+
+    Args:
+        name: of the network.
+        source: what `model_ports.convert.sources` reads.
+        folder: where it goes.
+        archive: facts about where it is from, which the checkpoint keeps.
+
+    Returns:
+        What the checkpoint says of itself.
+
+    Raises:
+        InputError: the file is not this network's, or the disk is full.
+    """
+    from model_ports import registry
+    from model_ports.convert import conversion
+
+    scratch, final = folder.scratch("checkpoint"), folder.weights / name
+    network = registry.network(name, zoo="imagenet")
+    facts = {"archive": dict(archive)}
+    conversion.convert(network, source, scratch, version=__version__, facts=facts)
+    meta = checkpoint.read_meta(scratch / name)
+    try:
+        folder.weights.mkdir(parents=True, exist_ok=True)
+        if final.exists():
+            os.replace(final, scratch / "old")
+        os.replace(scratch / name, final)
+        files.sync_folder(folder.weights)
+    except OSError as error:
+        raise files.cannot_write(final, error) from None
+    shutil.rmtree(scratch)
+    return meta
+
+
+def _limit(name: str) -> int:
+    return 16 * GRAPHS[name].parameters + SLACK
+
+
+def _check_graph(graph: Path, brought: Brought, name: str) -> None:
+    """A member of the recorded archive has its recorded hash, where one is known."""
+    recorded = GRAPHS[name].sha256
+    if recorded is None or not brought.recorded:
+        return
+    with open(graph, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != recorded:
+        raise InputError(
+            f"{graph.name} in {brought.path} has SHA-256 {found}, {recorded} is recorded; give "
+            "another archive"
+        )
+
+
+def _keep(graph: Path, folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        os.replace(graph, folder / graph.name)
+    except OSError as error:
+        raise files.cannot_write(folder / graph.name, error) from None
