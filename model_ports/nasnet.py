@@ -116,8 +116,8 @@ class FactorizedReduction(nnx.Module):
 class Cell(nnx.Module):
     """(current, previous) -> `outputs` channels.
 
-    The previous output is taken as it is where `previous` is "same", projected to `filters` channels where it is
-    "wide", and also reduced to half of its size where it is "large". The current one is always projected.
+    `previous` says what becomes of the previous output. "same": it stays. "wide": it is projected to `filters` channels.
+    "large": it is projected, and reduced to half of its size. The current output is always projected.
     """
 
     def __init__(

@@ -42,8 +42,8 @@ def compare(reference: pd.DataFrame, rows: pd.DataFrame, norm: str) -> dict:
         norm: of the distance (of the score) that is compared, where both have succeeded.
 
     Returns:
-        Counts; the median of the relative changes, where it lies with 95 percent (low, high), the
-        median of their sizes, and the share of images with the same values of the searched setting.
+        Counts; the median of the relative changes with its 95 percent interval (low, high); the median
+        of their sizes; the share of images with the same values of the searched setting.
     """
     pairs = reference.merge(rows, on="image", suffixes=("_before", ""), validate="one_to_one")
     before, after = pairs["success_before"].astype(bool), pairs["success"].astype(bool)

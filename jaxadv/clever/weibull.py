@@ -1,10 +1,10 @@
 """The extreme-value fit of CLEVER: from batch maxima of gradient norms to a local Lipschitz constant (NumPy, float64).
 
-The maxima S of a sampled, bounded quantity follow a reverse Weibull law, P(S <= s) = exp(-((a_W - s) / b_W) ** c_W) for
-s < a_W, whose right end point a_W estimates the true maximum, the Lipschitz constant (Weng et al., ICLR 2018, section
-3.2 and algorithm 1). The released code fits -S with SciPy's `weibull_min` from seven initial shapes and keeps the fit
-with the largest Kolmogorov-Smirnov p-value. "released" keeps what that code did under the SciPy of its day (1.0 and
-1.1), which differs from current SciPy in the initial location and scale, in the p-value and on degenerate samples.
+The maxima S of a sampled, bounded quantity follow a reverse Weibull law: P(S <= s) = exp(-((a_W - s) / b_W) ** c_W) for
+s < a_W. Its right end point a_W estimates the true maximum, the Lipschitz constant (Weng et al., ICLR 2018, section 3.2
+and algorithm 1). The released code fits -S with SciPy's `weibull_min` from seven initial shapes, and keeps the fit with
+the largest Kolmogorov-Smirnov p-value. "released" is what that code did under the SciPy of its day (1.0 and 1.1). Current
+SciPy differs in the initial location and scale, in the p-value, and on degenerate samples.
 
 The fit never depends on the order of the samples (they are sorted first), nor on the other rows of the batch.
 """

@@ -1,9 +1,9 @@
 """The embedded data set: scikit-learn's handwritten digits as colour pictures of any size.
 
-The source is the test part of the UCI "Optical Recognition of Handwritten Digits" set, 1797 glyphs of 8x8 pixels with
-ink 0..16, which scikit-learn carries inside its package, so nothing is downloaded. Train and test are split by position:
-the first 1297 glyphs and the last 500, which other people wrote and which are harder (neighbours in the file share a
-writer, so a shuffled split would flatter every network).
+The source is the test part of the UCI "Optical Recognition of Handwritten Digits" set: 1797 glyphs of 8x8 pixels with
+ink 0..16. scikit-learn carries it inside its package, so nothing is downloaded. Train is the first 1297 glyphs, test the
+last 500. Other people wrote the last ones, and they are harder. Neighbours in the file share a writer, so a shuffled split
+would flatter every network.
 
 A picture is a fixed function of (id, size): the glyph is drawn by cubic interpolation in the middle of the canvas, in an
 ink on a paper whose colours depend on the id alone. Three choices matter to the evaluator:

@@ -1,8 +1,8 @@
 """Several processes at one run, on one machine or many, with one folder for the results that all of them see.
 
-Each does its share of the units of work and writes its own parts; nothing is sent from process to process, so one that dies holds nobody
-up but those who need its parts, and goes on when its command is given again. JAX's distributed runtime tells a process which one it is,
-and which devices are its own.
+Each process does its share of the units of work and writes its own parts. Nothing is sent from one to another. A process
+that dies holds up only those who need its parts, and continues when its command is given again. JAX's distributed runtime
+says which process this is, and which devices it has.
 """
 
 import time

@@ -27,10 +27,15 @@ _NAME = re.compile(r"\w[\w.]*", re.ASCII)  # parts of a run are named after thei
 
 
 def load(places: Iterable[str], *, reserved: Iterable[str]) -> dict[str, tuple[Classifier, dict[str, Any]]]:
-    """The classifiers of all FILE.py:FUNCTION by name, each with its facts: where it is from, and a sha256 that changes with it.
+    """The classifiers of all FILE.py:FUNCTION by name, each with its source and a sha256 that changes with it.
 
-    reserved: names that they must not have. Raises InputError, which tells file and line, for a missing file or function, whatever goes
-    wrong in them, anything but a classifier or a list of them, and names that are taken or unfit for files.
+    Args:
+        places: FILE.py:FUNCTION each.
+        reserved: names that are taken.
+
+    Raises:
+        InputError: for a missing file or function; for an error in the user's code, with its file and line; for anything
+            but a classifier or a list of them; and for a name that is taken or unfit for files.
     """
     found: dict[str, tuple[Classifier, dict[str, Any]]] = {}
     for place in places:

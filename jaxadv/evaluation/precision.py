@@ -1,9 +1,9 @@
 """--precision=auto: the fastest gradients that the attacks of a run have been seen to bear.
 
-answers.csv has what each attack's answers became on a device in another precision, in comparison
-with `highest`: `jaxadv.benchmark.tables` writes it. A precision is borne by an attack on a kind of
-device if at every measured network there at most `CHANGED` successes have changed, and the median
-of the relative changes of the distances is at most `MOVED`.
+answers.csv compares each attack's answers in another precision with those in `highest`, by device.
+`jaxadv.benchmark.tables` writes it. An attack bears a precision on a kind of device if two things
+hold for every measured network. At most `CHANGED` successes have changed. The median of the relative
+changes of the distances is at most `MOVED`.
 """
 
 import functools

@@ -4,11 +4,11 @@
 
 The study asks how robustness trades against accuracy, so the zoo needs a spread of accuracies, as ImageNet's has (57 % to
 83 %). Digits are easy: on all pictures the five that were tried ended between 98 and 99 %. The spread is made by what
-limits real networks too, never by noise in labels or parameters: their own capacity, and fewer training pictures. Those
-that the study found least accurate get the fewest (the first MobileNets, AlexNet), with more epochs over them, and VGG and
-ResNet get all. The pictures and epochs in `RECIPES` were chosen by trying, before any attack was run. The last 500
-pictures (`digits`, split "test") are never trained on; they did serve to choose the recipes, so the accuracies are those of
-a zoo built to have a spread, not unbiased estimates.
+limits real networks too, never by noise in labels or parameters: their own capacity, and fewer training pictures. The
+networks that the study found least accurate (the first MobileNets, AlexNet) get the fewest pictures, and more epochs. VGG
+and ResNet get all pictures. The pictures and epochs in `RECIPES` were chosen by trying, before any attack was run. The
+last 500 pictures (`digits`, split "test") are never trained on. They did serve to choose the recipes: the accuracies are
+those of a zoo that was built to have a spread, not unbiased estimates.
 
 Networks of different input sizes see each other's adversarial pictures cropped or with a mid-grey border. Training
 therefore draws each glyph at many scales and positions, part of them on a smaller sheet that lies on mid-grey, slanted a

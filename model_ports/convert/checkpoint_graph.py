@@ -1,7 +1,7 @@
 """The graph of a TensorFlow checkpoint, from the `.meta` beside it, as a frozen one. Nothing of it is executed.
 
-In place of each variable comes a constant with the checkpoint's array of that name, as our own reader finds it, and in place
-of each reading of a variable an Identity. `.meta` is a MetaGraphDef, whose field 2 is the graph (TensorFlow's meta_graph.proto).
+A constant replaces each variable: the checkpoint's array of that name, as our own reader reads it. An Identity replaces
+each reading of a variable. `.meta` is a MetaGraphDef; its field 2 is the graph (TensorFlow's meta_graph.proto).
 """
 
 from collections.abc import Mapping

@@ -14,11 +14,17 @@ _ROUNDS = 4
 def place(points, sizes, *, bounds, radius: float, avoid=(), weights: ArrayLike = 1.0, gap: float = 2.0) -> np.ndarray:
     """Lower left corners (N, 2) of the boxes of N names; NaN for a name that fits nowhere.
 
-    points (N, 2): what is named; sizes (N, 2): widths and heights of the boxes; bounds: (left, bottom, right, top) of the frame.
-    All in the same unit. radius: of the marks at the points, which no box covers. avoid (K, 4): boxes as bounds that are covered
-    only if need be, weights (K,): how bad that is. No two boxes come nearer than ``gap``. Each name in turn, the most crowded first,
-    takes the cheapest place that is left (near its point, off what is to be avoided, its leader across no other name); then each
-    once more, a few times.
+    Each name in turn, the most crowded first, takes the cheapest place that is left. A place is cheap near its point, off
+    the boxes to avoid, and if its leader crosses no other name. A few more rounds follow.
+
+    Args:
+        points: (N, 2), what is named. All lengths are in one unit.
+        sizes: (N, 2), widths and heights of the boxes.
+        bounds: (left, bottom, right, top) of the frame.
+        radius: of the marks at the points, which no box covers.
+        avoid: (K, 4), boxes that are covered only if nothing else is left.
+        weights: (K,), the cost of covering them.
+        gap: the least distance of two boxes.
     """
     points, sizes = np.asarray(points, float).reshape(-1, 2), np.asarray(sizes, float).reshape(-1, 2)
     avoid = np.asarray(avoid, float).reshape(-1, 4)
