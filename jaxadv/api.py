@@ -178,8 +178,8 @@ def clever_scores(
                 advance(1)
     maxima = maxima[:, :, columns]
     broken = ~np.isfinite(margins) | ~np.isfinite(maxima).all((1, 2))
-    for group, wrong in zip(groups, watch.invalid.reshape(len(groups), batches).any(1), strict=True):
-        broken[group] |= wrong
+    for number in np.flatnonzero(watch.invalid):
+        broken[groups[number // batches]] = True
     fit = _fitted(maxima, broken, method)
     scores = _bound(margins[:, None], fit.lipschitz, cap=sampler.radius if protocol == "paper" else np.inf)
     scores[broken] = np.nan

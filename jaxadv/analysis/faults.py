@@ -3,7 +3,7 @@
 Sentences for a user, from counts of rows. No JAX.
 """
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import NamedTuple
 
 import pandas as pd
@@ -48,7 +48,7 @@ def of_run(run: Run) -> list[str]:
     """The sentences for all rows of a run. Raises InputError for rows that cannot be read."""
     clean = run.read("clean", ["model", "invalid"])
     lines = _counted(clean, "clean images without finite logits", "they count as classified wrong")
-    found: dict[tuple[str, ...], list[int]] = {}
+    found: dict[tuple[Hashable, ...], list[int]] = {}
     keys = ["model", "attack", "setting"]
     for rows in run.parts("examples", [*keys, "invalid", "zero_gradient"]):
         for key, some in rows.groupby(keys, sort=False, observed=True):

@@ -37,7 +37,7 @@ class CleverResult:
     @property
     def invalid(self) -> np.ndarray:
         """(N,) bool, images without a score, since a logit or gradient was NaN or infinite."""
-        return np.isnan(self.score).any(axis=1)
+        return np.asarray(np.isnan(self.score).any(axis=1))
 
     def __repr__(self) -> str:
         what = f"CleverResult: {len(self)} images, {self.maxima.shape[1]} batches"

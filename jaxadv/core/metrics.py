@@ -34,7 +34,7 @@ def fooled(logits: np.ndarray, classes: np.ndarray, targeted: np.ndarray) -> np.
 
 def valid(logits: np.ndarray) -> np.ndarray:
     """Whether all logits (N, K) of an image are finite numbers, (N,) bool. Others have no class."""
-    return np.isfinite(logits).all(axis=1)
+    return np.asarray(np.isfinite(logits).all(axis=1))
 
 
 def predicted(logits: np.ndarray) -> np.ndarray:

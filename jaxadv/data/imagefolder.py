@@ -1,13 +1,13 @@
 """Pictures in a folder, in one of the forms in which ImageNet is kept:
 
-* a list of labels in it, which comes first: labels.tsv, labels.csv or labels.txt with a name and a label in each line, or the
-  LOC_val_solution.csv of Kaggle's copy. Names may lack the suffix; labels are 0..999 in sorted WordNet order, or WordNet ids;
+* a list of labels in it, which comes first: see `jaxadv.data.label_list`. Labels are 0..999 in sorted WordNet order, or WordNet ids;
 * the study's names, LABEL.NNNNNNNN.jpg with the label 1..1000 and the number of the validation image;
 * the published names, ILSVRC2012_val_NNNNNNNN.JPEG, whose labels are known: neither the development kit's ground truth, which counts
   in another order, nor its meta.mat is read;
-* a folder for each class, named by its WordNet id; some of the 1000 will do.
+* a folder for each class, named by its WordNet id, or by its number 0..999 (or 000..999) in sorted WordNet order; some of the 1000
+  will do.
 
-Other files (of other suffixes, or hidden) are left alone.
+Other files (of other suffixes, or hidden) are left alone. Names that are no UTF-8 are shown with their bytes, as "caf\\xe9.jpg".
 """
 
 import re
@@ -16,17 +16,18 @@ from typing import TypeVar
 
 import numpy as np
 
-from jaxadv.data import pictures, validation, wordnet
+from jaxadv.data import label_list, pictures, validation, wordnet
+from jaxadv.data.label_list import LISTS
 from jaxadv.data.source import Source, fingerprint
+from jaxadv.support import log
 from model_ports.errors import InputError
 
 T = TypeVar("T")
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-LISTS = {"labels.tsv": "\t", "labels.csv": ",", "labels.txt": None, "LOC_val_solution.csv": ","}  # name: between name and label
 FORMS = (
     f"a list of labels ({', '.join(LISTS)}), names LABEL.NNNNNNNN.jpg with LABEL 1..1000, names ILSVRC2012_val_NNNNNNNN.JPEG, "
-    "or class folders named by WordNet ids"
+    "or class folders named by WordNet ids or by numbers 0..999"
 )
 
 
@@ -38,7 +39,7 @@ def open_folder(folder: str, *, name: str) -> Source:
     listed = next((root / file for file in LISTS if (root / file).is_file()), None)
     files = _pictures(root)
     if listed:
-        labels = _listed(listed, files)
+        labels = label_list.labels(listed, files)
     elif renamed := _all_or_none([_renamed(file) for file in files]):
         labels = [label - 1 for label, _ in renamed]
         if not all(0 <= label < wordnet.COUNT for label in labels):
@@ -61,7 +62,7 @@ def _all_or_none(values: list[T | None]) -> list[T]:
 
 
 def _source(root: Path, files: list[Path], labels: np.ndarray, name: str) -> Source:
-    names = [file.relative_to(root).as_posix() for file in files]
+    names = [_shown(file.relative_to(root).as_posix()) for file in files]
     for file, label in zip(names, labels, strict=True):
         _check_wordnet_id(file, int(label), name)
     numbers = [validation.number(file.name) or (_renamed(file) or (0, 0))[1] for file in files]
@@ -85,8 +86,26 @@ def _source(root: Path, files: list[Path], labels: np.ndarray, name: str) -> Sou
 
 
 def _pictures(folder: Path) -> list[Path]:
-    """The pictures right in a folder, in the order of their names."""
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.name[0] != ".")
+    """The pictures right in a folder, in the order of their names. Raises InputError for a link to nothing."""
+    files = sorted(file for file in _listing(folder) if file.suffix.lower() in SUFFIXES and file.name[0] != ".")
+    for file in files:
+        if not file.is_file():
+            what = "a link to a file that is not there" if file.is_symlink() else "no file"
+            raise InputError(f"{_shown(str(file))!r} is {what}; put the picture there, or remove it")
+    return files
+
+
+def _listing(folder: Path) -> list[Path]:
+    """What is in a folder. Raises InputError."""
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"cannot read the folder {_shown(str(folder))!r}: {error.strerror or error}; make it readable") from error
+
+
+def _shown(name: str) -> str:
+    """A name that rows, JSON and terminals can hold; the bytes of one that is no UTF-8 stand there in hexadecimal."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _renamed(file: Path) -> tuple[int, int] | None:
@@ -96,55 +115,39 @@ def _renamed(file: Path) -> tuple[int, int] | None:
 
 
 def _class_folders(root: Path, name: str) -> tuple[list[Path], list[int]]:
-    folders = sorted(folder for folder in root.iterdir() if folder.is_dir() and folder.name[0] != ".")
-    odd = next((folder.name for folder in folders if not wordnet.PATTERN.fullmatch(folder.name)), None)
+    folders = sorted(folder for folder in _listing(root) if folder.is_dir() and folder.name[0] != ".")
+    classes = _numbered(folders, name)
+    odd = next((folder.name for folder in folders if not classes and not wordnet.PATTERN.fullmatch(folder.name)), None)
     if odd is not None or not folders:
-        found = f"the folder {odd!r} is none of a class" if odd else "it has no pictures"
+        found = f"the folder {_shown(odd)!r} is none of a class" if odd else "it has no pictures"
         raise InputError(f"data {name!r}: {found}; it must have {FORMS}")
     files, labels = [], []
     for folder in folders:
         inside = _pictures(folder)
         files += inside
-        labels += [wordnet.label(folder.name, where=f"data {name!r}")] * len(inside)
+        label = classes[folder] if classes else wordnet.label(folder.name, where=f"data {name!r}")
+        labels += [label] * len(inside)
     if not files:
         raise InputError(f"data {name!r}: its class folders have no pictures ({', '.join(SUFFIXES)}); put some there")
     return files, labels
 
 
-def _listed(path: Path, files: list[Path]) -> list[int]:
-    """The labels of the files by a list. Raises InputError unless it has every file once, and no other."""
-    by_stem = {file.stem: file.name for file in files}
-    names = {file.name for file in files}
-    labels: dict[str, int] = {}
-    for line, text in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), 1):
-        fields = [field.strip() for field in text.strip().split(LISTS[path.name])]
-        if not text.strip() or text.startswith("#"):
-            continue
-        label = _label(fields[1].split()[0] if len(fields) > 1 and fields[1] else "", f"{str(path)!r}, line {line}", header=line == 1)
-        if label is None:
-            continue
-        name = fields[0] if fields[0] in names else by_stem.get(fields[0])
-        if name is None:
-            raise InputError(f"{str(path)!r}, line {line}: no picture {fields[0]!r} beside it; put it there or remove the line")
-        if name in labels:
-            raise InputError(f"{str(path)!r}, line {line}: {name!r} has a label already; remove one of the lines")
-        labels[name] = label
-    missing = [file.name for file in files if file.name not in labels]
-    if missing or not files:
-        what = f"no label for {missing[0]!r} ({len(missing)} of {len(files)} lack one)" if missing else "no pictures beside it"
-        raise InputError(f"{str(path)!r}: {what}; add a line with name and label for each picture")
-    return [labels[file.name] for file in files]
-
-
-def _label(text: str, where: str, *, header: bool) -> int | None:
-    """0..999 from a number or a WordNet id; None for the words of a header."""
-    if wordnet.PATTERN.fullmatch(text):
-        return wordnet.label(text, where=where)
-    if re.fullmatch(r"\d+", text) and int(text) < wordnet.COUNT:
-        return int(text)
-    if header and re.fullmatch(r"[A-Za-z_]+", text):
-        return None
-    raise InputError(f"{where}: label {text!r}; it must be 0..999 in sorted WordNet order, or a WordNet id such as n01440764")
+def _numbered(folders: list[Path], name: str) -> dict[Path, int]:
+    """The classes of folders that are all named by numbers; none if any is not. Raises InputError for numbers that cannot be classes."""
+    if not folders or not all(re.fullmatch(r"[0-9]{1,6}", folder.name) for folder in folders):
+        return {}
+    classes = {folder: int(folder.name) for folder in folders}
+    where = f"data {name!r}: its class folders are named by numbers"
+    if (largest := max(classes.values())) >= wordnet.COUNT:
+        from_one = 0 not in classes.values() and largest == wordnet.COUNT
+        why = "which begin with 1" if from_one else f"and {largest} is none"
+        raise InputError(f"{where}, {why}; classes are 0..999 in sorted WordNet order: rename them")
+    if len(set(classes.values())) < len(classes):
+        twice = next(folder for folder in folders if list(classes.values()).count(classes[folder]) > 1)
+        raise InputError(f"{where}, and class {classes[twice]} has two ({_shown(twice.name)!r} and another); keep one")
+    if 0 not in classes.values():
+        log.warn(f"{where}, and none is 0: they are read as classes {min(classes.values())}..{largest} in sorted WordNet order from 0")
+    return classes
 
 
 def _check_wordnet_id(file: str, label: int, name: str) -> None:

@@ -25,7 +25,7 @@ class Dropped(NamedTuple):
     image_id: int
     name: str
     label: int
-    reason: str  # "not RGB (mode L)", "unreadable (...)", "tiny (...)", "narrow (...)"
+    reason: str  # "not RGB (mode L)", "unreadable (...)", "tiny (...)", "too large (...)", "narrow (...)"
 
 
 class Batch(NamedTuple):

@@ -6,11 +6,16 @@ has a black column at one edge, here as well. There is no margin around the crop
 
 resize-256-crop (usual for ImageNet, torchvision's transforms): bilinear until the shorter side is S * 256 / 224; the centre of it.
 
-Pictures that are not RGB are dropped, as in the study, or converted. What cannot be read at all, or is too small or too narrow to be a
-photograph, is dropped under either rule. Every drop is a `Unusable` with its reason.
+Pictures that are not RGB are dropped, as in the study, or converted. What cannot be read at all, or is too small, too large or too
+narrow to be a photograph, is dropped under either rule. Every drop is a `Unusable` with its reason.
+
+Files may be anybody's. Only the decoders of `FORMATS` look at them: Pillow's others include one that starts Ghostscript. The header
+says how large a picture is before its pixels are decoded, so a small file cannot take much memory.
 """
 
+import contextlib
 import io
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +28,14 @@ from jaxadv.support import checks
 
 NOT_RGB = ("drop", "convert")
 CONVERTIBLE = ("1", "L", "LA", "P", "PA", "RGBA", "CMYK", "YCbCr")  # 8 bits or fewer; others would be cut, not scaled
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+"""The only ones that are read, whatever a file is called."""
 MIN_SIDE = 8  # pixels
+MOST_PIXELS = 2**26
+"""Of a picture: 8192 x 8192. Decoding takes 4 to 10 bytes for each, a progressive JPEG most."""
+LARGE = 2**22
+"""Pixels from which on pictures are decoded one at a time, so that many threads take no more than 40 MB each."""
+_one_large = threading.Lock()
 MAX_RATIO = 100  # of the longer side to the shorter
 
 
@@ -48,10 +60,14 @@ def decode(source: Path | bytes, size: int, reading: Reading) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata: the pixels are what counts
-            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture:
-                return np.asarray(prepare(picture, size, reading))
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as picture:
+                is_large = picture.width * picture.height > LARGE
+                with _one_large if is_large else contextlib.nullcontext():
+                    return np.asarray(prepare(picture, size, reading))
     except Unusable:
         raise
+    except Image.DecompressionBombError as error:  # Pillow's own bound, above ours
+        raise Unusable(f"too large (more than {MOST_PIXELS} pixels)") from error
     except Exception as error:  # decoders of damaged files raise about anything
         what = "no known format" if isinstance(error, UnidentifiedImageError) else str(error) or type(error).__name__
         raise Unusable(f"unreadable ({' '.join(what.split())[:160]})") from error
@@ -60,6 +76,8 @@ def decode(source: Path | bytes, size: int, reading: Reading) -> np.ndarray:
 def prepare(picture: Image.Image, size: int, reading: Reading) -> Image.Image:
     """An RGB picture of size x size. Raises Unusable."""
     short, long = sorted(picture.size)
+    if short * long > MOST_PIXELS:
+        raise Unusable(f"too large ({picture.width}x{picture.height} pixels)")
     if short < MIN_SIDE:
         raise Unusable(f"tiny ({picture.width}x{picture.height} pixels)")
     if long > MAX_RATIO * short:

@@ -1,12 +1,14 @@
 """Every form of data: what it is read as, and what is refused with which words."""
 
 import json
+import os
 import re
 import sys
 from pathlib import Path
 
 import drawn
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -49,6 +51,71 @@ def test_the_published_names_need_no_labels(tmp_path):
     source = open_folder(tmp_path)
     assert source.ids.tolist() == [29510, 33893] and source.labels.tolist() == [138, 134] and source.validation
     check_pictures(source, [0, 1])
+
+
+@pytest.mark.parametrize("names", [("0", "7", "999"), ("000", "007", "999"), ("0", "007", "999")])
+def test_class_folders_by_number(tmp_path, names, capsys):
+    for seed, name in enumerate(names):
+        drawn.write(tmp_path / name / "a.jpg", seed)
+    source = open_folder(tmp_path)
+    found = dict(zip(source.names, source.labels.tolist(), strict=True))
+    assert found == {f"{name}/a.jpg": int(name) for name in names} and capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("1", "2", "1000"), "named by numbers, which begin with 1; classes are 0..999 in sorted WordNet order: rename them"),
+        (("0", "1001"), "named by numbers, and 1001 is none"),
+        (("3", "003"), r"class 3 has two \('0*3' and another\); keep one"),
+        (("3", "cat"), "the folder '3' is none of a class"),
+    ],
+)
+def test_class_folders_by_other_numbers_are_refused(tmp_path, names, message):
+    for name in names:
+        drawn.write(tmp_path / name / "a.jpg")
+    refused(f"imagefolder:{tmp_path}", message)
+
+
+def test_numbers_that_may_begin_with_one_are_said(tmp_path, capsys):
+    for name in ("12", "45"):
+        drawn.write(tmp_path / name / "a.jpg")
+    assert open_folder(tmp_path).labels.tolist() == [12, 45]
+    assert "none is 0: they are read as classes 12..45 in sorted WordNet order from 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("where", ["", f"{TENCH}/"])
+def test_a_link_to_nothing_is_named(tmp_path, where):
+    drawn.write(tmp_path / f"{where}139.00029510.jpg")
+    (tmp_path / f"{where}157.00013147.JPEG").symlink_to(tmp_path / "gone.JPEG")
+    refused(f"imagefolder:{tmp_path}", r"157\.00013147\.JPEG' is a link to a file that is not there; put the picture there, or remove it")
+
+
+def test_a_folder_called_as_a_picture_is_named(tmp_path):
+    (tmp_path / "139.00029510.jpg").mkdir()
+    refused(f"imagefolder:{tmp_path}", r"139\.00029510\.jpg' is no file")
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    drawn.write(tmp_path / TENCH / "a.jpg")
+    real = Path.iterdir
+
+    def forbidden(path):
+        if path.name == TENCH:
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(Path, "iterdir", forbidden)
+    refused(f"imagefolder:{tmp_path}", f"cannot read the folder '.*{TENCH}': Permission denied; make it readable")
+
+
+def test_names_in_latin_1_are_shown_with_their_bytes(tmp_path):
+    name = os.fsdecode("caf\u00e9.jpg".encode("latin-1"))
+    drawn.write(tmp_path / TENCH / name, 3)
+    source = open_folder(tmp_path)
+    assert source.names == [f"{TENCH}/caf\\xe9.jpg"]
+    pa.array(source.names).cast(pa.string())  # a row of a run can hold it
+    check_pictures(source, [3])
 
 
 def test_class_folders_by_wordnet_id(tmp_path):

@@ -1,9 +1,18 @@
 """Decoding, resizing and cropping as the study did, and what becomes of pictures that are not as they should be."""
 
+import os
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import drawn
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from jaxadv.data import pictures
 from jaxadv.data.pictures import Reading, Unusable
@@ -121,3 +130,88 @@ def test_pictures_that_are_not_rgb_are_dropped_or_converted(mode, kind):
 def test_unknown_readings_are_refused(reading):
     with pytest.raises(InputError, match="it must be one of"):
         reading.check()
+
+
+@pytest.mark.parametrize("kind", ["EPS", "TGA", "PPM", "PCX", "ICNS", "DDS", "SGI", "PDF"])
+def test_only_the_decoders_of_documented_formats_look_at_a_file(tmp_path, monkeypatch, kind):
+    """Whatever a file is called. Of PostScript Pillow's decoder would start the first program called gs."""
+    started = tmp_path / "started"
+    (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {started}\n")
+    (tmp_path / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    (tmp_path / "a.jpg").write_bytes(drawn.encoded(drawn.picture(0, 64, 64), kind))
+    for source in (tmp_path / "a.jpg", (tmp_path / "a.jpg").read_bytes()):
+        with pytest.raises(Unusable, match=r"^unreadable \(no known format\)$"):
+            pictures.decode(source, 24, Reading(not_rgb="convert"))
+    assert not started.exists()
+
+
+@pytest.mark.parametrize("kind", pictures.FORMATS)
+def test_documented_formats_are_read_whatever_a_file_is_called(tmp_path, kind):
+    (tmp_path / "a.jpg").write_bytes(drawn.encoded(drawn.picture(3), kind))
+    ours = pictures.decode(tmp_path / "a.jpg", 24, Reading(not_rgb="convert"))
+    assert abs(ours - np.asarray(pictures.prepare(drawn.picture(3), 24, STUDY), float)).mean() < 20
+
+
+def claims(kind: str, side: int) -> bytes:
+    """A small file whose header says ``side`` x ``side`` pixels."""
+    content = bytearray(drawn.encoded(drawn.picture(0).convert("P" if kind == "GIF" else "RGB"), kind))
+    if kind == "PNG":
+        content[16:24] = struct.pack(">II", side, side)
+        content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    elif kind == "GIF":
+        content[6:10] = struct.pack("<HH", side, side)
+    elif kind == "BMP":
+        content[18:26] = struct.pack("<ii", side, side)
+    else:
+        place = content.index(b"\xff\xc0")
+        content[place + 5 : place + 9] = struct.pack(">HH", side, side)
+    return bytes(content)
+
+
+@pytest.mark.parametrize("side", [8193, 20_000])
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "BMP", "JPEG"])
+def test_the_header_says_what_is_too_large_before_pixels_are_decoded(monkeypatch, kind, side):
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda picture: pytest.fail("decoded"))
+    with pytest.raises(Unusable, match=r"^too large \("):
+        pictures.decode(claims(kind, side), 24, Reading(not_rgb="convert"))
+
+
+def test_large_pictures_are_decoded_one_at_a_time(monkeypatch):
+    monkeypatch.setattr(pictures, "LARGE", 40 * 30 - 1)
+    at_once, most = [], []
+    real = pictures.prepare
+
+    def prepare(*arguments):
+        at_once.append(1)
+        most.append(len(at_once))
+        time.sleep(0.01)
+        at_once.pop()
+        return real(*arguments)
+
+    monkeypatch.setattr(pictures, "prepare", prepare)
+    content = drawn.encoded(drawn.picture(0))
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: pictures.decode(content, 24, STUDY), range(8)))
+    assert max(most) == 1 and all((one == made[0]).all() for one in made)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mode", "kind"), [("RGB", "JPEG"), ("P", "PNG"), ("CMYK", "JPEG"), ("LA", "PNG"), ("RGB", "WEBP")])
+def test_the_largest_picture_takes_less_than_a_gigabyte(tmp_path, mode, kind):
+    """In a process of its own, whose most memory the system knows."""
+    code = f"""
+from PIL import Image
+side = 8190
+Image.new({mode!r}, (side, side)).save("big", {kind!r}, **({{"progressive": True}} if {kind!r} == "JPEG" else {{}}))
+"""
+    decode = """
+import resource
+from jaxadv.data import pictures
+pictures.decode(open("big", "rb").read(), 224, pictures.Reading(not_rgb="convert"))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    for script in (code, decode):
+        done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 1000
