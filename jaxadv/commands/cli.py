@@ -18,7 +18,7 @@ from model_ports.errors import InputError, unknown
 COMMANDS = {
     "evaluate": "attack networks, estimate CLEVER scores, transfer, and report (the default)",
     "report": "make tables and report.html again from the rows in --out",
-    "fetch": "the study's networks and pictures, or one network, from their public addresses: fetch study, fetch NAME",
+    "fetch": "the study's networks and pictures, or one network, from their public addresses: fetch study, fetch NAME, fetch rerun",
     "convert": "a checkpoint of a full-size network from a file of the original's weights",
     "validate": "a port against the original, which its own framework executes",
     "predict": "logits, and an input gradient, of one network for an .npy of images",

@@ -1,4 +1,4 @@
-"""list: the networks of a zoo, their size, input, accuracy, and whether their weights are here."""
+"""list: the networks of a zoo, their size, input, accuracy, whether their weights are here, and what brings them."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import model_ports
 from jaxadv.commands import values
+from jaxadv.fetching.addresses import SINGLE, STUDY
 from model_ports import facts
 from model_ports.errors import InputError
 
@@ -16,7 +17,8 @@ def main(flags: SimpleNamespace) -> None:
     """Print a row for each network of --zoo. Raises InputError."""
     values.chosen("zoo", [flags.zoo], facts.ZOOS)
     accuracy = "accuracy %" if flags.zoo == "digits" else "published top-1 / top-5 %"
-    rows = [("model", "family", "pixels", "parameters", accuracy, "weights")]
+    head = ("model", "family", "pixels", "parameters", accuracy, "weights")
+    rows = [head + ("can be had by",) * (flags.zoo == "imagenet")]
     rows += [_row(known, flags) for known in facts.FACTS]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -30,7 +32,18 @@ def _row(known: facts.Facts, flags: SimpleNamespace) -> tuple[str, ...]:
     else:
         accuracy = "-" if known.top1 is None else f"{known.top1} / {known.top5}"
         parameters, size = known.parameters, known.input_size
-    return known.name, known.family, str(size), f"{parameters:,}", accuracy, _weights(known.name, flags)
+    row = (known.name, known.family, str(size), f"{parameters:,}", accuracy, _weights(known.name, flags))
+    return row + (_had_by(known.name),) * (flags.zoo == "imagenet")
+
+
+def _had_by(name: str) -> str:
+    """The commands that bring the weights, and whether the SHA-256 of what they bring is recorded."""
+    archives = {"fetch study": STUDY["weights"]}
+    if name in SINGLE:
+        archives[f"fetch {name}"] = SINGLE[name]
+    return "; ".join(
+        f"{command} (hash {'known' if archive.sha256 else 'unknown'})" for command, archive in archives.items()
+    )
 
 
 def _weights(name: str, flags: SimpleNamespace) -> str:

@@ -46,6 +46,13 @@ STUDY = {
 PICTURES = 50_000
 """Pictures in the study's archive: ILSVRC2012's validation set, renamed."""
 
+RERUN = Archive(  # the hash stands in manifest.json beside it
+    "https://raw.githubusercontent.com/imjbassi/transferability-of-adversarial-attacks/"
+    "b5f1b7b013d74fce5481b509e995890583b6fffc/survey/recomputation/su18_original/predictions.jsonl",
+    sha256="5d85036c9d794443e233e09ad329da5ba5332e3a3e90b5b54b6edd35ed936be2",
+)
+"""A third party's re-run of the study's code on one pair of networks, image by image."""
+
 GRAPHS = {
     "alexnet": Graph("alexnet_frozen.pb", 60_965_224),
     "vgg_16": Graph("frozen_vgg_16.pb", 138_357_544),

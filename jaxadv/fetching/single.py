@@ -32,7 +32,7 @@ def fetch(name: str, order: Order) -> dict[str, Any] | None:
     """
     order.check()
     if name not in GRAPHS:
-        raise unknown("network", name, ["study", *GRAPHS])
+        raise unknown("network", name, ["study", "rerun", *GRAPHS])
     if name not in SINGLE:
         raise InputError(
             f"no address of {name} alone is known; the study's archive has it: "

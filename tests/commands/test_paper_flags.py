@@ -21,14 +21,14 @@ NOT_FOUND = {  # what the study does not say, and we chose
     "table1": {"selection"},
     "fig1": {"eps", "steps", "confidence"},
     "fig2": set(),
-    "fig3": {"eps"},
-    "fig4": {"eps", "steps"},
-    "fig5": {"confidence"},
+    "fig3": set(),
+    "fig4": set(),
+    "fig5": set(),
     "fig6": set(),
     "fig7": set(),
-    "fig8": {"confidence"},
-    "fig9": {"steps"},
-    "fig10": {"steps"},
+    "fig8": set(),
+    "fig9": set(),
+    "fig10": set(),
     "clever": set(),
     "supplement_common": {"attacks", "eps", "steps"},
     "least_likely": {"eps", "steps"},
@@ -103,8 +103,30 @@ def test_comments_say_where_each_setting_is_from(name):
     settings = comments.keys() - (FROM_OUR_PROGRAM - ours)
     assert {flag for flag in settings if "# NF: " in comments[flag]} == ours
     for flag in settings - ours:
-        assert any(tag in comments[flag] for tag in ("[C]", "[S]", "[H]")), flag
+        assert any(tag in comments[flag] for tag in ("[C]", "[S]", "[H]", "[P]")), flag
     assert "# Time on the embedded zoo: " in (PAPER / f"{name}.flags").read_text()
+
+
+@pytest.mark.parametrize("name", [*NOT_FOUND, "../study"])
+def test_a_study_stands_for_zoo_data_and_weights(name, tmp_path):
+    """In the place of --data and --weights_dir, for every file."""
+    folder = tmp_path / "study"
+    given = flags_of(name, f"--study={folder}")
+    expected = flags_of(name, f"--data=imagefolder:{folder}/pictures", f"--weights_dir={folder}/weights")
+    assert given == expected and given.zoo == "imagenet"
+    assert f"--flagfile=flags/{'study' if 'study' in name else f'paper/{name}'}.flags" in (PAPER / f"{name}.flags").read_text()
+
+
+def test_the_whole_study(validation_set):
+    """flags/study.flags asks for what the figures' files ask for, each attack with all their settings and targets."""
+    whole = job_of(flags_of("../study", *FULL_SIZE), validation_set)
+    asked = {(one.attack, one.label, one.target_kind) for one in whole.attempts}
+    for name in set(NOT_FOUND) - {"table1", "fig6", "supplement_common", "least_likely"}:
+        part = job_of(flags_of(name, *FULL_SIZE), validation_set)
+        assert {(one.attack, one.label, one.target_kind) for one in part.attempts} <= asked, name
+        if "attacks" in part.settings.parts:
+            assert part.chosen.tolist() == whole.chosen.tolist(), name
+    assert whole.clever_kinds == ("random", "least") and whole.settings.clever.images == 100
 
 
 @pytest.mark.parametrize("more", [[], FULL_SIZE], ids=["small", "full"])
