@@ -22,6 +22,7 @@ import sys  # noqa: E402
 import threading  # noqa: E402
 from functools import partial  # noqa: E402
 from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
 
 from absl import flags  # noqa: E402
 
@@ -47,7 +48,7 @@ flags.DEFINE_boolean("dry_run", False, "list what would be measured, measure not
 flags.DEFINE_boolean("small", False, "small networks and few steps: to try the script", FLAGS)
 
 
-def plan(out: Path, data: Path | None, *, small: bool, device: str) -> tuple[list, object]:
+def plan(out: Path, data: Path | None, *, small: bool, device: str) -> tuple[list, Any]:
     """All measurements in their order, and the programs that they need."""
     from jaxadv.benchmark import answers, cases, pytorch, speeds
     from jaxadv.benchmark.programs import Programs
@@ -93,6 +94,7 @@ def _recorded():
     if not path.exists():
         return None
     spec = importlib.util.spec_from_file_location("recorded", path)
+    assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
@@ -156,7 +157,7 @@ class Answers:
         rows = np.arange(case.lanes) % len(case.images)
         labels, targets = case.labels[rows], case.targets[rows]
         one_hot = np.eye(case.classifier.num_classes, dtype=np.float32)
-        objectives = jax.vmap(oracle.linear)(one_hot[labels] - one_hot[targets])
+        objectives = jax.vmap(oracle.linear)(jnp.asarray(one_hot[labels] - one_hot[targets]))
         device = jax.local_devices()[0]
         question = jax.device_put((filled, objectives), device)
         exact, rough = (

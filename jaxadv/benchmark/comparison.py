@@ -23,10 +23,8 @@ def rounding(
         answer.logits[rows, labels] - answer.logits[rows, targets] for answer in (exact, rough)
     ]
     error = np.abs(margins[1] - margins[0])
-    axes = (1, 2, 3)
-    apart = np.sqrt(
-        np.square(rough.gradient - exact.gradient).sum(axes) / np.square(exact.gradient).sum(axes)
-    )
+    axes, right, near = (1, 2, 3), np.asarray(exact.gradient), np.asarray(rough.gradient)
+    apart = np.sqrt(np.square(near - right).sum(axes) / np.square(right).sum(axes))
     return {
         "margin_error": float(np.median(error)),
         "largest_margin_error": float(error.max()),
@@ -70,4 +68,5 @@ def _interval(values: np.ndarray) -> tuple[float, float]:
     if not len(values):
         return np.nan, np.nan
     draws = np.random.default_rng(SEED).choice(values, (DRAWS, len(values)))
-    return tuple(map(float, np.percentile(np.median(draws, axis=1), [2.5, 97.5])))
+    low, high = np.percentile(np.median(draws, axis=1), [2.5, 97.5])
+    return float(low), float(high)

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxadv.core import oracle
@@ -100,6 +101,7 @@ class Programs:
             return gigaflops(self.classifier(name.network))[0]
         if isinstance(name, Whole):
             return name.classifier.compile(name.lanes, name.programs)
+        assert isinstance(name, Ask), name
         return self._compile(name)
 
     def _compile(self, name: Ask) -> Compiled:
@@ -146,6 +148,6 @@ def questions(classifier: Classifier, lanes: int) -> tuple:
     images = generator.uniform(0.1, 0.9, (lanes, size, size, 3)).astype(np.float32)
     classes = generator.integers(classifier.num_classes, size=lanes)
     one_hot = np.eye(classifier.num_classes, dtype=np.float32)[classes]
-    objectives = jax.vmap(oracle.linear)(one_hot)
+    objectives = jax.vmap(oracle.linear)(jnp.asarray(one_hot))
     device = jax.local_devices()[0]
     return classifier.params, *jax.device_put((images, objectives), device)

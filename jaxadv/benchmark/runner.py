@@ -143,19 +143,19 @@ def run(
     end, estimates, ready, left_out = clock() + seconds, Estimates(), set(), []
     todo = [item for item in items if not record.has(item)]
     for number, item in enumerate(todo):
-        missing = item.group is not None and item.group not in ready
+        group = item.group if item.group not in ready else None
         expected = estimates.of(item.part, item.guess)
-        expected += estimates.of(COMPILING, item.group.guess) if missing else 0
+        expected += estimates.of(COMPILING, group.guess) if group else 0
         if clock() + expected > end:
             left_out.append(item)
             continue
         began = clock()
-        if missing:
-            rest = [other for other in todo[number:] if other.group == item.group]
+        if group:
+            rest = [other for other in todo[number:] if other.group == group]
             prepare(list(dict.fromkeys(need for other in rest for need in other.needs)))
-            ready.add(item.group)
-            estimates.learn(COMPILING, item.group.guess, clock() - began)
-            say(f"{clock() - began:6.1f} s  compiled {item.group.name}")
+            ready.add(group)
+            estimates.learn(COMPILING, group.guess, clock() - began)
+            say(f"{clock() - began:6.1f} s  compiled {group.name}")
             began = clock()
         error = None
         try:

@@ -1,9 +1,12 @@
 """How fast: raw gradients beside PyTorch's, lanes, options, chunks of steps, probes."""
 
+# Part e drives the engine's own steps.
+# pyright: reportPrivateUsage=false
+
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -109,6 +112,7 @@ def _pytorch(programs: Programs, scale: Scale, name: str, precision: str) -> dic
     size = programs.classifier(name).input_size
     images = np.random.default_rng(0).random((scale.lanes, size, size, 3), np.float32)
     gradients = pytorch.gradient_of(name, images, np.arange(scale.lanes) % 1000, precision)
+    assert gradients, f"timm has no {name}"
     rate = per_second(gradients, scale.lanes, scale.seconds)
     teraflops = rate * programs.get(Count(name)) / 1e3
     del gradients
@@ -207,7 +211,9 @@ def _compile_chunk(programs: Programs, name: Chunk) -> _Steps:
         size=(name.lanes, classifier.input_size, classifier.input_size, 3)
     )
     probe = jax.tree.map(np.float32, IFGSM(eps=0.1, steps=1000))
-    items = [AttackItem(image, np.int32(0), np.bool(True)) for image in images.astype(np.float32)]
+    label: Any = np.int32(0)
+    targeted: Any = np.bool(True)
+    items = [AttackItem(image, label, targeted) for image in images.astype(np.float32)]
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *((probe, item) for item in items))
     fill = engine._fill(jax.local_devices()[0])
 

@@ -74,11 +74,11 @@ def objection(attack: str, rows: pd.DataFrame) -> str:
     own = rows[rows["attack"] == attack]
     if not len(own):
         return f"{attack} has not been measured"
-    worst = own.loc[own["changed"].idxmax()]
+    worst = own.iloc[int(own["changed"].to_numpy().argmax())]
     if worst["changed"] > CHANGED:
         return f"{attack} has other successes ({worst['changed']:.0f} of {worst['images']:.0f})"
     what, moved = "scores" if attack == "clever" else "distances", own["median_change"]
     if moved.isna().any():
         return f"{attack} has no {what} to compare at {own[moved.isna()]['network'].iloc[0]}"
-    most = moved[moved.abs().idxmax()]
+    most = max(map(float, moved), key=abs)
     return f"{attack} has other {what} (median {100 * most:+.2f} %)" if abs(most) > MOVED else ""

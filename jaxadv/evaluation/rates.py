@@ -6,7 +6,7 @@ rates.csv has a row for each device, network and precision: `jaxadv.benchmark.ta
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -15,7 +15,7 @@ from model_ports import registry
 TABLE = Path(__file__).with_name("rates.csv")
 COLUMNS = ("device", "network", "precision", "lanes", "gradients_per_second", "teraflops")
 COLUMNS += ("pytorch_per_second", "date", "jax")
-PRECISIONS = ("highest", "default", "bfloat16")
+PRECISIONS: tuple[str, ...] = ("highest", "default", "bfloat16")
 
 
 class Work(NamedTuple):
@@ -56,7 +56,8 @@ def hours(works: Mapping[str, Work], rates: pd.DataFrame | None = None) -> list[
     rates = table() if rates is None else rates
     found = []
     for device, rows in rates.groupby("device"):
-        borrowed, total = {}, dict.fromkeys(PRECISIONS, 0.0)
+        borrowed: dict[str, str] = {}
+        total: dict[str, float] = dict.fromkeys(PRECISIONS, 0.0)
         for name, work in works.items():
             model, own = _measured(name, rows)
             if own is None:
@@ -68,10 +69,10 @@ def hours(works: Mapping[str, Work], rates: pd.DataFrame | None = None) -> list[
             for precision in PRECISIONS:
                 gradient = _seconds(own, precision, work, exact=model == name)
                 seconds = work.gradients * gradient + work.forwards * forward
-                total[precision] += float(seconds / 3600)
+                total[precision] += seconds / 3600
         if any(total.values()):
             first = rows.iloc[0]
-            found.append(Hours(device, str(first["date"]), str(first["jax"]), total, borrowed))
+            found.append(Hours(str(device), str(first["date"]), str(first["jax"]), total, borrowed))
     return found
 
 
@@ -88,10 +89,10 @@ def _measured(name: str, rows: pd.DataFrame) -> tuple[str, pd.DataFrame | None]:
 def _seconds(rows: pd.DataFrame, precision: str, work: Work, *, exact: bool) -> float:
     """Seconds of one image's gradient; exact: the rows are of this network."""
     steps = PRECISIONS[: PRECISIONS.index(precision) + 1]
-    row = rows.loc[[step for step in steps if step in rows.index][-1]]
+    row: Any = rows.loc[[step for step in steps if step in rows.index][-1]]
     if exact:
-        return 1 / row["gradients_per_second"]
-    return work.gigaflops[0] / row["teraflops"] / 1e3
+        return 1 / float(row["gradients_per_second"])
+    return work.gigaflops[0] / float(row["teraflops"]) / 1e3
 
 
 def told(works: Mapping[str, Work]) -> list[str]:
