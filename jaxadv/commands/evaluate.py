@@ -20,7 +20,7 @@ def main(flags: SimpleNamespace) -> None:
         return
     host = hosts.join(hosts.Meeting(flags.multihost, flags.coordinator, flags.processes, flags.process))
     run = Evaluation.of(**networks_of(flags), data=flags.data, settings=settings).run(
-        flags.out, overwrite=flags.overwrite, host=host
+        flags.out, overwrite=flags.overwrite, any_machine=flags.any_machine, host=host
     )
     page = run.directory / "report.html"
     if run.was_finished:

@@ -87,6 +87,7 @@ def define() -> None:
     _count(how, "small", None, "unless --data or --weights_dir is given: start from flags/embedded.flags with so many attacked_images")
     _define(how, flags.DEFINE_multi_string, "at_full_size", None, "NAME=VALUE: a flag to start from if --data or --weights_dir is given")
     _switch(how, "overwrite", False, "replace the run that --out already holds; without it, the same command continues that run")
+    _switch(how, "any_machine", False, "go on with a run that another kind of machine began; its rows may differ by rounding")
     _define(how, _define_plan, "dry_run", "", "say what would be done and how much disk it takes, and do nothing; =measure: also how long")
     _switch(how, "save_adversarial", False, "keep all adversarial images, float32, as Zarr arrays in adversarial/")
     _number(how, "save_seconds", 60.0, "how often unfinished attacks and scores are written down, so that a kill loses no more")

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxadv.support.files import load_arrays, save_arrays
+from jaxadv.support import log
+from jaxadv.support.files import Damaged, Foreign, load_arrays, save_arrays, set_aside, short
 
 SHARE = 20  # at most a twentieth of the time goes into writing
 
@@ -21,22 +22,27 @@ SHARE = 20  # at most a twentieth of the time goes into writing
 class Journal:
     """The unfinished work of one queue, ``name``, of items 0, 1, ...
 
-    seconds: the time between two writings, or longer where a writing takes long.
+    Args:
+        directory: where its files are.
+        name: of the queue.
+        seconds: the time between two writings, or longer where a writing takes long.
+        digest: of everything that the outcomes follow from. What was written under another one is not used.
     """
 
-    def __init__(self, directory: Path, name: str, *, seconds: float):
-        self._directory, self._name, self._seconds = Path(directory), name, seconds
+    def __init__(self, directory: Path, name: str, *, seconds: float, digest: str = ""):
+        self._directory, self._name, self._seconds, self._digest = Path(directory), short(name), seconds, digest
         self._waiting: dict[int, list[np.ndarray]] = {}  # item -> arrays
         began = time.monotonic()
         self._written: dict[str, float] = defaultdict(lambda: began)  # lanes -> when they were written last
         self._took = 0.0
+        self._next = 1 + max(map(_number, self._files("outcomes")), default=-1)
         self._lock = threading.Lock()  # devices are driven by threads of their own
 
     def outcomes(self) -> dict[int, list[np.ndarray]]:
         """Item -> the arrays of its outcome, of all outcomes that were written down."""
         found = {}
         for path in self._files("outcomes"):
-            stacks = load_arrays(path)
+            stacks = self._load(path)
             for kind in range(sum(name.endswith("items") for name in stacks)):
                 leaves = [stacks[f"{kind}.{number}"] for number in range(sum(name.startswith(f"{kind}.") for name in stacks) - 1)]
                 found |= {int(item): [leaf[row] for leaf in leaves] for row, item in enumerate(stacks[f"{kind}.items"])}
@@ -44,7 +50,7 @@ class Journal:
 
     def lanes(self, name: str) -> dict[str, np.ndarray]:
         """What `write` was given last of the lanes of that name; empty if nothing."""
-        return load_arrays(self._path(f"lanes-{name}"))
+        return self._load(self._path(f"lanes-{name}"))
 
     def add(self, item: int, arrays: Sequence[np.ndarray]) -> None:
         """The outcome of an item, to be written with the next writing."""
@@ -61,7 +67,7 @@ class Journal:
         with self._lock:
             self._write_outcomes()
         if lanes is not None:
-            save_arrays(self._path(f"lanes-{name}"), lanes)
+            self._save(f"lanes-{name}", lanes)
         self._written[name] = time.monotonic()
         self._took = self._written[name] - began
 
@@ -75,7 +81,8 @@ class Journal:
                 stacks[f"{kind}.items"] = np.array(items)
                 leaves = zip(*(self._waiting[item] for item in items), strict=True)
                 stacks |= {f"{kind}.{number}": np.stack(leaf) for number, leaf in enumerate(leaves)}
-            save_arrays(self._path(f"outcomes-{len(self._files('outcomes')):05d}"), stacks)
+            self._save(f"outcomes-{self._next:05d}", stacks)
+            self._next += 1
             self._waiting = {}
 
     def remove(self) -> None:
@@ -83,9 +90,32 @@ class Journal:
         for path in self._files(""):
             path.unlink(missing_ok=True)
 
+    def _save(self, what: str, arrays: dict[str, np.ndarray]) -> None:
+        path = self._path(what)
+        save_arrays(path, arrays, self._label(path))
+
+    def _load(self, path: Path) -> dict[str, np.ndarray]:
+        """The arrays of a file; none of one that is damaged, or of another run, which a line says."""
+        try:
+            return load_arrays(path, self._label(path))
+        except Damaged as error:
+            log.warn(f"{error}; the unfinished work that it kept is done again")
+            path.unlink(missing_ok=True)
+        except Foreign as error:
+            log.warn(f"{error}; it is not used, and now called {set_aside(path).name!r}")
+        return {}
+
+    def _label(self, path: Path) -> str:
+        return f"{self._digest} {path.name}"
+
     def _path(self, what: str) -> Path:
         return self._directory / f"{self._name}+{what}.npz"
 
     def _files(self, what: str) -> list[Path]:
         return sorted(self._directory.glob(f"{self._name}+{what}*.npz"))
 
+
+def _number(path: Path) -> int:
+    """Of a file of outcomes; -1 of another one."""
+    number = path.stem.rpartition("-")[2]
+    return int(number) if number.isdecimal() else -1

@@ -8,7 +8,6 @@ import platform
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from jaxadv.data.source import Source
 from jaxadv.data.sources import open_source
 from jaxadv.evaluation import estimate, hosts, networks, plan, precision
 from jaxadv.evaluation.compiled import Compiled, Loaded, check_contracts
+from jaxadv.evaluation.identity import PACKAGES, identity, versions
 from jaxadv.evaluation.networks import Entry, Zoo
 from jaxadv.evaluation.results import Run
 from jaxadv.evaluation.scheduler import Scheduler
@@ -64,7 +64,12 @@ class Evaluation:
         return cls(entries, job, zoo)
 
     def run(
-        self, out: str | os.PathLike | None = None, *, overwrite: bool = False, host: hosts.Host | None = None
+        self,
+        out: str | os.PathLike | None = None,
+        *,
+        overwrite: bool = False,
+        any_machine: bool = False,
+        host: hosts.Host | None = None,
     ) -> Run:
         """Do what is missing of the run in ``out``. Raises InputError before anything is written."""
         began, host = time.time(), host or hosts.Host()
@@ -78,7 +83,13 @@ class Evaluation:
                 loaded[name]
             check_contracts(loaded, job.models, lanes)
         with (
-            store.Run.begin(out, self._identity(job), overwrite=overwrite, **host._asdict()) as run,
+            store.Run.begin(
+                out,
+                identity(job, self.zoo, self.entries),
+                overwrite=overwrite,
+                any_machine=any_machine,
+                **host._asdict(),
+            ) as run,
             log.to_file(run.directory, host.process),
             Compiled(loaded, lanes) as compiled,
         ):
@@ -89,6 +100,8 @@ class Evaluation:
             def begin() -> None:
                 run.write_manifest(run.manifest() | self._manifest(job))
 
+            if not host.process and run.count_parts() and "settings" not in run.manifest():
+                begin()  # the manifest was lost
             did_work = Scheduler(run, job, host, compiled, begin).work()
             if not did_work and set(job.settings.parts) <= set(finished):
                 return Run(out, was_finished=True)
@@ -144,21 +157,6 @@ class Evaluation:
         lanes = memory.choose((loaded[name] for name in self.job.models), self.job.settings.lanes, known)
         return replace(self.job, settings=replace(self.job.settings, lanes=lanes))
 
-    def _identity(self, job: plan.Job) -> dict[str, Any]:
-        """All that changes rows."""
-        sizes = [f"{name}={size}" for name, size in self.zoo.input_sizes.items()]
-        return {
-            "--zoo": self.zoo.name,
-            "--models": job.models,
-            "--input_size": sizes or None,
-            "--ensembles": ["+".join(members) for members in job.ensembles.values()] or None,
-            **job.settings.identity(),
-            **{f"weights of {name}": entry.facts["sha256"] for name, entry in self.entries.items()},
-            "data": job.source.fingerprint,
-            "device": jax.devices()[0].device_kind,
-            **_versions("jaxadv", "jax", "numpy"),
-        }
-
     def _manifest(self, job: plan.Job) -> dict[str, Any]:
         return {
             "models": job.models,
@@ -169,7 +167,7 @@ class Evaluation:
             "machine": machine.kind(),
             "commit": machine.commit(),
             "date": time.strftime("%Y-%m-%d"),
-            "versions": {"python": platform.python_version()} | _versions("jaxadv", "jax", "numpy", "pandas"),
+            "versions": {"python": platform.python_version()} | versions(*PACKAGES, "pandas", "pyarrow"),
         }
 
 
@@ -184,6 +182,7 @@ def evaluate(
     input_sizes: Mapping[str, int] | None = None,
     ensembles: Iterable[Sequence[str]] = (),
     overwrite: bool = False,
+    any_machine: bool = False,
 ) -> Run:
     """Attack classifiers, score them with CLEVER, transfer every adversarial image, and report.
 
@@ -199,6 +198,8 @@ def evaluate(
         input_sizes: pixels by name, where a network of the zoo runs at another size than its own.
         ensembles: names of networks that are attacked as one, the mean of their logits.
         overwrite: replace the run that ``out`` holds.
+        any_machine: go on with a run that another kind of machine began. Rows may then differ by
+            rounding, as if they were computed again there.
 
     Returns:
         The run: its rows as DataFrames, its tables and its report.
@@ -211,7 +212,7 @@ def evaluate(
     """
     chosen = Zoo(zoo, weights_dir, dict(input_sizes or {}))
     evaluation = Evaluation.of(models, data, settings, zoo=chosen, ensembles=ensembles)
-    return evaluation.run(out, overwrite=overwrite)
+    return evaluation.run(out, overwrite=overwrite, any_machine=any_machine)
 
 
 def _source(data: Data, entries: Mapping[str, Entry]) -> Source:
@@ -223,10 +224,6 @@ def _source(data: Data, entries: Mapping[str, Entry]) -> Source:
 
     images, labels = data
     return from_arrays(images, labels, num_classes=next(iter(entries.values())).num_classes)
-
-
-def _versions(*packages: str) -> dict[str, str]:
-    return {name: metadata.version(name) for name in packages}
 
 
 def _warn_of_dropped(run: store.Run) -> None:

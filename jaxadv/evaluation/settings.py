@@ -254,6 +254,21 @@ class Settings:
                 identity[f"{name} settings"] = settings
         return identity
 
+    def depends(self) -> dict[str, tuple[str, ...]]:
+        """The kinds of rows that follow from an entry of `identity`, where not all do."""
+        attempted = ("examples", "adversarial", "transfer")
+        kinds = {}
+        for name in self.identity():
+            flag = name.removeprefix("--")
+            of_attack = any(name == f"--{attack}_targets" or name.startswith(f"{attack} ") for attack in catalog.names())
+            if flag.startswith("clever_"):
+                kinds[name] = (CLEVER,)
+            elif flag == "attacks" or of_attack:
+                kinds[name] = attempted
+            elif flag in ("targets", "attacked_images", "precision"):
+                kinds[name] = (*attempted, CLEVER)
+        return kinds
+
 
 def names(flag: str, values: Sequence[str] | None, allowed: Sequence[str]) -> list[str]:
     """Some of the allowed names, each once. Raises InputError for an unknown one, or for none."""

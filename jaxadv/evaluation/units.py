@@ -104,14 +104,21 @@ def kinds(job: Job, unit: Unit) -> list[str]:
 
 def is_done(run: Run, job: Job, unit: Unit) -> bool:
     """Whether all of a unit's parts are there, and whole; damaged ones are removed."""
-    stored = not (unit.stage == "attack" and job.settings.save_adversarial) or image_store.has(run.directory, unit.part)
+    stored = _images(run, job, unit)
     return all([stored, *(run.has(kind, unit.part) for kind in kinds(job, unit))])
 
 
 def exists(run: Run, job: Job, unit: Unit) -> bool:
     """The same of another process's unit: its parts, which that process reads, are there."""
-    stored = not (unit.stage == "attack" and job.settings.save_adversarial) or image_store.has(run.directory, unit.part)
-    return stored and all(run.exists(kind, unit.part) for kind in kinds(job, unit))
+    return _images(run, job, unit, whole=False) and all(run.exists(kind, unit.part) for kind in kinds(job, unit))
+
+
+def _images(run: Run, job: Job, unit: Unit, *, whole: bool = True) -> bool:
+    """Whether the images of a unit are kept, if they are asked for. whole: read them, and compare their checksums."""
+    if unit.stage != "attack" or not job.settings.save_adversarial:
+        return True
+    look = image_store.has if whole else image_store.exists
+    return look(run.directory, unit.part, digest=run.belonging.digest("examples"))
 
 
 def is_finished(run: Run, job: Job, name: str) -> bool:

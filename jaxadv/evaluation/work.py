@@ -123,8 +123,9 @@ class Work:
 
         return advance
 
-    def _journal(self, name: str) -> Journal:
-        return Journal(self.run.unfinished, name, seconds=self.job.settings.save_seconds)
+    def _journal(self, name: str, kind: str) -> Journal:
+        digest = self.run.belonging.digest(kind)
+        return Journal(self.run.unfinished, name, seconds=self.job.settings.save_seconds, digest=digest)
 
     def _classify(self, classifier: Classifier, unit: Unit) -> None:
         chosen = units.classified(self.job, unit.block)
@@ -155,7 +156,7 @@ class Work:
         aims = [self._aims(attempt, block) for attempt in self.job.attempts if attempt.attack == unit.what]
         sizes = [int(aim.use.sum()) for aim in aims]
         log.skip("targets equal to the label", sum(int((~aim.use).sum()) for aim in aims))
-        journal = self._journal(unit.part)
+        journal = self._journal(unit.part, "examples")
         with self._progress(unit.what, sum(sizes), "attempts") as bar:
             result = run_attacks(
                 classifier,
@@ -174,7 +175,8 @@ class Work:
         ]
         rows = pd.concat(frames, ignore_index=True)
         if self.job.settings.save_adversarial:
-            image_store.write(self.run.directory, unit.part, result.adversarial)
+            digest = self.run.belonging.digest("examples")
+            image_store.write(self.run.directory, unit.part, result.adversarial, digest=digest)
         self.run.append("examples", rows, part=unit.part)
         for kind in units.kinds(self.job, unit)[1:]:
             if kind == "adversarial":
@@ -246,7 +248,7 @@ class Work:
             chosen = [np.flatnonzero(_aims_elsewhere(kind, c, block)) for kind, c in zip(kinds, classes, strict=True)]
             images = np.concatenate(chosen)
             log.skip("targets equal to the label", len(kinds) * len(block.ids) - len(images))
-            journals.append(self._journal(f"{unit.part}-{len(journals)}"))
+            journals.append(self._journal(f"{unit.part}-{len(journals)}", "clever"))
             aims = np.concatenate([c[use] for c, use in zip(classes, chosen, strict=True)])
             scores = clever_scores(
                 classifier,

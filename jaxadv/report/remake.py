@@ -21,11 +21,12 @@ def remake(directory: str | os.PathLike, only: list[str] | None = None) -> Path:
     run.check_format()
     with figures.drawers(run.count_parts()) as pool:
         shown = views(run)
+        page = run.directory / "report.html"
+        run.claim([page])
         tables.write_all(run, run.directory / "tables", shown.made)
-        tables.write(run.directory / "tables", shown.study)
+        tables.write(run.directory / "tables", shown.study, claim=run.claim)
         only = only or shown.manifest.get("settings", {}).get("figures") or ["*"]
         wanted = [figure for figure in figures.planned(shown) if any(fnmatchcase(figure.stem, pattern) for pattern in only)]
-        drawn = figures.write_all(wanted, run.directory / "figures", pool)
-    page = run.directory / "report.html"
+        drawn = figures.write_all(wanted, run.directory / "figures", pool, claim=run.claim)
     html.write(shown, page, drawn)
     return page

@@ -9,7 +9,7 @@ import pandas as pd
 
 from jaxadv.attacks import catalog
 from jaxadv.store.rows import ALSO_SETTINGS, KINDS
-from jaxadv.store.run import Settings
+from jaxadv.store.values import Settings
 
 
 class Line(NamedTuple):

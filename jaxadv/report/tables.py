@@ -4,7 +4,7 @@ Every column is explained in `jaxadv.report.columns`; a transfer matrix has mode
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +19,8 @@ from jaxadv.report.latex import latex
 from jaxadv.report.names import file_name
 from jaxadv.report.settings import NOTHING, RunSettings
 from jaxadv.store import sums
-from jaxadv.store.run import Run, Settings
+from jaxadv.store.run import Run
+from jaxadv.store.values import Settings
 from jaxadv.support.files import write_atomically
 from jaxadv.support.norms import SCORE_NORMS
 from model_ports.errors import unknown
@@ -265,22 +266,37 @@ def write_all(run: Run, directory: str | os.PathLike, made: Tables | None = None
         name = file_name("_".join(["transfer", *filter(None, panel)]), files)
         files[name] = matrix.reset_index(allow_duplicates=True)
         printed_as[name] = ["source"] + ["released"] * len(matrix)
-    return write(directory, files, printed_as)
+    return write(directory, files, printed_as, claim=run.claim)
 
 
-def write(directory: str | os.PathLike, files: dict[str, pd.DataFrame], printed_as: dict[str, list[str]] | None = None) -> list[Path]:
-    """Write tables by name, those without rows left out; returns the files. printed_as: see `markdown`; a table's own columns if None."""
-    directory, printed_as, written = Path(directory), printed_as or {name: list(table) for name, table in files.items()}, []
+def write(
+    directory: str | os.PathLike,
+    files: dict[str, pd.DataFrame],
+    printed_as: dict[str, list[str]] | None = None,
+    *,
+    claim: Callable[[list[Path]], None] | None = None,
+) -> list[Path]:
+    """Write tables, those without rows left out; returns the files.
+
+    Args:
+        directory: where to.
+        files: tables by name.
+        printed_as: see `markdown`; a table's own columns if None.
+        claim: called with all files before the first is written; raises InputError where one may not be.
+    """
+    directory, printed_as, contents = Path(directory), printed_as or {name: list(table) for name, table in files.items()}, {}
     for name, table in files.items():
         if table.empty:
             continue
-        contents = {".csv": table.to_csv(index=False, float_format="%.7g", lineterminator="\n")}
+        contents[directory / f"{name}.csv"] = table.to_csv(index=False, float_format="%.7g", lineterminator="\n")
         if name not in LONG:
-            contents |= {".md": markdown(table, printed_as[name]), ".tex": latex(name, table, printed_as[name])}
-        for suffix, content in contents.items():
-            write_atomically(directory / f"{name}{suffix}", content.encode())
-            written.append(directory / f"{name}{suffix}")
-    return written
+            contents[directory / f"{name}.md"] = markdown(table, printed_as[name])
+            contents[directory / f"{name}.tex"] = latex(name, table, printed_as[name])
+    if claim:
+        claim(list(contents))
+    for path, content in contents.items():
+        write_atomically(path, content.encode())
+    return list(contents)
 
 
 def run_models(run: Run) -> list[str]:

@@ -1,6 +1,8 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and files that say whether they are what they were when they were written."""
 
+import hashlib
 import io
+import json
 import os
 import socket
 import zipfile
@@ -11,6 +13,17 @@ from typing import Any
 import numpy as np
 
 from model_ports.errors import InputError
+
+MOST = 180
+"""Bytes of a name in a file's name. File systems allow 255, of which endings and temporary names take some."""
+
+
+class Damaged(InputError):
+    """A file that is not what it was when it was written."""
+
+
+class Foreign(InputError):
+    """A file that is whole, but not the one that belongs in its place."""
 
 
 def write_atomically(path: Path, content) -> None:
@@ -32,21 +45,109 @@ def write_atomically(path: Path, content) -> None:
         raise cannot_write(path, error) from error
 
 
-def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write an .npz so that ``path`` is the old or the new content. Raises InputError."""
+def write_sealed(path: Path, content, label: str) -> None:
+    """Write a file that `read_sealed` compares with what was written. It is whole or not there.
+
+    Args:
+        path: of the file.
+        content: bytes.
+        label: what the file is. Under another label it cannot be read.
+
+    Raises:
+        InputError: where it cannot be written.
+    """
+    write_atomically(path, b"".join((_seal(content, label), content)))
+
+
+def read_sealed(path: Path, label: str) -> memoryview:
+    """The content of a file that `write_sealed` wrote under the same label.
+
+    Raises:
+        FileNotFoundError: where nothing is there.
+        Damaged: for a file that is not what was written.
+        Foreign: for a file that was written under another label.
+    """
+    try:
+        data = memoryview(path.read_bytes())
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise Damaged(f"{str(path)!r} cannot be read ({error.strerror or error})") from error
+    head, _, _ = bytes(data[:4096]).partition(b"\n")
+    content = data[len(head) + 1 :]
+    try:
+        found = json.loads(head)["label"]
+    except (ValueError, KeyError, TypeError):
+        raise Damaged(f"{str(path)!r} is damaged") from None
+    if not isinstance(found, str) or bytes(data[: len(head) + 1]) != _seal(content, found):
+        raise Damaged(f"{str(path)!r} is damaged")
+    if found != label:
+        raise Foreign(f"{str(path)!r} is of another run or another place")
+    return content
+
+
+def label(path: Path) -> str:
+    """The label of a sealed file, which is not compared with its content; empty where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            found = json.loads(file.read(4096).partition(b"\n")[0])["label"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return found if isinstance(found, str) else ""
+
+
+def _seal(content, label: str) -> bytes:
+    digest = hashlib.sha256(label.encode() + b"\0")
+    digest.update(content)
+    return json.dumps({"sha256": digest.hexdigest(), "label": label}).encode() + b"\n"
+
+
+def save_arrays(path: Path, arrays: dict[str, np.ndarray], label: str = "") -> None:
+    """Write arrays so that ``path`` is the old or the new content, sealed under a label. Raises InputError."""
     stream = io.BytesIO()
     named: dict[str, Any] = {**arrays}
     np.savez(stream, **named)
-    write_atomically(path, stream.getbuffer())
+    write_sealed(path, stream.getbuffer(), label)
 
 
-def load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz; none if it is not there or damaged."""
+def load_arrays(path: Path, label: str = "") -> dict[str, np.ndarray]:
+    """The arrays that `save_arrays` wrote; none if nothing is there.
+
+    Raises:
+        Damaged: for a file that is not what was written.
+        Foreign: for a file that was written under another label.
+    """
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+        content = read_sealed(path, label)
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
             return dict(file)
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+    except FileNotFoundError:
         return {}
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        if isinstance(error, InputError):
+            raise
+        raise Damaged(f"{str(path)!r} holds no arrays") from error
+
+
+def short(name: str) -> str:
+    """``name`` as a part of a file's name: a long one is cut and gets a checksum of the whole."""
+    if len(name.encode()) <= MOST:
+        return name
+    cut = name.encode()[: MOST - 60].decode(errors="ignore")
+    return f"{cut}-{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+
+
+def set_aside(path: Path) -> Path:
+    """Give a file a name under which nobody looks for it, and return that. Raises InputError."""
+    number, place = 0, path.with_name(f"{path.name}.set-aside")
+    while place.exists():
+        number += 1
+        place = path.with_name(f"{path.name}.set-aside-{number}")
+    try:
+        path.rename(place)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    return place
 
 
 def cannot_write(path: Path, error: OSError) -> InputError:

@@ -4,7 +4,12 @@ import os
 import platform
 import subprocess
 import sys
+import zlib
 from pathlib import Path
+
+_VECTORS = ("sse", "ssse", "avx", "fma", "f16c", "amx", "bmi", "3dnow", "asimd", "sve", "neon", "bf16", "i8mm")
+"""Beginnings of the names of instructions on which the code of numerical libraries depends."""
+_WIDEST = ("amx_tile", "avx512f", "avx2", "avx", "sse4_2", "sse2", "sve2", "sve", "asimd")
 
 
 def commit() -> str:
@@ -19,9 +24,39 @@ def commit() -> str:
 
 def kind() -> str:
     """Processor, cores that this process may use, architecture and system."""
-    name = next((line.partition(":")[2].strip() for line in cpu_information().splitlines() if line.startswith("model name")), "")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name or platform.processor() or 'unknown processor'}, {cores} cores, {platform.machine()}, {platform.system()}"
+    return f"{processor()}, {cores()} cores, {platform.machine()}, {platform.system()}"
+
+
+def processor() -> str:
+    """The processor's name."""
+    return _cpu("model name") or platform.processor() or "unknown processor"
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def threads() -> int:
+    """How many threads XLA uses on a processor: one a core, or what two environment variables say."""
+    for name in ("PJRT_NPROC", "NPROC"):
+        if os.environ.get(name, "").isdecimal():
+            return int(os.environ[name])
+    return cores()
+
+
+def instructions() -> str:
+    """The instructions on vectors that the processor has: the widest kind, and a checksum of all."""
+    known = set((_cpu("flags") or _cpu("Features")).split())
+    vectors = sorted(name for name in known if name.startswith(_VECTORS))
+    widest = next((name for name in _WIDEST if name in known), platform.machine())
+    return f"{widest} ({zlib.crc32(' '.join(vectors).encode()):08x})"
+
+
+def _cpu(name: str) -> str:
+    """An entry of Linux's description of the first processor; empty where there is none."""
+    lines = (line.partition(":") for line in cpu_information().splitlines())
+    return next((value.strip() for key, _, value in lines if key.strip() == name), "")
 
 
 def cpu_information() -> str:

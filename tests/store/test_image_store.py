@@ -86,7 +86,7 @@ def test_damage_is_told(tmp_path, monkeypatch):
             image_store.read(tmp_path, "a")
     shard.unlink()
     assert not image_store.has(tmp_path, "a")
-    with pytest.raises(InputError, match="files are missing"):
+    with pytest.raises(InputError, match="c/1/0/0/0 is missing"):
         image_store.read(tmp_path, "a")
     shard.write_bytes(whole)
     assert image_store.has(tmp_path, "a")
@@ -95,15 +95,19 @@ def test_damage_is_told(tmp_path, monkeypatch):
 
 
 def test_overwriting_a_run_removes_its_images_and_nothing_of_others(tmp_path):
-    image_store.write(tmp_path, "a", pictures())
-    image_store.write(tmp_path, "b", pictures())
+    digest = Run(tmp_path).belonging.digest("examples")
+    image_store.write(tmp_path, "a", pictures(), digest=digest)
+    image_store.write(tmp_path, "b", pictures(), digest=digest)
+    image_store.write(tmp_path, "other", pictures(), digest="of another run")
     foreign = ["part-b.zarr/notes.txt", "mine.zarr/zarr.json", "part-c.zarr.bak/zarr.json"]
     for name in (*foreign, ".part-c.zarr.12.tmp/c/0/0/0/0.__lock"):
         (tmp_path / "adversarial" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "adversarial" / name).write_text("x")
     with Run.begin(tmp_path):
-        assert image_store.has(tmp_path, "a") and not (tmp_path / "adversarial" / ".part-c.zarr.12.tmp").exists()
+        assert image_store.has(tmp_path, "a", digest=digest) and not (tmp_path / "adversarial" / ".part-c.zarr.12.tmp").exists()
     with Run.begin(tmp_path, overwrite=True):
-        assert not image_store.has(tmp_path, "a") and not image_store.has(tmp_path, "b")
-    assert files(tmp_path / "adversarial") == sorted(foreign)
-    assert sorted(path.name for path in (tmp_path / "adversarial").iterdir()) == ["mine.zarr", "part-b.zarr", "part-c.zarr.bak"]
+        assert not image_store.has(tmp_path, "a", digest=digest) and not image_store.has(tmp_path, "b", digest=digest)
+    theirs = ["part-other.zarr/c/0/0/0/0", "part-other.zarr/zarr.json"]
+    assert files(tmp_path / "adversarial") == sorted([*foreign, *theirs])
+    names = sorted(path.name for path in (tmp_path / "adversarial").iterdir())
+    assert names == ["mine.zarr", "part-b.zarr", "part-c.zarr.bak", "part-other.zarr"]

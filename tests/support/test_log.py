@@ -64,7 +64,7 @@ def test_a_full_disk_stops_nothing_and_prints_nothing(tmp_path, capfd):
 
 def test_a_damaged_part_is_in_the_tally(tmp_path, capsys):
     (tmp_path / "clean").mkdir()
-    (tmp_path / "clean" / "part-a.parquet").write_bytes(b"damaged")
+    (tmp_path / "clean" / "part-a.parquet").write_bytes(b"PAR1, cut short")
     with log.to_file(tmp_path):
         assert not Run(tmp_path).has("clean", "a")
         log.tell_skipped()

@@ -96,9 +96,20 @@ def _draw_map(pairs, own, names, title):
     return transfer_map(tables.square(pairs, own, column="released", order=names), title)
 
 
-def write_all(figures: Iterable[Figure], directory: Path, pool: Executor | None = None) -> dict[str, Rendered]:
-    """Draw every figure, by one of `drawers` if there are any, and write its files into ``directory``; what was drawn, by stem."""
+def write_all(
+    figures: Iterable[Figure],
+    directory: Path,
+    pool: Executor | None = None,
+    *,
+    claim: Callable[[list[Path]], None] | None = None,
+) -> dict[str, Rendered]:
+    """Draw every figure, by one of `drawers` if there are any, and write its files into ``directory``; what was drawn, by stem.
+
+    claim: see `jaxadv.report.tables.write`.
+    """
     figures, drawn = list(figures), {}
+    if claim:
+        claim([directory / f"{figure.stem}.{kind}" for figure in figures for kind in ("png", "svg", "txt")])
     for figure, files in zip(figures, (pool.map if pool else map)(render, [figure.draw for figure in figures]), strict=True):
         for kind, content in (files | {"txt": f"{figure.caption}\n".encode()}).items():
             write_atomically(directory / f"{figure.stem}.{kind}", content)

@@ -1,0 +1,87 @@
+"""Which parts belong to a run: those of its identity, under their unit's name."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxadv.store import parts
+from jaxadv.store.identity import Identity, difference
+from jaxadv.store.parts import About
+from jaxadv.support.files import Foreign, short
+from model_ports.errors import InputError
+
+
+def place(directory: Path, kind: str, unit: str) -> Path:
+    """The file of a part."""
+    return directory / kind / f"part-{short(unit)}.parquet"
+
+
+class Belonging:
+    """What a part must say of itself to be counted.
+
+    Args:
+        directory: of the run.
+        identity: of the run.
+        machines: the kinds of machine that have worked on it; None for any.
+    """
+
+    def __init__(self, directory: Path, identity: Identity, machines: list[Mapping[str, Any]] | None = None):
+        self.directory, self.identity, self.machines = directory, identity, machines
+        self._digests: dict[str, str] = {}
+
+    @classmethod
+    def of(cls, directory: Path, manifest: Mapping[str, Any]) -> "Belonging":
+        """By what a manifest says."""
+        machines = None if manifest.get("any_machine") else manifest.get("machines")
+        return cls(directory, Identity.from_json(manifest) or Identity(), machines)
+
+    def digest(self, kind: str) -> str:
+        """Of the run's identity, for a kind of rows."""
+        if kind not in self._digests:
+            self._digests[kind] = self.identity.digest(kind)
+        return self._digests[kind]
+
+    def check(self, about: About, path: Path, kind: str) -> None:
+        """Raises Foreign where a part does not belong where it is."""
+        if about.format != parts.FORMAT:
+            raise Foreign(f"{str(path)!r} has format {about.format}, and the run {parts.FORMAT}")
+        if about.kind != kind:
+            raise Foreign(f"{str(path)!r} holds rows of kind {about.kind!r}")
+        if path.name != place(self.directory, kind, about.unit).name:
+            raise Foreign(f"{str(path)!r} is a copy of {place(self.directory, kind, about.unit).name!r}, or took its place")
+        if about.digest != self.digest(kind):
+            names = about.identity.differing(self.identity, [kind])
+            raise Foreign(f"{str(path)!r} is of another run ({difference(about.identity.facts, self.identity.facts, names)})")
+        machine = about.identity.machine
+        if machine and self.machines is not None and machine not in self.machines:
+            raise Foreign(f"{str(path)!r} was made on another kind of machine ({_text(machine)})")
+
+    def compare(self, asked: Identity, kinds: Iterable[str], *, any_machine: bool = False) -> None:
+        """Compare the run that is there with one that is asked for.
+
+        Args:
+            asked: the identity of what is asked for.
+            kinds: of rows that have to agree.
+            any_machine: whether another kind of machine may go on with the run.
+
+        Raises:
+            InputError: which names what differs.
+        """
+        what, remedy = f"run directory {str(self.directory)!r} holds", "give another --out, or --overwrite to replace it"
+        differing = self.identity.differing(asked, list(kinds))
+        if differing:
+            names = difference(self.identity.facts, asked.facts, differing)
+            raise InputError(f"{what} a run of other settings ({names}); continue it with its own, {remedy}")
+        if any_machine or not self.machines or not asked.machine or asked.machine in self.machines:
+            return
+        last = self.machines[-1]
+        differing = [name for name in {**last, **asked.machine} if last.get(name) != asked.machine.get(name)]
+        raise InputError(
+            f"{what} a run of another kind of machine ({difference(last, asked.machine, differing)}), whose rows may differ; "
+            f"add --any_machine to go on all the same, or {remedy}"
+        )
+
+
+def _text(machine: Mapping[str, Any]) -> str:
+    """A kind of machine in words."""
+    return ", ".join(f"{name} {value}" for name, value in machine.items())

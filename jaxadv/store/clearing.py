@@ -1,0 +1,117 @@
+"""What a run may remove: what it wrote, and nothing else.
+
+Parts, images and journals say themselves of which run they are. Tables, figures and the page are in a list, which a run
+writes before it writes them: files.json, and the manifest's "files".
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from jaxadv.store import image_store, parts
+from jaxadv.store.belonging import Belonging
+from jaxadv.store.rows import KINDS
+from jaxadv.support.files import Damaged, Foreign, label, read_sealed, write_sealed
+from model_ports.errors import InputError
+
+UNFINISHED, LIST = "unfinished", "files.json"
+JOURNAL = re.compile(r".+\+(outcomes|lanes)-.+\.npz")
+_LEFTOVER = re.compile(r"\.(.+)\.\d+\.tmp")
+_WRITTEN = {  # folder by folder, what interrupted writes may have left of
+    **dict.fromkeys(KINDS, re.compile(r"part-.+\.parquet")),
+    "tables": re.compile(r".+\.(csv|md|tex)"),
+    "figures": re.compile(r".+\.(png|svg|txt)"),
+    UNFINISHED: JOURNAL,
+    "": re.compile(r"manifest\.json|files\.json|report\.html"),
+}
+
+
+def files(folder: Path) -> list[Path]:
+    """The files right in a folder, in the order of their names; none where there is no folder."""
+    return sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove what interrupted writes have left, when nobody else can be writing."""
+    for folder, pattern in _WRITTEN.items():
+        for path in files(directory / folder):
+            leftover = _LEFTOVER.fullmatch(path.name)
+            if leftover and pattern.fullmatch(leftover[1]):
+                path.unlink(missing_ok=True)
+    image_store.remove_leftovers(directory)
+
+
+def remove_run(directory: Path, belonging: Belonging, manifest: Mapping[str, Any]) -> None:
+    """Remove the rows, images, unfinished work, tables, figures and page of a run, and nothing else."""
+    for kind in KINDS:
+        for path in files(directory / kind):
+            if _WRITTEN[kind].fullmatch(path.name) and _is_part(path, kind, belonging):
+                path.unlink(missing_ok=True)
+    image_store.remove(directory, belonging.digest("examples"))
+    remove_unfinished(directory, belonging)
+    for name in {*listed(directory), *manifest.get("files", ())}:
+        if not Path(name).is_absolute() and ".." not in Path(name).parts:
+            (directory / name).unlink(missing_ok=True)
+    (directory / LIST).unlink(missing_ok=True)
+
+
+def _is_part(path: Path, kind: str, belonging: Belonging) -> bool:
+    try:
+        belonging.check(parts.read_footer(path).about, path, kind)
+    except (Foreign, FileNotFoundError):
+        return False
+    except Damaged:  # it begins as a part does
+        return True
+    return True
+
+
+def unfinished(directory: Path) -> list[Path]:
+    """The journals of a run."""
+    return [path for path in files(directory / UNFINISHED) if JOURNAL.fullmatch(path.name)]
+
+
+def remove_unfinished(directory: Path, belonging: Belonging) -> None:
+    """Remove the journals of a run, and damaged ones."""
+    ours = {belonging.digest(kind) for kind in KINDS}
+    for path in unfinished(directory):
+        if label(path).partition(" ")[0] in {*ours, ""}:
+            path.unlink(missing_ok=True)
+    with suppress(OSError):  # others' files are there
+        (directory / UNFINISHED).rmdir()
+
+
+def listed(directory: Path) -> set[str]:
+    """The tables, figures and page that the run wrote, by their paths in its folder; none where the list is damaged."""
+    try:
+        return set(json.loads(bytes(read_sealed(directory / LIST, LIST))))
+    except (FileNotFoundError, Damaged, Foreign, ValueError):
+        return set()
+
+
+def claim(directory: Path, known: Iterable[str], wanted: Iterable[Path]) -> list[str]:
+    """Put files on the list of those that the run writes, before it writes them.
+
+    Args:
+        directory: of the run. Files elsewhere are not looked at.
+        known: the manifest's copy of the list.
+        wanted: the files that are to be written.
+
+    Returns:
+        The list.
+
+    Raises:
+        InputError: where a file is in the way that the run did not write.
+    """
+    there = listed(directory)
+    names = {path.relative_to(directory).as_posix() for path in wanted if path.is_relative_to(directory)}
+    for name in sorted(names - there - {*known}):
+        if os.path.lexists(directory / name):
+            raise InputError(f"{str(directory / name)!r} was not written by this run; move it away, or give another --out")
+    everything = sorted({*there, *known, *names})
+    if everything != sorted(there):
+        write_sealed(directory / LIST, (json.dumps(everything, indent=1) + "\n").encode(), LIST)
+    return everything
