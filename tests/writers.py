@@ -84,20 +84,43 @@ def bundle(arrays: dict[str, np.ndarray], *, per_block: int = 7) -> tuple[bytes,
     for name in sorted(arrays, key=str.encode):
         array = arrays[name]
         place = field(4, len(data)) + field(5, array.nbytes)
-        entries.append((name.encode(), field(1, CODES[array.dtype.name]) + field(2, shape(array.shape)) + place + b"\x35\0\0\0\0"))
+        crc = b"\x35" + masked(array.tobytes())
+        entries.append((name.encode(), field(1, CODES[array.dtype.name]) + field(2, shape(array.shape)) + place + crc))
         data += array.tobytes()
     index, handles = b"", []
     for start in range(0, len(entries), per_block):
         part = entries[start : start + per_block]
         block = _block(part)
         handles.append((part[-1][0], varint(len(index)) + varint(len(block))))
-        index += block + b"\0" + b"crc."
+        index += _checked(block)
     filters = varint(len(index)) + varint(len(_block([])))
-    index += _block([]) + b"\0crc."
+    index += _checked(_block([]))
     top = _block(handles)
     footer = filters + varint(len(index)) + varint(len(top))
-    index += top + b"\0crc." + footer.ljust(40, b"\0") + 0xDB4775248B80FB57.to_bytes(8, "little")
+    index += _checked(top) + footer.ljust(40, b"\0") + 0xDB4775248B80FB57.to_bytes(8, "little")
     return index, data
+
+
+def _remainder(byte: int) -> int:
+    for _ in range(8):
+        byte = byte >> 1 ^ 0x82F63B78 * (byte & 1)
+    return byte
+
+
+_REMAINDERS = [_remainder(byte) for byte in range(256)]
+
+
+def masked(content: bytes) -> bytes:
+    """CRC-32C, byte by byte, as TensorFlow writes it."""
+    crc = 0xFFFFFFFF
+    for byte in content:
+        crc = crc >> 8 ^ _REMAINDERS[(crc ^ byte) & 0xFF]
+    crc ^= 0xFFFFFFFF
+    return struct.pack("<I", (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+def _checked(block: bytes) -> bytes:
+    return block + b"\0" + masked(block + b"\0")
 
 
 def _block(entries) -> bytes:

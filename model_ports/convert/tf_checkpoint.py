@@ -3,7 +3,7 @@
 The index is a sorted string table as LevelDB writes it (github.com/google/leveldb, doc/table_format.md): blocks of entries
 whose keys share prefixes, and at the end of the file the handle of a block that points to the others. Its values are
 BundleEntryProto messages (TensorFlow's tensor_bundle.proto), which say where in the data files an array lies. Data files are
-mapped, not read; their checksums (CRC-32C) are not compared, which Python alone would need minutes for.
+mapped, not copied. The checksums (CRC-32C) of the index's blocks and of every array are compared.
 """
 
 import mmap
@@ -11,16 +11,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+import google_crc32c
 import numpy as np
 
 from model_ports.convert.arrays import LIMIT, Collector
-from model_ports.convert.protobuf import Malformed, Value, last, message, shape, varint
+from model_ports.convert.protobuf import Malformed, Value, last, message, shape, varint, view
 from model_ports.errors import InputError
 
 MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
 """The last 8 bytes of a table: of V2's index, and of a whole V1 checkpoint."""
 
 _FOOTER = 48  # bytes: two block handles, padding, MAGIC
+_CHUNK = 2**20
+_TRAILER = 5  # bytes behind a block: how it is compressed, and the checksum of both
 _KINDS = {1: "float32", 2: "float64", 3: "int32", 7: "string", 9: "int64", 10: "bool", 14: "bfloat16", 19: "float16"}
 
 
@@ -68,7 +71,7 @@ def _collect(
     shards: dict[int, memoryview],
     count: int,
 ) -> None:
-    """entry: dtype = 1, shape = 2, shard_id = 3, offset = 4, size = 5, slices = 7."""
+    """entry: dtype = 1, shape = 2, shard_id = 3, offset = 4, size = 5, crc32c = 6, slices = 7."""
     code = last(entry, 1, 0)
     dimensions = shape(entry[2][-1]) if 2 in entry else ()
     if not collector.wants(name, _KINDS.get(code, f"of TensorFlow's type {code}"), dimensions):
@@ -84,7 +87,10 @@ def _collect(
     dtype = np.dtype(_KINDS[code]).newbyteorder(order)
     if size != int(np.prod(dimensions, dtype=object)) * dtype.itemsize or offset + size > len(shards[shard]):
         raise collector.damaged(f"{name} has {size} bytes at {offset} for shape {dimensions}, its file {len(shards[shard])}")
-    collector.put(name, np.frombuffer(shards[shard][offset : offset + size], dtype).reshape(dimensions))
+    content = shards[shard][offset : offset + size]
+    if _checksum(content) != bytes(view(last(entry, 6, memoryview(bytes(4))))):
+        raise collector.damaged(f"the checksum of {name} is wrong")
+    collector.put(name, np.frombuffer(content, dtype).reshape(dimensions))
 
 
 def read_v1(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
@@ -137,8 +143,10 @@ def _handle(data: memoryview, at: int) -> tuple[tuple[int, int], int]:
 def _block(data: memoryview, handle: tuple[int, int]) -> Iterator[tuple[bytes, memoryview]]:
     """An entry: how many bytes of the key are those of the key before, how many are new, the value's size, both."""
     offset, size = handle
-    if offset + size >= len(data) or size < 4:
+    if offset + size + _TRAILER > len(data) or size < 4:
         raise Malformed("a block beyond the end")
+    if _checksum(data[offset : offset + size + 1]) != bytes(data[offset + size + 1 : offset + size + _TRAILER]):
+        raise Malformed("the checksum of a block is wrong")
     if data[offset + size] != 0:
         raise Malformed("a compressed block, which TensorFlow does not write")
     block = data[offset : offset + size]
@@ -156,3 +164,11 @@ def _block(data: memoryview, handle: tuple[int, int]) -> Iterator[tuple[bytes, m
         key = key[:shared] + bytes(block[at : at + new])
         yield key, block[at + new : at + new + length]
         at += new + length
+
+
+def _checksum(content: memoryview) -> bytes:
+    """The CRC-32C of some bytes as LevelDB and TensorFlow write it: turned by 15 bits, and a constant added."""
+    value = 0
+    for start in range(0, len(content), _CHUNK):  # it takes no view
+        value = google_crc32c.extend(value, bytes(content[start : start + _CHUNK]))
+    return ((((value >> 15) | (value << 17)) + 0xA282EAD8) & 0xFFFFFFFF).to_bytes(4, "little")
