@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from jaxadv.commands import ending
 from jaxadv.support import machine
 
 
@@ -10,11 +11,13 @@ def main() -> None:
     """Run one command of the command line."""
     if Path(sys.argv[0]).name == "__main__.py":  # of python -m
         sys.argv[0] = "jaxadv"
+    ending.repair_streams()  # before any file is opened
     machine.begin_with_large_pages()  # before anything else is loaded, which would be loaded twice
     from absl import app
 
     from jaxadv.commands import cli
 
+    ending.catch_signals()
     app.run(cli.main, flags_parser=cli.parse)
 
 

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 
 from absl import flags, logging
 
-from jaxadv.commands import options
-from jaxadv.support import machine
+from jaxadv.commands import ending, flagfiles, options
+from jaxadv.support import log, machine, places, trust
 from model_ports.errors import InputError, unknown
 
 COMMANDS = {
@@ -63,16 +63,20 @@ def parse(arguments: list[str]) -> list[str]:
         except BrokenPipeError:  # of `| head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    return ending.guarded(lambda: _parsed(arguments), _program)
+
+
+def _parsed(arguments: list[str]) -> list[str]:
     try:
         given, words = _split(arguments[1:])
-        files = [_flagfile(flag) for flag in given if _name(flag) == "flagfile"]
+        files = [_flagfile(flag.partition("=")[2]) for flag in given if _name(flag) == "flagfile"]
         given = [flag for flag in given if _name(flag) != "flagfile"]
-        filed, _ = _split(flags.FLAGS.read_flags_from_files([arguments[0], *files])[1:])
+        filed, _ = _split([flag for file in files for flag in flagfiles.read(file, _flagfile)])
         filed, given = _of_study(filed, given, words[0] if words else DEFAULT)
         base = _base([*filed, *given], is_bare=not words and not files)
         parsed = flags.FLAGS([arguments[0], *base, *filed, *given, "--", *words])
     except flags.Error as error:
-        _fail(" ".join(str(error).split()) + f"; {_usage()[: -len(ARGUMENTS) - 1]} --help lists the flags")
+        raise InputError(f"{error}; {_usage()[: -len(ARGUMENTS) - 1]} --help lists the flags") from error
     _check_command(words, [_flag_of(flag) for flag in [*filed, *given]])
     return parsed
 
@@ -103,25 +107,27 @@ def _of_study(filed: list[str], given: list[str], command: str) -> tuple[list[st
         return filed, given
     for name in ("data", "weights_dir"):
         if name in names:
-            _fail(f"--study and --{name} are given; --study stands for --data and --weights_dir: leave one of them out")
+            raise InputError(
+                f"--study and --{name} are given; --study stands for --data and --weights_dir: leave one of them out"
+            )
 
     def expanded(flag: str) -> list[str]:
         if _name(flag) != "study":
             return [flag]
-        folder = Path(flag.partition("=")[2]).expanduser()
+        folder = places.place("--study", flag.partition("=")[2])
         weights = ["--zoo=imagenet", f"--weights_dir={folder / 'weights'}"]
         return [*weights, f"--data=imagefolder:{folder / 'pictures'}"] if command == DEFAULT else weights
 
     return [each for flag in filed for each in expanded(flag)], [each for flag in given for each in expanded(flag)]
 
 
-def _flagfile(flag: str) -> str:
-    """--flagfile with a place that is there: as it is given, or among the package's own."""
-    place = Path(flag.partition("=")[2])
+def _flagfile(name: str) -> Path:
+    """The place of a flagfile: as it is given, or among the package's own."""
+    place = places.place("--flagfile", name)
     inside = place.relative_to("flags") if place.parts[:1] == ("flags",) else place
     if not place.exists() and not place.is_absolute() and (FLAGFILES / inside).is_file():
-        place = FLAGFILES / inside
-    return f"--flagfile={place}"
+        return FLAGFILES / inside
+    return place
 
 
 def _base(given: list[str], *, is_bare: bool) -> list[str]:
@@ -135,7 +141,7 @@ def _base(given: list[str], *, is_bare: bool) -> list[str]:
 
 
 def _embedded_job() -> list[str]:
-    return flags.FLAGS.read_flags_from_files(["", f"--flagfile={EMBEDDED_JOB}"])[1:]
+    return flagfiles.read(EMBEDDED_JOB, _flagfile)
 
 
 def _name(flag: str) -> str:
@@ -157,7 +163,9 @@ def _check_command(words: list[str], given: list[str]) -> None:
     for name in given:
         if name not in takes and name in options.known():
             others = [other for other in COMMANDS if name in options.allowed(other)]
-            _fail(f"--{name} is a flag of {', '.join(others)}, and {command} does not take it; leave it out{_near(name, takes)}")
+            raise InputError(
+                f"--{name} is a flag of {', '.join(others)}, and {command} does not take it; leave it out{_near(name, takes)}"
+            )
 
 
 def _near(name: str, takes: set[str]) -> str:
@@ -166,41 +174,60 @@ def _near(name: str, takes: set[str]) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Run one command. Bad input ends in one line and status 2."""
+    """Run one command. It ends as `jaxadv.commands.ending` says."""
     logging.set_verbosity(logging.ERROR)  # libraries tell what they load and save, and which devices are not there
-    try:
-        command, *words = arguments[1:] or [DEFAULT]
-        most = 1 if command in WITH_A_WORD else 0
-        if len(words) > most:
-            raise InputError(f"{words[most]!r} is one word too many; one command is allowed: {_usage()}")
-        if command not in COMMANDS:
-            raise unknown("command", command, COMMANDS)
-        settings = SimpleNamespace(**{name: flags.FLAGS[name].value for name in options.known()})
-        settings.word = words[0] if words else None
-        _keep_compiled_programs(settings.compilation_cache)
-        importlib.import_module(f"jaxadv.commands.{command if command != 'list' else 'list_models'}").main(settings)
-    except InputError as error:
-        _fail(" ".join(str(error).split()))
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on", file=sys.stderr, flush=True)
-        os._exit(130)  # without waiting for what other threads are at: all that is written is whole
+    ending.guarded(lambda: _run(arguments), _program)
+
+
+def _run(arguments: list[str]) -> None:
+    command, *words = arguments[1:] or [DEFAULT]
+    most = 1 if command in WITH_A_WORD else 0
+    if len(words) > most:
+        raise InputError(f"{words[most]!r} is one word too many; one command is allowed: {_usage()}")
+    if command not in COMMANDS:
+        raise unknown("command", command, COMMANDS)
+    settings = SimpleNamespace(**{name: flags.FLAGS[name].value for name in options.known()})
+    settings.word = words[0] if words else None
+    for name in options.PLACES:
+        if getattr(settings, name) and "://" not in getattr(settings, name):  # an address
+            setattr(settings, name, os.fspath(places.place(f"--{name}", getattr(settings, name))))
+    _keep_compiled_programs(settings.compilation_cache)
+    importlib.import_module(f"jaxadv.commands.{command if command != 'list' else 'list_models'}").main(settings)
 
 
 def _keep_compiled_programs(folder: str) -> None:
-    """Let JAX keep what it compiles in ``folder``, for this processor and its user alone; nothing if that is empty or cannot be."""
-    if not folder or "JAX_COMPILATION_CACHE_DIR" in os.environ:
+    """Let JAX keep what it compiles in ``folder``, for this processor and its user alone; nothing if that is empty or cannot be.
+
+    A folder that somebody else may write is not used, nor one of the environment, and a line says so.
+    """
+    given = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    if not folder and not given:
         return
+    place = Path(given) if given else _folder_for_programs(Path(folder))
+    if place is None:
+        return
+    objection = trust.objection(place.absolute()) if place.is_dir() else None
+    if objection:
+        log.warn(f"compiled programs are not kept: {objection}; let nobody else write there, or give another --compilation_cache")
+        os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
+        return
+    trust.seals_programs = True
+    if not given:
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(place)
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
+
+def _folder_for_programs(folder: Path) -> Path | None:
+    """A folder for this processor; None where it cannot be made."""
     processor = machine.cpu_information().partition("flags")[2].partition("\n")[0] or platform.processor()
-    name = f"{platform.machine()}-{hashlib.sha256(processor.encode()).hexdigest()[:8]}"
-    place = Path(folder).expanduser() / name
+    place = folder / f"{platform.machine()}-{hashlib.sha256(processor.encode()).hexdigest()[:8]}"
     try:
-        place.parent.parent.mkdir(parents=True, exist_ok=True)
-        place.parent.mkdir(mode=0o700, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         place.mkdir(mode=0o700, exist_ok=True)
     except OSError:
-        return
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(place)
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+        return None
+    return place
 
 
 def help_text() -> str:
@@ -221,8 +248,3 @@ def help_text() -> str:
 
 def _usage() -> str:
     return f"{'python ' * _program.endswith('.py')}{_program} {ARGUMENTS}"
-
-
-def _fail(message: str) -> None:
-    print(f"{_program}: {message}", file=sys.stderr)
-    sys.exit(2)

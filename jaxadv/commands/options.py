@@ -8,6 +8,10 @@ MULTI = "a comma-separated list makes a sweep"
 GROUPS: dict[str, list[str]] = {}
 """The names of the flags in each group, in order."""
 EVERYWHERE = ("progress", "compilation_cache", "small", "at_full_size", "seed")
+MOST = 2**31 - 1
+"""Of a seed."""
+PLACES = ("out", "weights_dir", "data_cache", "compilation_cache", "source", "images", "save", "study", "to")
+"""Flags whose value is a file or a folder. Data and own models have theirs behind a colon."""
 _NOT_OF_EVALUATE = ("bench", "fetch", "convert, validate, predict and train")
 FLAGS_OF: dict[str, tuple[str, ...]] = {
     "report": ("out", "figures"),
@@ -54,7 +58,7 @@ def define() -> None:
     _text(what, "weights_dir", None, "folder with a converted folder, or an .npz of original names, for each network; convert writes there")
     _text(what, "data", "digits", "digits (the test part of those embedded), imagefolder:DIR, tfds:NAME[/SPLIT] or npz:FILE")
     _text(what, "selection", "first", "of the data: first, random, study (its 1000), clever100, common (all networks are right)")
-    _integer(what, "study_seed", 1215, "of the study's own shuffle: 1215 as its README has it, or 1216, its code's default")
+    _count(what, "study_seed", 1215, "of the study's own shuffle: 1215 as its README has it, or 1216, its code's default", 0, MOST)
     _text(what, "study", None, "folder that fetch has filled: stands for --zoo=imagenet, --data and --weights_dir")
     _count(what, "num_images", None, "images to classify, of the selection; all if not given")
     _text(what, "preprocessing", "study", "study (shorter side by Lanczos, no margin) or resize-256-crop (bilinear, 256/224)")
@@ -95,7 +99,7 @@ def define() -> None:
     _text(how, "precision", "highest", "of gradients: highest, high, default, bfloat16; auto: what attacks bear; highest judges successes")
     _count(how, "block_images", 256, "attacked images in memory at a time, and in a part of the rows")
     _count(how, "at_once", None, "networks at work at the same time; 2 on a processor, 1 on an accelerator if not given")
-    _integer(how, "seed", 1215, "of random targets, CLEVER's samples, and training")
+    _count(how, "seed", 1215, "of random targets, CLEVER's samples, and training", 0, MOST)
     _text(how, "compilation_cache", "~/.cache/jaxadv", "folder for compiled programs, so that they are compiled once; empty for none")
     _switch(how, "progress", True, "show progress on standard error")
 
@@ -184,12 +188,8 @@ def _number(group, name, default, help):
     _define(group, flags.DEFINE_float, name, default, help)
 
 
-def _integer(group, name, default, help):
-    _define(group, flags.DEFINE_integer, name, default, help)
-
-
-def _count(group, name, default, help, lower_bound=1):
-    _define(group, flags.DEFINE_integer, name, default, help, lower_bound=lower_bound)
+def _count(group, name, default, help, lower_bound=1, upper_bound=None):
+    _define(group, flags.DEFINE_integer, name, default, help, lower_bound=lower_bound, upper_bound=upper_bound)
 
 
 def _switch(group, name, default, help):

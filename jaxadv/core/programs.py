@@ -19,10 +19,13 @@ from jax import export
 
 import model_ports
 from jaxadv.core import kept
+from jaxadv.support import trust
 from jaxadv.support.files import Damaged, Foreign, read_sealed, write_sealed
 from model_ports.errors import InputError
 
 Result = TypeVar("Result")
+if trust.seals_programs:
+    kept.install()
 
 
 class Program(Generic[Result]):

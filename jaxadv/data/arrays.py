@@ -2,8 +2,6 @@
 
 import functools
 import hashlib
-import zipfile
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -11,7 +9,8 @@ from PIL import Image
 from jaxadv.data import digits, pictures
 from jaxadv.data.pictures import Reading
 from jaxadv.data.source import Source, fingerprint
-from jaxadv.support import checks
+from jaxadv.support import checks, places
+from jaxadv.support.files import UNREADABLE
 from model_ports.errors import InputError
 
 
@@ -22,9 +21,11 @@ def open_npz(path: str, *, name: str) -> Source:
     0..`num_classes` - 1 where the file has that. Raises InputError.
     """
     try:
-        with np.load(Path(path).expanduser(), allow_pickle=False) as file:
+        with np.load(places.place("--data", path), allow_pickle=False) as file:
             arrays = dict(file)
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, TypeError, AttributeError) as error:
+    except InputError:
+        raise
+    except UNREADABLE as error:
         raise InputError(f"data {name!r}: cannot read {path!r} ({error}); give an .npz with arrays images and labels") from error
     if not {"images", "labels"} <= set(arrays):
         raise InputError(f"data {name!r}: it has {', '.join(arrays) or 'no arrays'}; the arrays images and labels are needed: add them")

@@ -19,7 +19,7 @@ import numpy as np
 from jaxadv.data import label_list, pictures, validation, wordnet
 from jaxadv.data.label_list import LISTS
 from jaxadv.data.source import Source, fingerprint
-from jaxadv.support import log
+from jaxadv.support import log, places
 from model_ports.errors import InputError
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ FORMS = (
 
 def open_folder(folder: str, *, name: str) -> Source:
     """The pictures of a folder, in the order of their names. Raises InputError where its form is none of the above."""
-    root = Path(folder).expanduser()
+    root = places.place("--data", folder)
     if not root.is_dir():
         raise InputError(f"data {name!r}: no folder {folder!r}; give a folder with {FORMS}")
     listed = next((root / file for file in LISTS if (root / file).is_file()), None)

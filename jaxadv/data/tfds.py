@@ -6,12 +6,12 @@ nothing is fetched by surprise: preparing is the user's step. Pictures come as t
 
 import os
 import re
-from pathlib import Path
 
 import numpy as np
 
 from jaxadv.data import pictures, validation, wordnet
 from jaxadv.data.source import Source, fingerprint
+from jaxadv.support import places
 from model_ports.errors import InputError, unknown
 
 USUAL_SPLITS = ("validation", "test")
@@ -54,7 +54,7 @@ def _facts(record: dict, index: int) -> tuple[str, int, int]:
 
 def _builder(tfds, what: str, name: str):
     """The builder, and the split if `what` ends in one."""
-    path = Path(what).expanduser()
+    path = places.place("--data", what)
     try:
         for folder, split in ((path, None), (path.parent, path.name)):
             if (folder / "dataset_info.json").is_file():

@@ -27,7 +27,7 @@ from jaxadv.evaluation.results import Run
 from jaxadv.evaluation.scheduler import Scheduler
 from jaxadv.evaluation.settings import CLEVER, Settings
 from jaxadv.store import run as store
-from jaxadv.support import log, machine
+from jaxadv.support import log, machine, places
 
 Data = str | Source | tuple[np.ndarray, np.ndarray]
 """A name that `--data` takes, a source, or images (N, H, W, 3) with labels (N,)."""
@@ -54,6 +54,7 @@ class Evaluation:
         """See `evaluate`. Raises InputError."""
         settings, zoo, ensembles = settings or Settings(), zoo or Zoo(), [list(members) for members in ensembles]
         settings.check()
+        hosts.require_devices()
         entries = networks.choose(models, zoo, ensembles)
         source = _source(data, entries)
         members = {".".join(["ensemble", *some]): some for some in ensembles}
@@ -73,7 +74,7 @@ class Evaluation:
     ) -> Run:
         """Do what is missing of the run in ``out``. Raises InputError before anything is written."""
         began, host = time.time(), host or hosts.Host()
-        out = Path(out or time.strftime("results/%Y%m%d-%H%M%S"))
+        out = places.place("out", out or time.strftime("results/%Y%m%d-%H%M%S"))
         loaded = Loaded(self.entries, self.job.settings.precision)
         job = self._with_lanes(loaded, out, overwrite, host)
         lanes = job.settings.lanes
@@ -133,7 +134,7 @@ class Evaluation:
         Raises:
             InputError: for networks that cannot be loaded.
         """
-        out = Path(out or "results")
+        out = places.place("out", out or "results")
         missing = [f"missing: {line}\n" for line in networks.missing(self.entries)]
         if not measure:
             lanes = self.job.settings.lanes or engine.DEFAULT_LANES
@@ -210,7 +211,8 @@ def evaluate(
     >>> run = jaxadv.evaluate(["alexnet"], settings=jaxadv.Settings(attacks=(jaxadv.FGSM(eps=0.1),)))
     ... # doctest: +SKIP
     """
-    chosen = Zoo(zoo, weights_dir, dict(input_sizes or {}))
+    folder = None if weights_dir is None else os.fspath(places.place("weights_dir", weights_dir))
+    chosen = Zoo(zoo, folder, dict(input_sizes or {}))
     evaluation = Evaluation.of(models, data, settings, zoo=chosen, ensembles=ensembles)
     return evaluation.run(out, overwrite=overwrite, any_machine=any_machine)
 

@@ -5,6 +5,7 @@ that dies holds up only those who need its parts, and continues when its command
 says which process this is, and which devices it has.
 """
 
+import os
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -54,6 +55,18 @@ def join(meeting: Meeting) -> Host:
             "--processes and --process"
         ) from error
     return Host(jax.process_index(), jax.process_count())
+
+
+def require_devices() -> None:
+    """Raises InputError where JAX finds no device, before a user's own code asks it for one."""
+    try:
+        jax.devices()
+    except RuntimeError as error:
+        platforms = os.environ.get("JAX_PLATFORMS", "")
+        raise InputError(
+            f"JAX finds no device for JAX_PLATFORMS={platforms!r} ({' '.join(str(error).split())[:200]}); "
+            "unset it, or install what it needs"
+        ) from error
 
 
 def wait(missing: Callable[[], int], what: str) -> None:

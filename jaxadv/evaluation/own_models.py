@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxadv.core.classifier import Classifier
+from jaxadv.support import places
 from model_ports import checkpoint
 from model_ports.errors import InputError, unknown
 
@@ -87,7 +88,7 @@ def _plain(leaf):
 
 def _function(place: str) -> tuple[Path, Callable]:
     file, colon, name = place.rpartition(":")
-    path = Path(file)
+    path = places.place("--model_module", file)
     if not colon or path.suffix != ".py" or not name:
         raise InputError(f"--model_module is {place!r}; FILE.py:FUNCTION is needed, such as flags/own_models/pure_jax.py:linear")
     if not path.is_file():
@@ -125,9 +126,9 @@ def _run(path: Path, function: Callable, line: int) -> Any:
     """What a user's code returns; whatever it raises becomes one line with the place in its file, or ``line`` if it is none there."""
     try:
         return function()
-    except Exception as error:  # it may raise anything
-        places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    except (Exception, SystemExit) as error:  # it may raise anything
+        frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
         if isinstance(error, SyntaxError):
-            places.append((error.filename or "", error.lineno))
-        lines = [number for file, number in places if Path(file).resolve() == path.resolve()]
+            frames.append((error.filename or "", error.lineno))
+        lines = [number for file, number in frames if Path(file).resolve() == path.resolve()]
         raise InputError(f"{path}:{[line, *lines][-1]}: {type(error).__name__}: {error}") from error

@@ -1,7 +1,6 @@
 """A job: settings, networks and data together, as the units of work need them."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -10,6 +9,7 @@ from jaxadv.data.pictures import Reading
 from jaxadv.data.selection import select
 from jaxadv.data.source import Source
 from jaxadv.evaluation.settings import CLEVER, Attempt, Settings
+from jaxadv.support import places
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Job:
             self.chosen if chosen is None else chosen,
             size=size,
             reading=Reading(settings.preprocessing, settings.not_rgb),
-            cache=Path(settings.data_cache) if settings.data_cache else None,
+            cache=places.place("data_cache", settings.data_cache) if settings.data_cache else None,
             threads=settings.data_threads,
         )
 

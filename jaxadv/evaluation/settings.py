@@ -183,6 +183,8 @@ class Settings:
         checks.choice("precision", self.precision, PRECISIONS)
         checks.whole_numbers("seed", self.seed)
         checks.whole_numbers("study_seed", self.study_seed)
+        checks.count("seed", self.seed, low=0)
+        checks.count("study_seed", self.study_seed, low=0)
         checks.number("save_seconds", self.save_seconds, low=0)
 
     def kinds(self, attack: str) -> tuple[str, ...]:

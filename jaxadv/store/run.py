@@ -21,7 +21,7 @@ from jaxadv.store.identity import Identity, as_identity
 from jaxadv.store.lock import locked
 from jaxadv.store.parts import About, Part
 from jaxadv.store.rows import KINDS, fits, schema, table
-from jaxadv.support import log
+from jaxadv.support import log, places
 from jaxadv.support.files import Damaged, Foreign, cannot_write, set_aside, write_atomically
 from model_ports.errors import InputError
 
@@ -37,7 +37,7 @@ class Run:
     """The folder of one run. Reading creates nothing; `begin` starts or continues a run, `append` adds rows to it."""
 
     def __init__(self, directory: str | os.PathLike[str]):
-        self.directory = Path(directory)
+        self.directory = places.place("--out", directory)
         self._lock: int | None = None
         self._begun: Belonging | None = None
         if self.directory.exists() and not self.directory.is_dir():

@@ -81,7 +81,7 @@ def whole_numbers(name: str, value, *, size: int | None = None) -> np.ndarray:
     array = np.asarray(value)
     shape = () if size is None else (size,)
     limit = np.iinfo(np.int32).max
-    if array.shape != shape or not np.issubdtype(array.dtype, np.integer) or (abs(array.astype(np.int64)) > limit).any():
+    if array.shape != shape or not np.issubdtype(array.dtype, np.integer) or ((array > limit) | (array < -limit)).any():
         if size is None:
             raise InputError(f"{name} is {value!r}; it must be a whole number between {-limit} and {limit}")
         raise InputError(

@@ -5,7 +5,9 @@ import io
 import json
 import os
 import socket
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,11 @@ import numpy as np
 
 from model_ports.errors import InputError
 
+UNREADABLE = (
+    *(OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError, SyntaxError),
+    *(RecursionError, NotImplementedError, zipfile.BadZipFile, zlib.error, struct.error),
+)
+"""What NumPy, zipfile and parsers raise for bytes that are not theirs, or are hostile."""
 MOST = 180
 """Bytes of a name in a file's name. File systems allow 255, of which endings and temporary names take some."""
 

@@ -11,6 +11,7 @@ Without `to_file` nothing is written. Progress bars (`jaxadv.support.progress`) 
 
 import logging
 import os
+import re
 import socket
 import sys
 from collections import Counter
@@ -25,6 +26,9 @@ _logger = logging.getLogger("jaxadv.log")
 _logger.propagate = False  # not to standard error
 _logger.addHandler(logging.NullHandler())
 _skipped: Counter[str] = Counter()
+_BEGIN = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ ")
+last: Path | None = None
+"""The log that has the traceback of the last unexpected error."""
 
 say = _logger.info
 """One line for the file, with %-arguments as in `logging`."""
@@ -32,7 +36,8 @@ say = _logger.info
 
 def warn(text: str) -> None:
     """One line for a user, and for the file."""
-    print(text, file=sys.stderr)
+    with suppress(OSError, ValueError):  # nobody reads it any more
+        print(text, file=sys.stderr)
     _logger.warning("%s", text)
 
 
@@ -65,7 +70,9 @@ def to_file(directory: Path, process: int = 0) -> Iterator[None]:
     path = Path(directory) / "log" / f"process-{process}.log"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handler = _File(path, encoding="utf-8")
+        if path.is_file() and not _is_log(path):
+            raise InputError(f"{str(path)!r} was not written by a run; move it away, or give another --out")
+        handler = _File(path, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise cannot_write(path, error) from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(threadName)s: %(message)s"))
@@ -83,9 +90,18 @@ def to_file(directory: Path, process: int = 0) -> Iterator[None]:
         say("interrupted")
         raise
     except BaseException:
+        global last
         _logger.exception("unexpected")
+        last = path
         raise
     finally:
         _logger.removeHandler(handler)
         with suppress(OSError):  # of a full disk
             handler.close()
+
+
+def _is_log(path: Path) -> bool:
+    """Whether a file is empty, or begins as `to_file` writes it."""
+    with open(path, "rb") as file:
+        head = file.read(100).decode(errors="replace")
+    return not head or _BEGIN.match(head) is not None

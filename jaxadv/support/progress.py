@@ -3,6 +3,7 @@
 import sys
 import threading
 import time
+from contextlib import suppress
 
 from jaxadv.support import log
 
@@ -56,7 +57,8 @@ class Progress:
                 line = f"\r\033[K{own}" + ("\n" * final) + "   ".join([""] * (not final) + beside)
             else:
                 line = f"{own}\n"
-            print(line, end="", file=sys.stderr, flush=True)
+            with suppress(OSError, ValueError):  # nobody reads it any more
+                print(line, end="", file=sys.stderr, flush=True)
 
     def _text(self, *, final: bool) -> str:
         elapsed = max(time.monotonic() - self.began, 1e-9)

@@ -1,0 +1,130 @@
+"""How a command ends: in one line, with a status.
+
+0: all that was asked for is done. 2: bad input, or something outside of the program, such as a full disk. 1: an error in the program,
+whose traceback is in a log. 130 and 143: interrupted or terminated. 141: nobody reads what it says.
+"""
+
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+from typing import NoReturn, TypeVar
+
+from jaxadv.support import log
+from model_ports.errors import InputError
+
+Result = TypeVar("Result")
+
+
+class Terminated(KeyboardInterrupt):
+    """A signal asked this process to end: what was saved stays, as after an interrupt from the keyboard."""
+
+
+def catch_signals() -> None:
+    """Let SIGTERM and SIGHUP end a command as an interrupt from the keyboard does, where nobody else takes care of them."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Terminated(signal.Signals(number).name)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, end)
+
+
+def repair_streams() -> None:
+    """Streams on which anything can be said.
+
+    A standard stream that is closed becomes /dev/null: the next file that is opened would take its place. Letters that a
+    terminal does not know are written as their numbers.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, ValueError):  # a test's own stream
+            stream.reconfigure(errors="backslashreplace")
+
+
+def guarded(work: Callable[[], Result], program: str) -> Result:
+    """What ``work`` returns; whatever it raises ends the process in one line.
+
+    Args:
+        work: the command.
+        program: what the line begins with.
+    """
+    try:
+        result = work()
+        sys.stdout.flush()
+        return result
+    except InputError as error:
+        _end(program, str(error), 2)
+    except KeyboardInterrupt as error:
+        name = "terminated" if isinstance(error, Terminated) else "interrupted"
+        _say(f"{name}; the same command goes on")
+        _flush()
+        os._exit(143 if isinstance(error, Terminated) else 130)  # without waiting for other threads: all that is written is whole
+    except BrokenPipeError:
+        _end(program, "whoever read its output has gone; what was left to say is lost", 141)
+    except MemoryError as error:
+        _end(program, f"memory ran out{_kept(error)}; give fewer --lanes, or less at once", 2)
+    except RuntimeError as error:
+        if "backend" in str(error) and "initialize" in str(error) or "Unknown backend" in str(error):
+            platforms = os.environ.get("JAX_PLATFORMS", "")
+            _end(program, f"JAX finds no device for JAX_PLATFORMS={platforms!r} ({error}); unset it, or install what it needs", 2)
+        _end(program, f"{type(error).__name__}: {error}{_kept(error)}", 1)
+    except (OSError, UnicodeError) as error:
+        _end(program, f"{error}{_kept(error)}", 2)
+    except Exception as error:
+        _end(program, f"{type(error).__name__}: {error}{_kept(error)}", 1)
+    except SystemExit as error:
+        _end(program, f"something called sys.exit({error.code!r}) in the middle of the command{_kept(error)}", 1)
+
+
+def fail(program: str, message: str) -> NoReturn:
+    """End with one line and status 2."""
+    _end(program, message, 2)
+
+
+def _end(program: str, message: str, status: int) -> NoReturn:
+    _say(f"{program}: {' '.join(message.split())[:2000]}")
+    _flush()
+    sys.exit(status)
+
+
+def _say(line: str) -> None:
+    with suppress(OSError, ValueError):  # nobody can be told
+        print(line, file=sys.stderr, flush=True)
+
+
+def _flush() -> None:
+    """What cannot be written is dropped here, and not once more when the interpreter ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with suppress(OSError, ValueError, AttributeError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _kept(error: BaseException) -> str:
+    """Where the traceback is."""
+    text = "".join(traceback.format_exception(error))
+    if log.last is not None and log.last.is_file():
+        return f"; the traceback is in {str(log.last)!r}"
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="jaxadv-", suffix=".log", delete=False, errors="backslashreplace") as file:
+            file.write(text)
+    except OSError:
+        return "; its traceback could not be written"
+    return f"; the traceback is in {file.name!r}"
