@@ -58,12 +58,16 @@ def parse(arguments: list[str]) -> list[str]:
     global _program
     _program = Path(arguments[0]).name
     if any(argument in ("-h", "--help", "-help", "--helpfull", "--helpshort") for argument in arguments[1:]):
-        try:
-            print(help_text(), flush=True)
-        except BrokenPipeError:  # of `| head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        ending.guarded(_help, _program)
         sys.exit(0)
     return ending.guarded(lambda: _parsed(arguments), _program)
+
+
+def _help() -> None:
+    try:
+        print(help_text(), flush=True)
+    except BrokenPipeError:  # of `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parsed(arguments: list[str]) -> list[str]:

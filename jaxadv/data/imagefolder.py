@@ -82,7 +82,18 @@ def _source(root: Path, files: list[Path], labels: np.ndarray, name: str) -> Sou
         fingerprint=fingerprint(names, [file.stat().st_size for file in files], labels.tolist()),
         draw=lambda index, size, reading: pictures.decode(files[index], size, reading),
         validation=known,
+        content=lambda index: pictures.content(files[index]),
+        stamp=lambda index: _stamp(files[index]),
     )
+
+
+def _stamp(file: Path) -> list[int]:
+    """Size and times of a file; none where it cannot be looked at."""
+    try:
+        state = file.stat()
+    except OSError:
+        return []
+    return [state.st_size, state.st_mtime_ns, state.st_ctime_ns]
 
 
 def _pictures(folder: Path) -> list[Path]:

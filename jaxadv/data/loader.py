@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +26,7 @@ class Dropped(NamedTuple):
     name: str
     label: int
     reason: str  # "not RGB (mode L)", "unreadable (...)", "tiny (...)", "too large (...)", "narrow (...)"
+    digest: str = ""  # SHA-256 of the file's bytes
 
 
 class Batch(NamedTuple):
@@ -35,6 +36,7 @@ class Batch(NamedTuple):
     labels: np.ndarray  # (N,) int32
     ids: np.ndarray  # (N,) int64
     dropped: list[Dropped]
+    digests: list[str]  # N, SHA-256 of the bytes that were decoded; empty where the source's fingerprint says what they hold
 
 
 class Pictures:
@@ -83,12 +85,15 @@ class Pictures:
         """All of them at once: 4 bytes a value, so 0.6 GB for 1000 images of 224 x 224."""
         batches = list(self)
         if not batches:
-            return Batch(np.zeros((0, self.size, self.size, 3), np.float32), np.zeros(0, np.int32), np.zeros(0, np.int64), [])
-        images, labels, ids, dropped = zip(*batches, strict=True)
-        return Batch(np.concatenate(images), np.concatenate(labels), np.concatenate(ids), sum(dropped, []))
+            return Batch(np.zeros((0, self.size, self.size, 3), np.float32), np.zeros(0, np.int32), np.zeros(0, np.int64), [], [])
+        images, labels, ids, dropped, digests = zip(*batches, strict=True)
+        return Batch(np.concatenate(images), np.concatenate(labels), np.concatenate(ids), sum(dropped, []), sum(digests, []))
 
-    def take(self, ids: np.ndarray) -> np.ndarray:
-        """The images (N, S, S, 3) float32 of some ids that were not left out; only they are read. Raises InputError."""
+    def take(self, ids: np.ndarray, digests: Sequence[str] | None = None) -> np.ndarray:
+        """The images (N, S, S, 3) float32 of some ids that were not left out; only they are read.
+
+        digests: of the bytes that they were decoded from before. Raises InputError, also where one is another now.
+        """
         images = np.empty((len(ids), self.size, self.size, 3), np.float32)
         cached = {number: self._cached(number) for number in {self._place(image_id)[0] for image_id in ids}}
 
@@ -96,9 +101,11 @@ class Pictures:
             number, place = self._place(ids[row])
             shard, index = cached[number], self._shards[number][place]
             if shard and place not in shard.reasons:
-                picture = shard.images[shard.kept.index(place)]
+                picture, digest = shard.images[shard.kept.index(place)], shard.digests[place]
             else:
-                picture = self._draw(index)
+                picture, digest = self._draw(index)
+            if digests is not None:
+                check_digest(self.source, index, digests[row], digest)
             if isinstance(picture, str):
                 raise InputError(f"{self.source.names[index]!r} of data {self.source.name!r} is {picture}; put it back as it was")
             images[row] = floats(picture)
@@ -117,29 +124,45 @@ class Pictures:
     def _positions(self) -> dict[int, int]:
         return {int(self.source.ids[index]): at for at, index in enumerate(index for shard in self._shards for index in shard)}
 
-    def _draw(self, index: int) -> np.ndarray | str:
-        """A picture, or why it is left out."""
-        try:
-            return self.source.draw(int(index), self.size, self.reading)
-        except Unusable as error:
-            return str(error)
+    def _draw(self, index: int) -> tuple[np.ndarray | str, str]:
+        """A picture, or why it is left out; and its digest."""
+        picture, digest = self.source.picture(int(index), self.size, self.reading)
+        return (str(picture) if isinstance(picture, Unusable) else picture), digest
 
     def _finish(self, number: int, begun: Shard | list[Future]) -> Batch:
         source, indices = self.source, self._shards[number]
         if isinstance(begun, Shard):
             shard = begun
         else:
-            shard = Shard.of([future.result() for future in begun], self.size)
+            drawn, digests = zip(*(future.result() for future in begun), strict=True)
+            shard = Shard.of(list(drawn), self.size, list(digests))
             if self.cache:
-                write_shard(self.cache, self._name(number), shard)
+                write_shard(self.cache, self._name(number), shard, self._stamps(number))
         used = indices[shard.kept]
-        left = [(indices[place], reason) for place, reason in shard.reasons.items()]
-        dropped = [Dropped(int(source.ids[index]), source.names[int(index)], int(source.labels[index]), reason) for index, reason in left]
-        return Batch(floats(shard.images), source.labels[used], source.ids[used], dropped)
+        dropped: list[Dropped] = []
+        for place, reason in shard.reasons.items():
+            index = int(indices[place])
+            facts = int(source.ids[index]), source.names[index], int(source.labels[index])
+            dropped.append(Dropped(*facts, reason, shard.digests[place]))
+        digests = [shard.digests[place] for place in shard.kept]
+        return Batch(floats(shard.images), source.labels[used], source.ids[used], dropped, digests)
 
     def _cached(self, number: int) -> Shard | None:
-        return read_shard(self.cache, self._name(number)) if self.cache else None
+        return read_shard(self.cache, self._name(number), self._stamps(number)) if self.cache else None
+
+    def _stamps(self, number: int) -> list[list[int]]:
+        stamp = self.source.stamp
+        return [stamp(int(index)) for index in self._shards[number]] if stamp else []
 
     def _name(self, number: int) -> str:
         """Of a shard's files: all that its pixels follow from."""
         return fingerprint(self.source.fingerprint, self._shards[number].tolist(), self.size, *self.reading, PIL.__version__)
+
+
+def check_digest(source: Source, index: int, known: str, digest: str) -> None:
+    """Raises InputError where a picture is not what it was. known: its digest before; empty if nothing is known."""
+    if known and known != digest:
+        raise InputError(
+            f"{source.names[index]!r} of data {source.name!r} is not what it was when the run classified it "
+            f"(SHA-256 {known[:12]}... then, {digest[:12] or 'unreadable'}... now); put it back, or give another --out"
+        )

@@ -73,6 +73,14 @@ def decode(source: Path | bytes, size: int, reading: Reading) -> np.ndarray:
         raise Unusable(f"unreadable ({' '.join(what.split())[:160]})") from error
 
 
+def content(file: Path) -> bytes:
+    """The bytes of a file. Raises Unusable."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise Unusable(f"unreadable ({error.strerror or error})") from error
+
+
 def prepare(picture: Image.Image, size: int, reading: Reading) -> Image.Image:
     """An RGB picture of size x size. Raises Unusable."""
     short, long = sorted(picture.size)

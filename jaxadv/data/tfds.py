@@ -93,4 +93,5 @@ def _source(records, facts: list[tuple[str, int, int]], class_names: list[str], 
         fingerprint=fingerprint(full_name, facts),
         draw=lambda index, size, reading: pictures.decode(records[index]["image"], size, reading),
         validation=known,
+        content=lambda index: bytes(records[index]["image"]),
     )

@@ -55,6 +55,7 @@ class Attackable(NamedTuple):
     ids: np.ndarray  # (N,) int64
     labels: np.ndarray  # (N,) int32
     drawn: np.ndarray | None  # (N,) int32, the study's own random targets
+    digests: np.ndarray  # (N,) str, of the pictures' files; see `jaxadv.store.rows`
 
     def block(self, job: Job, unit: Unit) -> "Attackable":
         """Those of one block; of "clever" only so many are scored."""
@@ -73,7 +74,7 @@ def attackable(run: Run, job: Job, name: str) -> Attackable:
     use = np.flatnonzero(right)[: job.settings.attacked_images]
     labels = clean["label"].to_numpy()
     drawn = study.random_targets(labels, seed=job.settings.study_seed)[use] if job.has_study_targets else None
-    return Attackable(clean["image_id"].to_numpy()[use], labels[use], drawn)
+    return Attackable(clean["image_id"].to_numpy()[use], labels[use], drawn, clean["digest"].to_numpy()[use])
 
 
 def _clean(run: Run, job: Job, name: str) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from jaxadv.attacks import catalog
 from jaxadv.core import targets, transfer
 from jaxadv.core.classifier import Classifier
 from jaxadv.core.journal import Journal
-from jaxadv.data.loader import Dropped
+from jaxadv.data.loader import Batch, Dropped, check_digest
 from jaxadv.evaluation import units
 from jaxadv.evaluation.cancel import Cancel
 from jaxadv.evaluation.plan import Job
@@ -96,7 +96,7 @@ class Work:
         for _, some in itertools.groupby(todo, key=lambda unit: (unit.stage, unit.block)):
             some = list(some)
             chosen = attackable.block(self.job, some[0])
-            images = pictures.take(chosen.ids)
+            images = pictures.take(chosen.ids, chosen.digests)
             logits = classifier.logits_in_batches(images, self._lanes)
             block = Block(images, chosen.labels, chosen.ids, logits, chosen.drawn, {})
             for unit in some:
@@ -128,10 +128,11 @@ class Work:
         return Journal(self.run.unfinished, name, seconds=self.job.settings.save_seconds, digest=digest)
 
     def _classify(self, classifier: Classifier, unit: Unit) -> None:
-        chosen = units.classified(self.job, unit.block)
+        chosen, known = units.classified(self.job, unit.block), self._known_digests(unit.block)
         frames, dropped = [], []
         with self._progress("classification", len(chosen), "images") as bar:
             for batch in self.job.pictures(classifier.input_size, chosen):
+                self._compare(known, batch)
                 predicted, top_five = transfer.seen(classifier.logits_in_batches(batch.images, self._lanes))
                 rows = {
                     "model": classifier.name,
@@ -140,6 +141,7 @@ class Work:
                     "predicted": predicted,
                     "top5": (top_five == batch.labels[:, None]).any(1),
                     "invalid": predicted < 0,
+                    "digest": batch.digests,
                 }
                 frames.append(pd.DataFrame(rows))
                 dropped += batch.dropped
@@ -147,6 +149,25 @@ class Work:
         left_out = pd.DataFrame(dropped, columns=Dropped._fields).assign(model=classifier.name)
         self.run.append("dropped", left_out, part=unit.part)
         self.run.append("clean", pd.concat(frames), part=unit.part)
+
+    def _known_digests(self, block: int) -> dict[int, str]:
+        """The digests of a block's pictures as another network has seen them; empty if none has."""
+        for name in self.job.models:
+            part = units.Unit(name, "clean", "", block).part
+            if self.run.exists("clean", part):
+                rows = [self.run.read(kind, ["image_id", "digest"], part=part) for kind in ("clean", "dropped")]
+                return {int(row.image_id): row.digest for some in rows for row in some.itertuples()}
+        return {}
+
+    def _compare(self, known: dict[int, str], batch: Batch) -> None:
+        """Raises InputError for a picture that is not what another network has seen."""
+        seen = {int(image_id): digest for image_id, digest in zip(batch.ids, batch.digests, strict=True)}
+        seen |= {left.image_id: left.digest for left in batch.dropped}
+        source = self.job.source
+        for image_id, digest in seen.items():
+            if known.get(image_id, digest) != digest:
+                (index,) = np.flatnonzero(source.ids == image_id)
+                check_digest(source, int(index), known[image_id], digest)
 
     def _attack(self, classifier: Classifier, block: Block, unit: Unit) -> None:
         """Every setting of one attack on every image, as one queue; then the others are shown the images.

@@ -15,6 +15,7 @@ KINDS: dict[str, dict[str, str]] = {
         "predicted": "int32",  # -1 if invalid
         "top5": "bool",  # the label is among the five largest outputs
         "invalid": "bool",  # a logit is NaN or infinite: the image has no class
+        "digest": "str",  # SHA-256 of the picture's file; empty where the data's fingerprint says what it holds
     },
     # A picture of the data that could not be used.
     "dropped": {
@@ -23,6 +24,7 @@ KINDS: dict[str, dict[str, str]] = {
         "name": "str",
         "label": "int32",
         "reason": "str",
+        "digest": "str",  # as for clean rows
     },
     # One attempt to fool a model. The values of its attack's settings are further columns (`SETTINGS`).
     "examples": {
@@ -116,6 +118,8 @@ SETTINGS = ("examples",)
 """Kinds whose parts have further columns: the settings of the part's attack, bool, int, float or str."""
 ALSO_SETTINGS = ("eps",)
 """Columns of `KINDS` that are a setting of an attack that has a parameter of that name."""
+DEFAULTS = {"digest": ""}
+"""Columns that rows may lack when they are written, and what they then have."""
 _MAY_BE_MISSING = ("float32", "float64")  # NaN; anything else must be there
 
 
@@ -135,6 +139,7 @@ def fits(kind: str, found: pa.Schema) -> bool:
 def table(kind: str, rows: pd.DataFrame) -> pa.Table:
     """``rows`` in the column order and types of ``kind``. Raises InputError."""
     columns = schema(kind)
+    rows = rows.assign(**{name: value for name, value in DEFAULTS.items() if name in KINDS[kind] and name not in rows})
     missing = [name for name in KINDS[kind] if name not in rows.columns]
     extra = [str(name) for name in rows.columns if name not in KINDS[kind]]
     if missing or (extra and kind not in SETTINGS):

@@ -1,7 +1,10 @@
 """Loading: order, what is left out, the cache, and reading some again."""
 
 import dataclasses
+import hashlib
+import os
 import threading
+from pathlib import Path
 
 import drawn
 import numpy as np
@@ -39,11 +42,12 @@ def test_order_and_what_is_left_out(folder, threads):
     found = loader.Pictures(folder, CHOSEN, size=24, threads=threads)
     batch = found.load()
     check(batch, KEPT)
-    assert batch.dropped == [
-        loader.Dropped(9, "9.png", 109, "not RGB (mode RGBA)"),
-        loader.Dropped(2, "2.png", 102, "not RGB (mode L)"),
-        loader.Dropped(5, "5.png", 105, "unreadable (no known format)"),
+    assert [left[:4] for left in batch.dropped] == [
+        (9, "9.png", 109, "not RGB (mode RGBA)"),
+        (2, "2.png", 102, "not RGB (mode L)"),
+        (5, "5.png", 105, "unreadable (no known format)"),
     ]
+    assert batch.dropped[2].digest == hashlib.sha256(b"no picture").hexdigest() and len(set(batch.digests)) == len(KEPT)
     assert [len(part.ids) for part in found] == [2, 3, 1]
     converted = loader.Pictures(folder, CHOSEN, size=24, reading=Reading(not_rgb="convert")).load()
     assert converted.ids.tolist() == [9, 1, 2, 3, 8, 6, 7, 0] and [left.image_id for left in converted.dropped] == [5]
@@ -56,12 +60,12 @@ def counted(source):
     """The source, and a list of the indices it was asked to draw."""
     asked, lock = [], threading.Lock()
 
-    def draw(index, size, reading):
+    def content(index):
         with lock:
             asked.append(index)
-        return source.draw(index, size, reading)
+        return source.content(index)
 
-    return dataclasses.replace(source, draw=draw), asked
+    return dataclasses.replace(source, content=content), asked
 
 
 @pytest.mark.parametrize("cached", [False, True])
@@ -130,3 +134,40 @@ def test_digits_are_cached_as_floats(tmp_path):
     first, again = found.load(), found.load()
     assert np.array_equal(first.images, again.images) and np.array_equal(first.images[3], source.draw(3, 24, Reading()))
     assert np.load(next(tmp_path.glob("*.npy"))).dtype == np.float32
+
+
+def rewritten(source, index: int, seed: int) -> None:
+    """Another picture of as many bytes in a file's place, and its old times."""
+    path = next(path for path in Path(source.name.partition(":")[2]).iterdir() if path.name == source.names[index])
+    state, size = path.stat(), path.stat().st_size
+    other = drawn.encoded(drawn.picture(seed), kind="PNG")[:size]
+    path.write_bytes(other + bytes(size - len(other)))
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_picture_that_was_changed_is_noticed(folder, tmp_path, cached):
+    """Of the same name, size and time: nothing but its content says so, nor does the data's fingerprint."""
+    found = loader.Pictures(folder, CHOSEN[:4], size=24, cache=tmp_path / "cache" if cached else None)
+    batch = found.load()
+    assert batch.ids.tolist() == [1, 3] and np.array_equal(found.take(batch.ids, batch.digests), batch.images)
+    rewritten(folder, 3, seed=20)
+    again = sources.open_source(folder.name)
+    assert again.fingerprint == folder.fingerprint
+    later = loader.Pictures(again, CHOSEN[:4], size=24, cache=found.cache)
+    assert np.array_equal(later.take(batch.ids[:1], batch.digests[:1]), batch.images[:1])
+    with pytest.raises(InputError, match=r"'3.png' of data .* is not what it was when the run classified it"):
+        later.take(batch.ids, batch.digests)
+    assert later.load().digests[1] != batch.digests[1]  # nor does the cache give the old one
+
+
+def test_damage_of_the_cache_is_work_done_again(folder, tmp_path):
+    source, asked = counted(folder)
+    found = loader.Pictures(source, CHOSEN[:4], size=24, cache=tmp_path / "cache")
+    first = found.load()
+    for file in list((tmp_path / "cache").iterdir()):
+        whole = file.read_bytes()
+        for place in range(0, len(whole), max(1, len(whole) // 40)):
+            file.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+            asked.clear()
+            assert np.array_equal(found.load().images, first.images) and len(asked) == 4
