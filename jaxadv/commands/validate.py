@@ -15,12 +15,12 @@ def main(flags: SimpleNamespace) -> None:
 
     Raises InputError.
     """
-    from jaxadv.validation import comparison, validate
-    from model_ports import registry
-
     if flags.study is not None:
         _acceptance(flags)
         return
+    from jaxadv.validation import comparison, validate
+    from model_ports import registry
+
     for name in ("model", "source"):
         if getattr(flags, name) is None:
             raise InputError(f"--{name} is not given; validate needs --model and --source, the original's file")
@@ -69,20 +69,22 @@ def _save(flags: SimpleNamespace) -> Path | None:
 
 def _acceptance(flags: SimpleNamespace) -> None:
     """Hold the study's first pair of networks against the published re-run."""
-    from jaxadv.report.published import read
-    from jaxadv.validation import acceptance, first_pair
-
     for name in ("model", "source", "weights_dir", "images", "gradient", "tolerance", "input_size"):
         if getattr(flags, name) is not None:
             raise InputError(f"--study and --{name} are given; validate takes a study or a model: leave one out")
     if flags.float64:
         raise InputError("--study and --float64 are given; the re-run was in single precision: leave --float64 out")
+    from jaxadv.report.published import read
+    from jaxadv.validation import acceptance, first_pair
+
     save, study = _save(flags), Path(flags.study).expanduser()
     facts, images = read("rerun"), read("rerun_images")
     if facts is None or images is None:
         raise InputError("results/published has no rerun.csv and rerun_images.csv; install jaxadv again")
     rerun, seed = first_pair.published(facts, images, study)
     notes = tuple(first_pair.graphs(facts, study))
+    if not rerun.whole:
+        notes += (f"{len(rerun.rows)} images are recorded here; fetch rerun --to={study} brings all 692",)
     rows = first_pair.attack_and_show(
         study, seed=seed, num_images=flags.num_images, lanes=flags.lanes, progress=flags.progress
     )

@@ -18,6 +18,7 @@ from jaxadv.data.loader import Pictures
 from jaxadv.data.selection import select
 from jaxadv.data.source import Source
 from jaxadv.data.sources import open_source
+from jaxadv.fetching.rerun import NAME as RECORD
 from jaxadv.support.progress import Progress
 from jaxadv.validation.acceptance import COLUMNS, COUNTS, Rerun
 from model_ports import checkpoint
@@ -27,9 +28,6 @@ SOURCE, TARGET = "inception_v1", "inception_v2"
 EPS = 0.1
 BLOCK = 250
 """Images in memory at a time."""
-RECORD = "rerun.jsonl"
-"""In the study's folder: the re-run's own record of every attacked image, where it was fetched."""
-
 
 def attack_and_show(
     study: Path, *, seed: int, num_images: int | None, lanes: int | None, progress: bool

@@ -14,7 +14,7 @@ from jaxadv.commands import cli
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-MARKS = ("needs: data", "needs: several hosts", "needs: an accelerator", "run: minutes", "run: tests")
+MARKS = ("needs: data", "needs: a connection", "needs: several hosts", "needs: an accelerator", "run: minutes", "run: tests")
 """What a comment above a block may say. Such a block is parsed here, and not run."""
 
 
