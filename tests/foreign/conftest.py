@@ -1,0 +1,17 @@
+"""PyTorch is imported first: its compiler and TensorFlow bring an LLVM each, and only this order works in one process."""
+
+import pytest
+
+from model_ports.convert import frameworks
+
+frameworks.timm()
+
+
+@pytest.fixture
+def check():
+    """Operators that a test names are compared with PyTorch's when it ends."""
+    from beside_torch import Beside
+
+    beside = Beside()
+    yield beside
+    beside.compare()
