@@ -1,4 +1,4 @@
-"""Networks of other frameworks, read into JAX: PyTorch, ONNX and Keras, with proof against the original.
+"""Networks of PyTorch, read into JAX, with proof against the original.
 
-May import `jaxadv.core`, `jaxadv.support` and `model_ports`. Each framework is imported only by its reader.
+May import `jaxadv.core`, `jaxadv.support` and `model_ports`. PyTorch is imported by its reader alone.
 """

@@ -1,8 +1,8 @@
 """Arrays whose axes are stored in another order than they are named.
 
-PyTorch and ONNX name the axes of images (N, C, H, W). The fast layers want them stored as (N, H, W, C). A `Laid`
-array keeps both: operators name axes as the framework does, and nothing is transposed between two of them.
-Operators that know nothing of this get a plain array.
+PyTorch names the axes of images (N, C, H, W). The fast layers want them stored as (N, H, W, C).
+A `Laid` array keeps both: operators name axes as PyTorch does, and nothing is transposed between
+two of them. What knows nothing of this gets a plain array.
 """
 
 import math
@@ -96,7 +96,8 @@ def all_axes(axes: int | Sequence[int] | None, rank: int) -> tuple[int, ...]:
 def reduced(
     function: Callable[..., Array], value: Value, axes: int | Sequence[int] | None, keepdim: bool
 ) -> Value:
-    """``function(stored, axis=..., keepdims=True)`` over named axes, which stay with length 1 or go."""
+    """``function(stored, axis=..., keepdims=True)`` over named axes, which stay with length 1 or
+    go."""
     array, order = stored(value)
     names = all_axes(axes, value.ndim)
     out = laid(function(array, axis=tuple(order[name] for name in names), keepdims=True), order)

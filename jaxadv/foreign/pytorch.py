@@ -35,19 +35,25 @@ def from_torch(
     prove: bool = True,
     facts: dict[str, Any] | None = None,
 ) -> Classifier:
-    """A classifier from a module of PyTorch, in JAX: gradients, compilation and lanes as for any other.
+    """A classifier from a module of PyTorch, in JAX: gradients, compilation and lanes as for any
+    other.
 
-    The module is exported (`torch.export`) and its operators are read into JAX. Its weights become parameters of the
-    classifier. At conversion it is compared with the original on two images, in double and in single precision.
+    The module is exported (`torch.export`) and its operators are read into JAX. Its weights become
+    parameters of the
+    classifier. At conversion it is compared with the original on two images, in double and in
+    single precision.
 
     Args:
-        module: a `torch.nn.Module` in evaluation mode and single precision, images (N, 3, S, S) to logits (N, K).
+        module: a `torch.nn.Module` in evaluation mode and single precision, images (N, 3, S, S) to
+        logits (N, K).
             One that gives an object or a dictionary with "logits" is read too.
         input_size: S, pixels. None: of a network of timm, its own.
-        mean, std: the module gets ``(image - mean) / std`` of images in [0, 1], a number for each channel. None: of a
+        mean, std: the module gets ``(image - mean) / std`` of images in [0, 1], a number for each
+        channel. None: of a
             network of timm, its own; else the images as they are.
         num_classes: K, without background classes. None: as many as the module puts out.
-        name: what tables call it. None: of a network of timm, its architecture; else the name of its class.
+        name: what tables call it. None: of a network of timm, its architecture; else the name of
+        its class.
         label_offset: background columns in front of the real classes.
         prove: whether to compare with the original.
         facts: what else is to be kept with results.
@@ -56,7 +62,8 @@ def from_torch(
         A `Classifier`, whose ``facts`` have "source", "sha256" and, in "proof", how far it is from the original.
 
     Raises:
-        InputError: no input size is known; the module is scripted, quantised, in training mode, random, changes
+        InputError: no input size is known; the module is scripted, quantised, in training mode,
+        random, changes
             itself or has an operator that is not read; or the proof fails. The message is one line.
     """
     from jaxadv.foreign import torch_export
@@ -207,7 +214,8 @@ def fingerprint(steps: Steps, params: dict[str, np.ndarray], normal: Normalisati
 
 
 def described(steps: Steps) -> list[Any]:
-    """All that the result of steps depends on, but for the parameters and the code of the operators."""
+    """All that the result of steps depends on, but for the parameters and the code of the
+    operators."""
     lines = []
     for step in steps.steps:
         inner = getattr(step.function, "steps", None)

@@ -1,7 +1,7 @@
 """A network as a list of steps: what every reader of graphs makes, and what JAX then traces.
 
-A step calls one function of `jaxadv.foreign.operators` with results of earlier steps. Nothing of the framework that
-the graph came from is kept.
+A step calls one function of `jaxadv.foreign.operators` with results of earlier steps. Nothing of
+the framework that the graph came from is kept.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -53,7 +53,8 @@ class Steps:
     orders: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def __call__(self, params: Mapping[str, Any], *inputs: Any) -> Any:
-        """The result for these inputs. Raises InputError, which names the step, where one cannot run."""
+        """The result for these inputs. Raises InputError, which names the step, where one cannot
+        run."""
         known: dict[str, Any] = {
             name: self.parameter(name, value) for name, value in params.items()
         }

@@ -1,6 +1,8 @@
 """A module of PyTorch, exported as a functional graph, or refused in one line."""
 
 import contextlib
+import io
+import logging
 import warnings
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -24,7 +26,8 @@ class Exported(NamedTuple):
 
 
 def check(module: Any, name: str) -> None:
-    """Raises InputError for a module that is scripted, quantised, in training mode, or of another precision."""
+    """Raises InputError for a module that is scripted, quantised, in training mode, or of another
+    precision."""
     import torch
 
     if not isinstance(module, torch.nn.Module):
@@ -89,7 +92,7 @@ def export(module: Any, shape: tuple[int, int, int], name: str) -> Exported:
             except Exception as second:
                 raise InputError(
                     f"{name} cannot be exported by torch.export: {reason(second)}; "
-                    "give the network as ONNX, or as a function of JAX"
+                    "give the network as a function of JAX"
                 ) from error
         program = _taken_apart(program)
     return _read(program, name, one_by_one)
@@ -123,21 +126,25 @@ def reason(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """No warnings of torch, and no fast path that hides a module's operators."""
+    """No warnings, log or print of torch, and no fast path that hides a module's operators."""
     import torch
 
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
+    said = io.StringIO()
+    logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), contextlib.redirect_stdout(said):
             warnings.simplefilter("ignore")
             yield
     finally:
+        logging.disable(logging.NOTSET)
         torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def _taken_apart(program: Any) -> Any:
-    """The functional graph of operators that have a function in JAX, as far as torch can take them apart."""
+    """The functional graph of operators that have a function in JAX, as far as torch can take them
+    apart."""
     import torch
 
     table = torch.export.default_decompositions()

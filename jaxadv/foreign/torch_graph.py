@@ -1,6 +1,7 @@
 """A graph of `torch.export`, read into steps.
 
-The graph is functional: its operators change nothing in place. Operators that `jaxadv.foreign.operators` has are
+The graph is functional: its operators change nothing in place. Operators that
+`jaxadv.foreign.operators` has are
 kept whole, all others are taken apart into PyTorch's core operators.
 """
 
@@ -58,7 +59,8 @@ def read(
         orders: see `Steps`.
 
     Raises:
-        InputError: an operator is not known, or draws random numbers; the line has its name and its module.
+        InputError: an operator is not known, or draws random numbers; the line has its name and
+        its module.
     """
     steps = []
     for node in graph.graph.nodes:
@@ -132,7 +134,7 @@ def _function(node: Any, graph: Any, name: str) -> Callable[..., Any]:
             return target
         known = _NUMBERS.get(target.__name__)
         return known or Unknown(
-            f"{place(node, name)} is not read; give the network as ONNX, or as a function of JAX"
+            f"{place(node, name)} is not read; give the network as a function of JAX"
         )
     if torch.Tag.nondeterministic_seeded in target.tags and not is_known(target):
         return Unknown(
@@ -151,12 +153,13 @@ def _function(node: Any, graph: Any, name: str) -> Callable[..., Any]:
     function = operators.operator(operator, overload) if space == "aten" else None
     return function or Unknown(
         f"{place(node, name)} is not read into JAX; write the module without it, "
-        "or give the network as ONNX, or as a function of JAX"
+        "or give the network as a function of JAX"
     )
 
 
 def _arguments(node: Any) -> tuple[tuple, dict[str, Any]]:
-    """Those of a node, by place where the operator takes them by place: names differ between torch and us."""
+    """Those of a node, by place where the operator takes them by place: names differ between torch
+    and us."""
     given, keywords = (
         list(map(_argument, node.args)),
         {key: _argument(value) for key, value in node.kwargs.items()},
@@ -244,7 +247,8 @@ def numpy_type(dtype: Any) -> np.dtype:
 
 
 def kernel_orders(graph: Any) -> dict[str, tuple[int, ...]]:
-    """The order in which to store each placeholder that is only ever the kernel of ordinary convolutions."""
+    """The order in which to store each placeholder that is only ever the kernel of ordinary
+    convolutions."""
     orders = {}
     for node in graph.graph.nodes:
         if (

@@ -1,6 +1,8 @@
-"""Proof that a converted network is the original: logits and an input gradient of both, on two images.
+"""Proof that a converted network is the original: logits and an input gradient of both, on two
+images.
 
-In double precision rounding hides nothing, so the two must agree to 1e-8. Single precision is what runs use.
+In double precision rounding hides nothing, so the two must agree to 1e-8. Single precision is what
+runs use.
 """
 
 import warnings
@@ -19,12 +21,14 @@ DOUBLE = 1e-8
 SINGLE = 1e-5
 """The same of logits in single precision."""
 GRADIENT = 0.1
-"""Relative difference of the gradient in single precision that is warned of: one ReLU that rounding flips makes 0.05."""
+"""Relative difference of the gradient in single precision that is warned of: one ReLU that
+rounding flips makes 0.05."""
 
 Apply = Callable[[Any, jax.Array], jax.Array]
 Original = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray | None]]
-"""(images (N, S, S, 3) in [0, 1], weights (N, K)) -> logits (N, K), and the gradient (N, S, S, 3) of
-``sum(weights * logits)``, or None where the framework has no gradients; in the precision of the images."""
+"""(images (N, S, S, 3) in [0, 1], weights (N, K)) -> logits (N, K), and the gradient (N, S, S, 3)
+of ``sum(weights * logits)``, or None where the framework has no gradients; in the precision of the
+images."""
 
 
 class Difference(NamedTuple):
@@ -64,15 +68,18 @@ def prove(
         original: what the original gives.
         input_size: pixels.
         outputs: of the network.
-        second: makes another conversion, of the original in double precision. It is asked for only where
-            the first differs there, because the original itself rounds some numbers to single precision.
+        second: makes another conversion, of the original in double precision. It is asked for only
+        where
+            the first differs there, because the original itself rounds some numbers to single
+            precision.
 
     Returns:
         {"double": {"logits": d, "gradient": d}, "single": ...}, relative L2 differences; "double" is a
         text where the original does not run in double precision.
 
     Raises:
-        InputError: the two differ, or answers of the original change from call to call or with the batch.
+        InputError: the two differ, or answers of the original change from call to call or with the
+        batch.
     """
     images = test_images(input_size)
     weights = np.random.Generator(np.random.PCG64(7)).normal(size=(2, outputs)) / np.sqrt(outputs)
@@ -101,7 +108,8 @@ def prove(
 def _check_original(
     name: str, original: Original, images: np.ndarray, weights: np.ndarray, expected: np.ndarray
 ):
-    """Raises InputError for an original whose answers are random, not finite, or depend on the batch."""
+    """Raises InputError for an original whose answers are random, not finite, or depend on
+    the batch."""
     if not np.isfinite(expected).all():
         raise InputError(
             f"{name} gives NaN or infinite logits for images of noise; mend its weights"
@@ -165,7 +173,8 @@ def differences(found: tuple, expected: tuple) -> Difference:
 
 
 def relative(found: np.ndarray, expected: np.ndarray) -> float:
-    """The largest relative L2 difference of a row; infinite where a number is not finite or shapes differ."""
+    """The largest relative L2 difference of a row; infinite where a number is not finite or
+    shapes differ."""
     if found.shape != expected.shape or not np.isfinite(found).all():
         return float("inf")
     found, expected = (np.asarray(a, np.float64).reshape(len(a), -1) for a in (found, expected))

@@ -1,4 +1,5 @@
-"""One operator in JAX beside the same in PyTorch: values, types, and the gradient of every real argument."""
+"""One operator in JAX beside the same in PyTorch: values, types, and the gradient of every real
+argument."""
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +30,8 @@ def truths(*shape: int, seed: int = 0) -> np.ndarray:
 
 
 class Beside:
-    """Operators to be compared, whose functions in JAX are compiled together: one compilation for a test."""
+    """Operators to be compared, whose functions in JAX are compiled together: one compilation for
+    a test."""
 
     def __init__(self):
         self.cases: list[tuple] = []
@@ -43,7 +45,8 @@ class Beside:
         results: int | None = None,
         **keywords,
     ) -> None:
-        """Compare ``aten.NAME`` of these arguments with its function, for plain images and for channels last.
+        """Compare ``aten.NAME`` of these arguments with its function, for plain images and for
+        channels last.
 
         Args:
             name: with the overload behind a point where that is not "default".
@@ -153,10 +156,10 @@ def _torch(target, arguments, keywords, gradient, count):
             else [None] * len(wanted)
         )
         slopes = [
-            (torch.zeros_like(w) if s is None else s).numpy()
+            (torch.zeros_like(w) if s is None else s).numpy(force=True)
             for s, w in zip(slopes, wanted, strict=True)
         ]
-    return [r.detach().resolve_conj().numpy() for r in results], slopes
+    return [r.detach().resolve_conj().numpy(force=True) for r in results], slopes
 
 
 def _jax(function, arguments, keywords, gradient, last, count):

@@ -1,10 +1,8 @@
-"""PyTorch is imported first: its compiler and TensorFlow bring an LLVM each, and only this order works in one process."""
+"""PyTorch is imported first: its compiler and TensorFlow bring an LLVM each, and only this order
+works in one process."""
 
 import pytest
-
-from model_ports.convert import frameworks
-
-frameworks.timm()
+import torch  # noqa: F401
 
 
 @pytest.fixture

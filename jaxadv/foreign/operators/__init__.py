@@ -1,6 +1,8 @@
-"""The operators of networks in JAX, one file a kind, with the names and arguments of PyTorch's ATen.
+"""The operators of networks in JAX, one file a kind, with the names and arguments of PyTorch's
+ATen.
 
-Arrays may be stored with their axes in another order (`jaxadv.foreign.layout`). Imports JAX and no other framework.
+Arrays may be stored with their axes in another order (`jaxadv.foreign.layout`). Imports JAX and no
+other framework.
 """
 
 from collections.abc import Callable

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jaxadv.foreign.layout import Array, Value, laid, positive, stored
@@ -96,20 +97,31 @@ def softplus(self, beta=1.0, threshold=20.0) -> Value:
     return unary(function)(self)
 
 
+_SIXTH = float(np.float32(1 / 6))
+"""The slope of PyTorch's hard sigmoid, which is this number in double precision too."""
+
+
+@jax.custom_jvp
+def _hard_sigmoid(x: Array) -> Array:
+    """min(max(x + 3, 0), 6) / 6."""
+    return jnp.clip(x + 3, 0, 6) / 6
+
+
+@_hard_sigmoid.defjvp
+def _(values: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (x,), (change,) = values, tangents
+    slope = jnp.where((x > -3) & (x < 3), jnp.asarray(_SIXTH, x.dtype), jnp.zeros((), x.dtype))
+    return _hard_sigmoid(x), change * slope
+
+
 def hardsigmoid(self) -> Value:
-    return unary(_hard_gate)(self)
-
-
-def _hard_gate(x: Array) -> Array:
-    """min(max(x + 3, 0), 6) / 6, whose slope is 1/6 strictly between -3 and 3."""
-    inside = x / 6 + 0.5
-    return jnp.where(x <= -3, jnp.zeros_like(x), jnp.where(x >= 3, jnp.ones_like(x), inside))
+    return unary(_hard_sigmoid)(self)
 
 
 def hardswish(self) -> Value:
     def function(x: Array) -> Array:
         inside = x * (x + 3) / 6
-        return jnp.where(x < -3, jnp.zeros_like(x), jnp.where(x > 3, x, inside))
+        return jnp.where(x <= -3, jnp.zeros_like(x), jnp.where(x >= 3, x, inside))
 
     return unary(function)(self)
 
@@ -197,9 +209,7 @@ ATEN: dict[str, Callable[..., Any]] = {
     "glu": glu,
     "softmax": softmax,
     "_softmax": softmax,
-    "special_softmax": softmax,
     "_safe_softmax": safe_softmax,
     "log_softmax": along(jax.nn.log_softmax),
     "_log_softmax": along(jax.nn.log_softmax),
-    "special_log_softmax": along(jax.nn.log_softmax),
 }

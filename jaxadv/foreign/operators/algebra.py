@@ -110,7 +110,8 @@ def attention(
     """softmax(scale * query @ key^T + mask) @ value, of arrays (..., tokens, features).
 
     Args:
-        attn_mask: numbers to be added, or truth values: False takes a token out. A query without any gets 0.
+        attn_mask: numbers to be added, or truth values: False takes a token out. A query without
+        any gets 0.
         dropout_p: 0; evaluation has no dropout.
         is_causal: no query sees later tokens.
         scale: None for 1 / sqrt(features).

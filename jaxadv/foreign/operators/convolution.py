@@ -1,7 +1,8 @@
-"""Convolutions of one, two and three dimensions, ordinary and transposed: the ATen operators of their names.
+"""Convolutions of one, two and three dimensions, ordinary and transposed: the ATen operators of
+their names.
 
-Images are named (N, C, spatial...) and stored with channels last; kernels are named (O, I, spatial...). Plain
-two-dimensional ones have the ports' fast gradients on a processor.
+Images are named (N, C, spatial...) and stored with channels last; kernels are named (O, I,
+spatial...). Plain two-dimensional ones have the ports' fast gradients on a processor.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +17,8 @@ from jaxadv.foreign.operators import types
 from model_ports import own_gradients as own
 
 MOST_TAPS = 128
-"""A depthwise kernel of more is left to the stock convolution: each tap is some lines of program."""
+"""A depthwise kernel of more is left to the stock convolution: each tap is some lines of
+program."""
 MOST_GROUPS = 8
 """Convolutions of more groups are left to the stock one: each is a convolution of its own."""
 
@@ -45,11 +47,13 @@ def convolution(
     output_padding=0,
     groups=1,
 ) -> Value:
-    """Convolution of images (N, C, spatial...), or of one without N, with kernels (O, C / groups, spatial...).
+    """Convolution of images (N, C, spatial...), or of one without N, with kernels (O, C / groups,
+    spatial...).
 
     Args:
         padding: numbers of pixels, "same" or "valid".
-        transposed: kernels are then (C, O / groups, spatial...), ``output_padding`` grows the result.
+        transposed: kernels are then (C, O / groups, spatial...), ``output_padding`` grows the
+        result.
     """
     count = weight.ndim - 2
     stride, dilation, output_padding = (

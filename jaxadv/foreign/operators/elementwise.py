@@ -1,6 +1,7 @@
 """Arithmetic, comparisons and functions of single numbers.
 
-Each function is the ATen operator of its name, with the arguments that PyTorch documents. Types of results follow
+Each function is the ATen operator of its name, with the arguments that PyTorch documents. Types of
+results follow
 PyTorch's promotion. Where a function has a corner, its slope there is the one that PyTorch gives.
 """
 
@@ -397,7 +398,6 @@ ATEN: dict[str, Callable[..., Any]] = {
     "fmod": fmod,
     "pow": pow,
     "xlogy": xlogy,
-    "special_xlogy": xlogy,
     "lerp": lerp,
     "addcmul": addcmul,
     "addcdiv": addcdiv,

@@ -1,4 +1,5 @@
-"""Elements at places that are arrays, scattered writes, sorting, Fourier transforms: the ATen operators of their names."""
+"""Elements at places that are arrays, scattered writes, sorting, Fourier transforms: the ATen
+operators of their names."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,7 +16,8 @@ from model_ports.errors import InputError
 
 
 def _place(indices: Sequence[Any]) -> tuple:
-    """torch's list as an index: None takes a whole axis. Raises InputError for a mask that is not constant."""
+    """torch's list as an index: None takes a whole axis. Raises InputError for a mask that is not
+    constant."""
     place = tuple(slice(None) if index is None else plain(index) for index in indices)
     for index in place:
         if (
@@ -73,7 +75,8 @@ def _along(x: Array, dim: int, index: Array) -> tuple:
 
 
 def gather(self, dim, index, *, sparse_grad=False) -> Array:
-    """out[i][j] = self[index[i][j]][j] for axis 0; the index may be shorter along the other axes."""
+    """out[i][j] = self[index[i][j]][j] for axis 0; the index may be shorter along the other
+    axes."""
     x, at = plain(self), plain(index)
     if not x.ndim:
         return jnp.broadcast_to(x, at.shape)

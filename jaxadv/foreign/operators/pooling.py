@@ -1,7 +1,7 @@
 """Pooling over windows of one, two and three dimensions: the ATen operators of their names.
 
-Images are named (N, C, spatial...) and stored with channels last. Of equal elements in a window the first in
-row-major order takes the gradient of a maximum.
+Images are named (N, C, spatial...) and stored with channels last. Of equal elements in a window
+the first in row-major order takes the gradient of a maximum.
 """
 
 import itertools
@@ -28,7 +28,8 @@ class Windows:
     Args:
         sizes: of the image, one each dimension.
         kernel, stride, padding, dilation: likewise, or one for all; an empty stride is the kernel.
-        ceil_mode: whether a last window may hang over, as long as it starts inside image or left padding.
+        ceil_mode: whether a last window may hang over, as long as it starts inside image or left
+        padding.
     """
 
     def __init__(
@@ -68,7 +69,8 @@ class Windows:
         return lax.slice(x, (0, *start, 0), (x.shape[0], *ends, x.shape[-1]), (1, *self.stride, 1))
 
     def counts(self, dimension: int, with_padding: bool) -> np.ndarray:
-        """Elements of each window along a dimension: inside the image, or inside image and padding."""
+        """Elements of each window along a dimension: inside the image, or inside image and
+        padding."""
         size, pad = self.sizes[dimension], self.padding[dimension]
         start = np.arange(self.outputs[dimension]) * self.stride[dimension] - pad
         end = np.minimum(start + self.kernel[dimension], size + pad)
@@ -174,12 +176,14 @@ def lp_pool(self, norm_type, kernel_size, stride=(), ceil_mode=False) -> Value:
 
 
 def parts(size: int, outputs: int) -> list[tuple[int, int]]:
-    """Start and end of each of ``outputs`` windows that cover a length, as adaptive pooling has them."""
+    """Start and end of each of ``outputs`` windows that cover a length, as adaptive pooling has
+    them."""
     return [(i * size // outputs, -(-(i + 1) * size // outputs)) for i in range(outputs)]
 
 
 def adaptive_average_pool(self, output_size) -> Value:
-    """Means of windows that cover the image, as many in each dimension as asked for; None keeps a length."""
+    """Means of windows that cover the image, as many in each dimension as asked for; None keeps a
+    length."""
     sizes = _sizes(output_size)
 
     def function(images: Value) -> Value:
@@ -211,7 +215,8 @@ def along_axis(matrix: np.ndarray, x: Array, axis: int) -> Array:
 
 
 def adaptive_max_pool(self, output_size) -> tuple[Value, Value]:
-    """The largest elements of windows that cover the image, and where each stands in its flattened image."""
+    """The largest elements of windows that cover the image, and where each stands in its flattened
+    image."""
     sizes = _sizes(output_size)
 
     def function(images: Value, number: int) -> Value:

@@ -158,7 +158,8 @@ def norm(self, p=2, dim=None, keepdim=False, *, dtype=None) -> Value:
 
 
 def cdist(x1, x2, p=2.0, compute_mode=None) -> Array:
-    """Distances of all rows of one matrix to all of another: (..., M, D), (..., R, D) -> (..., M, R)."""
+    """Distances of all rows of one matrix to all of another: (..., M, D), (..., R, D) -> (..., M,
+    R)."""
     x, y = plain(x1), plain(x2)
     return plain(vector_norm(x[..., :, None, :] - y[..., None, :, :], p, -1))
 

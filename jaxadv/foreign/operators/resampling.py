@@ -1,6 +1,8 @@
-"""Images in other sizes, and moved: upsampling, sampling at a grid, pixel shuffles. The ATen operators of their names.
+"""Images in other sizes, and moved: upsampling, sampling at a grid, pixel shuffles. The ATen
+operators of their names.
 
-Upsampling is a matrix product along each axis, whose matrix is made on the host as PyTorch makes its weights.
+Upsampling is a matrix product along each axis, whose matrix is made on the host as PyTorch makes
+its weights.
 """
 
 import math
@@ -37,7 +39,8 @@ def positions(
 
 
 def linear_matrix(size: int, outputs: int, at: np.ndarray) -> np.ndarray:
-    """Weights (outputs, size) of the two neighbours of each position; what lies outside counts as the edge."""
+    """Weights (outputs, size) of the two neighbours of each position; what lies outside counts as
+    the edge."""
     at = np.maximum(at, 0)
     low = np.minimum(at.astype(np.int64), size - 1)
     high = np.minimum(low + 1, size - 1)
@@ -57,7 +60,8 @@ def cubic(distance: np.ndarray, a: float = -0.75) -> np.ndarray:
 
 
 def cubic_matrix(size: int, outputs: int, at: np.ndarray, a: float = -0.75) -> np.ndarray:
-    """Weights (outputs, size) of the four neighbours of each position; what lies outside counts as the edge."""
+    """Weights (outputs, size) of the four neighbours of each position; what lies outside counts as
+    the edge."""
     low = np.floor(at)
     matrix = np.zeros((outputs, size), at.dtype)
     for step in (-1, 0, 1, 2):
@@ -107,7 +111,8 @@ KERNELS = {
 
 
 def _factors(scale_factors: Any, more: Sequence[Any]) -> list[float] | None:
-    """The factors of all dimensions, from a list or from one argument each; None unless all are given."""
+    """The factors of all dimensions, from a list or from one argument each; None unless all
+    are given."""
     if more or isinstance(scale_factors, (int, float)):
         scale_factors = [scale_factors, *more]
     return None if scale_factors is None or None in list(scale_factors) else list(scale_factors)
@@ -127,7 +132,8 @@ def targets(
 def resized(
     images: Value, output_size: Any, scale_factors: Any, matrix: Callable[..., np.ndarray]
 ) -> Value:
-    """Images (N, C, spatial...) in another size; ``matrix(size, outputs, factor, dtype)`` makes the weights."""
+    """Images (N, C, spatial...) in another size; ``matrix(size, outputs, factor, dtype)`` makes
+    the weights."""
     x = image_last(images)
     sizes, factors = targets(x.shape[1:-1], output_size, scale_factors)
     for axis, (size, factor) in enumerate(zip(sizes, factors, strict=True), start=1):

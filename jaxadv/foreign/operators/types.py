@@ -1,4 +1,4 @@
-"""Types of numbers: which one a result has, as PyTorch and ONNX decide it."""
+"""Types of numbers: which one a result has, as PyTorch decides it."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,8 @@ import numpy as np
 
 from jaxadv.foreign.layout import Value, is_array, plain
 
-_WORKING: ContextVar[np.dtype] = ContextVar("working", default=np.dtype(np.float32))
+_SINGLE = np.dtype(np.float32)
+_WORKING: ContextVar[np.dtype] = ContextVar("working", default=_SINGLE)
 
 
 @contextlib.contextmanager
