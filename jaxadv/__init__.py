@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # the same for tools that read types
     from jaxadv.evaluation.results import open_run as open_run
     from jaxadv.evaluation.settings import CleverSettings as CleverSettings
     from jaxadv.evaluation.settings import Settings as Settings
+    from jaxadv.foreign.pytorch import from_torch as from_torch
     from model_ports.errors import InputError as InputError
 
 _HOME = {
@@ -34,6 +35,7 @@ _HOME = {
     "IFGSM": "jaxadv.attacks.fgsm",
     "CarliniWagnerL2": "jaxadv.attacks.carlini_wagner",
     "ElasticNetL1": "jaxadv.attacks.elastic_net",
+    "from_torch": "jaxadv.foreign.pytorch",
     "evaluate": "jaxadv.evaluation.evaluate",
     "open_run": "jaxadv.evaluation.results",
     "Run": "jaxadv.evaluation.results",

@@ -32,8 +32,9 @@ def pytest_unconfigure(config):
 
 def pytest_ignore_collect(collection_path, config):
     """Tests that need TensorFlow, Keras or PyTorch, a browser, or minutes, are suites of their own: `pytest -m frameworks` and so on."""
-    if collection_path.name in ("frameworks", "programs", "paper"):
-        return config.getoption("markexpr") != collection_path.name
+    suite = "frameworks" if collection_path.name == "foreign" else collection_path.name
+    if suite in ("frameworks", "programs", "paper"):
+        return config.getoption("markexpr") != suite
     return None
 
 

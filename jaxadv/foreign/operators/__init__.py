@@ -1,0 +1,44 @@
+"""The operators of networks in JAX, one file a kind, with the names and arguments of PyTorch's
+ATen.
+
+Arrays may be stored with their axes in another order (`jaxadv.foreign.layout`). Imports JAX and no
+other framework.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from jaxadv.foreign.operators import (
+    activations,
+    algebra,
+    convolution,
+    elementwise,
+    indexing,
+    normalization,
+    pooling,
+    reductions,
+    resampling,
+    shapes,
+)
+
+KINDS = (
+    convolution,
+    pooling,
+    resampling,
+    algebra,
+    normalization,
+    shapes,
+    indexing,
+    elementwise,
+    activations,
+    reductions,
+)
+ATEN: dict[str, Callable[..., Any]] = {
+    name: function for kind in KINDS for name, function in kind.ATEN.items()
+}
+"""All of them, by name, or by name and overload where overloads differ."""
+
+
+def operator(name: str, overload: str) -> Callable[..., Any] | None:
+    """The function of an ATen operator, such as ("max", "dim"); None where there is none."""
+    return ATEN.get(f"{name}.{overload}", ATEN.get(name))

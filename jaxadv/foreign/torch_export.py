@@ -1,0 +1,211 @@
+"""A module of PyTorch, exported as a functional graph, or refused in one line."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxadv.foreign import torch_graph
+from jaxadv.foreign.steps import Steps, references
+from model_ports.errors import InputError
+
+BATCH = 2
+"""Images of the example that a module is exported with."""
+
+
+class Exported(NamedTuple):
+    """A module as steps."""
+
+    steps: Steps  # of images (N, C, H, W)
+    params: dict[str, np.ndarray]  # by the names of the placeholders, stored as `steps.orders` say
+    one_by_one: bool  # whether the steps are for one image, because the module fixes the batch
+
+
+def check(module: Any, name: str) -> None:
+    """Raises InputError for a module that is scripted, quantised, in training mode, or of another
+    precision."""
+    import torch
+
+    if not isinstance(module, torch.nn.Module):
+        raise InputError(f"{name} is a {type(module).__name__}; a torch.nn.Module is needed")
+    for path, part in module.named_modules():
+        where = f"{name}: module {path!r}" if path else name
+        kind = type(part).__name__
+        if isinstance(part, torch.jit.ScriptModule):
+            raise InputError(
+                f"{where} is scripted or traced ({kind}); give the module that torch.jit was given"
+            )
+        if "quantized" in type(part).__module__ or kind in (
+            "FakeQuantize",
+            "QuantStub",
+            "DeQuantStub",
+        ):
+            raise InputError(
+                f"{where} is quantised ({kind}); give the network from before quantisation"
+            )
+        if part.training:
+            raise InputError(
+                f"{where} is in training mode ({kind}), where answers depend on the batch; call eval()"
+            )
+    arrays = [*module.named_parameters(), *module.named_buffers()]
+    for path, array in arrays:
+        if array.is_quantized or array.is_sparse or array.layout != torch.strided:
+            raise InputError(
+                f"{name}: {path} is quantised or sparse; give the network with plain arrays"
+            )
+        if array.is_meta:
+            raise InputError(f"{name}: {path} has no numbers (device 'meta'); load its weights")
+        if array.is_floating_point() and array.dtype != torch.float32:
+            raise InputError(
+                f"{name}: {path} is in {array.dtype}; single precision is needed: call float()"
+            )
+
+
+def export(module: Any, shape: tuple[int, int, int], name: str) -> Exported:
+    """The steps and parameters of a module that takes images (N, C, H, W).
+
+    Args:
+        module: that `check` accepts.
+        shape: (C, H, W).
+        name: of the network, for messages.
+
+    Raises:
+        InputError: it cannot be exported, changes itself, or has an operator that is not read.
+    """
+    import torch
+
+    module = _only_logits(module)
+    batch = torch.export.Dim("batch", min=1)
+    example = torch.rand((BATCH, *shape), generator=torch.Generator().manual_seed(0))
+    with quiet():
+        try:
+            program = torch.export.export(module, (example,), dynamic_shapes=({0: batch},))
+            one_by_one = False
+        except Exception as error:  # torch raises anything here
+            try:
+                program = torch.export.export(module, (example[:1],))
+                one_by_one = True
+            except Exception as second:
+                raise InputError(
+                    f"{name} cannot be exported by torch.export: {reason(second)}; "
+                    "give the network as a function of JAX"
+                ) from error
+        program = _taken_apart(program)
+    return _read(program, name, one_by_one)
+
+
+def _only_logits(module: Any) -> Any:
+    """The module; of one that gives an object or a dictionary with the logits in it, the logits."""
+    import torch
+
+    class Logits(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = module
+
+        def forward(self, images):
+            out = self.inner(images)
+            if isinstance(out, dict):
+                return out["logits"]
+            return getattr(out, "logits", out)
+
+    logits = Logits()
+    logits.training = False
+    return logits
+
+
+def reason(error: BaseException) -> str:
+    """The first line of an error that says something."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """No warnings, log or print of torch, and no fast path that hides a module's operators."""
+    import torch
+
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    said = io.StringIO()
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(said):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+def _taken_apart(program: Any) -> Any:
+    """The functional graph of operators that have a function in JAX, as far as torch can take them
+    apart."""
+    import torch
+
+    table = torch.export.default_decompositions()
+    for target in list(table.keys()):
+        if torch_graph.is_known(target):
+            table.pop(target)
+    program = program.run_decompositions(table)
+    rest = {
+        node.target
+        for node in program.graph.nodes
+        if hasattr(node.target, "_schema") and not torch_graph.is_known(node.target)
+    }
+    more = torch._decomp.get_decompositions(list(rest))
+    return program.run_decompositions(more) if more else program
+
+
+def _read(program: Any, name: str, one_by_one: bool) -> Exported:
+    signature = program.graph_signature
+    changed = [*signature.buffers_to_mutate.values(), *signature.user_inputs_to_mutate.values()]
+    if changed:
+        raise InputError(
+            f"{name} changes {changed[0]!r} at each call; take the state out of the module"
+        )
+    where = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+    where |= signature.inputs_to_lifted_tensor_constants
+    orders = {
+        node: order
+        for node, order in torch_graph.kernel_orders(program.graph_module).items()
+        if node in where
+    }
+    [output] = [node for node in program.graph.nodes if node.op == "output"]
+    results = [
+        r
+        for r, spec in zip(output.args[0], signature.output_specs, strict=True)
+        if _is_result(spec)
+    ]
+    if len(results) != 1 or results[0] is None or results[0].meta["val"].ndim != 2:
+        shapes = [tuple(result.meta["val"].shape) for result in results if hasattr(result, "meta")]
+        raise InputError(
+            f"{name} gives arrays of shapes {shapes}; one array (N, classes) is needed"
+        )
+    inputs = [n.name for n in program.graph.nodes if n.op == "placeholder" and n.name not in where]
+    steps = torch_graph.read(program.graph_module, results[0], inputs, name, orders)
+    used = _used(steps)
+    params = {}
+    for node, path in where.items():
+        if node in used:
+            array = _tensor(program, path).detach().cpu().numpy()
+            params[node] = np.ascontiguousarray(
+                array.transpose(np.argsort(orders[node])) if node in orders else array
+            )
+    return Exported(steps, params, one_by_one)
+
+
+def _is_result(spec: Any) -> bool:
+    return spec.kind.name == "USER_OUTPUT"
+
+
+def _tensor(program: Any, path: str) -> Any:
+    return program.state_dict[path] if path in program.state_dict else program.constants[path]
+
+
+def _used(steps: Steps) -> set[str]:
+    return {name for step in steps.steps for name in references([step.arguments, step.keywords])}

@@ -1,0 +1,196 @@
+"""Modules of PyTorch as classifiers: the proof, attacks, and one line for what
+is not read."""
+
+import jax
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import jaxadv
+from jaxadv.foreign import torch_export, trust
+from jaxadv.foreign.pytorch import applied, normalisation
+from model_ports.errors import InputError
+
+pytestmark = pytest.mark.frameworks
+SIZE = 16
+
+
+def small() -> nn.Module:
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(8 * 8 * 8, 10),
+    )
+    network[1].running_mean.normal_()
+    network[1].running_var.uniform_(0.5, 2)
+    return network.eval()
+
+
+def images(count: int = 3) -> np.ndarray:
+    return np.random.default_rng(0).uniform(size=(count, SIZE, SIZE, 3)).astype(np.float32)
+
+
+def test_a_module_is_proven_attacked_and_differentiated():
+    mean, std = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
+    network = small()
+    classifier = jaxadv.from_torch(network, input_size=SIZE, mean=mean, std=std, name="small")
+    proof = classifier.facts["proof"]
+    assert proof["double"]["logits"] < trust.DOUBLE and proof["double"]["gradient"] < trust.DOUBLE
+    assert proof["single"]["logits"] < trust.SINGLE and len(classifier.facts["sha256"]) == 64
+    pixels = torch.from_numpy(images()).requires_grad_()
+    logits = network(((pixels - torch.tensor(mean)) / torch.tensor(std)).permute(0, 3, 1, 2))
+    [gradient] = torch.autograd.grad(logits[:, 3].sum(), pixels)
+    answer = classifier.logits_and_gradient(images(), np.tile(np.eye(10)[3], (3, 1)))
+    np.testing.assert_allclose(answer.logits, logits.detach(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(answer.gradient, gradient, rtol=1e-3, atol=1e-5)
+    labels = classifier.predict(images())
+    one, three = (
+        jaxadv.run_attack(classifier, jaxadv.FGSM(eps=0.1), images(), labels, lanes=lanes)
+        for lanes in (1, 3)
+    )
+    assert one.success.any() and (one.success == three.success).all()
+    np.testing.assert_allclose(one.adversarial, three.adversarial, atol=1e-6)
+
+
+def test_the_fingerprint_follows_weights_steps_and_normalisation():
+    def sha256(network, **settings):
+        return jaxadv.from_torch(network, input_size=SIZE, prove=False, **settings).facts["sha256"]
+
+    network, other = small(), small()
+    first = sha256(network)
+    assert sha256(other) == first
+    assert sha256(other, mean=0.5) != first
+    other[2] = nn.GELU()
+    assert sha256(other) != first
+    with torch.no_grad():
+        network[0].bias += 1
+    assert sha256(network) != first
+
+
+class Calls(nn.Module):
+    """A module that computes what a test says."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, pixels):
+        return self.function(pixels)
+
+
+class Outer(nn.Module):
+    def __init__(self, inner: nn.Module):
+        super().__init__()
+        self.layer = inner
+
+    def forward(self, pixels):
+        return self.layer(pixels)
+
+
+class Counts(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, pixels):
+        self.calls += 1
+        return pixels.mean((2, 3)) * self.calls
+
+
+def _means(pixels):
+    return pixels.mean((2, 3))
+
+
+REFUSED = {
+    "unknown operator": (
+        Outer(Calls(lambda x: _means(torch.special.bessel_j0(x)))),
+        ["bessel_j0", "'layer'", "Calls"],
+    ),
+    "random": (Calls(lambda x: _means(x) + torch.rand(3)), ["aten.rand", "random"]),
+    "dropout": (Calls(lambda x: _means(nn.functional.dropout(x, 0.5))), ["random", "eval()"]),
+    "random of NumPy": (Calls(lambda x: _means(x) + np.random.rand()), ["called again"]),
+    "state": (Counts(), ["calls", "state"]),
+    "steered": (
+        Calls(lambda x: _means(x) if x.sum() > 0 else -_means(x)),
+        ["torch.export", "data-dependent"],
+    ),
+    "batch": (Calls(lambda x: _means(x) - _means(x).mean(0)), ["another stands beside it"]),
+    "two results": (Calls(lambda x: (_means(x), x)), ["one array (N, classes)"]),
+    "NaN": (Calls(lambda x: _means(x) / 0), ["NaN or infinite"]),
+    "another size": (nn.Sequential(nn.Flatten(), nn.Linear(7, 5)), ["torch.export", "7"]),
+    "half": (
+        nn.Sequential(nn.Flatten(), nn.Linear(768, 5)).half(),
+        ["1.weight", "float16", "float()"],
+    ),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_is_not_read_is_one_line(what):
+    module, words = REFUSED[what]
+    with pytest.raises(InputError) as error:
+        jaxadv.from_torch(module.eval(), input_size=SIZE, name="mine")
+    line = str(error.value)
+    assert "\n" not in line and "mine" in line and all(word in line for word in words), line
+
+
+def test_a_module_in_training_mode_scripted_or_quantised_is_one_line():
+    network = small()
+    network[1].train()
+    for module, words in (
+        (network, ["'1'", "training mode", "eval()"]),
+        (torch.jit.script(small()), ["scripted"]),
+        (3, ["int", "torch.nn.Module"]),
+    ):
+        with pytest.raises(InputError) as error:
+            torch_export.check(module, "mine")
+        assert all(word in str(error.value) for word in words), error.value
+    quantised = nn.Sequential(nn.Flatten(), nn.Linear(768, 5)).eval()
+    quantised[1].__class__ = type(
+        "Linear", (nn.Linear,), {"__module__": "torch.ao.nn.quantized.modules.linear"}
+    )
+    with pytest.raises(InputError, match="quantised"):
+        torch_export.check(quantised, "mine")
+    with pytest.raises(InputError, match="input_size is not given"):
+        jaxadv.from_torch(small())
+    with pytest.raises(InputError, match="std is 0"):
+        jaxadv.from_torch(small(), input_size=SIZE, std=0)
+
+
+def test_a_converted_network_that_differs_is_refused():
+    exported = torch_export.export(small(), (3, SIZE, SIZE), "mine")
+    apply = applied(exported.steps, normalisation(None, None))
+    changed = {name: array * np.float32(1.00001) for name, array in exported.params.items()}
+
+    def original(pixels, weights):
+        with jax.enable_x64(pixels.dtype == np.float64):
+            return trust.answer(apply, changed, pixels, weights)
+
+    with pytest.raises(InputError, match="differs from the original in double precision"):
+        trust.prove("mine", apply, exported.params, original, input_size=SIZE, outputs=10)
+
+
+def test_dictionaries_with_logits_and_modules_that_fix_the_batch():
+    mapped = jaxadv.from_torch(
+        Calls(lambda x: {"logits": _means(x)}).eval(), input_size=SIZE, name="mapped"
+    )
+    np.testing.assert_allclose(mapped.logits(images()), images().mean((1, 2)), rtol=1e-5)
+    one_by_one = Calls(lambda x: torch.cat([_means(image[None]) for image in x])).eval()
+    fixed = jaxadv.from_torch(one_by_one, input_size=SIZE, name="fixed")
+    np.testing.assert_allclose(fixed.logits(images(5)), images(5).mean((1, 2)), rtol=1e-5)
+
+
+def test_no_gradient_flows_where_torch_has_none():
+    class Stops(nn.Module):
+        def forward(self, pixels):
+            with torch.no_grad():
+                factor = pixels.mean((2, 3))
+            return pixels.mean((2, 3)) * factor + pixels.std((2, 3)).detach()
+
+    proof = jaxadv.from_torch(Stops().eval(), input_size=SIZE, name="stops").facts["proof"]
+    assert proof["double"]["gradient"] < trust.DOUBLE
