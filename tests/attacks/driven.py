@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import recorded
 
 from jaxadv.core import oracle
-from jaxadv.core.probe import AttackItem, Draw
+from jaxadv.core.probe import AttackItem, Draw, select
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "modern"
 
@@ -92,7 +91,7 @@ def _loop(probe, params, queue, apply, observe, cycles):
 
             def tell(item, state, answer, phase=phase):
                 following = probe.tell(item, state, answer, phase)
-                return jax.tree.map(lambda old, new: jnp.where(probe.done(state), old, new), state, following)
+                return following if schedule.cycles else select(probe.done(state), state, following)
 
             states = jax.vmap(tell)(queue, states, oracle.Answer(logits, gradient))
         return states, observe(states)
