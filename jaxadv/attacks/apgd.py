@@ -201,7 +201,7 @@ class APGD:
         return _Climb(point, point, point, zeros, none, none, step, zero, zero, zero, interval, none, true, kappa, changed)
 
     def _objective(self, item: AttackItem, run: Array, num_classes: int) -> oracle.Objective:
-        sign = jnp.where(item.targeted, jnp.float32(1), jnp.float32(-1))
+        sign = jnp.where(item.targeted, 1, -1).astype(item.image.dtype)
         if self.loss == "cross_entropy":
             return oracle.cross_entropy(item.label, -sign, num_classes)
         if self.loss == "dlr":

@@ -15,6 +15,9 @@ from jaxadv.core.probe import NOTHING_MORE, AttackItem, AttackOutcome, Schedule,
 from jaxadv.support import checks
 
 NORMS = (0, 1, 2, np.inf)
+GROWTH = 1.2
+"""Of the number of values that may change, a step, before the first success. Of 1.05, 1.1, 1.2, 1.4 and 2, tried on the recorded nets in 100
+steps, the first two do not find a success for every image, and the last two lead to more values."""
 DUAL = {1: np.inf, 2: 2, np.inf: 1}
 
 
@@ -34,11 +37,10 @@ class FMN:
         steps: gradients in all.
         initial_step, final_step: L2 length of the first and of the last step, in pixel units of range 1; it falls as a cosine.
         initial_gamma, final_gamma: relative change of the radius after a success or a failure, likewise.
-        as_released: as the reference's code, which differs from the paper in the norms 1, 2 and inf before the first success. There the
-            radius is the distance at which the boundary is expected if it is flat, and a step ends at that distance only if its
+        as_released: as the reference's code. Before the first success its radius in the norms 1, 2 and inf is the distance at which the boundary is expected if it is flat, and a step ends at that distance only if its
             direction is the gradient's. So the walk creeps to the boundary from inside: on a linear network it fooled for none of 32 images in L2.
-            By default the radius is larger by gamma. In L2 the reference also stretches what is shorter than the radius; by default, as in
-            the paper, it is left as it is.
+            By default the radius is the estimate or the radius before, whichever is larger, and by gamma more. In L2 the reference also
+            stretches what is shorter than the radius; by default, as in the paper, it is left as it is.
 
     details: "distance", of the result in ``norm``, NaN where there is none.
     """
@@ -91,7 +93,8 @@ class FMN:
             margin = jnp.abs(oracle.margin(answer.logits, item.label))
             estimate = distance + margin / jnp.maximum(length(gradient, DUAL[self.norm]), 1e-12)
             if not self.as_released:
-                estimate = estimate * (1 + gamma)
+                before = jnp.where(jnp.isinf(state.radius), 0, state.radius)
+                estimate = jnp.maximum(estimate, before) * (1 + gamma)
             radius = self._next_radius(state.radius, gamma, fooled, kept, estimate)
         radius = jnp.minimum(radius, nearest.farthest(image, self.norm))
         moved = self._project(delta + rate * nearest.unit(gradient), radius)
@@ -106,11 +109,12 @@ class FMN:
         smaller = jnp.minimum(radius * (1 - gamma), kept.distance)
         return jnp.where(fooled, smaller, jnp.where(kept.found, radius * (1 + gamma), estimate))
 
-    @staticmethod
-    def _next_count(count: Array, gamma: Array, fooled: Array, kept: Nearest) -> Array:
+    def _next_count(self, count: Array, gamma: Array, fooled: Array, kept: Nearest) -> Array:
         """The same of a number of pixels' values, which changes by one at least."""
         smaller = jnp.minimum(jnp.minimum(count - 1, jnp.floor(count * (1 - gamma))), kept.distance)
         larger = jnp.maximum(count + 1, jnp.floor(count * (1 + gamma)))
+        if not self.as_released:
+            larger = jnp.where(kept.found, larger, jnp.maximum(larger, jnp.floor(GROWTH * count)))
         return jnp.maximum(jnp.where(fooled, smaller, larger), 0)
 
     def _project(self, delta: Array, radius: Array) -> Array:

@@ -59,8 +59,8 @@ def outcome(nearest: Nearest) -> AttackOutcome:
 
 
 def away(item: AttackItem) -> Array:
-    """+1 for an untargeted attack, -1 for a targeted one, () float32: what turns the label's margin into something to be lowered."""
-    return jnp.where(item.targeted, jnp.float32(-1), jnp.float32(1))
+    """+1 for an untargeted attack, -1 for a targeted one, (): what turns the label's margin into something to be lowered."""
+    return jnp.where(item.targeted, -1, 1).astype(item.image.dtype)
 
 
 def into_box(image: Array, delta: Array) -> Array:

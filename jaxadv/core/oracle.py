@@ -130,10 +130,10 @@ def ratio(
 
     aim: the other class, or NO_AIM for the best other. fourth: () bool, whether the spread is z_1 - (z_3 + z_4) / 2 or z_1 - z_3.
     """
-    share = jnp.where(fourth, jnp.float32(0.5), jnp.float32(0))
-    own = Ratio(jnp.ones((), jnp.float32), aim, share, jnp.float32(floor))
-    offset = jnp.zeros((), jnp.float32) if offset is None else offset
-    return _of_label(label, num_classes)._replace(sign=sign, confidence=offset, ratio=own)
+    share = jnp.where(fourth, 0.5, 0.0).astype(sign.dtype)
+    term = Ratio(jnp.ones_like(sign), aim, share, jnp.full_like(sign, floor))
+    offset = jnp.zeros_like(sign) if offset is None else offset
+    return _of_label(label, num_classes)._replace(sign=sign, confidence=offset, ratio=term)
 
 
 def _of_label(label: Array, num_classes: int) -> Objective:
