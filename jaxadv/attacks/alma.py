@@ -1,4 +1,7 @@
-"""Augmented Lagrangian adversarial attack: a penalty on the logits' ratio, whose multiplier is learned (Rony et al. 2021, algorithm 1)."""
+"""The augmented Lagrangian adversarial attack (ALMA): Rony et al. 2021, algorithm 1.
+
+A penalty on the ratio of logits, whose multiplier is learned, is added to the distance.
+"""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,7 +13,16 @@ from jaxadv.attacks import nearest
 from jaxadv.attacks.nearest import Nearest
 from jaxadv.attacks.projections import length
 from jaxadv.core import oracle
-from jaxadv.core.probe import AttackItem, AttackNeeds, AttackOutcome, Schedule, settings
+from jaxadv.core.probe import (
+    AttackItem,
+    AttackNeeds,
+    AttackOutcome,
+    Phase,
+    Question,
+    Schedule,
+    never_done,
+    settings,
+)
 from jaxadv.support import checks
 
 NORMS = (1, 2)
@@ -38,20 +50,26 @@ class _State(NamedTuple):
 )
 @dataclass(frozen=True)
 class ALMA:
-    """Search for the least distance in a norm: minimise ||d|| + P(ratio), P the penalty-Lagrangian of equation 6 (P2).
+    """Search for the least distance in a norm: minimise ||d|| + P(ratio).
+
+    P is the penalty-Lagrangian function P2, equation 6.
 
     Args:
         norm: 1 or 2.
         steps: gradients in all.
-        learning_rate: of the steps until the first success; then it falls to a hundredth.
-        initial_multiplier: mu. initial_penalty: rho.
-        check_steps: every so many steps the penalty of an image that has never fooled grows by ``gamma``, unless the ratio has fallen below
-            ``tau`` of the last check's.
-        alpha: weight of the past in the averages of multiplier, gradient and its square.
-        as_released: the ratio's tolerance of 1e-4 has the sign of the attack, as in the reference, so that a targeted attack takes images for
-            successes whose target is not quite the largest logit. By default it is positive for both.
+        learning_rate: of the steps until the first success. Then it falls to a hundredth.
+        initial_multiplier: mu.
+        initial_penalty: rho.
+        check_steps: every so many steps the penalty of an image that has never fooled grows by
+            ``gamma``, unless the ratio has fallen below ``tau`` of the last check's.
+        tau: see check_steps.
+        gamma: see check_steps.
+        alpha: weight of the past in the averages of multiplier, gradient and squared gradient.
+        as_released: the ratio's tolerance of 1e-4 has the sign of the attack, as in the
+            reference's code. A targeted attack then takes images for successes whose target is
+            not quite the largest logit. By default the tolerance is positive in both cases.
 
-    details: "distance", of the result in ``norm``, NaN where there is none.
+    details: "distance" (), of the result in ``norm``, NaN where there is none.
     """
 
     norm: float = 2
@@ -65,8 +83,13 @@ class ALMA:
     alpha: float = 0.9
     as_released: bool = False
 
-    searches = True
-    needs = AttackNeeds(classes=3)
+    @property
+    def searches(self) -> bool:
+        return True
+
+    @property
+    def needs(self) -> AttackNeeds:
+        return AttackNeeds(classes=3)
 
     @property
     def schedule(self) -> Schedule:
@@ -86,15 +109,27 @@ class ALMA:
 
     def init(self, item: AttackItem) -> _State:
         zeros = jnp.zeros_like(item.image)
-        multiplier, penalty = (jnp.asarray(number, zeros.dtype) for number in (self.initial_multiplier, self.initial_penalty))
+        multiplier, penalty = (
+            jnp.asarray(number, zeros.dtype)
+            for number in (self.initial_multiplier, self.initial_penalty)
+        )
         none = jnp.zeros_like(multiplier)
         never = jnp.int32(self.steps + 1)
-        return _State(zeros, zeros, jnp.ones_like(zeros), multiplier, penalty, none, never, nearest.start(item, jnp.inf))
+        return _State(
+            zeros,
+            zeros,
+            jnp.ones_like(zeros),
+            multiplier,
+            penalty,
+            none,
+            never,
+            nearest.start(item, jnp.inf),
+        )
 
-    def ask(self, item, state, phase, num_classes):
+    def ask(self, item: AttackItem, state: _State, phase: Phase, num_classes: int) -> Question:
         return jnp.clip(item.image + state.delta, 0, 1), self._objective(item, num_classes)
 
-    def tell(self, item, state, answer, phase) -> _State:
+    def tell(self, item: AttackItem, state: _State, answer: oracle.Answer, phase: Phase) -> _State:
         image, delta, step = item.image, state.delta, state.nearest.step
         logits, is_first = answer.logits, state.nearest.step == 0
         ratio = oracle.value(self._objective(item, logits.shape[0]), logits)
@@ -106,13 +141,17 @@ class ALMA:
         stalls = (state.fooled_at > self.steps) & (ratio >= self.tau * state.checked)
         penalty = jnp.where(due & ~is_first & stalls, state.penalty * self.gamma, state.penalty)
         checked = jnp.where(due | is_first, ratio, state.checked)
-        learned = self.alpha * state.multiplier + (1 - self.alpha) * _slope(ratio, penalty, state.multiplier)
+        learned = self.alpha * state.multiplier + (1 - self.alpha) * _slope(
+            ratio, penalty, state.multiplier
+        )
         multiplier = jnp.where(is_first, state.multiplier, jnp.clip(learned, SMALLEST, LARGEST))
 
         fooled_at = jnp.where(fooled, jnp.minimum(state.fooled_at, step), state.fooled_at)
         size = jnp.where(distance > 0, distance, jnp.ones_like(distance))
         inward = jnp.where(is_first, 0, jnp.sign(delta) if self.norm == 1 else delta / size)
-        gradient = inward + _slope(ratio, penalty, multiplier) * jnp.nan_to_num(answer.gradient)
+        gradient = inward + _slope(ratio, penalty, multiplier) * jnp.nan_to_num(
+            answer.asked_gradient()
+        )
         second = self.alpha * state.second + (1 - self.alpha) * gradient * gradient
         momentum = self.alpha * state.momentum + gradient / (jnp.sqrt(second) + FLOOR)
         since = jnp.maximum(step - fooled_at, 0).astype(image.dtype)
@@ -129,19 +168,36 @@ class ALMA:
             nearest=nearest.keep(state.nearest, image=point, distance=distance, fooled=fooled),
         )
 
-    def result(self, item, state) -> AttackOutcome:
+    def done(self, state: _State) -> Array:
+        return never_done()
+
+    def result(self, item: AttackItem, state: _State) -> AttackOutcome:
         return nearest.outcome(state.nearest)
 
-    def _objective(self, item, num_classes: int) -> oracle.Objective:
-        """Equation 9: the label's margin (targeted: minus the target's) over the logits' spread, raised by the tolerance."""
+    def _objective(self, item: AttackItem, num_classes: int) -> oracle.Objective:
+        """Equation 9: the label's margin over the spread of the logits, with the tolerance.
+
+        Of a targeted attack: minus the target's margin.
+        """
         away = nearest.away(item)
         tolerance = TOLERANCE * (away if self.as_released else jnp.ones_like(away))
         aim = jnp.int32(oracle.NO_AIM)
-        return oracle.ratio(item.label, away, num_classes, aim=aim, fourth=item.targeted, floor=FLOOR, offset=tolerance)
+        return oracle.ratio(
+            item.label,
+            away,
+            num_classes,
+            aim=aim,
+            fourth=item.targeted,
+            floor=FLOOR,
+            offset=tolerance,
+        )
 
 
 def _slope(ratio: Array, penalty: Array, multiplier: Array) -> Array:
-    """The derivative of P2(y, rho, mu) = mu y + mu rho y^2 + rho^2 y^3 / 6 for y >= 0, mu y / (1 - rho y) for y < 0."""
+    """The derivative of P2(y, rho, mu) with respect to y.
+
+    P2 is mu y + mu rho y^2 + rho^2 y^3 / 6 for y >= 0, and mu y / (1 - rho y) for y < 0.
+    """
     above = multiplier * (1 + 2 * penalty * ratio) + penalty * penalty * ratio * ratio / 2
     below = multiplier / jnp.square(1 - penalty * jnp.minimum(ratio, 0))
     return jnp.where(ratio >= 0, above, below)

@@ -1,4 +1,7 @@
-"""Decoupled direction and norm: the direction follows the gradient, the norm shrinks after a success (Rony et al. 2019, algorithm 1)."""
+"""Decoupled direction and norm (DDN): Rony et al. 2019, algorithm 1.
+
+The direction follows the gradient. The norm shrinks after a success and grows after a failure.
+"""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -8,9 +11,19 @@ from jax import Array
 
 from jaxadv.attacks import nearest
 from jaxadv.attacks.nearest import Nearest
-from jaxadv.attacks.projections import length
+from jaxadv.attacks.projections import length, unit
 from jaxadv.core import draws, oracle
-from jaxadv.core.probe import AttackItem, AttackNeeds, AttackOutcome, Schedule, fools, settings
+from jaxadv.core.probe import (
+    AttackItem,
+    AttackNeeds,
+    AttackOutcome,
+    Phase,
+    Question,
+    Schedule,
+    fools,
+    never_done,
+    settings,
+)
 from jaxadv.support import checks
 
 
@@ -28,22 +41,29 @@ class DDN:
 
     Args:
         steps: gradients in all.
-        gamma: the radius is multiplied by 1 - gamma after a success and by 1 + gamma after a failure.
+        gamma: the radius is multiplied by 1 - gamma after a success, by 1 + gamma after a failure.
         initial_norm: the first radius, in pixel units of range 1.
-        levels: pixels are rounded to so many levels, as of a file with 8 bits; None: they are not. Rounding moves pixels of the clean
-            image too, where they do not lie on a level, which adds to the distance.
+        levels: pixels are rounded to so many levels, as of a file with 8 bits; 0: they are not.
+            All pixels are rounded. One of the clean image that is not on a level moves too, which
+            adds to the distance.
 
-    details: "distance", L2 of the result, NaN where there is none. Where the gradient is zero the step is random, of the item's own draw;
-    the reference takes one of norm below 1e-12 for zero.
+    Where the gradient is zero the step is random, by the item's own draw. The reference takes a
+    gradient of norm below 1e-12 for zero; here every other gradient has a direction.
+    details: "distance" (), L2 of the result, NaN where there is none.
     """
 
     steps: int = 100
     gamma: float = 0.05
     initial_norm: float = 1.0
-    levels: int | None = 256
+    levels: int = 256
 
-    searches = True
-    needs = AttackNeeds(draw=True)
+    @property
+    def searches(self) -> bool:
+        return True
+
+    @property
+    def needs(self) -> AttackNeeds:
+        return AttackNeeds(draw=True)
 
     @property
     def schedule(self) -> Schedule:
@@ -54,25 +74,32 @@ class DDN:
         checks.count("steps", self.steps)
         checks.number("gamma", self.gamma, low=0, high=1)
         checks.number("initial_norm", self.initial_norm, low=0, above=True)
-        if self.levels is not None:
-            checks.count("levels", self.levels, low=2)
+        checks.count("levels", self.levels, low=0)
+        if self.levels == 1:
+            raise checks.InputError("levels is 1; give 2 at least, or 0 for no rounding")
 
     def init(self, item: AttackItem) -> _State:
         image = item.image
-        noise = draws.normals(draws.key(item.draw.seed, item.draw.image_id, jnp.int32(0)), image.size)
-        noise = noise.reshape(image.shape).astype(image.dtype)
+        noise = draws.noise(item, jnp.int32(0), uniform=False)
         record = nearest.start(item, nearest.farthest(image, 2))
-        return _State(jnp.zeros_like(image), jnp.asarray(self.initial_norm, image.dtype), noise, record)
+        return _State(
+            jnp.zeros_like(image), jnp.asarray(self.initial_norm, image.dtype), noise, record
+        )
 
-    def ask(self, item, state, phase, num_classes):
+    def ask(self, item: AttackItem, state: _State, phase: Phase, num_classes: int) -> Question:
         objective = oracle.cross_entropy(item.label, nearest.away(item), num_classes)
         return jnp.clip(item.image + state.delta, 0, 1), objective
 
-    def tell(self, item, state, answer, phase) -> _State:
+    def tell(self, item: AttackItem, state: _State, answer: oracle.Answer, phase: Phase) -> _State:
         image, delta, step = item.image, state.delta, state.nearest.step
         fooled = fools(answer.logits, item)
-        kept = nearest.keep(state.nearest, image=jnp.clip(image + delta, 0, 1), distance=length(delta, 2), fooled=fooled)
-        direction = nearest.unit(answer.gradient)
+        kept = nearest.keep(
+            state.nearest,
+            image=jnp.clip(image + delta, 0, 1),
+            distance=length(delta, 2),
+            fooled=fooled,
+        )
+        direction = unit(answer.asked_gradient())
         direction = jnp.where(jnp.any(direction != 0), direction, state.noise)
         rate = 0.01 + 0.99 * nearest.cosine(self.steps, step, image.dtype)
         moved = delta + rate * direction
@@ -81,9 +108,12 @@ class DDN:
         size = length(moved, 2)
         moved = moved * (radius / jnp.where(size > 0, size, jnp.ones_like(size)))
         point = jnp.clip(image + moved, 0, 1)
-        if self.levels is not None:
+        if self.levels:
             point = jnp.round(point * (self.levels - 1)) / (self.levels - 1)
         return _State(point - image, radius, state.noise, kept)
 
-    def result(self, item, state) -> AttackOutcome:
+    def done(self, state: _State) -> Array:
+        return never_done()
+
+    def result(self, item: AttackItem, state: _State) -> AttackOutcome:
         return nearest.outcome(state.nearest)

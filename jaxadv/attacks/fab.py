@@ -1,4 +1,7 @@
-"""The fast adaptive boundary attack: steps onto linearised decision boundaries, drawn towards the image (Croce & Hein 2020, ICML)."""
+"""The fast adaptive boundary attack (FAB): Croce & Hein 2020, algorithm 1.
+
+Steps onto linearised decision boundaries, which the clean image draws towards itself.
+"""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,19 +13,28 @@ from jax import Array
 
 from jaxadv.attacks.projections import length, to_hyperplane
 from jaxadv.core import draws, oracle
-from jaxadv.core.probe import AttackItem, AttackNeeds, AttackOutcome, Phase, Schedule, fools, settings
+from jaxadv.core.probe import (
+    AttackItem,
+    AttackNeeds,
+    AttackOutcome,
+    Phase,
+    Question,
+    Schedule,
+    fools,
+    settings,
+)
 from jaxadv.support import checks
 
 NORMS = (1, 2, np.inf)
 DUAL = {1: np.inf, 2: 2, np.inf: 1}
 RADIUS = {1: 5.0, 2: 1.0, np.inf: 0.3}
-"""How far from the image a restart begins at most, twice, where no eps is given."""
+"""Twice the distance at which a restart begins, before any success and without a budget."""
 FEW_CLASSES = 20
 LINEARISE, JUDGE = Phase("linearise", True), Phase("judge", False)
 
 
 class _State(NamedTuple):
-    point: Array  # (H, W, 3) in [0, 1], where the boundary is linearised next, or the candidate that is judged next
+    point: Array  # (H, W, 3) in [0, 1], where the boundary is linearised or the logits are judged
     best: Array  # (H, W, 3), the nearest success; the clean image before any
     distance: Array  # (), its distance in pixel units, infinite before any
     alpha: Array  # (), weight of the image's projection in the last step
@@ -33,28 +45,35 @@ class _State(NamedTuple):
     forwards: Array  # () int32
 
 
-@settings(data=("eps", "alpha_max", "eta", "beta"), static=("norm", "steps", "targets", "restarts", "all_classes", "many_classes"))
+@settings(
+    data=("eps", "alpha_max", "eta", "beta"),
+    static=("norm", "steps", "targets", "restarts", "all_classes", "many_classes"),
+)
 @dataclass(frozen=True)
 class FAB:
-    """Search for the least distance in a norm; untargeted. FAB-T by default, one hyperplane a step.
+    """Search for the least distance in a norm; untargeted. By default FAB-T, a hyperplane a step.
 
     Args:
-        eps: a budget in pixel units of range 1: the search ends with the first success within it, and others do not count. None: no
-            budget, the least distance of all steps.
+        eps: a budget, in pixel units of range 1. The search ends with the first success within it,
+            and no other counts. 0: no budget, the least distance of all steps.
         norm: inf, 2 or 1.
         steps: iterations of a run, each a gradient and a pass of the logits alone.
-        targets: FAB-T: how many of the classes with the largest clean logits but y, each a run. Any wrong class counts as a success.
-        restarts: runs for each target; the first begins at the image, others at random within half the best distance.
+        targets: how many of the classes with the largest clean logits but y; each has a run. Any
+            wrong class is a success.
+        restarts: runs for each target. The first begins at the image, the others at random within
+            half the best distance.
         alpha_max: largest weight of the step from the clean image, equation 8.
-        eta: overshoot of both steps, at least 1. The norm ends about (eta - 1)(1 - beta) above the least where the boundary is flat.
-        beta: share of the distance that is kept in the backward step after a success, equation 9.
-        all_classes: FAB as first published: every step towards the nearest of all K - 1 boundaries, at a backward pass a class.
+        eta: overshoot of both steps, at least 1. Where the boundary is flat the norm ends about
+            (eta - 1) (1 - beta) above the least.
+        beta: share of the distance that the backward step after a success keeps, equation 9.
+        all_classes: FAB as first published: each step goes to the nearest of all K - 1 boundaries,
+            at a backward pass a class.
         many_classes: allow that for more than 20 classes.
 
-    details: "distance", of the result in ``norm``, NaN where there is none.
+    details: "distance" (), of the result in ``norm``, NaN where there is none.
     """
 
-    eps: float | None = None
+    eps: float = 0.0
     norm: float = np.inf
     steps: int = 100
     targets: int = 9
@@ -65,12 +84,19 @@ class FAB:
     all_classes: bool = False
     many_classes: bool = False
 
-    searches = True
+    @property
+    def searches(self) -> bool:
+        return True
 
     @property
     def needs(self) -> AttackNeeds:
         most = FEW_CLASSES if self.all_classes and not self.many_classes else None
-        return AttackNeeds(draw=True, others=0 if self.all_classes else self.targets, most_classes=most, untargeted=True)
+        return AttackNeeds(
+            draw=True,
+            others=0 if self.all_classes else self.targets,
+            most_classes=most,
+            untargeted=True,
+        )
 
     @property
     def schedule(self) -> Schedule:
@@ -79,8 +105,7 @@ class FAB:
 
     def check(self) -> None:
         """Raises InputError for settings out of range."""
-        if self.eps is not None:
-            checks.number("eps", self.eps, low=0, above=True)
+        checks.number("eps", self.eps, low=0)
         checks.choice("norm", self.norm, NORMS)
         for name in ("steps", "targets", "restarts"):
             checks.count(name, getattr(self, name))
@@ -92,9 +117,19 @@ class FAB:
 
     def init(self, item: AttackItem) -> _State:
         zero, none = jnp.int32(0), jnp.zeros((), item.image.dtype)
-        return _State(item.image, item.image, jnp.full_like(none, jnp.inf), none, zero, zero, jnp.array(False), zero, zero)
+        return _State(
+            item.image,
+            item.image,
+            jnp.full_like(none, jnp.inf),
+            none,
+            zero,
+            zero,
+            jnp.array(False),
+            zero,
+            zero,
+        )
 
-    def ask(self, item, state, phase, num_classes):
+    def ask(self, item: AttackItem, state: _State, phase: Phase, num_classes: int) -> Question:
         classes = jnp.arange(num_classes)
         label = jax.nn.one_hot(item.label, num_classes, dtype=jnp.float32)
         if self.all_classes and phase == LINEARISE:
@@ -102,50 +137,59 @@ class FAB:
         other = 0 if self.all_classes else self._target(item, state)
         return state.point, oracle.linear((classes == other).astype(jnp.float32) - label)
 
-    def tell(self, item, state, answer, phase) -> _State:
+    def tell(self, item: AttackItem, state: _State, answer: oracle.Answer, phase: Phase) -> _State:
         if phase == LINEARISE:
             normal, excess = self._boundary(item, state, answer)
-            spent = answer.gradient.shape[0] if self.all_classes else 1
-            return self._step(item, state, normal, excess)._replace(gradients=state.gradients + spent)
+            spent = answer.asked_gradient().shape[0] if self.all_classes else 1
+            return self._step(item, state, normal, excess)._replace(
+                gradients=state.gradients + spent
+            )
         return self._judge(item, state, answer.logits)
 
     def done(self, state: _State) -> Array:
         return state.finished
 
-    def result(self, item, state) -> AttackOutcome:
-        found = self._is_near(state.distance)
+    def result(self, item: AttackItem, state: _State) -> AttackOutcome:
+        found = self._counts(state.distance)
         image = jnp.where(found, state.best, item.image)
         details = {"distance": jnp.where(found, state.distance, jnp.nan)}
         return AttackOutcome(image, found, state.gradients, state.forwards, details)
 
-    def _is_near(self, distance: Array) -> Array:
-        return distance < jnp.inf if self.eps is None else distance <= self.eps
+    def _counts(self, distance: Array) -> Array:
+        """Whether a success at this distance, infinite if there is none, is one of the search."""
+        return jnp.where(self.eps == 0, distance < jnp.inf, distance <= self.eps)
 
-    def _target(self, item, state) -> Array:
+    def _target(self, item: AttackItem, state: _State) -> Array:
+        if item.others is None:
+            raise TypeError("this item has no other classes, which FAB goes through")
         return item.others[jnp.minimum(state.run // self.restarts, len(item.others) - 1)]
 
-    def _boundary(self, item, state, answer) -> tuple[Array, Array]:
-        """The hyperplane of one class: its normal, and the class's logit minus the label's at the point."""
-        logits, gradient = answer.logits, jnp.nan_to_num(answer.gradient)
+    def _boundary(
+        self, item: AttackItem, state: _State, answer: oracle.Answer
+    ) -> tuple[Array, Array]:
+        """The hyperplane of one class: its normal (H, W, 3), and its logit minus the label's."""
+        logits, gradient = answer.logits, jnp.nan_to_num(answer.asked_gradient())
         gaps = logits - logits[item.label]
         if not self.all_classes:
             return gradient, gaps[self._target(item, state)]
         steepness = jax.vmap(lambda normal: length(normal, DUAL[self.norm]))(gradient)
-        far = jnp.where(jnp.arange(len(logits)) == item.label, jnp.inf, jnp.abs(gaps) / (steepness + 1e-12))
+        far = jnp.where(
+            jnp.arange(len(logits)) == item.label, jnp.inf, jnp.abs(gaps) / (steepness + 1e-12)
+        )
         nearest = jnp.argmin(far)
         return gradient[nearest], gaps[nearest]
 
-    def _step(self, item, state, normal: Array, excess: Array) -> _State:
-        """Algorithm 1: both the point's and the image's projection onto the boundary, with overshoot, weighted by how long they are."""
+    def _step(self, item: AttackItem, state: _State, normal: Array, excess: Array) -> _State:
+        """The point's and the image's projections onto the boundary, with overshoot, averaged."""
         image, point = item.image, state.point
-        own = to_hyperplane(point, normal, excess, self.norm)
+        step = to_hyperplane(point, normal, excess, self.norm)
         clean = to_hyperplane(image, normal, excess + jnp.sum(normal * (image - point)), self.norm)
-        near, far = (jnp.maximum(length(step, self.norm), 1e-8) for step in (own, clean))
+        near, far = (jnp.maximum(length(move, self.norm), 1e-8) for move in (step, clean))
         alpha = jnp.clip(near / (near + far), 0, self.alpha_max)
-        moved = (1 - alpha) * (point + self.eta * own) + alpha * (image + self.eta * clean)
+        moved = (1 - alpha) * (point + self.eta * step) + alpha * (image + self.eta * clean)
         return state._replace(point=jnp.clip(moved, 0, 1), alpha=alpha)
 
-    def _judge(self, item, state, logits: Array) -> _State:
+    def _judge(self, item: AttackItem, state: _State, logits: Array) -> _State:
         fooled = fools(logits, item)
         offset = state.point - item.image
         distance = length(offset, self.norm)
@@ -159,8 +203,8 @@ class FAB:
         )
         over = iteration == self.steps
         run = state.run + over.astype(jnp.int32)
-        runs = self.restarts * (1 if self.all_classes else len(item.others))
-        enough = jnp.array(False) if self.eps is None else self._is_near(state.distance)
+        runs = self.restarts * (1 if item.others is None else len(item.others))
+        enough = jnp.where(self.eps == 0, False, state.distance <= self.eps)
         return state._replace(
             point=jnp.where(over, self._start(item, run, state.distance), state.point),
             run=run,
@@ -168,13 +212,12 @@ class FAB:
             finished=state.finished | enough | (run == runs),
         )
 
-    def _start(self, item, run: Array, distance: Array) -> Array:
+    def _start(self, item: AttackItem, run: Array, distance: Array) -> Array:
+        """Where a run begins."""
         if self.restarts == 1:
             return item.image
-        key = draws.key(item.draw.seed, item.draw.image_id, run)
-        count = item.image.size
-        noise = 2 * draws.uniform(key, count) - 1 if self.norm == np.inf else draws.normals(key, count)
-        noise = noise.reshape(item.image.shape).astype(item.image.dtype)
-        radius = jnp.minimum(distance, RADIUS[self.norm] if self.eps is None else self.eps) / 2
+        noise = draws.noise(item, run, uniform=self.norm == np.inf)
+        widest = jnp.where(self.eps == 0, RADIUS[self.norm], self.eps).astype(noise.dtype)
+        radius = jnp.minimum(distance, widest) / 2
         start = jnp.clip(item.image + radius * noise / length(noise, self.norm), 0, 1)
         return jnp.where(run % self.restarts == 0, item.image, start)

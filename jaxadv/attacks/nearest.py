@@ -1,7 +1,7 @@
-"""What the attacks share that walk for a fixed number of steps and keep the nearest success: DDN, FMN, PDPGD and ALMA.
+"""What DDN, FMN, PDPGD and ALMA share: a walk of fixed length that keeps the nearest success.
 
-They start at the image. A step is one gradient: what it is taken at is judged, kept if it fools and is nearer than all before, and
-then moved; so the point after the last step is never looked at.
+They start at the image. A step evaluates one gradient. The point is judged, and kept if it fools
+and is nearer than all before. Then it is moved. So the point after the last step is never judged.
 """
 
 import math
@@ -33,7 +33,9 @@ def schedule(steps: int) -> Schedule:
 
 def start(item: AttackItem, distance: Array | float) -> Nearest:
     """Before the first step. distance: () what a success must be nearer than."""
-    return Nearest(item.image, jnp.asarray(distance, item.image.dtype), jnp.array(False), jnp.int32(0))
+    return Nearest(
+        item.image, jnp.asarray(distance, item.image.dtype), jnp.array(False), jnp.int32(0)
+    )
 
 
 def farthest(image: Array, norm: float) -> Array:
@@ -53,28 +55,24 @@ def keep(nearest: Nearest, *, image: Array, distance: Array, fooled: Array) -> N
 
 
 def outcome(nearest: Nearest) -> AttackOutcome:
-    """The nearest success, or the clean image. details: "distance", in the attack's norm, NaN without a success."""
+    """The nearest success, or the clean image.
+
+    details: "distance" (), in the attack's norm, NaN without a success.
+    """
     distance = jnp.where(nearest.found, nearest.distance, jnp.nan)
-    return AttackOutcome(nearest.image, nearest.found, nearest.step, jnp.int32(0), {"distance": distance})
+    return AttackOutcome(
+        nearest.image, nearest.found, nearest.step, jnp.int32(0), {"distance": distance}
+    )
 
 
 def away(item: AttackItem) -> Array:
-    """+1 for an untargeted attack, -1 for a targeted one, (): what turns the label's margin into something to be lowered."""
+    """(), +1 for an untargeted attack, -1 for a targeted one: the sign of the margin to lower."""
     return jnp.where(item.targeted, -1, 1).astype(item.image.dtype)
 
 
 def into_box(image: Array, delta: Array) -> Array:
     """The perturbation whose image is clipped to [0, 1]."""
     return jnp.clip(image + delta, 0, 1) - image
-
-
-def unit(gradient: Array) -> Array:
-    """The gradient over its L2 norm, zeros where it is zero; small ones are scaled first, so that no square vanishes."""
-    gradient = jnp.nan_to_num(gradient)
-    largest = jnp.max(jnp.abs(gradient))
-    scaled = gradient / jnp.where(largest > 0, largest, jnp.ones_like(largest))
-    size = length(scaled, 2)
-    return scaled / jnp.where(size > 0, size, jnp.ones_like(size))
 
 
 def cosine(steps: int, step: Array, dtype: np.dtype) -> Array:

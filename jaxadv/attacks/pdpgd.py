@@ -1,4 +1,7 @@
-"""Primal-dual (proximal) gradient descent: the weight of the distance is learned beside the perturbation (Matyasko & Chau 2021)."""
+"""Primal-dual proximal gradient descent (PDPGD): Matyasko & Chau 2021.
+
+The weight of the distance is learned beside the perturbation.
+"""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +16,15 @@ from jaxadv.attacks import nearest
 from jaxadv.attacks.nearest import Nearest
 from jaxadv.attacks.projections import length, onto_l1_ball
 from jaxadv.core import oracle
-from jaxadv.core.probe import NOTHING_MORE, AttackItem, AttackOutcome, Schedule, settings
+from jaxadv.core.probe import (
+    AttackItem,
+    AttackOutcome,
+    Phase,
+    Question,
+    Schedule,
+    never_done,
+    settings,
+)
 from jaxadv.support import checks
 
 NORMS = (0, 1, 2, np.inf)
@@ -36,16 +47,17 @@ class _State(NamedTuple):
 @settings(data=("learning_rate", "initial_ratio"), static=("norm", "steps", "proximal"))
 @dataclass(frozen=True)
 class PDPGD:
-    """Search for the least distance in a norm, by Adam on the constraint and a proximal step on the distance.
+    """Search for the least distance in a norm: Adam on the constraint, proximal steps on the norm.
 
     Args:
         norm: 0, 1, 2 or inf. For 0 the proximal operator is that of the sum of |d|^(2/3).
         steps: gradients in all. It converges slowly: 100 are far from enough where 500 are not.
-        learning_rate: Adam's at first, in pixel units of range 1; a hundredth at the end.
+        learning_rate: Adam's at first, in pixel units of range 1. At the end it is a hundredth.
         initial_ratio: the distance's weight over the constraint's at first.
         proximal: False: PDGD, which takes the gradient of the distance instead, in L2 only.
 
-    An image fools once the margin is below 0: equal logits do not count. details: "distance", of the result in ``norm``, NaN where there is none.
+    An image fools once its margin is below 0: equal logits do not count.
+    details: "distance" (), of the result in ``norm``, NaN where there is none.
     """
 
     norm: float = 2
@@ -54,8 +66,9 @@ class PDPGD:
     initial_ratio: float = 0.01
     proximal: bool = True
 
-    searches = True
-    needs = NOTHING_MORE
+    @property
+    def searches(self) -> bool:
+        return True
 
     @property
     def schedule(self) -> Schedule:
@@ -69,28 +82,33 @@ class PDPGD:
         checks.number("initial_ratio", self.initial_ratio, low=0, above=True)
         checks.choice("proximal", self.proximal, (True, False))
         if not self.proximal and self.norm != 2:
-            raise checks.InputError(f"proximal is False with norm {self.norm:g}; without the proximal step the norm must be 2")
+            raise checks.InputError(
+                f"proximal is False with norm {self.norm:g}; give norm 2, or proximal steps"
+            )
 
     def init(self, item: AttackItem) -> _State:
         zeros = jnp.zeros_like(item.image)
         dual = -jnp.log(jnp.asarray(self.initial_ratio, zeros.dtype))
         return _State(zeros, zeros, zeros, dual, _mixed(dual), nearest.start(item, jnp.inf))
 
-    def ask(self, item, state, phase, num_classes):
+    def ask(self, item: AttackItem, state: _State, phase: Phase, num_classes: int) -> Question:
         objective = oracle.signed_margin(item.label, nearest.away(item), num_classes)
         return jnp.clip(item.image + state.delta, 0, 1), objective
 
-    def tell(self, item, state, answer, phase) -> _State:
+    def tell(self, item: AttackItem, state: _State, answer: oracle.Answer, phase: Phase) -> _State:
         image, delta, step = item.image, state.delta, state.nearest.step
         margin = nearest.away(item) * oracle.margin(answer.logits, item.label)
         point = jnp.clip(image + delta, 0, 1)
         distance = length(point - image if self.proximal else delta, self.norm)
         kept = nearest.keep(state.nearest, image=point, distance=distance, fooled=margin < 0)
 
-        gradient = jax.nn.sigmoid(margin) * jnp.nan_to_num(answer.gradient)
+        gradient = jax.nn.sigmoid(margin) * jnp.nan_to_num(answer.asked_gradient())
         if not self.proximal:
             size = length(delta, 2)
-            gradient = state.mix[0] * delta / jnp.where(size > 0, size, jnp.ones_like(size)) + state.mix[1] * gradient
+            gradient = (
+                state.mix[0] * delta / jnp.where(size > 0, size, jnp.ones_like(size))
+                + state.mix[1] * gradient
+            )
         first = BETAS[0] * state.first + (1 - BETAS[0]) * gradient
         second = BETAS[1] * state.second + (1 - BETAS[1]) * gradient * gradient
         count = (step + 1).astype(image.dtype)
@@ -106,13 +124,18 @@ class PDPGD:
         mix = AVERAGE * state.mix + (1 - AVERAGE) * _mixed(dual)
         return _State(delta, first, second, dual, mix, kept)
 
-    def result(self, item, state) -> AttackOutcome:
+    def done(self, state: _State) -> Array:
+        return never_done()
+
+    def result(self, item: AttackItem, state: _State) -> AttackOutcome:
         return nearest.outcome(state.nearest)
 
     def _dual_rate(self, step: Array, dtype: np.dtype) -> Array:
         """It falls to a tenth, linearly."""
         last = max(self.steps - 1, 1)
-        return jnp.asarray([DUAL_RATE * (0.9 * (last - i) / last + 0.1) for i in range(self.steps)], dtype)[step]
+        return jnp.asarray(
+            [DUAL_RATE * (0.9 * (last - i) / last + 0.1) for i in range(self.steps)], dtype
+        )[step]
 
     def _shrink(self, image: Array, delta: Array, scale: Array, weight: Array) -> Array:
         """The proximal step in Adam's metric, a few inner steps of it: section 3.3.
@@ -122,9 +145,11 @@ class PDPGD:
         top = jnp.max(scale)
         metric, threshold = scale / top, weight / top
 
-        def inner(_, state):
+        def inner(_: int, state: tuple[Array, Array]) -> tuple[Array, Array]:
             shrunk, change = state
-            following = nearest.into_box(image, proximal(shrunk - metric * (shrunk - delta), threshold, self.norm))
+            following = nearest.into_box(
+                image, proximal(shrunk - metric * (shrunk - delta), threshold, self.norm)
+            )
             size = length(following, 2)
             moved = length(following - shrunk, 2) / jnp.where(size > 0, size, jnp.ones_like(size))
             goes_on = change > INNER_TOLERANCE
@@ -139,7 +164,10 @@ def _mixed(dual: Array) -> Array:
 
 
 def proximal(values: Array, weight: Array, norm: float) -> Array:
-    """argmin_u weight * penalty(u) + ||u - values||_2^2 / 2; the penalty is the norm, for 0 the sum of |u|^(2/3)."""
+    """The u that minimises weight * penalty(u) + ||u - values||_2^2 / 2.
+
+    The penalty is the norm; for norm 0 it is the sum of |u|^(2/3).
+    """
     if norm == 1:
         return jnp.sign(values) * jnp.maximum(jnp.abs(values) - weight, 0)
     if norm == 2:

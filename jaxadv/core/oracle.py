@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, export
 
 from jaxadv.core.programs import Program
@@ -94,16 +93,15 @@ for kind in (Ratio, Objective, Answer):
     export.register_namedtuple_serialization(kind, serialized_name=f"jaxadv.{kind.__name__}")
 
 
-NO_RATIO = Ratio(np.float32(0), np.int32(-1), np.float32(0), np.float32(1))
 NO_AIM = -1
+"""Of a ratio: the label is compared with the best other class."""
 
 
 def linear(weights: Array) -> Objective:
     """The objective ``weights . Z``; weights (K,), or (T, K) for T of them."""
     several = weights.shape[:-1]
     zero = jnp.zeros(several, weights.dtype)
-    no_ratio = jax.tree.map(lambda number: jnp.full(several, number), NO_RATIO)
-    return Objective(weights, zero, zero, zero, zero, jnp.zeros(several, jnp.int32), no_ratio)
+    return Objective(weights, zero, zero, zero, zero, jnp.zeros(several, jnp.int32), _no_ratio(several))
 
 
 def cross_entropy(label: Array, coefficient: Array, num_classes: int) -> Objective:
@@ -139,7 +137,12 @@ def ratio(
 def _of_label(label: Array, num_classes: int) -> Objective:
     """Of a label, without any term."""
     zero = jnp.zeros((), jnp.float32)
-    return Objective(jnp.zeros(num_classes, jnp.float32), zero, zero, zero, zero, label, jax.tree.map(jnp.asarray, NO_RATIO))
+    return Objective(jnp.zeros(num_classes, jnp.float32), zero, zero, zero, zero, label, _no_ratio(()))
+
+
+def _no_ratio(shape: tuple[int, ...]) -> Ratio:
+    zero = jnp.zeros(shape, jnp.float32)
+    return Ratio(zero, jnp.full(shape, NO_AIM, jnp.int32), zero, jnp.ones(shape, jnp.float32))
 
 
 def margin(logits: Array, label: Array) -> Array:
