@@ -41,13 +41,30 @@ def compiler_options() -> dict[str, str | bool]:
     return options
 
 
-class Objective(NamedTuple):
-    """A scalar function of the logits Z of one image, to be differentiated: the sum of three terms.
+ALWAYS = 1e30
+"""Confidence of a hinge that is active at any logits."""
 
-    ``weights . Z  +  cross_entropy * CE(Z, label)  +  hinge * max(0, sign * margin(Z, label) + confidence)``
+
+class Ratio(NamedTuple):
+    """The fourth term of an objective: a difference of logits over their spread, which does not change when all logits are scaled."""
+
+    coefficient: Array  # () float32
+    aim: Array  # () int32, the class whose logit is compared with the label's; -1: the best other class
+    fourth: Array  # () float32, share of the fourth largest logit in the spread, 0 or 1/2
+    floor: Array  # () float32, what is added to the spread, positive
+
+
+class Objective(NamedTuple):
+    """A scalar function of the logits Z of one image, to be differentiated: the sum of four terms.
+
+    ``weights . Z  +  cross_entropy * CE(Z, label)  +  hinge * max(0, sign * margin(Z, label) + confidence)
+    +  ratio.coefficient * (sign * (Z_label - Z_other) + confidence) / (spread + ratio.floor)``
 
     with margin = Z_label - max_{i != label} Z_i. With sign -1 and label t the hinge is C&W's targeted
     f = max(0, max_{i != t} Z_i - Z_t + kappa); with sign +1 and the true label it is the untargeted one.
+    The ratio is DLR's (Croce & Hein 2020, equations 6 and 7): Z_other is the best other class or ``ratio.aim``, and with z_1 >= z_2 >= ...
+    the sorted logits spread = z_1 - (1 - fourth) z_3 - fourth z_4. Of an objective without it the ratio adds exact zeros to the
+    gradient, whatever the logits: a term that others do not use changes no bit of theirs.
     """
 
     weights: Array  # (K,) float32
@@ -55,7 +72,8 @@ class Objective(NamedTuple):
     hinge: Array  # () float32, coefficient
     sign: Array  # () float32, +1 or -1
     confidence: Array | float  # () float32, kappa in logit units
-    label: Array  # () int32, the class of cross-entropy and hinge
+    label: Array  # () int32, the class of cross-entropy, hinge and ratio
+    ratio: Ratio
 
 
 class Answer(NamedTuple):
@@ -71,26 +89,60 @@ class Answer(NamedTuple):
         return self.gradient
 
 
-for kind in (Objective, Answer):
+for kind in (Ratio, Objective, Answer):
     export.register_namedtuple_serialization(kind, serialized_name=f"jaxadv.{kind.__name__}")
+
+
+NO_AIM = -1
+"""Of a ratio: the label is compared with the best other class."""
 
 
 def linear(weights: Array) -> Objective:
     """The objective ``weights . Z``; weights (K,), or (T, K) for T of them."""
-    zero = jnp.zeros(weights.shape[:-1], weights.dtype)
-    return Objective(weights, zero, zero, zero, zero, jnp.zeros(weights.shape[:-1], jnp.int32))
+    several = weights.shape[:-1]
+    zero = jnp.zeros(several, weights.dtype)
+    return Objective(weights, zero, zero, zero, zero, jnp.zeros(several, jnp.int32), _no_ratio(several))
 
 
 def cross_entropy(label: Array, coefficient: Array, num_classes: int) -> Objective:
     """The objective ``coefficient * CE(Z, label)``."""
-    zero = jnp.zeros((), jnp.float32)
-    return Objective(jnp.zeros(num_classes, jnp.float32), coefficient, zero, zero, zero, label)
+    return _of_label(label, num_classes)._replace(cross_entropy=coefficient)
 
 
 def hinge(label: Array, targeted: Array, confidence: Array | float, num_classes: int) -> Objective:
     """C&W's hinge f of ``label``: the target (targeted) or the true class (untargeted); kappa = confidence."""
-    zero, one = jnp.zeros((), jnp.float32), jnp.ones((), jnp.float32)
-    return Objective(jnp.zeros(num_classes, jnp.float32), zero, one, jnp.where(targeted, -one, one), confidence, label)
+    one = jnp.ones((), jnp.float32)
+    sign = jnp.where(targeted, -one, one)
+    return _of_label(label, num_classes)._replace(hinge=one, sign=sign, confidence=confidence)
+
+
+def signed_margin(label: Array, sign: Array, num_classes: int) -> Objective:
+    """The objective ``sign * margin(Z, label)``, up to a constant: a hinge that is always active."""
+    return _of_label(label, num_classes)._replace(hinge=jnp.ones((), jnp.float32), sign=sign, confidence=jnp.float32(ALWAYS))
+
+
+def ratio(
+    label: Array, sign: Array, num_classes: int, *, aim: Array, fourth: Array, floor: float = 1e-12, offset: Array | None = None
+) -> Objective:
+    """The objective ``(sign * (Z_label - Z_other) + offset) / (spread + floor)``: see `Objective`.
+
+    aim: the other class, or NO_AIM for the best other. fourth: () bool, whether the spread is z_1 - (z_3 + z_4) / 2 or z_1 - z_3.
+    """
+    share = jnp.where(fourth, 0.5, 0.0).astype(sign.dtype)
+    term = Ratio(jnp.ones_like(sign), aim, share, jnp.full_like(sign, floor))
+    offset = jnp.zeros_like(sign) if offset is None else offset
+    return _of_label(label, num_classes)._replace(sign=sign, confidence=offset, ratio=term)
+
+
+def _of_label(label: Array, num_classes: int) -> Objective:
+    """Of a label, without any term."""
+    zero = jnp.zeros((), jnp.float32)
+    return Objective(jnp.zeros(num_classes, jnp.float32), zero, zero, zero, zero, label, _no_ratio(()))
+
+
+def _no_ratio(shape: tuple[int, ...]) -> Ratio:
+    zero = jnp.zeros(shape, jnp.float32)
+    return Ratio(zero, jnp.full(shape, NO_AIM, jnp.int32), zero, jnp.ones(shape, jnp.float32))
 
 
 def margin(logits: Array, label: Array) -> Array:
@@ -108,7 +160,31 @@ def value(objective: Objective, logits: Array) -> Array:
         jnp.sum(objective.weights * logits)
         + objective.cross_entropy * entropy
         + objective.hinge * jnp.where(gap > 0, gap, jnp.zeros_like(gap))
+        + _ratio_term(objective, logits)
     )
+
+
+def _ratio_term(objective: Objective, logits: Array) -> Array:
+    """The fourth term. Where its coefficient is zero it is that of logits that are all zero, so that nothing infinite reaches it."""
+    part = objective.ratio
+    logits = jnp.where(part.coefficient != 0, logits, jnp.zeros_like(logits))
+    classes = jnp.arange(logits.shape[-1])
+    largest = _largest(logits, min(4, logits.shape[-1]))
+    third, last = largest[min(2, len(largest) - 1)], largest[-1]
+    spread = largest[0] - ((1 - part.fourth) * third + part.fourth * last)
+    at_aim = jnp.sum(jnp.where(classes == part.aim, logits, jnp.zeros_like(logits)))
+    gap = jnp.where(part.aim < 0, margin(logits, objective.label), logits[objective.label] - at_aim)
+    return part.coefficient * (objective.sign * gap + objective.confidence) / (spread + part.floor)
+
+
+def _largest(logits: Array, count: int) -> list[Array]:
+    """The ``count`` largest, each differentiated as the logit that it is; no sort, which is slow on a processor."""
+    classes, left, largest = jnp.arange(logits.shape[-1]), jax.lax.stop_gradient(logits), []
+    for _ in range(count):
+        here = classes == jnp.argmax(left)
+        largest.append(jnp.sum(jnp.where(here, logits, jnp.zeros_like(logits))))
+        left = jnp.where(here, -jnp.inf, left)
+    return largest
 
 
 class Oracle:

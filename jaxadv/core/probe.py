@@ -51,12 +51,34 @@ class Schedule(NamedTuple):
         return gradients, len(phases) - gradients
 
 
+class Draw(NamedTuple):
+    """What an attack's random numbers follow from, beside the number of its restart."""
+
+    seed: Array  # () int32
+    image_id: Array  # () int32
+
+
 class AttackItem(NamedTuple):
-    """What an attack works on."""
+    """What an attack works on. Only attacks that say so (`AttackNeeds`) have the last two fields."""
 
     image: Array  # (H, W, 3) float32 in [0, 1], the clean image x0
     label: Array  # () int32: the target class t if targeted, else the true class y
     targeted: Array  # () bool
+    draw: Draw | None = None
+    others: Array | None = None  # (T,) int32: the classes but the label by falling clean logit, the runner-up first
+
+
+class AttackNeeds(NamedTuple):
+    """What an attack needs beside image, class and whether it is targeted: the attribute ``needs`` of its settings."""
+
+    draw: bool = False
+    others: int = 0  # at most so many classes
+    classes: int = 2  # a network must have at least so many
+    most_classes: int | None = None  # and at most so many, since each costs a backward pass
+    untargeted: bool = False  # it has no targeted form
+
+
+NOTHING_MORE = AttackNeeds()
 
 
 class AttackOutcome(NamedTuple):

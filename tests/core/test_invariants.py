@@ -14,7 +14,7 @@ from models import SIZE, inner_images, linear, linear_apply, nan_where_dark, ran
 import jaxadv
 from jaxadv.api import run_attacks
 from jaxadv.attacks.fgsm import LOSSES
-from jaxadv.clever.sampler import CleverSampler, SampleItem, threefry
+from jaxadv.clever.sampler import CleverSampler, SampleItem
 from jaxadv.core import engine
 from jaxadv.core.metrics import near_ties
 from jaxadv.core.probe import AttackItem
