@@ -16,6 +16,7 @@ from jaxadv.api import run_attacks
 from jaxadv.attacks.fgsm import LOSSES
 from jaxadv.clever.sampler import CleverSampler, SampleItem
 from jaxadv.core import engine
+from jaxadv.core.draws import threefry
 from jaxadv.core.metrics import near_ties
 from jaxadv.core.probe import AttackItem
 
