@@ -156,7 +156,7 @@ class Work:
             part = units.Unit(name, "clean", "", block).part
             if self.run.exists("clean", part):
                 rows = [self.run.read(kind, ["image_id", "digest"], part=part) for kind in ("clean", "dropped")]
-                return {int(row.image_id): row.digest for some in rows for row in some.itertuples()}
+                return {int(one): str(digest) for some in rows for one, digest in zip(some["image_id"], some["digest"], strict=True)}
         return {}
 
     def _compare(self, known: dict[int, str], batch: Batch) -> None:

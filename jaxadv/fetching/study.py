@@ -227,7 +227,7 @@ def _bring(order: Order, folder: Folder, name: str) -> bring.Brought:
 
 
 def _hashes(order: Order, name: str) -> set[str]:
-    return {STUDY[name].sha256, *order.accepted}
+    return {sha256 for sha256 in (STUDY[name].sha256, *order.accepted) if sha256}
 
 
 def _lacks(order: Order, folder: Folder, name: str) -> bool:

@@ -12,7 +12,7 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, cast
 
 from model_ports.errors import InputError
 
@@ -58,7 +58,7 @@ def members(
     limit = max(RATIO * size, LEAST)
     with _readable(archive):
         with open(archive, "rb") as raw, gzip.GzipFile(fileobj=raw) as stream:
-            for count, member in enumerate(_read(archive, stream)):
+            for count, member in enumerate(_read(archive, cast(IO[bytes], stream))):
                 parts = PurePosixPath(member.path)
                 if parts.is_absolute() or ".." in parts.parts:
                     raise _bad(archive, f"has a member {member.path[:80]!r} outside its folder")

@@ -80,11 +80,13 @@ def measures(
         return Measure(attack, kind, setting, length, settings.is_studied(attack, setting), points, fit, frontier)
 
     found = []
-    for (attack, kind, setting), rows in robustness.groupby(["attack", "target_kind", "setting"], sort=False):
+    for key, rows in robustness.groupby(["attack", "target_kind", "setting"], sort=False):
+        attack, kind, setting = map(str, key)
         length = settings.minimises(attack, setting)
         if length:
             found.append(measure(attack, kind, setting, length, _points(rows, f"{length}_mean", error)))
-    for (kind, norm), rows in clever.groupby(["target_kind", "norm"], sort=False):
+    for key, rows in clever.groupby(["target_kind", "norm"], sort=False):
+        kind, norm = map(str, key)
         found.append(measure("clever", kind, norm, f"l{norm}", _points(rows.assign(failures=0), "score_mean", error)))
     return found
 

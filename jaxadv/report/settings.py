@@ -47,7 +47,8 @@ class RunSettings:
         firsts = examples.drop_duplicates(["attack", "setting"])[
             ["attack", "setting", *names]
         ].to_dict("records")
-        return cls.of({(row.pop("attack"), row.pop("setting")): _present(row) for row in firsts})
+        named = [{str(name): value for name, value in row.items()} for row in firsts]
+        return cls.of({(row.pop("attack"), row.pop("setting")): _present(row) for row in named})
 
     def values(self, attack: str, label: str) -> Mapping[str, Any]:
         """The parameters of one setting; empty if nothing is known of it."""
@@ -66,7 +67,7 @@ class RunSettings:
     def number(self, attack: str, label: str, parameter: str) -> float:
         """The value of a numeric parameter; NaN if the setting does not have it."""
         value = self.values(attack, label).get(parameter)
-        return float(value) if _is_number(value) else np.nan
+        return float(value) if value is not None and _is_number(value) else np.nan
 
     def numbers(self, rows: pd.DataFrame, parameter: str) -> pd.Series:
         """`number` of each row of a table with the columns "attack" and "setting"."""
@@ -118,9 +119,9 @@ def has_budget(attack: str) -> bool:
 
 def budgets(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Each attack with a fixed budget of a table, and its rows."""
-    for attack, rows in table.groupby("attack", sort=False):
-        if has_budget(attack):
-            yield attack, rows
+    for key, rows in table.groupby("attack", sort=False):
+        if has_budget(str(key)):
+            yield str(key), rows
 
 
 def _plain(attack: str, values: Mapping[str, Any]) -> dict[str, Any]:

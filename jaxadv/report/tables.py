@@ -135,7 +135,7 @@ def _robustness(groups: dict[tuple, list], order: Sequence[str], settings: RunSe
             record += [*_statistics(values), *interval]
         records.append([*record, gradients / attempts, forwards / attempts])
     table = pd.DataFrame(records, columns=[*columns, "gradients_mean", "forwards_mean"])
-    place = table.columns.get_loc("success_rate") + 1
+    place = list(table.columns).index("success_rate") + 1
     low, high = rate_interval(table["successes"], table["n"])
     table.insert(place, "success_rate_low", low)
     table.insert(place + 1, "success_rate_high", high)
@@ -185,7 +185,8 @@ def law(
     distance that it makes small, and for the CLEVER scores (attack "clever") in each norm. On the Pareto frontier, and on all models.
     """
     error = accuracy.set_index("model")["error_percent"] / 100
-    attacks = robustness.assign(distance=[*map(settings.minimises, robustness["attack"], robustness["setting"])])
+    distances = map(settings.minimises, robustness["attack"], robustness["setting"])
+    attacks = robustness.assign(distance=pd.Series([*distances], index=robustness.index, dtype=object))
     attacks = attacks.dropna(subset="distance")
     attacks["value"] = [row[f"{row['distance']}_mean"] for row in attacks.to_dict("records")]
     bounds = clever.assign(attack="clever", setting="", distance="l" + clever["norm"], value=clever["score_mean"])
@@ -284,7 +285,8 @@ def write(
         printed_as: see `markdown`; a table's own columns if None.
         claim: called with all files before the first is written; raises InputError where one may not be.
     """
-    directory, printed_as, contents = Path(directory), printed_as or {name: list(table) for name, table in files.items()}, {}
+    directory, contents = Path(directory), {}
+    printed_as = printed_as or {name: list(map(str, table)) for name, table in files.items()}
     for name, table in files.items():
         if table.empty:
             continue

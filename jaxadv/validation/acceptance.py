@@ -178,7 +178,7 @@ def _totals(
         if mine[name] != rerun.counts[name] and not rerun.whole:
             few = name not in CLEAN_COUNTS or shift <= DECODING
             explained = few and abs(mine[name][0] - rerun.counts[name][0]) <= allowed
-            differences.append(Difference(name, "count", *pairs, explained))
+            differences.append(Difference(name, "count", pairs[0], pairs[1], explained))
     most = max(3, math.ceil(DECODING * len(rerun.rows) / selected))
     if clean > most:
         what = f"{clean} images", f"{most} at most by decoding"
@@ -187,7 +187,7 @@ def _totals(
     values = [f"{mean:.4f}", f"{rerun.mean_l2:.4f}"]
     table.append({"count": "mean_l2", "ours": values[0], "re-run": values[1], "meaning": "of these"})
     if not rerun.whole and not abs(mean / rerun.mean_l2 - 1) <= L2 * (1 + allowed):
-        differences.append(Difference("mean_l2", "mean", *values, False))
+        differences.append(Difference("mean_l2", "mean", values[0], values[1], False))
     return table, differences
 
 

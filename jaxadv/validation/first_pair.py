@@ -80,7 +80,7 @@ def _block(
     rows["source_adv"][used[right]] = _classes(source, found.adversarial)
     rows["target_adv"][used[right]] = _classes(target, found.adversarial)
     rows["l2"][used[right]] = metrics.distances(found.adversarial, images)["l2"]  # failed ones, too
-    names = [Path(data.names[index]).name for index in indices]
+    names = [Path(str(data.names[index])).name for index in indices]
     label = data.labels[indices] + source.label_offset
     return pd.DataFrame({"image_id": names, "label": label} | rows)
 

@@ -101,7 +101,7 @@ def _ordinary(x, weight, stride, pads, dilation, _, groups) -> Array:
             parts = zip(
                 jnp.split(x, groups, axis=3), jnp.split(kernel, groups, axis=3), strict=True
             )
-            done = [own.plain(part, own_kernel, stride, pads, None) for part, own_kernel in parts]
+            done = [jnp.asarray(own.plain(part, some, stride, pads, None)) for part, some in parts]
             return jnp.concatenate(done, axis=3)
     return lax.conv_general_dilated(
         x,

@@ -125,7 +125,7 @@ def targets(
     if scale_factors is not None and output_size is None:
         factors = [float(factor) for factor in scale_factors]
         return [int(math.floor(s * f)) for s, f in zip(shape, factors, strict=True)], list(factors)
-    factors = list(scale_factors) if scale_factors is not None else [None] * len(shape)
+    factors: list[float | None] = list(scale_factors) if scale_factors is not None else [None for _ in shape]
     return list(output_size), factors
 
 

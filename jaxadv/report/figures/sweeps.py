@@ -31,7 +31,8 @@ class Sweep(NamedTuple):
 def swept(robustness: pd.DataFrame, settings: RunSettings) -> list[Sweep]:
     """Every parameter that an attack was given at two values at least, in the order of the table."""
     found: dict[tuple[str, str], list] = {}
-    for (attack, kind), rows in robustness.groupby(["attack", "target_kind"], sort=False):
+    for key, rows in robustness.groupby(["attack", "target_kind"], sort=False):
+        attack, kind = map(str, key)
         for name, lines in settings.lines(attack, rows["setting"]).items():
             for line in lines:
                 along = rows[rows["setting"].isin(line.labels)]

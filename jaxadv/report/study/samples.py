@@ -37,7 +37,7 @@ def samples(run: Run, robustness: pd.DataFrame, found: list[Measure]) -> list[Sa
         pieces[measure.attack, measure.target_kind, setting, measure.length] = []
     for attack, of_attack in budgets(robustness):
         for kind, rows in of_attack.groupby("target_kind", sort=False):
-            pieces[attack, kind, rows["setting"].iloc[-1], "success"] = []
+            pieces[attack, str(kind), str(rows["setting"].iloc[-1]), "success"] = []
     how, lengths = list(Panel._fields), {key[3] for key in pieces if key[0] != "clever"} - {"success"}
     for part in run.parts("examples", ["model", *how, "image_id", "success", "invalid", *sorted(lengths)]):
         for panel, rows in part[~part["invalid"]].groupby(how, sort=False, observed=True):
@@ -46,7 +46,8 @@ def samples(run: Run, robustness: pd.DataFrame, found: list[Measure]) -> list[Sa
                     values = rows["success"].astype(float) if key[3] == "success" else rows[key[3]].where(rows["success"], np.inf)
                     pieces[key].append(_piece(rows, values))
     for part in run.parts("clever", ["model", "image_id", "target_kind", "norm", "score"]):
-        for (kind, norm), rows in part.groupby(["target_kind", "norm"], sort=False, observed=True):
+        for key, rows in part.groupby(["target_kind", "norm"], sort=False, observed=True):
+            kind, norm = map(str, key)
             if ("clever", kind, "", f"l{norm}") in pieces:
                 pieces["clever", kind, "", f"l{norm}"].append(_piece(rows, rows["score"]))
     order = [measure.all_points["model"] for measure in found] + [robustness["model"]]

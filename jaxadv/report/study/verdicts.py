@@ -35,7 +35,7 @@ def of_the_study(made: Tables, found: list[Sample], study: dict[str, pd.DataFram
         return table[use]
 
     tables = {name: own(getattr(made, name)) for name in ("accuracy", "robustness", "clever", "transfer")}
-    laws = law(*(tables[name] for name in ("accuracy", "robustness", "clever")), made.settings)
+    laws = law(tables["accuracy"], tables["robustness"], tables["clever"], made.settings)
     samples = [
         sample._replace(values=sample.values[[name for name in sample.values if name in names]])
         for sample in found
@@ -81,11 +81,11 @@ def change(before: pd.Series, after: pd.Series) -> Change:
     """By model, source or pair: those that have both."""
     before, after = before.align(after, join="inner")
     both = before.notna() & after.notna()
-    before, after = before[both].to_numpy(float), after[both].to_numpy(float)
-    if not len(before):
-        return Change(*[np.nan] * 4)
-    (low,), (high,) = mean_intervals((after - before)[:, None])
-    return Change(before.mean(), after.mean(), low, high)
+    first, second = before[both].to_numpy(float), after[both].to_numpy(float)
+    if not len(first):
+        return Change(np.nan, np.nan, np.nan, np.nan)
+    (low,), (high,) = mean_intervals((second - first)[:, None])
+    return Change(first.mean(), second.mean(), low, high)
 
 
 def percent(share: float) -> str:
