@@ -62,7 +62,7 @@ class Attackable(NamedTuple):
         start, most = unit.block * job.settings.block_images, len(self.ids) if unit.stage == "attack" else job.settings.clever.images
         rows = slice(start, start + job.settings.block_images)
         drawn = None if self.drawn is None else self.drawn[:most][rows]
-        return Attackable(self.ids[:most][rows], self.labels[:most][rows], drawn)
+        return Attackable(self.ids[:most][rows], self.labels[:most][rows], drawn, self.digests[:most][rows])
 
 
 def attackable(run: Run, job: Job, name: str) -> Attackable:

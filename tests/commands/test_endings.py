@@ -169,6 +169,7 @@ def test_exits_in_a_users_file_are_errors(refused, tmp_path, call):
 
 
 def test_a_backend_that_is_not_there_is_named():
-    done = shell("cd /tmp && $RUN evaluate --models=none --model_module=$RUN_ROOT/tests/commands/tiny_models.py:models", JAX_PLATFORMS="cuda", RUN_ROOT=str(ROOT))
+    models = ROOT / "tests" / "commands" / "tiny_models.py"
+    done = shell(f"cd /tmp && $RUN evaluate --models=none --model_module={models}:models", JAX_PLATFORMS="cuda")
     (line,) = done.stderr.splitlines()
     assert done.returncode == 2 and "JAX finds no device for JAX_PLATFORMS='cuda'" in line and "tiny_models" not in line
