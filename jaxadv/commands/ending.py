@@ -53,7 +53,7 @@ def repair_streams() -> None:
             setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, ValueError):  # a test's own stream
-            stream.reconfigure(errors="backslashreplace")
+            getattr(stream, "reconfigure")(errors="backslashreplace")  # noqa: B009
 
 
 def guarded(work: Callable[[], Result], program: str) -> Result:

@@ -93,7 +93,8 @@ def _rows(path: Path, known: _Names) -> Iterator[tuple[int, str, str]]:
     for number, row in rows[has_head:]:
         if not any(row):
             continue  # an empty line of a spreadsheet
-        yield number, *(row[at] if at < len(row) else "" for at in (name_at, label_at))
+        name, label = (row[at] if at < len(row) else "" for at in (name_at, label_at))
+        yield number, name, label
 
 
 def _split(line: str, delimiter: str) -> Iterator[list[str]]:

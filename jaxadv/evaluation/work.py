@@ -96,7 +96,7 @@ class Work:
         for _, some in itertools.groupby(todo, key=lambda unit: (unit.stage, unit.block)):
             some = list(some)
             chosen = attackable.block(self.job, some[0])
-            images = pictures.take(chosen.ids, chosen.digests)
+            images = pictures.take(chosen.ids, chosen.digests.tolist())
             logits = classifier.logits_in_batches(images, self._lanes)
             block = Block(images, chosen.labels, chosen.ids, logits, chosen.drawn, {})
             for unit in some:

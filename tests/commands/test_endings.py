@@ -169,7 +169,7 @@ def test_exits_in_a_users_file_are_errors(refused, tmp_path, call):
 
 
 def test_a_backend_that_is_not_there_is_named():
-    tiny = ROOT / "tests" / "commands" / "tiny_models.py:models"
-    done = shell(f"cd /tmp && $RUN evaluate --models=none --model_module={tiny}", JAX_PLATFORMS="cuda")
+    models = ROOT / "tests" / "commands" / "tiny_models.py"
+    done = shell(f"cd /tmp && $RUN evaluate --models=none --model_module={models}:models", JAX_PLATFORMS="cuda")
     (line,) = done.stderr.splitlines()
     assert done.returncode == 2 and "JAX finds no device for JAX_PLATFORMS='cuda'" in line and "tiny_models" not in line

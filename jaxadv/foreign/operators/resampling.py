@@ -123,8 +123,8 @@ def targets(
 ) -> tuple[list[int], list[float | None]]:
     """Sizes after upsampling, and the factors that were given, from sizes or from factors."""
     if scale_factors is not None and output_size is None:
-        factors = [float(factor) for factor in scale_factors]
-        return [int(math.floor(s * f)) for s, f in zip(shape, factors, strict=True)], list(factors)
+        given = [float(factor) for factor in scale_factors]
+        return [int(math.floor(s * f)) for s, f in zip(shape, given, strict=True)], list(given)
     factors: list[float | None] = list(scale_factors) if scale_factors is not None else [None for _ in shape]
     return list(output_size), factors
 
