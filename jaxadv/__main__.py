@@ -3,8 +3,7 @@
 import sys
 from pathlib import Path
 
-from jaxadv.commands import ending
-from jaxadv.support import machine
+from jaxadv.support import ending, machine
 
 
 def main() -> None:

@@ -40,10 +40,21 @@ def run_attack(
     Leave such images out (``clf.predict(images) == labels``), as an evaluation does. An attempt that meets NaN or infinite logits or
     gradients, and does not succeed, is ``invalid``. A line warns of those, and of zero gradients at a quarter of the images.
 
-    attack: FGSM, IFGSM, CarliniWagnerL2 or ElasticNetL1. images: (N, S, S, 3) float32 in [0, 1]. labels: (N,) true classes.
-    targets: (N,) classes to reach, or None: untargeted. lanes: images side by side on the device; results depend on it by rounding only.
-    seed: no attack of the study is random, so it changes nothing here. progress: show a line with rate and remaining time.
-    Raises InputError.
+    Args:
+        clf: the classifier.
+        attack: one with its settings, such as `FGSM(eps=0.1)`.
+        images: (N, S, S, 3) float32 in [0, 1].
+        labels: (N,) true classes, 0..K-1.
+        targets: (N,) classes to reach, other than the labels; None for untargeted attacks.
+        lanes: images side by side on the device. Results depend on it by rounding only.
+        seed: of random attacks; those of the study are not random.
+        progress: whether a line on standard error shows rate and remaining time.
+
+    Returns:
+        For each image: the adversarial image, success, distances, evaluations spent.
+
+    Raises:
+        InputError: for input of another type, shape or range, or a classifier that breaks its contract.
     """
     del seed
     images = clf.check(images)
@@ -121,17 +132,36 @@ def clever_scores(
     advance: Callable[[int], None] | None = None,
     journal: Journal | None = None,
 ) -> CleverResult:
-    """CLEVER: margin over the local Lipschitz constant, which an extreme-value fit to gradient norms estimates.
+    """CLEVER scores: estimated lower bounds on the distortion that changes a class (Weng et al. 2018, algorithm 1).
 
-    images: (N, S, S, 3) float32 in [0, 1]. labels: (N,) classes c. targets: (N,) classes j, or None: untargeted, the least over all
-    j != c at K - 1 times the cost. norms: of the distortion, from 1, 2, inf; the gradient is measured in the dual norm. batches, samples:
-    Nb and Ns. radius: None for the protocol's own. protocol: "released" or "paper" (see `CleverSampler`; the paper's score is capped
-    at the radius, the release's is not). method: of the fit. ids: (N,) numbers of the images that, with ``seed``, fix their samples
-    (default 0..N-1). progress: show a line with rate and remaining time, under a title if a string. advance: called with 1
-    after each batch of samples. journal: keeps what is not
-    finished, and has what an interrupted call with the same arguments left. Rows of one image, label and id, with several targets, and
-    an untargeted row's classes, have the same samples and, where there are many, share their forward passes. A pair whose margin is not
-    positive scores 0. One whose logits or gradients are NaN or infinite, at the image or a sample, scores NaN. Raises InputError.
+    A score is the margin over the local Lipschitz constant. An extreme-value fit to the largest gradient norms around the
+    image estimates that constant. A pair whose margin is not positive scores 0. A pair with NaN or infinite logits or
+    gradients, at the image or a sample, scores NaN. Rows of one image, label and id have the same samples for all
+    targets; where there are many, they share forward passes.
+
+    Args:
+        clf: the classifier.
+        images: (N, S, S, 3) float32 in [0, 1].
+        labels: (N,) classes c.
+        targets: (N,) classes j; None for untargeted scores, the least over all j != c, at K - 1 times the cost.
+        norms: of the distortion, from 1, 2 and inf. The gradient is measured in the dual norm.
+        batches: Nb, batches whose maxima are fitted, at least 2.
+        samples: Ns, samples in a batch.
+        radius: of the samples, in pixel units of range 1; None for the protocol's own.
+        protocol: "released" or "paper" (see `CleverSampler`). The paper's score is capped at the radius.
+        method: of the fit: "released", "mle" or "max".
+        seed: of the samples.
+        ids: (N,) numbers of the images, which fix their samples together with the seed; 0..N-1 if not given.
+        lanes: batches side by side on the device. Results depend on it by rounding only.
+        progress: whether a line shows rate and remaining time; a string is its title.
+        advance: called with 1 after each batch of samples.
+        journal: keeps unfinished work, and has what an interrupted call with the same arguments left.
+
+    Returns:
+        For each image: the scores (N, len(norms)), margins, maxima and fits.
+
+    Raises:
+        InputError: for input of another type, shape or range, or a classifier that breaks its contract.
     """
     images = clf.check(images)
     count, num_classes = len(images), clf.num_classes

@@ -4,7 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from jaxadv.attacks import catalog
-from jaxadv.commands import values
+from jaxadv.support import values
 
 
 def main(flags: SimpleNamespace) -> None:

@@ -1,18 +1,16 @@
 """From the command line to one command: flags, the default job, and errors as one line with exit status 2."""
 
 import difflib
-import hashlib
 import importlib
 import os
-import platform
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 from absl import flags, logging
 
-from jaxadv.commands import ending, flagfiles, options
-from jaxadv.support import log, machine, places, trust
+from jaxadv.commands import options
+from jaxadv.support import compilation, ending, flagfiles, places
 from model_ports.errors import InputError, unknown
 
 COMMANDS = {
@@ -178,7 +176,7 @@ def _near(name: str, takes: set[str]) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Run one command. It ends as `jaxadv.commands.ending` says."""
+    """Run one command. It ends as `jaxadv.support.ending` says."""
     logging.set_verbosity(logging.ERROR)  # libraries tell what they load and save, and which devices are not there
     ending.guarded(lambda: _run(arguments), _program)
 
@@ -195,43 +193,8 @@ def _run(arguments: list[str]) -> None:
     for name in options.PLACES:
         if getattr(settings, name) and "://" not in getattr(settings, name):  # an address
             setattr(settings, name, os.fspath(places.place(f"--{name}", getattr(settings, name))))
-    _keep_compiled_programs(settings.compilation_cache)
+    compilation.keep_programs(settings.compilation_cache)
     importlib.import_module(f"jaxadv.commands.{command if command != 'list' else 'list_models'}").main(settings)
-
-
-def _keep_compiled_programs(folder: str) -> None:
-    """Let JAX keep what it compiles in ``folder``, for this processor and its user alone; nothing if that is empty or cannot be.
-
-    A folder that somebody else may write is not used, nor one of the environment, and a line says so.
-    """
-    given = os.environ.get("JAX_COMPILATION_CACHE_DIR")
-    if not folder and not given:
-        return
-    place = Path(given) if given else _folder_for_programs(Path(folder))
-    if place is None:
-        return
-    objection = trust.objection(place.absolute()) if place.is_dir() else None
-    if objection:
-        log.warn(f"compiled programs are not kept: {objection}; let nobody else write there, or give another --compilation_cache")
-        os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
-        return
-    trust.seals_programs = True
-    if not given:
-        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(place)
-        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-
-
-def _folder_for_programs(folder: Path) -> Path | None:
-    """A folder for this processor; None where it cannot be made."""
-    processor = machine.cpu_information().partition("flags")[2].partition("\n")[0] or platform.processor()
-    place = folder / f"{platform.machine()}-{hashlib.sha256(processor.encode()).hexdigest()[:8]}"
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        place.mkdir(mode=0o700, exist_ok=True)
-    except OSError:
-        return None
-    return place
 
 
 def help_text() -> str:

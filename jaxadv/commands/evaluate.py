@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from jaxadv.attacks import catalog
-from jaxadv.commands import values
+from jaxadv.support import values
 
 
 def main(flags: SimpleNamespace) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from jaxadv.commands import values
+from jaxadv.support import values
 from model_ports.errors import InputError
 
 

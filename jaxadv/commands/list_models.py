@@ -5,8 +5,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import model_ports
-from jaxadv.commands import values
 from jaxadv.fetching.addresses import SINGLE, STUDY
+from jaxadv.support import values
 from model_ports import facts
 from model_ports.errors import InputError
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from types import SimpleNamespace
 
-from jaxadv.commands import values
+from jaxadv.support import values
 from model_ports.errors import InputError
 
 

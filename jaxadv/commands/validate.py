@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-from jaxadv.commands import values
+from jaxadv.support import values
 from model_ports.errors import InputError
 
 

@@ -220,9 +220,14 @@ def on_device(device: Device) -> contextlib.AbstractContextManager[Any]:
 def load_classifier(name: str, *, zoo: str = "digits", weights: str | Path | None = None, input_size: int | None = None) -> Classifier:
     """A network of the study with its weights.
 
-    zoo: "digits", the embedded trained small networks; or "imagenet", full size, with ``weights``: an Orbax directory written by
-    `convert`, or an .npz of arrays under their original names. Raises InputError for an unknown name, and for a missing, truncated
-    or foreign checkpoint.
+    Args:
+        name: of the network, such as "vgg_16".
+        zoo: "digits", the embedded trained small networks, or "imagenet", full size.
+        weights: for "imagenet", a folder that `convert` wrote, or an .npz of arrays under their original names.
+        input_size: pixels, where the network can run at another size than its own.
+
+    Raises:
+        InputError: for an unknown name, or a missing, truncated or foreign checkpoint.
     """
     from model_ports import weights as stored
     from model_ports.registry import network

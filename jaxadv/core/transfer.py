@@ -21,8 +21,11 @@ MID_GREY = 0.5
 def refit(images: ArrayLike, size: int) -> np.ndarray:
     """The study's rule between input sizes, without resampling: images (N, S, S, 3) -> (N, size, size, 3) float32.
 
-    A larger picture loses its border (the crop begins at S // 2 - size // 2), a smaller one gets a mid-grey border, the odd
-    row and column after it. Whatever the pixels are, NaN too. Raises InputError for anything but pictures in floating point.
+    A larger picture loses its border: the crop begins at S // 2 - size // 2. A smaller one gets a mid-grey border, with an
+    odd row and column behind it. Pixels may have any value, NaN too.
+
+    Raises:
+        InputError: for anything but pictures in floating point.
     """
     pictures = checks.pictures(images)
     checks.count("size", size)
@@ -136,9 +139,18 @@ def transfer_rates(
 ) -> TransferRates:
     """Show the adversarial images of a source model to ``clf``.
 
-    adversarial, clean: (N, S, S, 3) float32 in [0, 1] at the source's size (`refit` adapts them). labels: (N,). targets: (N,), or
-    None if untargeted. success: (N,) bool, of the source's attack. failed_kept: the release keeps the image of a failed
-    attempt, as it does for FGSM. Raises InputError.
+    Args:
+        adversarial: (N, S, S, 3) float32 in [0, 1], at the source's size; `refit` adapts them.
+        clean: the same, before the attack.
+        labels: (N,) classes.
+        targets: (N,) classes, or None if untargeted.
+        success: (N,) bool, of the source's attack.
+        clf: the model that is shown the images.
+        failed_kept: whether the release keeps the image of a failed attempt, as it does for FGSM.
+        lanes: images side by side on the device.
+
+    Raises:
+        InputError: for input of another type, shape or range.
     """
     before = checks.images(clean, name="clean")
     count = len(before)

@@ -5,7 +5,7 @@ import pytest
 from models import PIXELS, SIZE, inner_images, linear, random_linear
 
 import jaxadv
-from jaxadv.commands import values
+from jaxadv.support import values
 
 pytestmark = pytest.mark.usefixtures("strict_numerics")
 
