@@ -34,7 +34,7 @@ def published(views: Views) -> str:
     settings = views.manifest.get("settings")
     if not isinstance(settings, dict) or settings.get("zoo") != "imagenet":
         return ""
-    parts = [part for part in (_accuracy(views), _figure_2(views), _clever_paper(views)) if part]
+    parts = [part for part in (_accuracy(views), _first_pair(views), _figure_2(views), _clever_paper(views)) if part]
     lead = (
         "<p>In <em>italics</em> numbers of others, with the tag of their source (<code>results/published</code> has sources and tags); all "
         "others are this run's. They differ in images, weights and settings: of the study's own tables none was at hand.</p>"
@@ -71,6 +71,25 @@ def _accuracy(views: Views) -> str:
             )
     head = ["model", "top-1", "stated with the checkpoint", "top-5", "stated", "of"]
     return _table("Accuracy", "On this run's images, and as stated with the checkpoints on the whole validation set.", head, lines)
+
+
+def _first_pair(views: Views) -> str:
+    """The one printed cell of a transfer map, beside a re-run of the released code: two different things."""
+    printed, rerun = read("printed_cells"), read("rerun")
+    if printed is None or rerun is None:
+        return ""
+    fooled = rerun[rerun["what"] == "fooled"].iloc[0]
+    again = f"{fooled['value']} of {fooled['of']} = {int(fooled['value']) / int(fooled['of']):.3f}"
+    lines, transfer = [], views.made.transfer
+    for cell in printed.to_dict("records"):
+        keys = ["attack", "setting", "target_kind", "model"]
+        here = transfer[(transfer[keys] == [cell[key] for key in keys]).all(axis=1)]
+        for row in here[here["source"] == cell["source_model"]].to_dict("records"):
+            rates = [_quoted(again, fooled["tag"]), _quoted(cell["rate"], cell["tag"])]
+            lines.append([cell["source_model"], escape(cell["model"]), f"{row['released']:.3f} (n {row['n_released']})", *rates])
+    head = ["model", "there", "this run", "re-run of the released code, seed 1216", "printed"]
+    note = "FGSM, eps 0.1, untargeted. The re-run and the paper are two different things; why they differ is not known."
+    return _table("One cell of the study's Fig. 3", note, head, lines)
 
 
 def _figure_2(views: Views) -> str:
