@@ -85,7 +85,7 @@ def test_ifgsm_with_a_fixed_budget(net):
 
 
 @EVERY_NET
-@pytest.mark.parametrize(("group", "steps", "attempts"), [("ifgsm_att9_N50", 50, 9), ("ifgsm_att5_N10", 10, 5)])
+@pytest.mark.parametrize(("group", "steps", "attempts"), [pytest.param("ifgsm_att9_N50", 50, 9, marks=pytest.mark.slow), ("ifgsm_att5_N10", 10, 5)])
 def test_ifgsm_search(net, group, steps, attempts):
     run = recorded.run(group, net)
     success = run.recorded["success"]
@@ -124,7 +124,7 @@ def assert_same_search(run, net, *, same_iterations: float):
 
 
 @EVERY_NET
-@pytest.mark.parametrize("group", ["cw_short", "cw_shortc1"])
+@pytest.mark.parametrize("group", ["cw_short", pytest.param("cw_shortc1", marks=pytest.mark.slow)])
 def test_short_carlini_wagner(net, group):
     run = recorded.run(group, net)
     assert_same_search(run, net, same_iterations=0.98)
@@ -136,7 +136,7 @@ def test_short_carlini_wagner(net, group):
 
 
 @EVERY_NET
-@pytest.mark.parametrize("group", ["ead_short", "ead_shortc1"])
+@pytest.mark.parametrize("group", ["ead_short", pytest.param("ead_shortc1", marks=pytest.mark.slow)])
 def test_short_elastic_net(net, group):
     run = recorded.run(group, net)
     assert_same_search(run, net, same_iterations=1.0)

@@ -79,6 +79,7 @@ def test_batch_maxima_follow_the_recorded_law(ours):
             assert abs(np.median(ours.maxima[row, :, column]) - np.median(theirs)) < 4 * error, (name, norm)
 
 
+@pytest.mark.slow
 def test_another_radius_or_protocol_would_be_noticed():
     assert (p_values(sampled(radius=1.5, method="max").maxima).min(1) < 1e-3 / 9).any()
     assert (p_values(sampled(protocol="paper", method="max").maxima).min(1) < 1e-3 / 9).all()

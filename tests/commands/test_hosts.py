@@ -54,6 +54,7 @@ def done(out: Path, expected: Path) -> None:
     assert not (out / "unfinished").exists() and not list(out.rglob("*.tmp"))
 
 
+@pytest.mark.slow
 def test_one_of_three_is_killed_and_started_again(alone, tmp_path):
     """In the middle of its share; the others wait for it."""
     out = tmp_path / "run"

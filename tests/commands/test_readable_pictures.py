@@ -1,8 +1,10 @@
 """Thousands of images through a whole evaluation: all are attacked, in memory that does not grow with their number."""
 
+import pytest
 import readable_pictures
 
 
+@pytest.mark.slow
 def test_memory_is_flat(tmp_path):
     readable_pictures.make(tmp_path / "pictures", 2000)
     most = []

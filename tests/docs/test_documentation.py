@@ -61,7 +61,13 @@ def test_marks_are_known_and_blocks_are_found():
     assert {block.language for block in ALL} <= {"python", "sh", "text"}
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if any(b.language == "python" for b in blocks(page))], ids=lambda page: page.name)
+WITH_PYTHON = [page for page in PAGES if any(block.language == "python" for block in blocks(page))]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, id=page.name, marks=() if page.name == "README.md" else pytest.mark.slow) for page in WITH_PYTHON],
+)
 def test_what_a_page_shows_runs_in_its_order(page, somewhere):
     """Python blocks share one namespace a page; commands run in the same folder."""
     names: dict = {"__name__": "documentation"}

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from report import attempts
 
 from jaxadv.report import tables
@@ -84,6 +85,7 @@ def blocks_of(directory, count: int, images: int = 250, settings=SETTINGS) -> Ru
     return run
 
 
+@pytest.mark.slow
 def test_blocks_add_up(tmp_path):
     run = blocks_of(tmp_path / "run", 3, images=20, settings=SETTINGS[::6])
     made = tables.compute(run)
@@ -114,6 +116,7 @@ def remade(directory, code="from jaxadv.report.remake import remake; remake(sys.
     return processor, clock, memory
 
 
+@pytest.mark.slow
 def test_report_of_a_tenth_of_the_study(tmp_path):
     run = made_up_run(tmp_path / "run", 300, SETTINGS[::3])
     processor, _, memory = remade(run.directory)
