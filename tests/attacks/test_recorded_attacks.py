@@ -85,7 +85,10 @@ def test_ifgsm_with_a_fixed_budget(net):
 
 
 @EVERY_NET
-@pytest.mark.parametrize(("group", "steps", "attempts"), [pytest.param("ifgsm_att9_N50", 50, 9, marks=pytest.mark.slow), ("ifgsm_att5_N10", 10, 5)])
+@pytest.mark.parametrize(
+    ("group", "steps", "attempts"),
+    [pytest.param("ifgsm_att9_N50", 50, 9, marks=pytest.mark.slow), ("ifgsm_att5_N10", 10, 5)],
+)
 def test_ifgsm_search(net, group, steps, attempts):
     run = recorded.run(group, net)
     success = run.recorded["success"]
