@@ -71,10 +71,10 @@ def _searches(evidence: Evidence) -> list[Claim]:
     rows = pd.concat([_smallest_confidence(evidence, rows_of(evidence.made, attack, ("random",))) for attack in ("cw", "ead")])
     found = [_all_reach(words, rows, NEAR_ALL) if len(rows) else untested(*words, lacks="C&W or EAD-L1 at random targets")]
     rule = "the mean over models {} from the smallest confidence of the run to the largest"
-    found.append(
-        _confidence(evidence, "3b", "a larger confidence lowers the success of C&W and EAD-L1", rule.format("falls"), "success_rate", -1)
-    )
-    found.append(_confidence(evidence, "3c", "a larger confidence raises the distance of C&W and EAD-L1", rule.format("rises"), "", 1))
+    words = "3b", "a larger confidence lowers the success of C&W and EAD-L1", rule.format("falls")
+    found.append(_confidence(evidence, words, "success_rate", sign=-1))
+    words = "3c", "a larger confidence raises the distance of C&W and EAD-L1", rule.format("rises")
+    found.append(_confidence(evidence, words, "", sign=1))
     words = (
         "3d",
         "a larger confidence makes C&W and EAD-L1 transfer better",
@@ -93,7 +93,7 @@ def _largest_eps(evidence: Evidence, rows: pd.DataFrame) -> pd.DataFrame:
     return rows[eps == eps.max()]
 
 
-def _confidence(evidence: Evidence, statement: str, claim: str, rule: str, column: str, sign: int) -> Claim:
+def _confidence(evidence: Evidence, words: tuple[str, str, str], column: str, *, sign: int) -> Claim:
     """column: of the table of attempts, "" for the mean of the distance that the attack makes small."""
     changes = {}
     for attack in ("cw", "ead"):
@@ -104,7 +104,7 @@ def _confidence(evidence: Evidence, statement: str, claim: str, rule: str, colum
             low, high = (side.set_index("model")[value] for side in (low, high))
             kind = KINDS.get(rows["target_kind"].iloc[0])
             changes[f"{sweep.what}, {kind}, κ {sweep.low:g} to {sweep.high:g}"] = change(low, high)
-    return _grown((statement, claim, rule), changes, sign, "targeted C&W or EAD-L1 at two confidences", percent if column else three_digits)
+    return _grown(words, changes, sign, "targeted C&W or EAD-L1 at two confidences", percent if column else three_digits)
 
 
 def transfer_grows(evidence: Evidence, words: tuple[str, str, str], attacks: tuple[str, ...], parameter: str, sign: int) -> Claim:
