@@ -48,7 +48,7 @@ class Move(NamedTuple):
 
 
 def begin(
-    point: Array, eps: Array, norm: float, interval: Array, kappa: Array, changed: Array
+    point: Array, eps: Array, *, norm: float, interval: Array, kappa: Array, changed: Array
 ) -> Climb:
     """A run before its first evaluation, which is that of its start ``point``."""
     zeros, zero, none = jnp.zeros_like(point), jnp.int32(0), jnp.zeros_like(eps)
