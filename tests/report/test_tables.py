@@ -284,7 +284,7 @@ def test_files(synthetic_run, tmp_path):
     assert sorted(tmp_path.iterdir()) == sorted(written)
     lines = (tmp_path / "accuracy.csv").read_text().splitlines()
     intervals = "top1_percent_low,top1_percent_high,error_percent_low,error_percent_high"
-    assert lines[0] == f"model,images,correct,top1_percent,top5_percent,error_percent,{intervals}"
+    assert lines[0] == f"model,images,correct,top1_percent,top5_percent,error_percent,{intervals},invalid"
     assert lines[1] == "alexnet,24,24,100,100,0,86.20238,100,0,13.79762"  # Wilson: 24 / (24 + 1.959964^2)
     assert lines[-1].startswith("mobilenet_v1_100,24,19,79.16667,83.33333,20.83333,")
     matrix = pd.read_csv(tmp_path / "transfer_cw_untargeted_confidence_0.csv", index_col="source")
