@@ -161,6 +161,12 @@ def test_comparisons_and_logic(check):
         check(f"{name}.Tensor", truths(3, 4), truths(3, 4, seed=1))
     check("__lshift__.Scalar", whole(3, 4), 2)
     check("__rshift__.Scalar", whole(3, 4), 1)
+    for name in ("bitwise_left_shift.Tensor", "bitwise_right_shift.Tensor", "gcd"):
+        check(name, whole(3, 4, low=1), whole(3, 4, seed=1))
+    for name in ("heaviside", "nextafter"):
+        check(name, x, y, gradient=False)
+    for name in ("clone", "contiguous", "alias", "lift_fresh_copy", "_to_copy", "detach"):
+        check(name, x)
     check("where.self", truths(2, 3, 4, 5), numbers(2, 3, 4, 5), numbers(1, 3, 1, 1))
     check("masked_fill.Scalar", numbers(2, 3, 4, 5), truths(4, 5), -3.0)
     check("isclose", x, y)
