@@ -127,7 +127,7 @@ def define() -> None:
         other,
         "source",
         None,
-        ".pb, checkpoint's prefix (validate: with its .meta), .h5, .pth, .safetensors; convert: .npz too; "
+        ".pb, checkpoint's prefix (validate: with its .meta), .h5, .keras, .pth, .safetensors; convert: .npz too; "
         "fetch: a folder, or its https:// address, that has the archives",
     )
     _text(other, "alexnet_lrn", None, "AlexNet at full size as it was until 2017-08, 2018-05 or 2018-08, where its normalisation differed")

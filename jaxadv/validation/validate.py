@@ -13,7 +13,7 @@ import numpy as np
 from jaxadv.validation import comparison
 from jaxadv.validation.predict import difference_of, evaluate, read_images
 from model_ports import registry, weights
-from model_ports.convert import keras_h5, originals, originals_keras, originals_torch, sources, torch_state
+from model_ports.convert import keras_h5, originals, originals_keras, originals_torch, shards, sources, torch_state
 from model_ports.errors import InputError
 from model_ports.intermediate import outputs_of_layers
 
@@ -23,6 +23,7 @@ ORIGINALS = {
     "TensorFlow checkpoint": originals.Original,
     "TensorFlow checkpoint, version 1": originals.Original,
     keras_h5.FORMAT: originals_keras.Original,
+    keras_h5.ARCHIVE: originals_keras.Original,
     torch_state.FORMAT: originals_torch.Original,
 }
 """What executes a file, by its format (`sources.find`)."""
@@ -33,7 +34,7 @@ Original = originals.Original | originals_keras.Original | originals_torch.Origi
 def open_original(path: str, spec: registry.ModelSpec, *, size: int | None, double: bool) -> Original:
     """The network in a file, ready for execution. Raises InputError."""
     source = sources.find(path)
-    if source.format == ".safetensors" and torch_state.recognises(sources.read(path)):
+    if source.format in (".safetensors", shards.FORMAT) and torch_state.recognises(sources.read(path)):
         return originals_torch.Original(path, spec, size=size, double=double)
     if source.format not in ORIGINALS:
         raise InputError(

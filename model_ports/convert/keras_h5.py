@@ -1,12 +1,16 @@
-"""HDF5 files of keras.applications: `.h5` (weights, or a whole model, of any Keras) and `.weights.h5` (Keras 3).
+"""HDF5 files of keras.applications: `.h5` (weights, or a whole model, of any Keras), `.weights.h5` and `.keras` (Keras 3).
 
-Only arrays are read, by h5py: no model is built, and the configuration that such a file may hold, Lambda layers with code
-included, is never looked at. A file with a link to another file, or with data stored outside it, is refused.
+A `.keras` is a zip archive with a `model.weights.h5` in it. Only arrays are read, by h5py: no model is built, and the configuration
+that such a file may hold, Lambda layers with code included, is never looked at. A file with a link to another file, or with data
+stored outside it, is refused.
 """
 
+import io
 import re
+import zipfile
+import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -16,12 +20,39 @@ from model_ports.convert.foreign import Layers, Row, originals
 from model_ports.errors import InputError
 
 FORMAT = "Keras HDF5"
+ARCHIVE = "Keras archive"
+WEIGHTS = "model.weights.h5"
+"""The member of an archive that is read."""
 
 _PART = re.compile(
     r"(?:.*_)?(?:(?P<kernel>kernel|W)|(?P<bias>bias|b)|(?P<gamma>gamma)|(?P<beta>beta)"
     r"|(?P<mean>moving_mean|running_mean)|(?P<variance>moving_variance|running_std))(?:_\d+)?(?::0)?"
 )
 _TRAINING = re.compile(r"(?:.*/)?(?:seed_generator(?:_\d+)?|optimizer|optimizer_weights)(?:/.*)?|.*seed_generator_state(?::0)?")
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a zip archive is one of Keras."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return WEIGHTS in archive.namelist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return False
+
+
+def _opened(path: Path, limit: int) -> Path | BinaryIO:
+    """The HDF5 file, or what an archive has of it, in memory. Raises InputError."""
+    if not zipfile.is_zipfile(path):
+        return path
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = archive.getinfo(WEIGHTS).file_size
+            if size > limit + 2**24:
+                raise InputError(f"{path}: {WEIGHTS} is larger than {limit} bytes, more than the network can use; give this very model's")
+            return io.BytesIO(archive.read(WEIGHTS))
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise InputError(f"{path} is not a .keras archive, or it is damaged ({reason}); copy it again") from None
 
 
 def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
@@ -34,10 +65,10 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
         ) from None
     collector = Collector(path, limit)
     try:
-        with h5py.File(path, "r") as file:
-            _refuse_other_files(file, h5py)
+        with h5py.File(_opened(path, limit), "r") as file:
+            _refuse_other_files(path, file, h5py)
             top: Any = file["model_weights"] if "model_weights" in file else file
-            found = _numbered(top["layers"], h5py) if "layers" in top else _named(top, h5py)
+            found = _numbered(path, top["layers"], h5py) if "layers" in top else _named(top, h5py)
             for name, data in found:
                 if collector.wants(name, data.dtype.name, data.shape):
                     collector.put(name, data[()])
@@ -53,7 +84,7 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
     return collector.arrays
 
 
-def _refuse_other_files(file, h5py) -> None:
+def _refuse_other_files(path: Path, file, h5py) -> None:
     """Nothing in the file may point out of it, so that Keras too can be given it."""
 
     def linked(name: str, link) -> str | None:
@@ -64,14 +95,14 @@ def _refuse_other_files(file, h5py) -> None:
 
     name = file.visititems_links(linked) or file.visititems(stored)
     if name:
-        raise InputError(f"{file.filename}: {name} is stored in another file, which was not opened; give a file that holds its arrays")
+        raise InputError(f"{path}: {name} is stored in another file, which was not opened; give a file that holds its arrays")
 
 
 def numbered(path: Path) -> bool:
     """Whether this is Keras 3's own format, whatever its name ends in. The file must be one that `read` has read."""
     import h5py
 
-    with h5py.File(path, "r") as file:
+    with h5py.File(_opened(path, LIMIT), "r") as file:
         return "layers" in file
 
 
@@ -92,7 +123,7 @@ def _named(top, h5py) -> list:
     return found
 
 
-def _numbered(top, h5py) -> list:
+def _numbered(path: Path, top, h5py) -> list:
     """Keras 3, `.weights.h5`: <class>_<n>/vars/<number>, the layer's name an attribute of vars."""
     groups: dict[str, list] = {}
     for name, data in _arrays(top, h5py):
@@ -102,7 +133,7 @@ def _numbered(top, h5py) -> list:
         layer = top[place].attrs.get("name")
         if not isinstance(layer, str):
             raise InputError(
-                f"{top.file.filename} does not say which layer {place!r} is, as early releases of Keras 3 did not;"
+                f"{path} does not say which layer {place!r} is, as early releases of Keras 3 did not;"
                 " save it again with a later one, or as .h5"
             )
         arrays = [data for _, data in sorted(pairs, key=lambda pair: pair[0])]

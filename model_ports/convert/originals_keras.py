@@ -76,7 +76,11 @@ class Original:
 
     def _load(self, model: str) -> None:
         with tempfile.TemporaryDirectory() as folder:  # Keras knows formats by the ending alone
-            link = Path(folder) / ("net.weights.h5" if keras_h5.numbered(self.path) else "net.h5")
+            if keras_h5.is_archive(self.path):
+                ending = ".keras"
+            else:
+                ending = ".weights.h5" if keras_h5.numbered(self.path) else ".h5"
+            link = Path(folder) / f"net{ending}"
             link.symlink_to(self.path.resolve())
             try:
                 self._net.load_weights(link)

@@ -28,7 +28,7 @@ class Original:
         self.path = Path(path)
         same_function.check(spec.name, "torch", path)
         self.size = registry.network(spec.name, zoo="imagenet", input_size=size).input_size
-        arrays = {torch_state.own_name(name): array for name, array in sources.read(path).items()}
+        arrays = torch_state.own_names(sources.read(path), spec.name)
         timm = frameworks.timm()
         import torch
 

@@ -9,7 +9,18 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from model_ports.convert import frozen_graph, keras_h5, npz, safetensors, same_function, tf_checkpoint, torch_state
+from model_ports.convert import (
+    frozen_graph,
+    keras_h5,
+    npz,
+    prefixes,
+    safetensors,
+    same_function,
+    shards,
+    strangers,
+    tf_checkpoint,
+    torch_state,
+)
 from model_ports.convert.arrays import LIMIT
 from model_ports.errors import InputError
 from model_ports.registry import Network
@@ -18,7 +29,7 @@ from model_ports.weight_map import assemble
 VERSION = 1
 """Of the converter: to be raised when the same file would give other parameters."""
 
-KINDS = "a frozen .pb, a TensorFlow checkpoint's prefix, .npz, .safetensors, Keras's .h5 or PyTorch's .pth"
+KINDS = "a frozen .pb, a TensorFlow checkpoint's prefix, .npz, .safetensors, Keras's .h5 or .keras, or PyTorch's .pth"
 
 
 class Source(NamedTuple):
@@ -58,18 +69,23 @@ def parameters(path: str | Path, network: Network) -> dict[str, Any]:
     """The parameters of a network from a file of weights; nested dict of NumPy arrays. Raises InputError.
 
     Names of Keras and PyTorch are translated where the network is the same function there, and refused with the reason where not.
+    A prefix that all names have is left aside where they fit without it.
     """
     numbers = sum(leaf.size for leaf in jax.tree.leaves(network.abstract()))
-    framework = {keras_h5.FORMAT: "keras", torch_state.FORMAT: "torch"}.get(find(path).format)
+    framework = {keras_h5.FORMAT: "keras", keras_h5.ARCHIVE: "keras", torch_state.FORMAT: "torch"}.get(find(path).format)
     if framework is not None:
         same_function.check(network.spec.name, framework, path)
     arrays = read(path, limit=16 * numbers + 2**24)  # double precision, and as much again for what a port has no use for
-    if framework is None and torch_state.recognises(arrays):
-        framework = "torch"
-        same_function.check(network.spec.name, framework, path)
+    if framework != "keras" and torch_state.recognises(arrays):
+        torch_state.refuse_transformers(path, arrays)
+        if framework is None:
+            framework = "torch"
+            same_function.check(network.spec.name, framework, path)
     try:
         if framework is not None:
             arrays = {"keras": keras_h5, "torch": torch_state}[framework].translate(arrays, network)
+        else:
+            arrays = prefixes.without(arrays, network.spec.weight_map)
         return assemble(network.spec.weight_map, arrays, network.abstract())
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
@@ -83,9 +99,12 @@ def find(path: str | Path) -> Source:
         if prefix is not None:
             return Source(prefix, "TensorFlow checkpoint", tuple(tf_checkpoint.files(prefix)), tf_checkpoint.read)
         if path.is_dir():
+            strangers.check_folder(path)
             raise InputError(f"{path} is a folder; a file is needed: {KINDS}")
         if not path.is_file():
             raise InputError(f"no file {path}, and no {path.name}.index of a checkpoint: give {KINDS}")
+        if path.name.endswith(shards.ENDING):
+            return Source(path, shards.FORMAT, tuple(shards.files(path)), shards.read)
         format, reader = _recognise(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error}); give a file that can") from None
@@ -95,13 +114,16 @@ def find(path: str | Path) -> Source:
 def _recognise(path: Path) -> tuple[str, Callable]:
     size = path.stat().st_size
     with open(path, "rb") as file:
-        head = file.read(9)
+        head = file.read(strangers.HEAD)
         file.seek(max(0, size - 8))
         tail = file.read(8)
     if not size:
         raise InputError(f"{path} is empty; copy or download it again")
+    strangers.check(path, head)
     if path.suffix in (".pth", ".pt") or (head.startswith(b"PK\x03\x04") and _is_torch(path)):
         return torch_state.FORMAT, torch_state.read
+    if head.startswith(b"PK\x03\x04") and keras_h5.is_archive(path):
+        return keras_h5.ARCHIVE, keras_h5.read
     if head.startswith(b"PK") or path.suffix == ".npz":
         return ".npz", npz.read
     if head.startswith(b"\x89HDF"):
@@ -113,6 +135,7 @@ def _recognise(path: Path) -> tuple[str, Callable]:
     if tail == tf_checkpoint.MAGIC:
         return "TensorFlow checkpoint, version 1", tf_checkpoint.read_v1
     if path.suffix == ".safetensors" or head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size:
+        shards.check_is_whole(path)
         return ".safetensors", safetensors.read
     if path.suffix == ".pb" or head[0] == 0x0A:  # the first field of a GraphDef is a node
         return "frozen graph", frozen_graph.read

@@ -7,12 +7,12 @@ else; whatever asks for more is refused.
 import os
 import re
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from model_ports.convert import slim_layers
+from model_ports.convert import prefixes, slim_layers
 from model_ports.convert.arrays import LIMIT, Collector
 from model_ports.convert.foreign import Row, originals
 from model_ports.errors import InputError
@@ -20,7 +20,14 @@ from model_ports.errors import InputError
 FORMAT = "PyTorch state dict"
 
 _PARTS = {"running_mean": "mean", "running_var": "variance", "bias": "bias", "weight": "kernel"}
-UNUSED = re.compile(r"(?:.*\.)?num_batches_tracked|AuxLogits\..*")
+UNUSED = re.compile(r"(?:.*\.)?num_batches_tracked|(?:.*\.)?AuxLogits\..*|n_averaged")
+_WEIGHTS = ("state_dict", "model", "model_state_dict", "model_state", "net", "network", "weights", "params")
+_AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema", "params_ema", "model_ema_state_dict")
+"""Entries of a training program's file that hold the arrays; moving averages only if there is nothing else."""
+_TRANSFORMERS = re.compile(
+    r"(?:\w+\.)?(?:embedder|embeddings|encoder\.(?:layers?|stages))\..+"
+    r"|(?:\w+\.)?(?:conv_stem|layer\.\d+)\.(?:convolution|normalization)\..+"
+)
 
 
 def recognises(names: Iterable[str]) -> bool:
@@ -48,9 +55,9 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
             f"{path} is a pickle of more than tensors, or it is damaged; it was not loaded, as it could run code: save"
             " model.state_dict() alone, or .safetensors"
         ) from None
-    for key in ("state_dict", "model"):
-        if isinstance(found, dict) and isinstance(found.get(key), dict):
-            found = found[key]
+    for _ in range(2):  # a trainer's file may hold another's
+        inside = [key for key in (*_WEIGHTS, *_AVERAGED) if isinstance(found, dict) and isinstance(found.get(key), dict)]
+        found = found[inside[0]] if inside else found
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
         raise InputError(f"{path} holds no state dict: names and tensors are needed; save model.state_dict()")
     for name, tensor in found.items():
@@ -74,18 +81,39 @@ def _unpacked(path: Path) -> int:
 # --- names -------------------------------------------------------------------------------------------------------
 
 
-def own_name(name: str) -> str:
-    """The network's own name of an array: DataParallel puts "module." before all."""
-    return name.removeprefix("module.")
+def refuse_transformers(path: Path, names: Iterable[str]) -> None:
+    """Hugging Face's transformers call layers otherwise than timm and torchvision do. Raises InputError for their names."""
+    odd = next((name for name in names if _TRANSFORMERS.fullmatch(name)), None)
+    if odd is not None:
+        raise InputError(
+            f"{path} has names of Hugging Face's transformers ({odd[:80]!r}), whose layers are others than timm's and torchvision's; "
+            "give timm's file of this very network, or the original's"
+        )
+
+
+def own_names(arrays: Mapping[str, np.ndarray], model: str) -> dict[str, np.ndarray]:
+    """The arrays of a network under its own names.
+
+    Wrappers put a prefix before all names, such as "module." or "timm_model.model."; it is left aside where the names then fit.
+
+    Args:
+        arrays: by name; what no inference uses may be among them.
+        model: one of `ROWS`.
+
+    Raises:
+        InputError: names the prefix where the names do not fit without it either.
+    """
+    used = {name: array for name, array in arrays.items() if not UNUSED.fullmatch(name)}
+    layers = {layer for row in ROWS[model]() for layer in (row.layer, row.norm)}
+    return prefixes.stripped(used, ".", lambda name: name.rpartition(".")[0] in layers)
 
 
 def translate(arrays: dict[str, np.ndarray], network) -> dict[str, np.ndarray]:
     """The variables of `network` (a `registry.Network`, which must be one of `ROWS`) under their original names. Raises InputError."""
     layers: dict[str, dict[str, np.ndarray]] = {}
-    for name, array in arrays.items():
-        if not UNUSED.fullmatch(name):
-            layer, _, part = own_name(name).rpartition(".")
-            layers.setdefault(layer, {})[_PARTS.get(part, part)] = array
+    for name, array in own_names(arrays, network.spec.name).items():
+        layer, _, part = name.rpartition(".")
+        layers.setdefault(layer, {})[_PARTS.get(part, part)] = array
     return originals({name: _in_tensorflows_layout(parts) for name, parts in layers.items()}, ROWS[network.spec.name](), network=network)
 
 

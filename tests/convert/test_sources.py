@@ -171,7 +171,7 @@ class TestRefusals:
         ("one.pb", b"\x0a", ["not a frozen graph"]),
         ("pickle.pb", b"\x80\x04N.", ["pickle", "not loaded"]),
         ("text.pb", b"node {\n  name: 'a'\n}\n" * 9, ["not a frozen graph"]),
-        ("saved_model.pb", writers.field(1, 1) + writers.field(2, b"x"), ["not a frozen graph"]),
+        ("saved_model.pb", writers.field(1, 1) + writers.field(2, b"x"), ["is a SavedModel", "checkpoint or frozen graph"]),
         ("noise.pb", bytes(range(256)) * 9, ["not a frozen graph"]),
         ("text.npz", b"hello, world", ["is not an .npz"]),
         ("text.bin", b"hello, world", ["no known format"]),

@@ -76,12 +76,12 @@ def test_converted_it_is_the_same_function(tmp_path, command, model):
     shutil.rmtree(tmp_path)  # half a gigabyte
 
 
-@pytest.mark.parametrize("ending", ["whole.h5", "old.weights"])
+@pytest.mark.parametrize("ending", ["whole.h5", "whole.keras", "old.weights"])
 def test_double_precision_leaves_nothing_but_rounding(tmp_path, command, ending):
     """Also from a file of the whole network, and from one whose name says nothing of its format."""
     net = original("mobilenet_v1_025")
-    if ending == "whole.h5":
-        net.save(tmp_path / "whole.h5")
+    if ending.startswith("whole"):
+        net.save(tmp_path / ending)
     else:
         net.save_weights(tmp_path / "net.weights.h5")
         (tmp_path / "net.weights.h5").rename(tmp_path / ending)

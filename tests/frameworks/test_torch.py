@@ -99,6 +99,28 @@ def test_every_way_of_saving_gives_the_same_arrays(tmp_path):
         jax.tree.map(np.testing.assert_array_equal, params, sources.parameters(tmp_path / name, network))
 
 
+def state(prefix="", **more) -> dict:
+    names = ("features.0.conv.weight", "features.0.bn.weight", "last_linear.bias")
+    return {f"{prefix}{name}": torch.full((2,), float(at)) for at, name in enumerate(names)} | more
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        {"state_dict_ema": state(), "epoch": 3},  # timm's trainer, averages alone
+        {"model_ema": state("module."), "args": None},
+        {"ema": {"state_dict": state()}},
+        {"state_dict": state("model."), "state_dict_ema": state("model.", extra=torch.zeros(1)), "lr": 0.1},  # Lightning's
+        state("module.", n_averaged=torch.tensor(7)),  # torch.optim.swa_utils.AveragedModel
+        {"model": state("_orig_mod.")},  # torch.compile
+    ],
+)
+def test_trainers_files_and_averages_are_read(tmp_path, saved):
+    torch.save(saved, tmp_path / "net.pth")
+    arrays = torch_state.own_names(sources.read(tmp_path / "net.pth"), "inception_v4")
+    assert {name: array.tolist() for name, array in arrays.items()} == {name: values.tolist() for name, values in state().items()}
+
+
 def test_a_torchvision_of_another_build_is_not_needed(tmp_path):
     """Its import fails as that of a build for GPUs does beside PyTorch's for CPUs; afterwards nothing of the stand-in is left."""
     (tmp_path / "torchvision").mkdir()

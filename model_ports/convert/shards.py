@@ -1,0 +1,61 @@
+"""Safetensors in several files, as Hugging Face's libraries cut large networks: an index in JSON, and parts beside it."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+
+from model_ports.convert import safetensors
+from model_ports.convert.arrays import LIMIT
+from model_ports.errors import InputError
+
+FORMAT = "sharded .safetensors"
+ENDING = ".safetensors.index.json"
+_MOST = 2**26  # bytes of an index, and files of one
+_SHARD = re.compile(r"(.+)-\d{5}-of-(\d{5})\.safetensors")
+
+
+def files(index: Path) -> list[Path]:
+    """The index, then its shards, by name. Raises InputError."""
+    return [index, *sorted({index.parent / shard for shard in _places(index).values()})]
+
+
+def read(index: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
+    """Name -> float32 array, of all shards. Raises InputError."""
+    places = _places(index)
+    found: dict[str, np.ndarray] = {}
+    for path in files(index)[1:]:
+        if not path.is_file():
+            raise InputError(f"{index} names {path.name}, which is not beside it; put all its parts there")
+        arrays = safetensors.read(path, limit)
+        limit -= sum(array.nbytes for array in arrays.values())
+        wrong = next((name for name in arrays if places.get(name) != path.name), None)
+        if wrong is not None:
+            raise InputError(f"{path}: {wrong[:80]!r} is not where {index.name} says; give parts and index of one model")
+        found |= arrays
+    return found
+
+
+def check_is_whole(path: Path) -> None:
+    """Refuse one part of several. Raises InputError."""
+    match = _SHARD.fullmatch(path.name)
+    if match:
+        raise InputError(f"{path} is one of {int(match[2])} parts; give their index, {match[1]}{ENDING}, with all parts beside it")
+
+
+def _places(index: Path) -> dict[str, str]:
+    """Array -> name of its file, a plain name without folders. Raises InputError."""
+    try:
+        if index.stat().st_size > _MOST:
+            raise ValueError("it is too long")
+        places = json.loads(index.read_bytes())["weight_map"]
+        if not places or not all(isinstance(text, str) for pair in places.items() for text in pair):
+            raise ValueError("its weight_map is no table of names")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise InputError(f"{index} is no index of safetensors, or it is damaged ({reason}); copy it again") from None
+    odd = next((name for name in places.values() if not re.fullmatch(r"[^/\\\0]+\.safetensors", name)), None)
+    if odd is not None:
+        raise InputError(f"{index} names {odd[:80]!r}; its parts must be .safetensors files beside it")
+    return places
