@@ -15,9 +15,10 @@ from jaxadv.clever.weibull import METHODS, WeibullFit, fit_reverse_weibull
 from jaxadv.core import contract, engine
 from jaxadv.core.classifier import Classifier
 from jaxadv.core.faults import Watch
+from jaxadv.core.items import check_classes, items_of
 from jaxadv.core.journal import Journal
 from jaxadv.core.judge import Judge
-from jaxadv.core.probe import AttackItem, AttackProbe
+from jaxadv.core.probe import AttackProbe
 from jaxadv.core.result import AttackResult
 from jaxadv.support import checks, log
 from jaxadv.support.progress import Progress
@@ -32,7 +33,16 @@ SHARED_FROM = 2**14
 
 
 def run_attack(
-    clf: Classifier, attack, images, labels, targets=None, *, lanes: int | None = None, seed: int = 0, progress: bool = False
+    clf: Classifier,
+    attack,
+    images,
+    labels,
+    targets=None,
+    *,
+    lanes: int | None = None,
+    seed: int = 0,
+    ids=None,
+    progress: bool = False,
 ) -> AttackResult:
     """Attack every image with one setting.
 
@@ -47,7 +57,8 @@ def run_attack(
         labels: (N,) true classes, 0..K-1.
         targets: (N,) classes to reach, other than the labels; None for untargeted attacks.
         lanes: images side by side on the device. Results depend on it by rounding only.
-        seed: of random attacks; those of the study are not random.
+        seed: of random starts and steps; the study's attacks have none.
+        ids: (N,) numbers of the images, which fix their draws together with the seed; 0..N-1 if not given.
         progress: whether a line on standard error shows rate and remaining time.
 
     Returns:
@@ -56,14 +67,14 @@ def run_attack(
     Raises:
         InputError: for input of another type, shape or range, or a classifier that breaks its contract.
     """
-    del seed
     images = clf.check(images)
     labels = checks.classes(labels, count=len(images), num_classes=clf.num_classes, name="labels")
     targeted = np.full(len(images), targets is not None)
     classes = labels if targets is None else checks.targets(targets, labels, num_classes=clf.num_classes)
     what = f"{type(attack).__name__} on {clf.name}"
     with Progress(what, len(images), "images", show=progress) as bar:
-        result = run_attacks(clf, [attack] * len(images), images, classes, targeted, lanes=lanes, advance=bar.advance)
+        attacks = [attack] * len(images)
+        result = run_attacks(clf, attacks, images, classes, targeted, lanes=lanes, seed=seed, ids=ids, advance=bar.advance)
     counts = len(images), int(result.invalid.sum()), int(result.zero_gradient.sum())
     for line in faults.of_attempts([faults.Attempts(what, *counts)]):
         log.warn(line)
@@ -78,19 +89,24 @@ def run_attacks(
     targeted: np.ndarray,
     *,
     lanes: int | None = None,
+    seed: int = 0,
+    ids: Any = None,
+    logits: np.ndarray | None = None,
     advance: Callable[[int, int | None], None] | None = None,
     journal: Journal | None = None,
 ) -> AttackResult:
     """Attack i on checked image i towards (targeted) or away from class i, for all i: a whole sweep as one queue.
 
-    ``details`` has the entries that all the attacks share. advance: called after each with 1, and with whether it succeeded
+    ``details`` has the entries that all the attacks share. seed, ids: as for `run_attack`. logits: (N, K) of the clean images, where
+    they are known: attacks through the runner-up classes need them. advance: called after each with 1, and with whether it succeeded
     where that is known before the last judgement, else None. journal: keeps what is not finished, and has what an interrupted call with the
     same arguments left. Raises InputError.
     """
     lanes = _check_lanes(lanes, len(images))
     for attack in {id(attack): attack for attack in attacks}.values():
-        _check_attack(attack)
-    items = [AttackItem(*item) for item in zip(images, classes, targeted, strict=True)]
+        catalog.check(attack)
+        check_classes(attack, clf.name, clf.num_classes)
+    items = items_of(clf, attacks, images, classes, targeted, lanes=lanes, seed=seed, ids=ids, logits=logits)
     clf, watch = clf.awake(), Watch(len(items))
     if len(items):
         contract.check(clf, lanes)
@@ -101,10 +117,6 @@ def run_attacks(
             if advance:
                 advance(1, int(outcome.found) if searches else None)
         return judge.result()
-
-
-def _check_attack(attack) -> None:
-    catalog.check(attack)
 
 
 def _check_lanes(lanes: int | None, items: int) -> int:

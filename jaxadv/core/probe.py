@@ -59,7 +59,7 @@ class Draw(NamedTuple):
 
 
 class AttackItem(NamedTuple):
-    """What an attack works on. Only attacks that say so (`AttackNeeds`) have the last two fields."""
+    """What an attack works on. The last two fields are None for an attack that does not need them."""
 
     image: Array  # (H, W, 3) float32 in [0, 1], the clean image x0
     label: Array  # () int32: the target class t if targeted, else the true class y
@@ -78,7 +78,9 @@ class AttackNeeds(NamedTuple):
     untargeted: bool = False  # it has no targeted form
 
 
-NOTHING_MORE = AttackNeeds()
+def needs_of(attack: Any) -> AttackNeeds:
+    """What an attack needs. One that needs nothing more need not have the attribute ``needs``."""
+    return getattr(attack, "needs", AttackNeeds())
 
 
 class AttackOutcome(NamedTuple):

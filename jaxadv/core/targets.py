@@ -28,3 +28,10 @@ def choose(kind: str, logits: np.ndarray, labels: np.ndarray, *, ids: np.ndarray
         return draws + (draws >= labels).astype(np.int32)
     order = np.argsort(logits, axis=1, kind="stable")
     return order[:, 0 if kind == "least" else -2].astype(np.int32)
+
+
+def ranked(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The classes but the label by falling logit, (N, K - 1) int32. logits: clean, (N, K)."""
+    order = np.argsort(logits, axis=1, kind="stable")[:, ::-1]
+    others = order[order != labels[:, None]]
+    return others.reshape(len(labels), -1).astype(np.int32)
