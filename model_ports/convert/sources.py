@@ -77,7 +77,7 @@ def parameters(path: str | Path, network: Network) -> dict[str, Any]:
         same_function.check(network.spec.name, framework, path)
     arrays = read(path, limit=16 * numbers + 2**24)  # double precision, and as much again for what a port has no use for
     if framework != "keras" and torch_state.recognises(arrays):
-        torch_state.refuse_transformers(path, arrays)
+        torch_state.refuse_transformers(Path(path), arrays)
         if framework is None:
             framework = "torch"
             same_function.check(network.spec.name, framework, path)
