@@ -70,11 +70,23 @@ def run_attack(
     images = clf.check(images)
     labels = checks.classes(labels, count=len(images), num_classes=clf.num_classes, name="labels")
     targeted = np.full(len(images), targets is not None)
-    classes = labels if targets is None else checks.targets(targets, labels, num_classes=clf.num_classes)
+    classes = (
+        labels if targets is None else checks.targets(targets, labels, num_classes=clf.num_classes)
+    )
     what = f"{type(attack).__name__} on {clf.name}"
     with Progress(what, len(images), "images", show=progress) as bar:
         attacks = [attack] * len(images)
-        result = run_attacks(clf, attacks, images, classes, targeted, lanes=lanes, seed=seed, ids=ids, advance=bar.advance)
+        result = run_attacks(
+            clf,
+            attacks,
+            images,
+            classes,
+            targeted,
+            lanes=lanes,
+            seed=seed,
+            ids=ids,
+            advance=bar.advance,
+        )
     counts = len(images), int(result.invalid.sum()), int(result.zero_gradient.sum())
     for line in faults.of_attempts([faults.Attempts(what, *counts)]):
         log.warn(line)
@@ -106,14 +118,24 @@ def run_attacks(
     for attack in {id(attack): attack for attack in attacks}.values():
         catalog.check(attack)
         check_classes(attack, clf.name, clf.num_classes)
-    items = items_of(clf, attacks, images, classes, targeted, lanes=lanes, seed=seed, ids=ids, logits=logits)
+    items = items_of(
+        clf, attacks, images, classes, targeted, lanes=lanes, seed=seed, ids=ids, logits=logits
+    )
     clf, watch = clf.awake(), Watch(len(items))
     if len(items):
         contract.check(clf, lanes)
     with Judge(clf, images, classes, targeted, lanes) as judge:
-        for index, outcome in engine.run(clf, attacks, items, lanes=lanes, journal=journal, look=judge.look, watch=watch):
-            searches, invalid, zero_gradient = attacks[index].searches, watch.invalid[index], watch.zero_gradient[index]
-            judge.add(index, outcome, searches=searches, invalid=invalid, zero_gradient=zero_gradient)
+        for index, outcome in engine.run(
+            clf, attacks, items, lanes=lanes, journal=journal, look=judge.look, watch=watch
+        ):
+            searches, invalid, zero_gradient = (
+                attacks[index].searches,
+                watch.invalid[index],
+                watch.zero_gradient[index],
+            )
+            judge.add(
+                index, outcome, searches=searches, invalid=invalid, zero_gradient=zero_gradient
+            )
             if advance:
                 advance(1, int(outcome.found) if searches else None)
         return judge.result()
@@ -179,18 +201,26 @@ def clever_scores(
     count, num_classes = len(images), clf.num_classes
     labels = checks.classes(labels, count=count, num_classes=num_classes, name="labels")
     if not isinstance(norms, Sequence) or not norms or any(norm not in DUAL for norm in norms):
-        raise checks.InputError(f"norms is {norms!r}; give a list of norms, each 1, 2 or inf, with one at least")
+        raise checks.InputError(
+            f"norms is {norms!r}; give a list of norms, each 1, 2 or inf, with one at least"
+        )
     columns = [DUAL[norm] for norm in norms]
     checks.choice("protocol", protocol, tuple(PROTOCOLS))
     checks.choice("method", method, METHODS)
     checks.count("batches", batches, low=2)
-    sampler = CleverSampler(radius=PROTOCOLS[protocol] if radius is None else radius, samples=samples, protocol=protocol)
+    sampler = CleverSampler(
+        radius=PROTOCOLS[protocol] if radius is None else radius, samples=samples, protocol=protocol
+    )
     sampler.check()
     seed_number: Any = checks.whole_numbers("seed", seed)
     ids = checks.whole_numbers("ids", np.arange(count) if ids is None else ids, size=count)
 
     if targets is None:  # every class but the label: K - 1 pairs for each image
-        aims = np.stack([np.delete(np.arange(num_classes), label) for label in labels]) if count else np.zeros((0, 1))
+        aims = (
+            np.stack([np.delete(np.arange(num_classes), label) for label in labels])
+            if count
+            else np.zeros((0, 1))
+        )
     else:
         aims = checks.targets(targets, labels, num_classes=num_classes)[:, None]
     pairs = [(image, int(target)) for image in range(count) for target in aims[image]]
@@ -199,20 +229,32 @@ def clever_scores(
         contract.check(clf, lanes)
     margins = clf.logits_in_batches(images, lanes)
     margins = np.array([margins[i, labels[i]] - margins[i, t] for i, t in pairs], np.float32)
-    groups = _alike(images, labels, ids, pairs) if batches * samples >= SHARED_FROM else [[number] for number in range(len(pairs))]
+    groups = (
+        _alike(images, labels, ids, pairs)
+        if batches * samples >= SHARED_FROM
+        else [[number] for number in range(len(pairs))]
+    )
     widest = max(map(len, groups), default=1)
     items: list[SampleItem] = []
     numbers: Any = np.arange(batches, dtype=np.int32)
     for group in groups:
         i = pairs[group[0]][0]
-        aims = np.array([pairs[number][1] for number in group] + [pairs[group[-1]][1]] * (widest - len(group)), np.int32)
+        aims = np.array(
+            [pairs[number][1] for number in group] + [pairs[group[-1]][1]] * (widest - len(group)),
+            np.int32,
+        )
         target: Any = aims if widest > 1 else aims[0]
-        items += [SampleItem(images[i], labels[i], target, seed_number, ids[i], batch) for batch in numbers]
+        items += [
+            SampleItem(images[i], labels[i], target, seed_number, ids[i], batch)
+            for batch in numbers
+        ]
     maxima, watch = np.zeros((len(pairs), batches, 3), np.float32), Watch(len(items))
     title = progress if isinstance(progress, str) else f"CLEVER on {clf.name}"
     with Progress(title, len(items), "batches", show=bool(progress)) as bar:
         samplers, abreast = [sampler] * len(items), max(1, lanes // widest)
-        for index, seen in engine.run(clf, samplers, items, lanes=abreast, journal=journal, watch=watch):
+        for index, seen in engine.run(
+            clf, samplers, items, lanes=abreast, journal=journal, watch=watch
+        ):
             group = groups[index // batches]
             maxima[group, index % batches] = seen.reshape(widest, 3)[: len(group)]
             bar.advance(1)
@@ -223,7 +265,9 @@ def clever_scores(
     for number in np.flatnonzero(watch.invalid):
         broken[groups[number // batches]] = True
     fit = _fitted(maxima, broken, method)
-    scores = _bound(margins[:, None], fit.lipschitz, cap=sampler.radius if protocol == "paper" else np.inf)
+    scores = _bound(
+        margins[:, None], fit.lipschitz, cap=sampler.radius if protocol == "paper" else np.inf
+    )
     scores[broken] = np.nan
     best = np.arange(len(pairs))
     if targets is None and count:
@@ -240,19 +284,30 @@ def clever_scores(
     )
 
 
-def _alike(images: np.ndarray, labels: np.ndarray, ids: np.ndarray, pairs: Sequence[tuple[int, int]]) -> list[list[int]]:
+def _alike(
+    images: np.ndarray, labels: np.ndarray, ids: np.ndarray, pairs: Sequence[tuple[int, int]]
+) -> list[list[int]]:
     """The numbers of the pairs, those together that have one id, label and image, and so the same samples: TOGETHER at most."""
-    keys = [(*key, hashlib.sha256(image.tobytes()).digest()) for *key, image in zip(ids.tolist(), labels.tolist(), images, strict=True)]
+    keys = [
+        (*key, hashlib.sha256(image.tobytes()).digest())
+        for *key, image in zip(ids.tolist(), labels.tolist(), images, strict=True)
+    ]
     of_image: dict[tuple, list[int]] = {}
     for number, (i, _) in enumerate(pairs):
         of_image.setdefault(keys[i], []).append(number)
-    return [part.tolist() for own in of_image.values() for part in np.array_split(own, -(-len(own) // TOGETHER))]
+    return [
+        part.tolist()
+        for own in of_image.values()
+        for part in np.array_split(own, -(-len(own) // TOGETHER))
+    ]
 
 
 def _fitted(maxima: np.ndarray, broken: np.ndarray, method: str) -> WeibullFit:
     """The fits (pairs, norms) to maxima (pairs, batches, norms); NaN for pairs that are ``broken``."""
     pairs, batches, norms = maxima.shape
-    some = fit_reverse_weibull(np.moveaxis(maxima[~broken], 2, 1).reshape(-1, batches), method=method)
+    some = fit_reverse_weibull(
+        np.moveaxis(maxima[~broken], 2, 1).reshape(-1, batches), method=method
+    )
     every = WeibullFit(*(np.full((pairs, norms), np.nan) for _ in some))
     for values, fitted in zip(every, some, strict=True):
         values[~broken] = fitted.reshape(-1, norms)

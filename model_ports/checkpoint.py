@@ -36,13 +36,25 @@ def save(directory: str | os.PathLike, params: Any, meta: dict[str, Any]) -> Non
     """
     for key in ("model", "zoo"):
         if key not in meta:
-            raise InputError(f"meta without {key!r}: a checkpoint must say its model and zoo; add it")
+            raise InputError(
+                f"meta without {key!r}: a checkpoint must say its model and zoo; add it"
+            )
     directory = Path(os.path.abspath(directory))
     if directory.exists() and not (directory / META).is_file() and not _is_empty(directory):
-        raise InputError(f"{directory} exists and is not a checkpoint; give another directory or remove it")
+        raise InputError(
+            f"{directory} exists and is not a checkpoint; give another directory or remove it"
+        )
     named = {name: np.asarray(leaf) for name, leaf in _named(params)}
-    index = {name: {"shape": list(array.shape), "dtype": array.dtype.name} for name, array in named.items()}
-    fixed = {"format": FORMAT, "num_arrays": len(named), "sha256": fingerprint(named), "arrays": index}
+    index = {
+        name: {"shape": list(array.shape), "dtype": array.dtype.name}
+        for name, array in named.items()
+    }
+    fixed = {
+        "format": FORMAT,
+        "num_arrays": len(named),
+        "sha256": fingerprint(named),
+        "arrays": index,
+    }
     text = _json({key: value for key, value in meta.items() if key not in fixed} | fixed)
 
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +63,9 @@ def save(directory: str | os.PathLike, params: Any, meta: dict[str, Any]) -> Non
         new, old = workspace / "new", workspace / "old"
         new.mkdir(mode=0o755)
         _write(new / ARRAYS, _pack(named))
-        (new / ARRAYS / "commit_success.txt").unlink(missing_ok=True)  # drop the place where it was written
+        (new / ARRAYS / "commit_success.txt").unlink(
+            missing_ok=True
+        )  # drop the place where it was written
         (new / META).write_text(text)
         if directory.exists():
             directory.rename(old)
@@ -60,7 +74,9 @@ def save(directory: str | os.PathLike, params: Any, meta: dict[str, Any]) -> Non
         shutil.rmtree(workspace, ignore_errors=True)
 
 
-def load(directory: str | os.PathLike, abstract: Any, *, model: str | None = None, zoo: str | None = None) -> tuple[Any, dict[str, Any]]:
+def load(
+    directory: str | os.PathLike, abstract: Any, *, model: str | None = None, zoo: str | None = None
+) -> tuple[Any, dict[str, Any]]:
     """Read (params, meta): NumPy arrays in the structure of `abstract`, a tree of anything that has a shape.
 
     Raises:
@@ -72,10 +88,14 @@ def load(directory: str | os.PathLike, abstract: Any, *, model: str | None = Non
     meta = read_meta(directory)
     for key, wanted in (("model", model), ("zoo", zoo)):
         if wanted is not None and meta[key] != wanted:
-            raise InputError(f"{directory} is a checkpoint of {key} {meta[key]!r}, not {wanted!r}; give another path")
+            raise InputError(
+                f"{directory} is a checkpoint of {key} {meta[key]!r}, not {wanted!r}; give another path"
+            )
     wanted_shapes = {name: tuple(leaf.shape) for name, leaf in _named(abstract)}
     index = meta["arrays"]
-    _compare(directory, {name: tuple(entry["shape"]) for name, entry in index.items()}, wanted_shapes)
+    _compare(
+        directory, {name: tuple(entry["shape"]) for name, entry in index.items()}, wanted_shapes
+    )
     kinds = sorted({entry["dtype"] for entry in index.values()})
     try:
         named = _unpack(_read(Path(os.path.abspath(directory)) / ARRAYS, kinds), index)
@@ -84,16 +104,22 @@ def load(directory: str | os.PathLike, abstract: Any, *, model: str | None = Non
         raise _damaged(directory, f"{type(error).__name__}: {reason}") from error
     if fingerprint(named) != meta["sha256"]:
         raise _damaged(directory, "the arrays do not have the recorded SHA-256")
-    return jax.tree.unflatten(jax.tree.structure(abstract), [named[name] for name, _ in _named(abstract)]), meta
+    return jax.tree.unflatten(
+        jax.tree.structure(abstract), [named[name] for name, _ in _named(abstract)]
+    ), meta
 
 
 def read_meta(directory: str | os.PathLike) -> dict[str, Any]:
     """meta.json of a checkpoint, without its arrays. Raises InputError if there is none or it cannot be read."""
     path = Path(directory)
     if not path.exists():
-        raise InputError(f"{path} does not exist; a checkpoint directory ({ARRAYS}/ and {META}) is needed: convert or train")
+        raise InputError(
+            f"{path} does not exist; a checkpoint directory ({ARRAYS}/ and {META}) is needed: convert or train"
+        )
     if not (path / META).is_file():
-        raise InputError(f"{path} is not a checkpoint: it has no {META}; give a directory that convert or train wrote")
+        raise InputError(
+            f"{path} is not a checkpoint: it has no {META}; give a directory that convert or train wrote"
+        )
     try:
         meta = json.loads((path / META).read_text())
         complete = {"model", "zoo", "sha256", "arrays"} <= meta.keys() and all(
@@ -104,7 +130,9 @@ def read_meta(directory: str | os.PathLike) -> dict[str, Any]:
     if not complete:
         raise _damaged(path, f"{META} lacks fields")
     if meta.get("format") != FORMAT:
-        raise InputError(f"{path} has checkpoint format {meta.get('format')!r}; {FORMAT} can be read: convert it again")
+        raise InputError(
+            f"{path} has checkpoint format {meta.get('format')!r}; {FORMAT} can be read: convert it again"
+        )
     return meta
 
 
@@ -142,10 +170,16 @@ def _pack(named: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def _joined(parts: list[np.ndarray]) -> np.ndarray:
     """Vectors end to end; not copied where they are all the parts of one vector, in its order."""
     whole = parts[0].base
-    if isinstance(whole, np.ndarray) and whole.ndim == 1 and whole.flags.c_contiguous and whole.dtype == parts[0].dtype:
+    if (
+        isinstance(whole, np.ndarray)
+        and whole.ndim == 1
+        and whole.flags.c_contiguous
+        and whole.dtype == parts[0].dtype
+    ):
         places = whole.ctypes.data + np.cumsum([0, *(part.nbytes for part in parts)])
         if whole.ctypes.data + whole.nbytes == places[-1] and all(
-            part.base is whole and part.ctypes.data == place for part, place in zip(parts, places[:-1], strict=True)
+            part.base is whole and part.ctypes.data == place
+            for part, place in zip(parts, places[:-1], strict=True)
         ):
             return whole
     return np.concatenate(parts)
@@ -168,11 +202,17 @@ def _checkpointer():
     # no private copy of the vectors is made before they are written: nobody else has them
     arrays = ocp.type_handlers.NumpyHandler(deepcopy_host_arrays=False)
     # The second handles no array of ours: without it Orbax warns of a registry without jax.Array.
-    handlers = (np.ndarray, arrays), (jax.Array, ocp.type_handlers.ArrayHandler(array_metadata_store=None))
+    handlers = (
+        (np.ndarray, arrays),
+        (jax.Array, ocp.type_handlers.ArrayHandler(array_metadata_store=None)),
+    )
     registry = ocp.type_handlers.create_type_handler_registry(*handlers)
     alone = _alone()
     handler = ocp.PyTreeCheckpointHandler(
-        use_ocdbt=False, use_zarr3=True, type_handler_registry=registry, multiprocessing_options=alone
+        use_ocdbt=False,
+        use_zarr3=True,
+        type_handler_registry=registry,
+        multiprocessing_options=alone,
     )
     return ocp.Checkpointer(handler, multiprocessing_options=alone)
 
@@ -185,7 +225,9 @@ def _alone():
     if jax.process_count() == 1:
         return ocp.options.MultiprocessingOptions()
     own = jax.process_index()
-    return ocp.options.MultiprocessingOptions(primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"process {own}")
+    return ocp.options.MultiprocessingOptions(
+        primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"process {own}"
+    )
 
 
 def _write(path: Path, vectors: dict[str, np.ndarray]) -> None:
@@ -222,7 +264,9 @@ def _compare(directory, found: dict[str, tuple], wanted: dict[str, tuple]) -> No
     """InputError naming the first difference between two {name: shape}."""
     for name in wanted:
         if name not in found:
-            raise InputError(f"{directory} has no array {name!r}: it is of another network; {_counts(found, wanted)}")
+            raise InputError(
+                f"{directory} has no array {name!r}: it is of another network; {_counts(found, wanted)}"
+            )
         if found[name] != wanted[name]:
             raise InputError(
                 f"{directory}: array {name!r} has shape {found[name]}, not {wanted[name]}: it is of another network or"
@@ -230,7 +274,9 @@ def _compare(directory, found: dict[str, tuple], wanted: dict[str, tuple]) -> No
             )
     for name in found:
         if name not in wanted:
-            raise InputError(f"{directory} has an array {name!r} too many: it is of another network; {_counts(found, wanted)}")
+            raise InputError(
+                f"{directory} has an array {name!r} too many: it is of another network; {_counts(found, wanted)}"
+            )
 
 
 def _counts(found: dict, wanted: dict) -> str:
@@ -247,6 +293,8 @@ def _is_empty(path: Path) -> bool:
 
 def _json(meta: dict[str, Any]) -> str:
     """Indented JSON, with one array a line."""
-    arrays = ",\n".join(f"    {json.dumps(name)}: {json.dumps(entry)}" for name, entry in meta["arrays"].items())
+    arrays = ",\n".join(
+        f"    {json.dumps(name)}: {json.dumps(entry)}" for name, entry in meta["arrays"].items()
+    )
     body = json.dumps({key: value for key, value in meta.items() if key != "arrays"}, indent=2)
     return f'{body[:-2]},\n  "arrays": {{\n{arrays}\n  }}\n}}\n'

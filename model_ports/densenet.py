@@ -58,10 +58,14 @@ class DenseNet(nnx.Module):
         channels, layers = config.root, {}
         for block, repeats in enumerate(config.blocks, start=1):
             for number in range(1, repeats + 1):
-                layers[f"block{block}_layer{number}"] = DenseLayer(channels, config.growth, rngs=rngs)
+                layers[f"block{block}_layer{number}"] = DenseLayer(
+                    channels, config.growth, rngs=rngs
+                )
                 channels += config.growth
             if block < len(config.blocks):
-                layers[f"transition{block}"] = ActiveConvolution(channels, channels // 2, 1, rngs=rngs)
+                layers[f"transition{block}"] = ActiveConvolution(
+                    channels, channels // 2, 1, rngs=rngs
+                )
                 channels //= 2
         self.order = tuple(layers)
         self.layers = nnx.Dict(layers)
@@ -78,7 +82,9 @@ class DenseNet(nnx.Module):
         return self.logits(global_mean(x)[:, None, None, :])[:, 0, 0]
 
 
-def densenet(config: DenseNetConfig, *, num_outputs: int, input_size: int, rngs: nnx.Rngs) -> DenseNet:
+def densenet(
+    config: DenseNetConfig, *, num_outputs: int, input_size: int, rngs: nnx.Rngs
+) -> DenseNet:
     """The network; its parameters do not depend on `input_size`."""
     del input_size
     return DenseNet(config, num_outputs=num_outputs, rngs=rngs)

@@ -11,7 +11,9 @@ class InputError(ValueError):
 
 def _likeness(value: str, name: str) -> tuple[float, int]:
     """How alike in order, then how many characters are shared in any order: swapped digits are a common slip."""
-    return difflib.SequenceMatcher(None, value, name).ratio(), (Counter(value) & Counter(name)).total()
+    return difflib.SequenceMatcher(None, value, name).ratio(), (
+        Counter(value) & Counter(name)
+    ).total()
 
 
 def unknown(kind: str, value: str, known: Iterable[str]) -> InputError:

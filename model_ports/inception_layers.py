@@ -103,7 +103,11 @@ class BranchModule(nnx.Module):
             if not isinstance(step, Pool):
                 convolutions = (step,) if isinstance(step, Conv) else step.convolutions
                 for conv in convolutions:
-                    setattr(self, f"conv_{conv.position}", NormalizedConvolution(self.outputs, conv, rngs=rngs))
+                    setattr(
+                        self,
+                        f"conv_{conv.position}",
+                        NormalizedConvolution(self.outputs, conv, rngs=rngs),
+                    )
                 self.outputs = sum(conv.channels for conv in convolutions)
 
     def _applied(self, conv: Conv, x: jax.Array) -> jax.Array:
@@ -167,7 +171,12 @@ class Inception(nnx.Module):
     """
 
     def __init__(
-        self, layers: tuple[tuple[str, Layer], ...], *, num_outputs: int, rngs: nnx.Rngs, stem: Stem | None = None
+        self,
+        layers: tuple[tuple[str, Layer], ...],
+        *,
+        num_outputs: int,
+        rngs: nnx.Rngs,
+        stem: Stem | None = None,
     ):
         channels, modules, plan = 3, {}, []
         if stem is not None:
@@ -178,7 +187,10 @@ class Inception(nnx.Module):
                 plan.append(layer)
                 continue
             if isinstance(layer, Conv):
-                modules[name], channels = NormalizedConvolution(channels, layer, rngs=rngs), layer.channels
+                modules[name], channels = (
+                    NormalizedConvolution(channels, layer, rngs=rngs),
+                    layer.channels,
+                )
             elif isinstance(layer, Mixed):
                 modules[name] = MixedModule(channels, layer.branches, rngs=rngs)
                 channels = modules[name].outputs
@@ -216,7 +228,9 @@ def conv_rows(source: str, port: str) -> tuple[Row, ...]:
     )
 
 
-def network_rows(network: str, logits: str, *, odd: dict[str, str] | None = None) -> tuple[Row, ...]:
+def network_rows(
+    network: str, logits: str, *, odd: dict[str, str] | None = None
+) -> tuple[Row, ...]:
     """Rows of the stem's convolutions, of all `Mixed` blocks, and of the logits of the TF-Slim scope `network`.
 
     `odd`: source name of each layer within `network` whose name does not tell its position -> its path in the port.
@@ -226,9 +240,14 @@ def network_rows(network: str, logits: str, *, odd: dict[str, str] | None = None
     return (
         *conv_rows(rf"{regular}Conv2d_(\d[a-z])_\dx\d", r"layers/conv_\1"),
         *conv_rows(
-            rf"{regular}Mixed_(\d[a-z])/Branch_(\d)/Conv2d_(\d[a-z])_\dx\d", r"layers/mixed_\1/branch_\2/conv_\3"
+            rf"{regular}Mixed_(\d[a-z])/Branch_(\d)/Conv2d_(\d[a-z])_\dx\d",
+            r"layers/mixed_\1/branch_\2/conv_\3",
         ),
-        *(row for source, port in odd.items() for row in conv_rows(f"{network}/{source}", f"layers/{port}")),
+        *(
+            row
+            for source, port in odd.items()
+            for row in conv_rows(f"{network}/{source}", f"layers/{port}")
+        ),
         (f"{network}/{logits}/weights", "logits/kernel", pointwise),
         (f"{network}/{logits}/biases", "logits/bias", None),
     )

@@ -161,7 +161,10 @@ DIGITS = InceptionResNetV2Config(
 
 def _residual_rows(source: str, port: str) -> tuple[Row, ...]:
     return (
-        *conv_rows(rf"{source}/Branch_(?P<branch>\d)/Conv2d_1x1", rf"{port}/mixed/branch_\g<branch>/conv_0a"),
+        *conv_rows(
+            rf"{source}/Branch_(?P<branch>\d)/Conv2d_1x1",
+            rf"{port}/mixed/branch_\g<branch>/conv_0a",
+        ),
         *conv_rows(
             rf"{source}/Branch_(?P<branch>\d)/Conv2d_(?P<at>\d[a-z])_\dx\d",
             rf"{port}/mixed/branch_\g<branch>/conv_\g<at>",
@@ -173,7 +176,9 @@ def _residual_rows(source: str, port: str) -> tuple[Row, ...]:
 _NET = "InceptionResnetV2"
 
 WEIGHT_MAP = (
-    *network_rows(_NET, "Logits/Logits", odd={"Mixed_5b/Branch_0/Conv2d_1x1": "mixed_5b/branch_0/conv_0a"}),
+    *network_rows(
+        _NET, "Logits/Logits", odd={"Mixed_5b/Branch_0/Conv2d_1x1": "mixed_5b/branch_0/conv_0a"}
+    ),
     *_residual_rows(rf"{_NET}/Repeat(?:_\d)?/(?P<block>block\d+_\d+)", r"layers/\g<block>"),
     *_residual_rows(f"{_NET}/Block8", "layers/block8_last"),
 )

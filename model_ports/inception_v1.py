@@ -34,7 +34,9 @@ def _block(widths: Widths) -> Mixed:
     )
 
 
-def inception_v1(config: InceptionV1Config, *, num_outputs: int, input_size: int, rngs: nnx.Rngs) -> Inception:
+def inception_v1(
+    config: InceptionV1Config, *, num_outputs: int, input_size: int, rngs: nnx.Rngs
+) -> Inception:
     """The network; its parameters do not depend on `input_size`."""
     del input_size
     c1, c2, c3 = config.stem
@@ -48,7 +50,10 @@ def inception_v1(config: InceptionV1Config, *, num_outputs: int, input_size: int
     ]
     after = (("pool_4a", pool), ("pool_5a", Pool("max", 2, 2)), None)
     for stage, (blocks, closing) in enumerate(zip(config.blocks, after, strict=True), start=3):
-        layers += [(f"mixed_{stage}{letter}", _block(widths)) for letter, widths in zip("bcdef", blocks, strict=False)]
+        layers += [
+            (f"mixed_{stage}{letter}", _block(widths))
+            for letter, widths in zip("bcdef", blocks, strict=False)
+        ]
         layers += [closing] if closing else []
     return Inception(tuple(layers), num_outputs=num_outputs, rngs=rngs)
 
@@ -81,5 +86,7 @@ DIGITS = InceptionV1Config(
 )
 
 WEIGHT_MAP = network_rows(
-    "InceptionV1", "Logits/Conv2d_0c_1x1", odd={"Mixed_5b/Branch_2/Conv2d_0a_3x3": "mixed_5b/branch_2/conv_0b"}
+    "InceptionV1",
+    "Logits/Conv2d_0c_1x1",
+    odd={"Mixed_5b/Branch_2/Conv2d_0a_3x3": "mixed_5b/branch_2/conv_0b"},
 )

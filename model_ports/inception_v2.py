@@ -9,7 +9,16 @@ from dataclasses import dataclass
 import jax
 from flax import nnx
 
-from model_ports.inception_layers import AVERAGE, MAX, Conv, Inception, Mixed, Pool, network_rows, stem_conv
+from model_ports.inception_layers import (
+    AVERAGE,
+    MAX,
+    Conv,
+    Inception,
+    Mixed,
+    Pool,
+    network_rows,
+    stem_conv,
+)
 from model_ports.layers import convolution
 from model_ports.weight_map import depthwise
 
@@ -40,7 +49,13 @@ class SeparableStem(nnx.Module):
         middle = 3 * config.multiplier
         self.outputs = config.stem[0]
         self.depthwise = convolution(
-            3, middle, config.stem_kernel, stride=config.stem_stride, groups=3, use_bias=False, rngs=rngs
+            3,
+            middle,
+            config.stem_kernel,
+            stride=config.stem_stride,
+            groups=3,
+            use_bias=False,
+            rngs=rngs,
         )
         self.pointwise = convolution(middle, self.outputs, 1, rngs=rngs)
 
@@ -71,7 +86,9 @@ def _reduction(widths: Reduction) -> Mixed:
     )
 
 
-def inception_v2(config: InceptionV2Config, *, num_outputs: int, input_size: int, rngs: nnx.Rngs) -> Inception:
+def inception_v2(
+    config: InceptionV2Config, *, num_outputs: int, input_size: int, rngs: nnx.Rngs
+) -> Inception:
     """The network; its parameters do not depend on `input_size`."""
     del input_size
     three, four, five = config.stages
@@ -80,16 +97,27 @@ def inception_v2(config: InceptionV2Config, *, num_outputs: int, input_size: int
         stem_conv("2b", config.stem[1]),
         stem_conv("2c", config.stem[2], 3),
         ("pool_3a", Pool("max", 3, 2)),
-        *((f"mixed_3{letter}", _block(widths, AVERAGE)) for letter, widths in zip("bc", three, strict=False)),
+        *(
+            (f"mixed_3{letter}", _block(widths, AVERAGE))
+            for letter, widths in zip("bc", three, strict=False)
+        ),
         ("mixed_4a", _reduction(config.reductions[0])),
-        *((f"mixed_4{letter}", _block(widths, AVERAGE)) for letter, widths in zip("bcde", four, strict=False)),
+        *(
+            (f"mixed_4{letter}", _block(widths, AVERAGE))
+            for letter, widths in zip("bcde", four, strict=False)
+        ),
         ("mixed_5a", _reduction(config.reductions[1])),
         *(
-            (f"mixed_5{letter}", _block(widths, MAX if number == len(five) else AVERAGE))  # the last block of all
+            (
+                f"mixed_5{letter}",
+                _block(widths, MAX if number == len(five) else AVERAGE),
+            )  # the last block of all
             for number, (letter, widths) in enumerate(zip("bc", five, strict=False), start=1)
         ),
     )
-    return Inception(layers, num_outputs=num_outputs, rngs=rngs, stem=SeparableStem(config, rngs=rngs))
+    return Inception(
+        layers, num_outputs=num_outputs, rngs=rngs, stem=SeparableStem(config, rngs=rngs)
+    )
 
 
 INCEPTION_V2 = InceptionV2Config(

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 
 from flax import nnx
 
-from model_ports.inception_layers import AVERAGE, Conv, Fork, Inception, Mixed, Pool, network_rows, stem_conv
+from model_ports.inception_layers import (
+    AVERAGE,
+    Conv,
+    Fork,
+    Inception,
+    Mixed,
+    Pool,
+    network_rows,
+    stem_conv,
+)
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,9 @@ def _end(config: InceptionV3Config) -> Mixed:
     )
 
 
-def inception_v3(config: InceptionV3Config, *, num_outputs: int, input_size: int, rngs: nnx.Rngs) -> Inception:
+def inception_v3(
+    config: InceptionV3Config, *, num_outputs: int, input_size: int, rngs: nnx.Rngs
+) -> Inception:
     """The network; its parameters do not depend on `input_size`. The auxiliary head is left out."""
     del input_size
     c1, c2, c3, c4, c5 = config.stem
@@ -118,7 +129,10 @@ def inception_v3(config: InceptionV3Config, *, num_outputs: int, input_size: int
         stem_conv("3b", c4),
         stem_conv("4a", c5, 3, 1, config.padding),
         ("pool_5a", Pool("max", 3, config.stem_pool, config.padding)),
-        *((f"mixed_5{letter}", _five(config, pool)) for letter, pool in zip("bcd", config.pools, strict=False)),
+        *(
+            (f"mixed_5{letter}", _five(config, pool))
+            for letter, pool in zip("bcd", config.pools, strict=False)
+        ),
         ("mixed_6a", _reduction_6(config)),
         *(
             (f"mixed_6{letter}", _seven(inner, config.seven))

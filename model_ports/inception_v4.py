@@ -8,7 +8,16 @@ from dataclasses import dataclass
 
 from flax import nnx
 
-from model_ports.inception_layers import AVERAGE, Conv, Fork, Inception, Mixed, Pool, network_rows, stem_conv
+from model_ports.inception_layers import (
+    AVERAGE,
+    Conv,
+    Fork,
+    Inception,
+    Mixed,
+    Pool,
+    network_rows,
+    stem_conv,
+)
 
 ROW, COLUMN = (1, 7), (7, 1)
 
@@ -56,7 +65,10 @@ def _stem(config: InceptionV4Config) -> tuple:
                 )
             ),
         ),
-        ("mixed_5a", Mixed(((Conv("1a", c5, 3, stride, padding),), (Pool("max", 3, stride, padding),)))),
+        (
+            "mixed_5a",
+            Mixed(((Conv("1a", c5, 3, stride, padding),), (Pool("max", 3, stride, padding),))),
+        ),
     )
 
 
@@ -134,7 +146,9 @@ def _c(config: InceptionV4Config) -> Mixed:
     )
 
 
-def inception_v4(config: InceptionV4Config, *, num_outputs: int, input_size: int, rngs: nnx.Rngs) -> Inception:
+def inception_v4(
+    config: InceptionV4Config, *, num_outputs: int, input_size: int, rngs: nnx.Rngs
+) -> Inception:
     """The network; its parameters do not depend on `input_size`. The auxiliary head is left out."""
     del input_size
     a, b, c = config.counts
@@ -173,5 +187,7 @@ DIGITS = InceptionV4Config(
 )
 
 WEIGHT_MAP = network_rows(
-    "InceptionV4", "Logits/Logits", odd={"Mixed_3a/Branch_1/Conv2d_0a_3x3": "mixed_3a/branch_1/conv_1a"}
+    "InceptionV4",
+    "Logits/Logits",
+    odd={"Mixed_3a/Branch_1/Conv2d_0a_3x3": "mixed_3a/branch_1/conv_1a"},
 )

@@ -19,7 +19,9 @@ def outputs_of_layers(network: Network, params: Params, images: np.ndarray) -> d
     @jax.jit
     def program(params: Params, images: jax.Array) -> dict[str, jax.Array]:
         with jax.default_matmul_precision("highest"):
-            _, state = nnx.capture(forward, nnx.Intermediate, method_outputs=nnx.Intermediate)(network.module(params), images)
+            _, state = nnx.capture(forward, nnx.Intermediate, method_outputs=nnx.Intermediate)(
+                network.module(params), images
+            )
         found = nnx.to_pure_dict(state)
         return dict(_outputs(found, ()))
 

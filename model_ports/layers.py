@@ -41,7 +41,9 @@ def conv_general_dilated(
 
     On CPU a depthwise convolution is a sum over the kernel's taps, a grouped one is split into ordinary ones.
     """
-    assert set((*(lhs_dilation or ()), *(rhs_dilation or ()))) <= {1}, "dilated convolutions are not used here"
+    assert set((*(lhs_dilation or ()), *(rhs_dilation or ()))) <= {1}, (
+        "dilated convolutions are not used here"
+    )
     numbers = lax.conv_dimension_numbers(lhs.shape, rhs.shape, NHWC)
     assert dimension_numbers in (None, NHWC, numbers), dimension_numbers
     groups = feature_group_count
@@ -65,7 +67,9 @@ def conv_general_dilated(
     if groups == 1:
         return own.plain(lhs, rhs, strides, pads, precision)
     parts = zip(jnp.split(lhs, groups, axis=3), jnp.split(rhs, groups, axis=3), strict=True)
-    return jnp.concatenate([own.plain(x, kernel, strides, pads, precision) for x, kernel in parts], axis=3)
+    return jnp.concatenate(
+        [own.plain(x, kernel, strides, pads, precision) for x, kernel in parts], axis=3
+    )
 
 
 def _pads(x: jax.Array, windows: Pair, strides: Pair, padding: str) -> Pads:
@@ -108,7 +112,9 @@ def _sum_pool(x: jax.Array, window: Pair, strides: Pair, pads: Pads) -> jax.Arra
     if _platform() == "cpu":
         return own.sum_pool(x, window, strides, pads)
     zero = np.zeros((), x.dtype)
-    return lax.reduce_window(x, zero, lax.add, (1, *window, 1), (1, *strides, 1), ((0, 0), *pads, (0, 0)))
+    return lax.reduce_window(
+        x, zero, lax.add, (1, *window, 1), (1, *strides, 1), ((0, 0), *pads, (0, 0))
+    )
 
 
 def global_mean(x: jax.Array) -> jax.Array:
@@ -126,7 +132,9 @@ def local_response_normalization(x: jax.Array, *, radius: int, alpha: float) -> 
     make the power: on a CPU they are several times as fast as a general one.
     """
     pixels = (x * x).reshape(x.shape[0], -1, x.shape[3], 1)  # the channels as columns
-    total = _sum_pool(pixels, (1, 2 * radius + 1), (1, 1), ((0, 0), (radius, radius))).reshape(x.shape)
+    total = _sum_pool(pixels, (1, 2 * radius + 1), (1, 1), ((0, 0), (radius, radius))).reshape(
+        x.shape
+    )
     root = lax.rsqrt(1.0 + alpha * total)
     return x * (root * jnp.sqrt(root))
 
@@ -240,9 +248,13 @@ class BatchNorm(nnx.Module):
         factor = lax.rsqrt(var + np.asarray(self.epsilon, var.dtype))
         if self.scale is not None:
             factor = lax.mul(factor, self.scale[...])
-        return lax.add(lax.mul(lax.sub(x, everywhere(mean)), everywhere(factor)), everywhere(self.bias[...]))
+        return lax.add(
+            lax.mul(lax.sub(x, everywhere(mean)), everywhere(factor)), everywhere(self.bias[...])
+        )
 
 
-def batch_norm(features: int, *, epsilon: float, use_scale: bool = True, rngs: nnx.Rngs) -> BatchNorm:
+def batch_norm(
+    features: int, *, epsilon: float, use_scale: bool = True, rngs: nnx.Rngs
+) -> BatchNorm:
     """See `BatchNorm`."""
     return BatchNorm(features, epsilon=epsilon, use_scale=use_scale, rngs=rngs)

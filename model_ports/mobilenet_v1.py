@@ -40,8 +40,19 @@ class MobileNetV1Config:
 class NormalizedConvolution(nnx.Module):
     """Convolution without bias -> batch normalisation -> ReLU6; depthwise if it is said to be."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1, rngs: nnx.Rngs):
-        self.convolution = convolution(inputs, outputs, kernel, stride=stride, groups=groups, use_bias=False, rngs=rngs)
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        rngs: nnx.Rngs,
+    ):
+        self.convolution = convolution(
+            inputs, outputs, kernel, stride=stride, groups=groups, use_bias=False, rngs=rngs
+        )
         self.norm = batch_norm(outputs, epsilon=1e-3, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -64,7 +75,9 @@ class MobileNetV1(nnx.Module):
             layers[f"depthwise_{number}"] = NormalizedConvolution(
                 channels, channels, 3, stride=stride, groups=channels, rngs=rngs
             )
-            layers[f"pointwise_{number}"] = NormalizedConvolution(channels, width(base), 1, rngs=rngs)
+            layers[f"pointwise_{number}"] = NormalizedConvolution(
+                channels, width(base), 1, rngs=rngs
+            )
             channels = width(base)
         self.order = tuple(layers)
         self.layers = nnx.Dict(layers)
@@ -76,7 +89,9 @@ class MobileNetV1(nnx.Module):
         return self.logits(global_mean(x)[:, None, None, :])[:, 0, 0]
 
 
-def mobilenet_v1(config: MobileNetV1Config, *, num_outputs: int, input_size: int, rngs: nnx.Rngs) -> MobileNetV1:
+def mobilenet_v1(
+    config: MobileNetV1Config, *, num_outputs: int, input_size: int, rngs: nnx.Rngs
+) -> MobileNetV1:
     """The network; its parameters do not depend on `input_size`."""
     del input_size
     return MobileNetV1(config, num_outputs=num_outputs, rngs=rngs)
@@ -88,7 +103,10 @@ MOBILENET_V1_100 = MobileNetV1Config(multiplier=1.0)
 
 # At 24 pixels: 24 -> 12 -> 6 -> 3.
 DIGITS_100 = MobileNetV1Config(
-    multiplier=1.0, stem=(24, 2), pairs=((48, 1), (64, 2), (64, 1), (96, 1), (128, 2), (128, 1)), floor=6
+    multiplier=1.0,
+    stem=(24, 2),
+    pairs=((48, 1), (64, 2), (64, 1), (96, 1), (128, 2), (128, 1)),
+    floor=6,
 )
 DIGITS_050 = replace(DIGITS_100, multiplier=0.5)
 DIGITS_025 = replace(DIGITS_100, multiplier=0.25)
@@ -102,7 +120,9 @@ WEIGHT_MAP = (
         depthwise,
     ),
     *batch_norm_rows(r"MobilenetV1/Conv2d_(\d+)_depthwise/BatchNorm", r"layers/depthwise_\1/norm"),
-    *layer_rows(r"MobilenetV1/Conv2d_(\d+)_pointwise", r"layers/pointwise_\1/convolution", bias=False),
+    *layer_rows(
+        r"MobilenetV1/Conv2d_(\d+)_pointwise", r"layers/pointwise_\1/convolution", bias=False
+    ),
     *batch_norm_rows(r"MobilenetV1/Conv2d_(\d+)_pointwise/BatchNorm", r"layers/pointwise_\1/norm"),
     *layer_rows("MobilenetV1/Logits/Conv2d_1c_1x1", "logits"),
 )

@@ -14,7 +14,9 @@ from flax import nnx
 from model_ports.layers import average_pool, batch_norm, convolution, global_mean, linear, max_pool
 from model_ports.weight_map import Row, batch_norm_rows, depthwise, layer_rows
 
-Operation = tuple[str, int]  # what, and of which state: 0 the cell's input, 1 the one before, 2 ... the sums so far
+Operation = tuple[
+    str, int
+]  # what, and of which state: 0 the cell's input, 1 the one before, 2 ... the sums so far
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,14 @@ class Separable(nnx.Module):
     """Twice ReLU -> depthwise -> pointwise -> normalisation; the stride is the first one's."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int, rngs: nnx.Rngs):
-        self.depthwise_1 = convolution(inputs, inputs, kernel, stride=stride, groups=inputs, use_bias=False, rngs=rngs)
+        self.depthwise_1 = convolution(
+            inputs, inputs, kernel, stride=stride, groups=inputs, use_bias=False, rngs=rngs
+        )
         self.pointwise_1 = convolution(inputs, outputs, 1, use_bias=False, rngs=rngs)
         self.norm_1 = batch_norm(outputs, epsilon=1e-3, rngs=rngs)
-        self.depthwise_2 = convolution(outputs, outputs, kernel, groups=outputs, use_bias=False, rngs=rngs)
+        self.depthwise_2 = convolution(
+            outputs, outputs, kernel, groups=outputs, use_bias=False, rngs=rngs
+        )
         self.pointwise_2 = convolution(outputs, outputs, 1, use_bias=False, rngs=rngs)
         self.norm_2 = batch_norm(outputs, epsilon=1e-3, rngs=rngs)
 
@@ -110,7 +116,9 @@ class FactorizedReduction(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         x = jax.nn.relu(x)
         shifted = jnp.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)))[:, 1::2, 1::2]
-        return self.norm(jnp.concatenate([self.path_1(x[:, ::2, ::2]), self.path_2(shifted)], axis=3))
+        return self.norm(
+            jnp.concatenate([self.path_1(x[:, ::2, ::2]), self.path_2(shifted)], axis=3)
+        )
 
 
 class Cell(nnx.Module):
@@ -142,7 +150,9 @@ class Cell(nnx.Module):
             for side, (what, state) in zip(("left", "right"), pair, strict=True):
                 if what in sizes:
                     inputs = filters if self.adapts or state != 1 else channels[1]
-                    module = Separable(inputs, filters, sizes[what], stride=self._stride(state), rngs=rngs)
+                    module = Separable(
+                        inputs, filters, sizes[what], stride=self._stride(state), rngs=rngs
+                    )
                     setattr(self, f"{side}_{number}", module)
 
     def _stride(self, state: int) -> int:
@@ -173,24 +183,47 @@ class NASNet(nnx.Module):
     """
 
     def __init__(self, config: NASNetConfig, *, num_outputs: int, rngs: nnx.Rngs):
-        self.root = convolution(3, config.stem, 3, stride=2, padding="VALID", use_bias=False, rngs=rngs)
+        self.root = convolution(
+            3, config.stem, 3, stride=2, padding="VALID", use_bias=False, rngs=rngs
+        )
         self.root_norm = batch_norm(config.stem, epsilon=1e-3, rngs=rngs)
         cells, order = {}, []
-        outputs = [(config.stem, 0), (config.stem, 0)]  # of every output: channels, how often the image was halved
+        outputs = [
+            (config.stem, 0),
+            (config.stem, 0),
+        ]  # of every output: channels, how often the image was halved
 
         def add(name: str, plan: CellPlan, filters: int, before: int) -> None:
             """The cell `name`, reading the last output and number `before`."""
             (channels, halvings), (old_channels, old_halvings) = outputs[-1], outputs[before]
-            previous = "large" if old_halvings < halvings else "same" if old_channels == filters else "wide"
+            previous = (
+                "large"
+                if old_halvings < halvings
+                else "same"
+                if old_channels == filters
+                else "wide"
+            )
             if not order:
                 previous = "same"
-            cell = Cell(plan, (channels, old_channels), filters, previous=previous, kernels=config.kernels, rngs=rngs)
+            cell = Cell(
+                plan,
+                (channels, old_channels),
+                filters,
+                previous=previous,
+                kernels=config.kernels,
+                rngs=rngs,
+            )
             cells[name] = cell
             order.append((name, before))
             outputs.append((cell.outputs, halvings + (plan.stride == 2)))
 
         for number in range(config.stem_cells):
-            add(f"cell_stem_{number}", REDUCTION, config.filters // 2 ** (config.stem_cells - number), len(outputs) - 2)
+            add(
+                f"cell_stem_{number}",
+                REDUCTION,
+                config.filters // 2 ** (config.stem_cells - number),
+                len(outputs) - 2,
+            )
         for stage in range(config.reductions + 1):
             filters, before = config.filters * 2**stage, len(outputs) - 2
             if stage:

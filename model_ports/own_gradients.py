@@ -32,7 +32,8 @@ def _padded(x: jax.Array, pads: Pads, value: float) -> jax.Array:
 
 def _output_size(x: jax.Array, window: Pair, strides: Pair, pads: Pads) -> Pair:
     rows, columns = (
-        (n + sum(pad) - k) // s + 1 for n, k, s, pad in zip(x.shape[1:3], window, strides, pads, strict=True)
+        (n + sum(pad) - k) // s + 1
+        for n, k, s, pad in zip(x.shape[1:3], window, strides, pads, strict=True)
     )
     return rows, columns
 
@@ -40,7 +41,9 @@ def _output_size(x: jax.Array, window: Pair, strides: Pair, pads: Pads) -> Pair:
 def _tap(padded: jax.Array, tap: Pair, strides: Pair, size: Pair) -> jax.Array:
     """The input that the tap at `tap` sees at every output position: (N, size, C)."""
     rows, columns = (t + (m - 1) * s + 1 for t, m, s in zip(tap, size, strides, strict=True))
-    return lax.slice(padded, (0, *tap, 0), (padded.shape[0], rows, columns, padded.shape[3]), (1, *strides, 1))
+    return lax.slice(
+        padded, (0, *tap, 0), (padded.shape[0], rows, columns, padded.shape[3]), (1, *strides, 1)
+    )
 
 
 def _spread(
@@ -58,13 +61,19 @@ def _spread(
     and the sums are interleaved: no time goes into the zeros of a dilated gradient.
     """
     batch, _, _, channels = like.shape
-    rows, columns = (-(-(n + pad[0]) // s) for n, s, pad in zip(like.shape[1:3], strides, pads, strict=True))
+    rows, columns = (
+        -(-(n + pad[0]) // s) for n, s, pad in zip(like.shape[1:3], strides, pads, strict=True)
+    )
     reach = [-(-k // s) - 1 for k, s in zip(window, strides, strict=True)]
 
     def shifted(a: jax.Array, back: Pair) -> jax.Array:
         down, right = (r - b for r, b in zip(reach, back, strict=True))
-        grown = _padded(a, ((reach[0], max(0, rows - a.shape[1])), (reach[1], max(0, columns - a.shape[2]))), 0)
-        return lax.slice(grown, (0, down, right, 0), (batch, down + rows, right + columns, a.shape[3]))
+        grown = _padded(
+            a, ((reach[0], max(0, rows - a.shape[1])), (reach[1], max(0, columns - a.shape[2]))), 0
+        )
+        return lax.slice(
+            grown, (0, down, right, 0), (batch, down + rows, right + columns, a.shape[3])
+        )
 
     def phase(row: int, column: int) -> jax.Array:
         terms = [
@@ -72,10 +81,18 @@ def _spread(
             for i in range(row, window[0], strides[0])
             for j in range(column, window[1], strides[1])
         ]
-        return sum(terms[1:], terms[0]) if terms else jnp.zeros((batch, rows, columns, channels), like.dtype)
+        return (
+            sum(terms[1:], terms[0])
+            if terms
+            else jnp.zeros((batch, rows, columns, channels), like.dtype)
+        )
 
-    phases = [jnp.stack([phase(r, c) for c in range(strides[1])], axis=3) for r in range(strides[0])]
-    whole = jnp.stack(phases, axis=2).reshape(batch, rows * strides[0], columns * strides[1], channels)
+    phases = [
+        jnp.stack([phase(r, c) for c in range(strides[1])], axis=3) for r in range(strides[0])
+    ]
+    whole = jnp.stack(phases, axis=2).reshape(
+        batch, rows * strides[0], columns * strides[1], channels
+    )
     top, left = pads[0][0], pads[1][0]
     return whole[:, top : top + like.shape[1], left : left + like.shape[2]]
 
@@ -122,7 +139,10 @@ def _depthwise_backward(strides, pads, saved, gradient):
         return to_x, None
     padded, size = _padded(x, pads, 0), gradient.shape[1:3]
     to_kernel = [
-        [jnp.sum(_tap(padded, (i, j), strides, size) * gradient, axis=(0, 1, 2)) for j in range(window[1])]
+        [
+            jnp.sum(_tap(padded, (i, j), strides, size) * gradient, axis=(0, 1, 2))
+            for j in range(window[1])
+        ]
         for i in range(window[0])
     ]
     to_kernel = jnp.stack([jnp.stack(row) for row in to_kernel])
@@ -144,10 +164,14 @@ def plain(x: jax.Array, kernel: jax.Array, strides: Pair, pads: Pads, precision)
     return _convolution(x, kernel, strides, pads, precision)
 
 
-def _convolution(x: jax.Array, kernel: jax.Array, strides: Pair, pads: Pads, precision) -> jax.Array:
+def _convolution(
+    x: jax.Array, kernel: jax.Array, strides: Pair, pads: Pads, precision
+) -> jax.Array:
     if strides == (1, 1) and kernel.shape[3] <= _FEW and 3 * kernel.shape[3] <= 2 * kernel.shape[2]:
         return _of_few_outputs(x, kernel, pads, precision)
-    return lax.conv_general_dilated(x, kernel, strides, pads, dimension_numbers=NHWC, precision=precision)
+    return lax.conv_general_dilated(
+        x, kernel, strides, pads, dimension_numbers=NHWC, precision=precision
+    )
 
 
 def _of_few_outputs(x: jax.Array, kernel: jax.Array, pads: Pads, precision) -> jax.Array:
@@ -171,7 +195,11 @@ def _plain_backward(strides, pads, precision, saved, gradient):
     if not trained:
         return to_x, None
     stock = partial(
-        lax.conv_general_dilated, window_strides=strides, padding=pads, dimension_numbers=NHWC, precision=precision
+        lax.conv_general_dilated,
+        window_strides=strides,
+        padding=pads,
+        dimension_numbers=NHWC,
+        precision=precision,
     )
     (to_kernel,) = jax.linear_transpose(lambda k: stock(x, k), kernel)(gradient)
     return to_x, to_kernel
@@ -180,18 +208,37 @@ def _plain_backward(strides, pads, precision, saved, gradient):
 def _plain_input_gradient(kernel, gradient, shape, strides, pads, precision):
     """One undilated convolution makes the input positions of all remainders modulo the stride, as channels."""
     batch, height, width, inputs = shape
-    if gradient.shape[1:3] == (1, 1) and kernel.shape[:2] == (height, width) and not any(map(any, pads)):
+    if (
+        gradient.shape[1:3] == (1, 1)
+        and kernel.shape[:2] == (height, width)
+        and not any(map(any, pads))
+    ):
         # A dense layer: its kernel may be most of the network, so it is read once, and not transposed.
-        images = lax.dot_general(kernel, gradient[:, 0, 0], (((3,), (1,)), ((), ())), precision=precision)
+        images = lax.dot_general(
+            kernel, gradient[:, 0, 0], (((3,), (1,)), ((), ())), precision=precision
+        )
         return lax.transpose(images, (3, 0, 1, 2))
     (down, right), outputs = strides, kernel.shape[3]
     reach = [-(-k // s) for k, s in zip(kernel.shape, strides, strict=False)]
     grown = [(0, r * s - k) for r, s, k in zip(reach, strides, kernel.shape, strict=False)]
-    turned = jnp.pad(kernel, (*grown, (0, 0), (0, 0))).reshape(reach[0], down, reach[1], right, inputs, outputs)
-    turned = lax.rev(turned, (0, 2)).transpose(0, 2, 5, 1, 3, 4).reshape(*reach, outputs, down * right * inputs)
-    first = [low // s for (low, _), s in zip(pads, strides, strict=True)]  # the positions before are only padding
-    last = [-(-(n + low) // s) for n, (low, _), s in zip((height, width), pads, strides, strict=True)]
-    above, beside = ((r - 1 - f, end - m) for r, f, end, m in zip(reach, first, last, gradient.shape[1:3], strict=True))
+    turned = jnp.pad(kernel, (*grown, (0, 0), (0, 0))).reshape(
+        reach[0], down, reach[1], right, inputs, outputs
+    )
+    turned = (
+        lax.rev(turned, (0, 2))
+        .transpose(0, 2, 5, 1, 3, 4)
+        .reshape(*reach, outputs, down * right * inputs)
+    )
+    first = [
+        low // s for (low, _), s in zip(pads, strides, strict=True)
+    ]  # the positions before are only padding
+    last = [
+        -(-(n + low) // s) for n, (low, _), s in zip((height, width), pads, strides, strict=True)
+    ]
+    above, beside = (
+        (r - 1 - f, end - m)
+        for r, f, end, m in zip(reach, first, last, gradient.shape[1:3], strict=True)
+    )
     phases = _convolution(gradient, turned, (1, 1), (above, beside), precision)
     rows, columns = phases.shape[1:3]
     whole = phases.reshape(batch, rows, columns, down, right, inputs).transpose(0, 1, 3, 2, 4, 5)
@@ -217,16 +264,23 @@ def _sum_pool_forward(x, window, strides, pads):
 
 
 def _sum_pool_backward(window, strides, pads, x, gradient):
-    return (_spread(lambda _, shifted: shifted(gradient), x, window=window, strides=strides, pads=pads),)
+    return (
+        _spread(lambda _, shifted: shifted(gradient), x, window=window, strides=strides, pads=pads),
+    )
 
 
 sum_pool.defvjp(_sum_pool_forward, _sum_pool_backward)
 
 
-def _pooled(join: Callable, start: float, x: jax.Array, window: Pair, strides: Pair, pads: Pads) -> jax.Array:
+def _pooled(
+    join: Callable, start: float, x: jax.Array, window: Pair, strides: Pair, pads: Pads
+) -> jax.Array:
     """Like `lax.reduce_window`, in a half to a quarter of its time."""
     padded, size = _padded(x, pads, start), _output_size(x, window, strides, pads)
-    return reduce(join, (_tap(padded, (i, j), strides, size) for i in range(window[0]) for j in range(window[1])))
+    return reduce(
+        join,
+        (_tap(padded, (i, j), strides, size) for i in range(window[0]) for j in range(window[1])),
+    )
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
@@ -246,11 +300,15 @@ def _max_pool_backward(window, strides, pads, saved, gradient):
     taps = [(i, j) for i in range(window[0]) for j in range(window[1])]
     winner = jnp.full(y.shape, -1, jnp.int8 if len(taps) < 128 else jnp.int32)
     for number, tap in reversed(list(enumerate(taps))):  # the first match is written last
-        winner = jnp.where(_tap(padded, tap, strides, size) == y, jnp.asarray(number, winner.dtype), winner)
+        winner = jnp.where(
+            _tap(padded, tap, strides, size) == y, jnp.asarray(number, winner.dtype), winner
+        )
 
     def to_input(tap, shifted):
         number = jnp.asarray(taps.index(tap), winner.dtype)
-        return jnp.where(shifted(winner) == number, shifted(gradient), jnp.zeros((), gradient.dtype))
+        return jnp.where(
+            shifted(winner) == number, shifted(gradient), jnp.zeros((), gradient.dtype)
+        )
 
     return (_spread(to_input, x, window=window, strides=strides, pads=pads),)
 

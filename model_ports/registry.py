@@ -39,12 +39,15 @@ class ModelSpec(Facts):
     digits_config: Any
     weight_map: tuple
     fixed_size: bool = False  # True where the parameters' shapes depend on the input size
-    variants: Mapping[str, Any] = field(default_factory=dict, hash=False)  # other configs at full size that take the same weights
+    variants: Mapping[str, Any] = field(
+        default_factory=dict, hash=False
+    )  # other configs at full size that take the same weights
 
 
 def _spec(name: str, **built: Any) -> ModelSpec:
     """The entry of a network: its facts, and how it is built."""
     return ModelSpec(**asdict(facts.get(name)), **built)
+
 
 MODELS: tuple[ModelSpec, ...] = (
     _spec(
@@ -209,16 +212,22 @@ class Network:
 
     def _build(self, rngs: nnx.Rngs | ShapesOnly) -> nnx.Module:
         config = self.spec.config if self.zoo == "imagenet" else self.spec.digits_config
-        return self.spec.builder(config, num_outputs=self.num_outputs, input_size=self.input_size, rngs=rngs)
+        return self.spec.builder(
+            config, num_outputs=self.num_outputs, input_size=self.input_size, rngs=rngs
+        )
 
     @cached_property
     def _abstract(self) -> tuple[nnx.GraphDef, Params, Params]:
         """Structure, shapes, and which arrays are trainable."""
         structure, state = nnx.split(self._build(ShapesOnly()))
         trainable = jax.tree.map(
-            lambda variable: isinstance(variable, nnx.Param), state, is_leaf=lambda x: isinstance(x, nnx.Variable)
+            lambda variable: isinstance(variable, nnx.Param),
+            state,
+            is_leaf=lambda x: isinstance(x, nnx.Variable),
         )
-        shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), nnx.to_pure_dict(state))
+        shapes = jax.tree.map(
+            lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), nnx.to_pure_dict(state)
+        )
         return structure, shapes, nnx.to_pure_dict(trainable)
 
     def abstract(self) -> Params:
@@ -249,7 +258,12 @@ class Network:
 
 
 def network(
-    name: str, *, zoo: str, input_size: int | None = None, num_outputs: int | None = None, variant: str | None = None
+    name: str,
+    *,
+    zoo: str,
+    input_size: int | None = None,
+    num_outputs: int | None = None,
+    variant: str | None = None,
 ) -> Network:
     """The network `name` at full size ("imagenet") or small ("digits").
 
@@ -272,17 +286,29 @@ def network(
     own_size = entry.input_size if zoo == "imagenet" else entry.digits_input_size
     size = own_size if input_size is None else input_size
     if entry.fixed_size and size != own_size:
-        raise InputError(f"input size {size} for {name}: fully connected layers allow only {own_size}; leave it out")
+        raise InputError(
+            f"input size {size} for {name}: fully connected layers allow only {own_size}; leave it out"
+        )
     if size < 1:
-        raise InputError(f"input size {size} for {name}: must be positive pixels; leave it out for {own_size}")
+        raise InputError(
+            f"input size {size} for {name}: must be positive pixels; leave it out for {own_size}"
+        )
     classes = CLASSES[zoo] if num_outputs is None else num_outputs - entry.label_offset
     if classes < 2:
-        raise InputError(f"{num_outputs} outputs for {name}: at least {2 + entry.label_offset} are needed")
+        raise InputError(
+            f"{num_outputs} outputs for {name}: at least {2 + entry.label_offset} are needed"
+        )
     return Network(entry, zoo=zoo, input_size=size, num_classes=classes)
 
 
 def check_variant(entry: ModelSpec, variant: str | None, zoo: str) -> None:
     """Raises InputError for a variant that this network does not have."""
     if variant is not None and (variant not in entry.variants or zoo != "imagenet"):
-        known = "; ".join(f"{other.name} at full size: {', '.join(other.variants)}" for other in MODELS if other.variants)
-        raise InputError(f"--alexnet_lrn={variant} is no variant of {entry.name} ({zoo} zoo); allowed is {known}; or leave it out")
+        known = "; ".join(
+            f"{other.name} at full size: {', '.join(other.variants)}"
+            for other in MODELS
+            if other.variants
+        )
+        raise InputError(
+            f"--alexnet_lrn={variant} is no variant of {entry.name} ({zoo} zoo); allowed is {known}; or leave it out"
+        )

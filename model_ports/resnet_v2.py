@@ -85,7 +85,9 @@ class ResNetV2(nnx.Module):
         return self.logits(global_mean(x)[:, None, None, :])[:, 0, 0]
 
 
-def resnet_v2(config: ResNetV2Config, *, num_outputs: int, input_size: int, rngs: nnx.Rngs) -> ResNetV2:
+def resnet_v2(
+    config: ResNetV2Config, *, num_outputs: int, input_size: int, rngs: nnx.Rngs
+) -> ResNetV2:
     """The network; its parameters do not depend on `input_size`."""
     del input_size
     return ResNetV2(config, num_outputs=num_outputs, rngs=rngs)

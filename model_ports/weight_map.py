@@ -35,7 +35,10 @@ def depthwise(kernel: np.ndarray) -> np.ndarray:
 
 def layer_rows(source: str, port: str, *, bias: bool = True) -> tuple[Row, ...]:
     """Rows of a TF-Slim convolution or fully connected layer, with or without a bias."""
-    rows = ((f"{source}/weights", f"{port}/kernel", None), (f"{source}/biases", f"{port}/bias", None))
+    rows = (
+        (f"{source}/weights", f"{port}/kernel", None),
+        (f"{source}/biases", f"{port}/bias", None),
+    )
     return rows if bias else rows[:1]
 
 
@@ -84,7 +87,9 @@ def assemble(
     Raises:
         InputError: one line with every unmatched, doubly matched, unfilled and misshapen name.
     """
-    rows = [(re.compile(pattern), template, transform) for pattern, template, transform in weight_map]
+    rows = [
+        (re.compile(pattern), template, transform) for pattern, template, transform in weight_map
+    ]
     ignorable = re.compile("|".join(f"(?:{pattern})" for pattern in ignored) or r"(?!)")
     wanted = flatten(abstract)
     filled: dict[str, np.ndarray] = {}
@@ -117,7 +122,11 @@ def assemble(
     for path in wanted:
         names = filled_by.get(path, [])
         if len(names) != 1:
-            problems.append(f"{path} is filled by {' and '.join(names)}" if names else f"{path} is filled by nothing")
+            problems.append(
+                f"{path} is filled by {' and '.join(names)}"
+                if names
+                else f"{path} is filled by nothing"
+            )
     if problems:
         raise InputError(
             f"{len(problems)} of {len(source)} arrays do not fit the network; convert the file of this very model: "

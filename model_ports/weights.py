@@ -19,13 +19,17 @@ def find(network: Network, weights_dir: str | Path | None) -> Path | None:
     name = network.spec.name
     if weights_dir is None:
         if network.zoo != "digits":
-            raise InputError(f"no weights of {name}: give --weights_dir for the {network.zoo} zoo, where convert has put them")
+            raise InputError(
+                f"no weights of {name}: give --weights_dir for the {network.zoo} zoo, where convert has put them"
+            )
         return None
     places = [Path(weights_dir) / name, Path(weights_dir) / f"{name}.npz"]
     for place in places:
         if place.exists():
             return place
-    raise InputError(f"no weights of {name} in {weights_dir}: neither {places[0].name}/ nor {places[1].name} is there")
+    raise InputError(
+        f"no weights of {name} in {weights_dir}: neither {places[0].name}/ nor {places[1].name} is there"
+    )
 
 
 def load(network: Network, path: str | Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -37,7 +41,9 @@ def load(network: Network, path: str | Path | None) -> tuple[dict[str, Any], dic
     name, zoo = network.spec.name, network.zoo
     if path is None:
         if zoo != "digits":
-            raise InputError(f"no weights given for {name} of the {zoo} zoo: name a converted checkpoint or an .npz")
+            raise InputError(
+                f"no weights given for {name} of the {zoo} zoo: name a converted checkpoint or an .npz"
+            )
         path = EMBEDDED / name
     elif not Path(path).is_dir():
         return sources.parameters(path, network), {"source": Path(path).name}

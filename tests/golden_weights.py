@@ -41,9 +41,13 @@ def weight(name: str, shape: list[int], *, kernel_scale: float) -> np.ndarray:
     random = _generator(int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "little"))
     match name.rsplit("/", 1)[-1]:
         case "weights" | "pointwise_weights":
-            value = random.standard_normal(shape) * np.sqrt(2.0 / np.prod(shape[:-1])) * kernel_scale
+            value = (
+                random.standard_normal(shape) * np.sqrt(2.0 / np.prod(shape[:-1])) * kernel_scale
+            )
         case "depthwise_weights":
-            value = random.standard_normal(shape) * np.sqrt(2.0 / (shape[0] * shape[1])) * kernel_scale
+            value = (
+                random.standard_normal(shape) * np.sqrt(2.0 / (shape[0] * shape[1])) * kernel_scale
+            )
         case "biases" | "beta" | "moving_mean":
             value = 0.1 * random.standard_normal(shape)
         case "gamma":
@@ -58,7 +62,9 @@ def weight(name: str, shape: list[int], *, kernel_scale: float) -> np.ndarray:
 def weights(meta: dict) -> dict[str, np.ndarray]:
     """All variables of a recording, by their original names."""
     scale = meta["kernel_scale"]
-    return {name: weight(name, shape, kernel_scale=scale) for name, shape in meta["variables"].items()}
+    return {
+        name: weight(name, shape, kernel_scale=scale) for name, shape in meta["variables"].items()
+    }
 
 
 def images(kind: str, size: int) -> np.ndarray:

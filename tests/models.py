@@ -20,18 +20,24 @@ def linear(weights, bias=None, *, apply=linear_apply, name="linear") -> jaxadv.C
     bias = np.zeros(weights.shape[1], np.float32) if bias is None else np.asarray(bias, np.float32)
     side = round((weights.shape[0] / 3) ** 0.5)
     params = {"weights": weights, "bias": bias}
-    return jaxadv.Classifier(apply, params, input_size=side, num_classes=weights.shape[1], name=name)
+    return jaxadv.Classifier(
+        apply, params, input_size=side, num_classes=weights.shape[1], name=name
+    )
 
 
 def random_linear(seed: int, classes: int, *, scale: float = 0.1, **kwargs) -> jaxadv.Classifier:
     """A linear classifier with normal weights of standard deviation ``scale``, each class's logit 0 at mid-grey."""
-    weights = np.random.default_rng(seed).normal(size=(PIXELS, classes), scale=scale).astype(np.float32)
+    weights = (
+        np.random.default_rng(seed).normal(size=(PIXELS, classes), scale=scale).astype(np.float32)
+    )
     return linear(weights, -0.5 * weights.sum(0), **kwargs)
 
 
 def inner_images(seed: int, count: int, *, width: float = 0.1) -> np.ndarray:
     """Images (count, S, S, 3) with pixels within ``width`` of mid-grey, well inside the pixel range."""
-    pixels = np.random.default_rng(seed).uniform(0.5 - width, 0.5 + width, size=(count, SIZE, SIZE, 3))
+    pixels = np.random.default_rng(seed).uniform(
+        0.5 - width, 0.5 + width, size=(count, SIZE, SIZE, 3)
+    )
     return pixels.astype(np.float32)
 
 

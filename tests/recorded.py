@@ -43,7 +43,9 @@ def tiny_apply(params, images):
     x = images - 0.5
     for layer, stride in (("conv1", 1), ("conv2", 2), ("conv3", 2)):
         dimensions = ("NHWC", "HWIO", "NHWC")
-        x = jax.lax.conv_general_dilated(x, params[layer + "_w"], (stride, stride), "SAME", dimension_numbers=dimensions)
+        x = jax.lax.conv_general_dilated(
+            x, params[layer + "_w"], (stride, stride), "SAME", dimension_numbers=dimensions
+        )
         x = jax.nn.relu(x + params[layer + "_b"].reshape(1, 1, 1, -1))
     return x.mean((1, 2)) @ params["dense_w"] + params["dense_b"].reshape(1, -1)
 
@@ -56,11 +58,17 @@ def smooth_apply(params, images):
 @functools.cache
 def net(name: str) -> RecordedNet:
     """One of NETS."""
-    stored = {key.removeprefix(name + "__"): value for key, value in arrays("nets.npz").items() if key.startswith(name)}
+    stored = {
+        key.removeprefix(name + "__"): value
+        for key, value in arrays("nets.npz").items()
+        if key.startswith(name)
+    }
     levels = stored.pop("images").astype(np.float32) / 16
     images = np.repeat(np.repeat(np.repeat(levels[..., None], 4, axis=1), 4, axis=2), 3, axis=3)
     labels, logits = stored.pop("y"), stored.pop("logits")
-    targets = {kind: stored.pop(kind) for kind in KINDS if kind != "untargeted"} | {"untargeted": labels}
+    targets = {kind: stored.pop(kind) for kind in KINDS if kind != "untargeted"} | {
+        "untargeted": labels
+    }
     apply = {"tiny": tiny_apply, "smooth": smooth_apply}[name]
     classifier = jaxadv.Classifier(apply, stored, input_size=32, num_classes=10, name=name)
     return RecordedNet(classifier, images, labels, targets, logits)
@@ -70,7 +78,11 @@ def net(name: str) -> RecordedNet:
 def group(name: str, net_name: str) -> dict[str, np.ndarray]:
     """The recorded fields of a group, each with a row per setting; "settings" are their names."""
     prefix = f"{name}__{net_name}__"
-    return {key.removeprefix(prefix): value for key, value in arrays("attacks.npz").items() if key.startswith(prefix)}
+    return {
+        key.removeprefix(prefix): value
+        for key, value in arrays("attacks.npz").items()
+        if key.startswith(prefix)
+    }
 
 
 def attack_of(name: str, setting: str):
@@ -85,7 +97,9 @@ def attack_of(name: str, setting: str):
         eps, steps = float(numbers[1].removeprefix("eps")), int(numbers[-1].removeprefix("N"))
         if numbers[0] == "fixed":
             return kind, jaxadv.IFGSM(eps=eps, steps=steps, loss=loss)
-        return kind, jaxadv.IFGSM(initial_eps=eps, attempts=int(numbers[2].removeprefix("att")), steps=steps, loss=loss)
+        return kind, jaxadv.IFGSM(
+            initial_eps=eps, attempts=int(numbers[2].removeprefix("att")), steps=steps, loss=loss
+        )
     length, kind, confidence, *rate = parts
     search_steps, steps = (9, 1000) if length == "long" else (3, 100)
     shared = {
@@ -95,7 +109,9 @@ def attack_of(name: str, setting: str):
         "initial_const": 1.0 if length == "shortc1" else 0.01,
     }
     if name.startswith("cw"):
-        return kind, jaxadv.CarliniWagnerL2(learning_rate=float(rate[0].removeprefix("lr")), **shared)
+        return kind, jaxadv.CarliniWagnerL2(
+            learning_rate=float(rate[0].removeprefix("lr")), **shared
+        )
     return kind, jaxadv.ElasticNetL1(learning_rate=0.01, beta=1e-3, **shared)
 
 
@@ -108,7 +124,9 @@ class Run(NamedTuple):
 
 
 @functools.cache
-def run(name: str, net_name: str, settings: tuple[str, ...] | None = None, lanes: int = LANES) -> Run:
+def run(
+    name: str, net_name: str, settings: tuple[str, ...] | None = None, lanes: int = LANES
+) -> Run:
     """Our run of a group, or of some of its settings, as one queue."""
     recorded = group(name, net_name)
     if settings is not None:
@@ -123,10 +141,15 @@ def run(name: str, net_name: str, settings: tuple[str, ...] | None = None, lanes
         classes += list(known.targets[kind][:count])
         targeted += [kind != "untargeted"] * count
     images = np.tile(known.images[:count], (len(recorded["settings"]), 1, 1, 1))
-    flat = run_attacks(known.classifier, attacks, images, np.array(classes), np.array(targeted), lanes=lanes)
+    flat = run_attacks(
+        known.classifier, attacks, images, np.array(classes), np.array(targeted), lanes=lanes
+    )
     distances = metrics.distances(flat.adversarial, images)
     shape = (len(recorded["settings"]), count)
-    return Run(*jax.tree.map(lambda values: values.reshape(*shape, *values.shape[1:]), (flat, distances)), recorded)
+    return Run(
+        *jax.tree.map(lambda values: values.reshape(*shape, *values.shape[1:]), (flat, distances)),
+        recorded,
+    )
 
 
 def difference(values, recorded) -> np.ndarray:

@@ -40,8 +40,12 @@ def tensor(array: np.ndarray, *, code: int | None = None) -> bytes:
 
 def node(name: str, op: str, *inputs: str, **attributes: bytes) -> bytes:
     """A field of a GraphDef; attributes are AttrValue messages."""
-    entries = b"".join(field(5, field(1, key) + field(2, value)) for key, value in attributes.items())
-    return field(1, field(1, name) + field(2, op) + b"".join(field(3, source) for source in inputs) + entries)
+    entries = b"".join(
+        field(5, field(1, key) + field(2, value)) for key, value in attributes.items()
+    )
+    return field(
+        1, field(1, name) + field(2, op) + b"".join(field(3, source) for source in inputs) + entries
+    )
 
 
 def constant(name: str, tensor_proto: bytes) -> bytes:
@@ -58,8 +62,14 @@ def frozen_graph(arrays: dict[str, np.ndarray]) -> bytes:
     parts = [node("input", "Placeholder", shape=field(7, shape([1, 24, 24, 3])))]
     parts += [variable(name, array) for name, array in arrays.items()]
     parts += [
-        constant("net/batchnorm/add/y", field(1, FLOAT) + field(2, b"") + field(5, struct.pack("<f", 1e-3))),
-        constant("net/BatchNorm/Const", field(1, FLOAT) + field(2, shape([4])) + field(5, struct.pack("<f", 1))),
+        constant(
+            "net/batchnorm/add/y",
+            field(1, FLOAT) + field(2, b"") + field(5, struct.pack("<f", 1e-3)),
+        ),
+        constant(
+            "net/BatchNorm/Const",
+            field(1, FLOAT) + field(2, shape([4])) + field(5, struct.pack("<f", 1)),
+        ),
         constant("net/Reshape/shape", tensor(np.array([-1, 10], np.int32))),
         node("net/batchnorm/Rsqrt", "Rsqrt", "net/batchnorm/add"),
         node("logits", "Merge", "^input"),
@@ -72,10 +82,16 @@ def safetensors(arrays: dict[str, np.ndarray], *, change=lambda header: header) 
     kinds = {"float32": "F32", "float64": "F64", "float16": "F16", "int64": "I64"}
     header, at = {"__metadata__": {"format": "tf"}}, 0
     for name, array in arrays.items():
-        header[name] = {"dtype": kinds[array.dtype.name], "shape": list(array.shape), "data_offsets": [at, at + array.nbytes]}
+        header[name] = {
+            "dtype": kinds[array.dtype.name],
+            "shape": list(array.shape),
+            "data_offsets": [at, at + array.nbytes],
+        }
         at += array.nbytes
     text = change(json.dumps(header)).encode()
-    return struct.pack("<Q", len(text)) + text + b"".join(array.tobytes() for array in arrays.values())
+    return (
+        struct.pack("<Q", len(text)) + text + b"".join(array.tobytes() for array in arrays.values())
+    )
 
 
 def bundle(arrays: dict[str, np.ndarray], *, per_block: int = 7) -> tuple[bytes, bytes]:
@@ -85,7 +101,12 @@ def bundle(arrays: dict[str, np.ndarray], *, per_block: int = 7) -> tuple[bytes,
         array = arrays[name]
         place = field(4, len(data)) + field(5, array.nbytes)
         crc = b"\x35" + masked(array.tobytes())
-        entries.append((name.encode(), field(1, CODES[array.dtype.name]) + field(2, shape(array.shape)) + place + crc))
+        entries.append(
+            (
+                name.encode(),
+                field(1, CODES[array.dtype.name]) + field(2, shape(array.shape)) + place + crc,
+            )
+        )
         data += array.tobytes()
     index, handles = b"", []
     for start in range(0, len(entries), per_block):
@@ -129,7 +150,9 @@ def _block(entries) -> bytes:
         shared = 0
         while shared < min(len(key), len(before)) and key[shared] == before[shared]:
             shared += 1
-        out += varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
+        out += (
+            varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
+        )
         before = key
     return out + struct.pack("<II", 0, 1)
 
@@ -152,5 +175,7 @@ def npy(array: np.ndarray) -> bytes:
 def npy_header(dimensions) -> bytes:
     """Of a float32 .npy that says to have this shape."""
     out = io.BytesIO()
-    np.lib.format.write_array_header_1_0(out, {"descr": "<f4", "fortran_order": False, "shape": tuple(dimensions)})
+    np.lib.format.write_array_header_1_0(
+        out, {"descr": "<f4", "fortran_order": False, "shape": tuple(dimensions)}
+    )
     return out.getvalue()

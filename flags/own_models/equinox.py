@@ -33,7 +33,9 @@ class Network(eqx.Module):
 def perceptron():
     network = Network(jax.random.key(0))
     weights, bias = last_layer(jax.vmap(network.hidden), SIZE)
-    network = eqx.tree_at(lambda network: (network.last.weight, network.last.bias), network, (weights.T, bias))
+    network = eqx.tree_at(
+        lambda network: (network.last.weight, network.last.bias), network, (weights.T, bias)
+    )
     params, rest = eqx.partition(network, eqx.is_array)
 
     def apply(params, images):

@@ -22,9 +22,19 @@ def artefact():
     images = jax.ShapeDtypeStruct(export.symbolic_shape(f"n, {SIZE}, {SIZE}, 3"), jnp.float32)
     program = jax.jit(lambda images: pure_jax.apply(params, images))
     with jax.default_matmul_precision("highest"):
-        return export.export(program, platforms=["cpu", "cuda", "tpu"])(images).serialize(vjp_order=1)
+        return export.export(program, platforms=["cpu", "cuda", "tpu"])(images).serialize(
+            vjp_order=1
+        )
 
 
 def exported():
-    program = export.deserialize(artefact())  # of yours: export.deserialize(Path("network.bin").read_bytes())
-    return jaxadv.Classifier(lambda _, images: program.call(images), {}, input_size=SIZE, num_classes=10, name="own_exported")
+    program = export.deserialize(
+        artefact()
+    )  # of yours: export.deserialize(Path("network.bin").read_bytes())
+    return jaxadv.Classifier(
+        lambda _, images: program.call(images),
+        {},
+        input_size=SIZE,
+        num_classes=10,
+        name="own_exported",
+    )

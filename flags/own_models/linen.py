@@ -31,6 +31,10 @@ class Network(linen.Module):
 def convolutional():
     network = Network()
     params = network.init(jax.random.key(0), jnp.zeros((1, SIZE, SIZE, 3)))["params"]
-    weights, bias = last_layer(lambda images: network.apply({"params": params}, images, method=network.hidden), SIZE)
+    weights, bias = last_layer(
+        lambda images: network.apply({"params": params}, images, method=network.hidden), SIZE
+    )
     params = {"params": params | {"last": {"kernel": weights, "bias": bias}}}
-    return jaxadv.Classifier(network.apply, params, input_size=SIZE, num_classes=10, name="own_linen")
+    return jaxadv.Classifier(
+        network.apply, params, input_size=SIZE, num_classes=10, name="own_linen"
+    )

@@ -29,4 +29,6 @@ def apply(params, images):
 
 
 def linear():
-    return jaxadv.Classifier(apply, last_layer(ink, SIZE), input_size=SIZE, num_classes=10, name="own_linear")
+    return jaxadv.Classifier(
+        apply, last_layer(ink, SIZE), input_size=SIZE, num_classes=10, name="own_linear"
+    )

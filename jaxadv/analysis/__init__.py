@@ -3,8 +3,23 @@
 May import `jaxadv.support`; imports no JAX. tests/analysis measures on synthetic data what the intervals cover.
 """
 
-from jaxadv.analysis.association import Correlation, Explained, Symmetry, correlation, explained, ranks, symmetry
-from jaxadv.analysis.intervals import LARGE, RESAMPLES, mean_intervals, paired_intervals, paired_rate_interval, rate_interval
+from jaxadv.analysis.association import (
+    Correlation,
+    Explained,
+    Symmetry,
+    correlation,
+    explained,
+    ranks,
+    symmetry,
+)
+from jaxadv.analysis.intervals import (
+    LARGE,
+    RESAMPLES,
+    mean_intervals,
+    paired_intervals,
+    paired_rate_interval,
+    rate_interval,
+)
 from jaxadv.analysis.law import Law, fit_law, pareto_frontier
 
 __all__ = [

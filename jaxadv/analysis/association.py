@@ -103,4 +103,9 @@ def symmetry(rates: np.ndarray, counts: np.ndarray) -> Symmetry:
     pooled = (there * n_there + back * n_back) / (n_there + n_back)
     spread = np.sqrt(pooled * (1 - pooled) * (1 / n_there + 1 / n_back))
     both = correlation(np.concatenate([there, back]), np.concatenate([back, there]))
-    return Symmetry(both.pearson, float(abs(there - back).mean()), float(np.sqrt(2 / np.pi) * spread.mean()), len(there))
+    return Symmetry(
+        both.pearson,
+        float(abs(there - back).mean()),
+        float(np.sqrt(2 / np.pi) * spread.mean()),
+        len(there),
+    )

@@ -45,4 +45,8 @@ def grouped(models: Sequence[str]) -> list[str]:
 
 def borders(models: Sequence[str]) -> list[int]:
     """The places in ``models`` where another family begins."""
-    return [place for place in range(1, len(models)) if family(models[place]) != family(models[place - 1])]
+    return [
+        place
+        for place in range(1, len(models))
+        if family(models[place]) != family(models[place - 1])
+    ]

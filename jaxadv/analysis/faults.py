@@ -59,17 +59,30 @@ def of_run(run: Run) -> list[str]:
                 counts[2] + int(some["zero_gradient"].sum()),
             ]
     lines += of_attempts(
-        Attempts(f"{model}, {attack} {setting}".strip(), *counts) for (model, attack, setting), counts in found.items()
+        Attempts(f"{model}, {attack} {setting}".strip(), *counts)
+        for (model, attack, setting), counts in found.items()
     )
-    sums = run.transfer_sums().rename(columns={"rows": "n"})[["model", "n", "invalid"]].groupby("model", sort=False)
-    lines += _sentence(sums.sum(), "adversarial images of others without finite logits", "they are in no transfer rate")
+    sums = (
+        run.transfer_sums()
+        .rename(columns={"rows": "n"})[["model", "n", "invalid"]]
+        .groupby("model", sort=False)
+    )
+    lines += _sentence(
+        sums.sum(),
+        "adversarial images of others without finite logits",
+        "they are in no transfer rate",
+    )
     scores = run.read("clever", ["model", "score"])
     scores["invalid"] = scores.pop("score").isna()
-    return lines + _counted(scores, "CLEVER scores that NaN or infinity has spoilt", "they are in no mean")
+    return lines + _counted(
+        scores, "CLEVER scores that NaN or infinity has spoilt", "they are in no mean"
+    )
 
 
 def _counted(rows: pd.DataFrame, what: str, so: str) -> list[str]:
-    return _sentence(rows.assign(n=1).groupby("model", sort=False)[["n", "invalid"]].sum(), what, so)
+    return _sentence(
+        rows.assign(n=1).groupby("model", sort=False)[["n", "invalid"]].sum(), what, so
+    )
 
 
 def _sentence(counts: pd.DataFrame, what: str, so: str) -> list[str]:
@@ -77,7 +90,9 @@ def _sentence(counts: pd.DataFrame, what: str, so: str) -> list[str]:
     broken = counts[counts["invalid"] > 0]
     if broken.empty:
         return []
-    return [f"{what}: {_listed(zip(broken.index, broken['invalid'], broken['n'], strict=True))}; {so}"]
+    return [
+        f"{what}: {_listed(zip(broken.index, broken['invalid'], broken['n'], strict=True))}; {so}"
+    ]
 
 
 def _listed(counts: Iterable[tuple[str, int, int]], most: int = 5) -> str:

@@ -22,11 +22,16 @@ def rate_interval(successes, n, level: float = 0.95) -> tuple[np.ndarray, np.nda
     n = np.where(n > 0, n, np.nan)
     centre = (successes + z**2 / 2) / (n + z**2)
     half = z * np.sqrt(successes * (1 - successes / n) + z**2 / 4) / (n + z**2)
-    low, high = np.where(successes == 0, 0 * n, centre - half), np.where(successes == n, n / n, centre + half)  # exact at the ends
+    low, high = (
+        np.where(successes == 0, 0 * n, centre - half),
+        np.where(successes == n, n / n, centre + half),
+    )  # exact at the ends
     return np.clip(low, 0, 1), np.clip(high, 0, 1)
 
 
-def mean_intervals(values: np.ndarray, level: float = 0.95, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def mean_intervals(
+    values: np.ndarray, level: float = 0.95, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """Intervals (C,) of the means of the columns of ``values`` (N, C): a studentised bootstrap over the rows (Efron 1979, 1982).
 
     NaN values are left out of their column; NaN where fewer than 2 are left or one is infinite. The order of rows, the other columns and
@@ -74,7 +79,9 @@ def _studentised(sample: np.ndarray, level: float, seed: int) -> tuple[np.ndarra
     return mean - upper * scale, mean - lower * scale
 
 
-def _ends(sums: np.ndarray, squares: np.ndarray, counts, n, level: float) -> tuple[np.ndarray, np.ndarray]:
+def _ends(
+    sums: np.ndarray, squares: np.ndarray, counts, n, level: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Where the means of resamples lie, studentised: lower and upper ends (C,), from their sums, sums of squares and counts
     (RESAMPLES, C), of n (C,) values with mean 0 and variance 1.
     """
@@ -88,15 +95,23 @@ def _ends(sums: np.ndarray, squares: np.ndarray, counts, n, level: float) -> tup
 @lru_cache(maxsize=4)
 def _resamples(n: int, seed: int) -> np.ndarray:
     """How often each of n rows is in each resample (RESAMPLES, n): multinomial weights."""
-    draw, weights, at_once = np.random.default_rng([seed, n]), np.empty((RESAMPLES, n)), 50  # few at once stay in the processor's cache
+    draw, weights, at_once = (
+        np.random.default_rng([seed, n]),
+        np.empty((RESAMPLES, n)),
+        50,
+    )  # few at once stay in the processor's cache
     first = n * np.arange(at_once)[:, None]
     for start in range(0, RESAMPLES, at_once):
         drawn = first + draw.integers(n, size=(at_once, n), dtype=np.uint16)
-        weights[start : start + at_once] = np.bincount(drawn.ravel(), minlength=at_once * n).reshape(at_once, n)
+        weights[start : start + at_once] = np.bincount(
+            drawn.ravel(), minlength=at_once * n
+        ).reshape(at_once, n)
     return weights
 
 
-def paired_intervals(differences: np.ndarray, level: float = 0.95, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def paired_intervals(
+    differences: np.ndarray, level: float = 0.95, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Means (C,) of the columns of ``differences`` (N, C) and the ends of their intervals: a row an image, a column two models.
 
     The bootstrap of `mean_intervals`, but whole images are resampled, and once for all columns: a column that lacks an image (NaN, one of
@@ -115,7 +130,9 @@ def paired_intervals(differences: np.ndarray, level: float = 0.95, seed: int = 0
         upper = special.stdtrit(n - 1, 0.5 + level / 2) / np.sqrt(n - 1)
         lower = -upper
     else:
-        deviations = np.where(present, (differences - mean) / np.where(spread > 0, spread, 1.0), 0.0)
+        deviations = np.where(
+            present, (differences - mean) / np.where(spread > 0, spread, 1.0), 0.0
+        )
         weights, columns = _resamples(len(differences), seed), differences.shape[1]
         sums = weights @ np.hstack([deviations, deviations**2, present])
         counts = np.maximum(sums[:, 2 * columns :], 1)
@@ -123,14 +140,20 @@ def paired_intervals(differences: np.ndarray, level: float = 0.95, seed: int = 0
     return mean, mean - upper * spread, mean - lower * spread
 
 
-def paired_rate_interval(first_only, second_only, n, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+def paired_rate_interval(
+    first_only, second_only, n, level: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
     """Bonett and Price's interval (2012) of the difference of two rates on the same ``n`` images: first minus second, in [-1, 1].
 
     first_only, second_only: images on which one succeeded and the other did not. Coverage of the 95 % interval at n = 24 and 200, in 2000
     trials of correlated attempts at random rates: 97.8 and 95.2 %. The bootstrap above, of differences -1, 0 and 1, covers
     91.0 and 95.2 %. It knows nothing of rare disagreement; without any, its interval is a point.
     """
-    first_only, second_only, n = (np.asarray(count, np.float64) for count in (first_only, second_only, n))
+    first_only, second_only, n = (
+        np.asarray(count, np.float64) for count in (first_only, second_only, n)
+    )
     first, second = (first_only + 1) / (n + 2), (second_only + 1) / (n + 2)
-    half = special.ndtri(0.5 + level / 2) * np.sqrt((first + second - (first - second) ** 2) / (n + 2))
+    half = special.ndtri(0.5 + level / 2) * np.sqrt(
+        (first + second - (first - second) ** 2) / (n + 2)
+    )
     return np.maximum(first - second - half, -1), np.minimum(first - second + half, 1)

@@ -13,7 +13,9 @@ def pareto_frontier(error: np.ndarray, robustness: np.ndarray) -> np.ndarray:
     A model does not if another has no larger error and no smaller robustness, one of them strictly.
     """
     error, robustness = np.asarray(error, np.float64), np.asarray(robustness, np.float64)
-    no_worse = (error[:, None] <= error) & (robustness[:, None] >= robustness)  # [i, j]: i beats or equals j
+    no_worse = (error[:, None] <= error) & (
+        robustness[:, None] >= robustness
+    )  # [i, j]: i beats or equals j
     better = (error[:, None] < error) | (robustness[:, None] > robustness)
     return ~(no_worse & better).any(axis=0) & ~np.isnan(error) & ~np.isnan(robustness)
 
@@ -53,8 +55,20 @@ def fit_law(error: ArrayLike, robustness: ArrayLike, level: float = 0.95) -> Law
     slope = across @ y / (across @ across)
     intercept = y.mean() - slope * x.mean()
     unexplained, total = np.sum((y - intercept - slope * x) ** 2), np.sum((y - y.mean()) ** 2)
-    half = special.stdtrit(n - 2, 0.5 + level / 2) * np.sqrt(unexplained / (n - 2) / (across @ across)) if n > 2 else np.nan
+    half = (
+        special.stdtrit(n - 2, 0.5 + level / 2) * np.sqrt(unexplained / (n - 2) / (across @ across))
+        if n > 2
+        else np.nan
+    )
     r_squared = 1 - unexplained / total if total > 0 else np.nan
     at_one = half * np.sqrt(across @ across / n + x.mean() ** 2)
-    fit = (intercept, intercept - at_one, intercept + at_one, slope, slope - half, slope + half, r_squared)
+    fit = (
+        intercept,
+        intercept - at_one,
+        intercept + at_one,
+        slope,
+        slope - half,
+        slope + half,
+        r_squared,
+    )
     return Law(*map(float, fit), n=n)

@@ -41,10 +41,16 @@ def name_family(run_rows: pd.DataFrame, unknown_rows: pd.DataFrame) -> Naming:
     """
     names = unknown_rows["model"].unique()
     if len(names) != 1:
-        raise InputError(f"the unknown rows are of {len(names)} models; rows of one network are needed: choose one")
+        raise InputError(
+            f"the unknown rows are of {len(names)} models; rows of one network are needed: choose one"
+        )
     known = signatures(rates(run_rows[run_rows["model"] != names[0]]))
     told = _alike(known.assign(**{"": signatures(rates(unknown_rows))[names[0]]}))[""].drop("")
-    told = told[[family(name) != "other" for name in told.index]].dropna().sort_values(ascending=False, kind="stable")
+    told = (
+        told[[family(name) != "other" for name in told.index]]
+        .dropna()
+        .sort_values(ascending=False, kind="stable")
+    )
     if told.empty:
         raise InputError(
             f"no network of the run shares {LEAST_SHARED} entries (source, attack, setting, kind of target) with the unknown rows; "
@@ -77,19 +83,35 @@ def leave_one_out(entries: pd.DataFrame) -> pd.DataFrame:
     the run has another network of its family, without which no rule can be right, so that it is not counted. A network of no family of the
     study is named, not counted, and nobody's neighbour.
     """
-    columns = ["model", "family", "named", "nearest", "correlation", "runner_up", "runner_up_correlation", "has_relatives"]
+    columns = [
+        "model",
+        "family",
+        "named",
+        "nearest",
+        "correlation",
+        "runner_up",
+        "runner_up_correlation",
+        "has_relatives",
+    ]
     alike = _alike(signatures(entries)).rename_axis(index=None, columns=None)
     alike = alike[[name for name in alike if family(str(name)) != "other"]]
     members = alike.columns.map(family).value_counts()
     records = []
     for model in dict.fromkeys(entries["model"]):
-        told = alike.loc[model].drop(model, errors="ignore").dropna().sort_values(ascending=False, kind="stable")
+        told = (
+            alike.loc[model]
+            .drop(model, errors="ignore")
+            .dropna()
+            .sort_values(ascending=False, kind="stable")
+        )
         if told.empty:
             continue
         best = told.groupby(told.index.map(family), sort=False).first()
         second = (best.index[1], best.iloc[1]) if len(best) > 1 else ("", np.nan)
         relatives = "yes" if members.get(family(model), 0) > 1 else "no"
-        records.append([model, family(model), best.index[0], told.index[0], told.iloc[0], *second, relatives])
+        records.append(
+            [model, family(model), best.index[0], told.index[0], told.iloc[0], *second, relatives]
+        )
     return pd.DataFrame(records, columns=columns)
 
 
@@ -104,13 +126,28 @@ def confusion(found: pd.DataFrame) -> pd.DataFrame:
     if found.empty:
         return pd.DataFrame(columns=columns)
     known = int((found["family"] != "other").sum())
-    found = found.assign(chance=(found.groupby("family")["family"].transform("size") - 1) / max(known - 1, 1))
+    found = found.assign(
+        chance=(found.groupby("family")["family"].transform("size") - 1) / max(known - 1, 1)
+    )
     records = []
-    groups = [(name, found[found["family"] == name]) for name in LOOKS if (found["family"] == name).any()]
+    groups = [
+        (name, found[found["family"] == name]) for name in LOOKS if (found["family"] == name).any()
+    ]
     for name, rows in [*groups, (ALL, found)]:
         counted = rows[rows["has_relatives"] == "yes"]
         n, right = len(counted), int((counted["named"] == counted["family"]).sum())
         low, high = rate_interval(right, n)
         named = [int((rows["named"] == other).sum()) for other in FAMILIES]
-        records.append([name, n, *named, right, right / n if n else np.nan, float(low), float(high), counted["chance"].mean()])
+        records.append(
+            [
+                name,
+                n,
+                *named,
+                right,
+                right / n if n else np.nan,
+                float(low),
+                float(high),
+                counted["chance"].mean(),
+            ]
+        )
     return pd.DataFrame(records, columns=columns)

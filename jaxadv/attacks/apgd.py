@@ -190,7 +190,12 @@ class APGD:
     def _begin(self, point: Array, eps: Array, stage: Array, kappa: Array, changed: Array) -> Climb:
         intervals = [climb.first_interval(self.norm, steps) for steps in self._lengths]
         return climb.begin(
-            point, eps, norm=self.norm, interval=jnp.array(intervals)[stage], kappa=kappa, changed=changed
+            point,
+            eps,
+            norm=self.norm,
+            interval=jnp.array(intervals)[stage],
+            kappa=kappa,
+            changed=changed,
         )
 
     def _objective(self, item: AttackItem, run: Array, num_classes: int) -> oracle.Objective:

@@ -10,7 +10,17 @@ from jax import Array
 from jaxadv.attacks import constant_search
 from jaxadv.attacks.constant_search import ConstantSearch
 from jaxadv.core import oracle
-from jaxadv.core.probe import AttackItem, AttackOutcome, Phase, Question, Schedule, centred, fools, select, settings
+from jaxadv.core.probe import (
+    AttackItem,
+    AttackOutcome,
+    Phase,
+    Question,
+    Schedule,
+    centred,
+    fools,
+    select,
+    settings,
+)
 from jaxadv.support import checks
 
 STEP = Phase("step", True)
@@ -27,7 +37,8 @@ class _State(NamedTuple):
 
 
 @settings(
-    data=("confidence", "learning_rate", "initial_const"), static=("steps", "search_steps", "warm_start", "abort_early")
+    data=("confidence", "learning_rate", "initial_const"),
+    static=("steps", "search_steps", "warm_start", "abort_early"),
 )
 @dataclass(frozen=True)
 class CarliniWagnerL2:
@@ -69,7 +80,15 @@ class CarliniWagnerL2:
         zeros = jnp.zeros_like(item.image)
         start = jnp.arctanh(centred(item.image) * 1.999999)
         original = jnp.tanh(start)
-        return _State(start, zeros, original, original, zeros, zeros, constant_search.start(item, self.initial_const, self.search_steps))
+        return _State(
+            start,
+            zeros,
+            original,
+            original,
+            zeros,
+            zeros,
+            constant_search.start(item, self.initial_const, self.search_steps),
+        )
 
     def ask(self, item: AttackItem, state: _State, phase: Phase, num_classes: int) -> Question:
         objective = oracle.hinge(item.label, item.targeted, self.confidence, num_classes)
@@ -89,7 +108,11 @@ class CarliniWagnerL2:
         second = 0.999 * state.second_moment + 0.001 * gradient * gradient
         count = (search.iteration + 1).astype(jnp.float32)
         # 1 - beta^t by expm1: taken as it stands it loses five digits in float32, which the release's double precision has.
-        rate = self.learning_rate * jnp.sqrt(-jnp.expm1(count * math.log(0.999))) / -jnp.expm1(count * math.log(0.9))
+        rate = (
+            self.learning_rate
+            * jnp.sqrt(-jnp.expm1(count * math.log(0.999)))
+            / -jnp.expm1(count * math.log(0.9))
+        )
         delta = state.delta - rate * first / jnp.sqrt(second + 1e-8)
 
         search, ended = constant_search.observe(
@@ -106,7 +129,9 @@ class CarliniWagnerL2:
             delta = jnp.where(ended, zeros, delta)
         first, second = select(ended, (zeros, zeros), (first, second))
         moved = jnp.tanh(state.start + delta)
-        return state._replace(delta=delta, point=moved, first_moment=first, second_moment=second, search=search)
+        return state._replace(
+            delta=delta, point=moved, first_moment=first, second_moment=second, search=search
+        )
 
     def done(self, state: _State) -> Array:
         return constant_search.done(state.search)

@@ -110,7 +110,9 @@ class Attack:
 
     def matches(self, probe: Any) -> bool:
         """Whether a probe is of this entry. Several entries may share a class."""
-        return type(probe) is self.kind and getattr(probe, "searches", self.searches) == self.searches
+        return (
+            type(probe) is self.kind and getattr(probe, "searches", self.searches) == self.searches
+        )
 
     def minimises(self, plain: Mapping[str, Any]) -> str | None:
         """The distance that a setting makes small; None for a fixed budget."""
@@ -236,7 +238,12 @@ ATTACKS: tuple[Attack, ...] = (
             ),
             Parameter("attempts", 9, "values of eps that the search tries", kind=int, swept=False),
             Parameter(
-                "steps", 50, "iterations of I-FGSM for each of them", "search_steps", int, swept=False
+                "steps",
+                50,
+                "iterations of I-FGSM for each of them",
+                "search_steps",
+                int,
+                swept=False,
             ),
             _NORM,
             _LOSS,
@@ -323,7 +330,9 @@ def get(name: str) -> Attack:
             return attack
     known = ELSEWHERE.get("".join(filter(str.isalnum, name.lower())))
     if known:
-        raise InputError(f"unknown attack {name!r}; here it is {known[0]!r} ({known[1]}); known: {', '.join(names())}")
+        raise InputError(
+            f"unknown attack {name!r}; here it is {known[0]!r} ({known[1]}); known: {', '.join(names())}"
+        )
     raise unknown("attack", name, names())
 
 
@@ -342,7 +351,9 @@ def check(probe: Any) -> Attack:
     entry = entry_of(probe)
     if entry is None:
         allowed = ", ".join(dict.fromkeys(attack.home.partition(":")[2] for attack in ATTACKS))
-        raise InputError(f"attack is {probe!r}; it must be one of {allowed} with its settings, such as FGSM(eps=0.1)")
+        raise InputError(
+            f"attack is {probe!r}; it must be one of {allowed} with its settings, such as FGSM(eps=0.1)"
+        )
     probe.check()
     return entry
 
@@ -360,7 +371,10 @@ def labels(attack: Attack, settings: list[dict[str, Any]]) -> list[str]:
         attack: their entry.
         settings: the plain values of each, all different.
     """
-    return [",".join(f"{name}={text}" for name, text in told.items()) for told in named(attack.name, settings)]
+    return [
+        ",".join(f"{name}={text}" for name, text in told.items())
+        for told in named(attack.name, settings)
+    ]
 
 
 def named(attack: str, settings: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
@@ -376,7 +390,11 @@ def named(attack: str, settings: Sequence[Mapping[str, Any]]) -> list[dict[str, 
     every = dict.fromkeys(name for setting in settings for name in setting)
     told: list[dict[str, str]] = [{} for _ in settings]
     for parameter in entry.parameters if entry else [Parameter(name, None, "") for name in every]:
-        values = list(dict.fromkeys(setting[parameter.name] for setting in settings if parameter.name in setting))
+        values = list(
+            dict.fromkeys(
+                setting[parameter.name] for setting in settings if parameter.name in setting
+            )
+        )
         texts = _texts(values)
         for setting, names in zip(settings, told, strict=True):
             value = setting.get(parameter.name)

@@ -76,7 +76,14 @@ def start(item: AttackItem, initial_const: Array | float, search_steps: int) -> 
 
 
 def observe(
-    search: ConstantSearch, *, loss: Array, success: Array, distance: Array, image: Array, steps: int, abort_early: bool
+    search: ConstantSearch,
+    *,
+    loss: Array,
+    success: Array,
+    distance: Array,
+    image: Array,
+    steps: int,
+    abort_early: bool,
 ) -> tuple[ConstantSearch, Array]:
     """Take in one candidate; returns the search and whether this ended a binary-search step (the next then begins).
 
@@ -135,5 +142,9 @@ def done(search: ConstantSearch) -> Array:
 def outcome(search: ConstantSearch, *, forwards_per_iteration: int) -> AttackOutcome:
     """What the attack leaves: details "best_const" (), "const" and "iterations" (search_steps,)."""
     total = jnp.sum(search.iterations)
-    details = {"best_const": search.best_const, "const": search.consts, "iterations": search.iterations}
+    details = {
+        "best_const": search.best_const,
+        "const": search.consts,
+        "iterations": search.iterations,
+    }
     return AttackOutcome(search.best, search.found, total, forwards_per_iteration * total, details)

@@ -9,7 +9,18 @@ from jax import Array
 from jaxadv.attacks import constant_search
 from jaxadv.attacks.constant_search import ConstantSearch
 from jaxadv.core import oracle
-from jaxadv.core.probe import AttackItem, AttackOutcome, Phase, Question, Schedule, centred, fools, select, settings, uncentred
+from jaxadv.core.probe import (
+    AttackItem,
+    AttackOutcome,
+    Phase,
+    Question,
+    Schedule,
+    centred,
+    fools,
+    select,
+    settings,
+    uncentred,
+)
 from jaxadv.support import checks
 
 RULES = ("l1", "elastic_net")
@@ -22,7 +33,10 @@ class _State(NamedTuple):
     search: ConstantSearch
 
 
-@settings(data=("confidence", "beta", "learning_rate", "initial_const"), static=("steps", "search_steps", "abort_early", "rule"))
+@settings(
+    data=("confidence", "beta", "learning_rate", "initial_const"),
+    static=("steps", "search_steps", "abort_early", "rule"),
+)
 @dataclass(frozen=True)
 class ElasticNetL1:
     """Minimise c * f(x) + ||x - x0||_2^2 + beta * ||x - x0||_1 by accelerated shrinkage in pixel space.
@@ -63,7 +77,9 @@ class ElasticNetL1:
 
     def init(self, item: AttackItem) -> _State:
         clean = centred(item.image)
-        return _State(clean, clean, constant_search.start(item, self.initial_const, self.search_steps))
+        return _State(
+            clean, clean, constant_search.start(item, self.initial_const, self.search_steps)
+        )
 
     def ask(self, item: AttackItem, state: _State, phase: Phase, num_classes: int) -> Question:
         objective = oracle.hinge(item.label, item.targeted, self.confidence, num_classes)
@@ -94,7 +110,10 @@ class ElasticNetL1:
         difference = state.point - clean
         l1 = jnp.sum(jnp.abs(difference))
         objective = oracle.hinge(item.label, item.targeted, self.confidence, logits.shape[0])
-        attack_loss, l2_squared = state.search.const * oracle.value(objective, logits), jnp.sum(difference * difference)
+        attack_loss, l2_squared = (
+            state.search.const * oracle.value(objective, logits),
+            jnp.sum(difference * difference),
+        )
         search, ended = constant_search.observe(
             state.search,
             loss=attack_loss + l2_squared + self.beta * l1,
@@ -112,4 +131,6 @@ def soft_threshold(point: Array, centre: Array, threshold: Array | float) -> Arr
     """Move every pixel of ``point`` towards ``centre`` by ``threshold``, onto it if nearer, and clip to [-1/2, 1/2]."""
     difference = point - centre
     lowered, raised = jnp.minimum(point - threshold, 0.5), jnp.maximum(point + threshold, -0.5)
-    return jnp.where(difference > threshold, lowered, jnp.where(difference < -threshold, raised, centre))
+    return jnp.where(
+        difference > threshold, lowered, jnp.where(difference < -threshold, raised, centre)
+    )

@@ -16,7 +16,18 @@ import numpy as np
 from jax import Array
 
 from jaxadv.core import oracle
-from jaxadv.core.probe import AttackItem, AttackOutcome, Phase, Question, Schedule, centred, fools, never_done, settings, uncentred
+from jaxadv.core.probe import (
+    AttackItem,
+    AttackOutcome,
+    Phase,
+    Question,
+    Schedule,
+    centred,
+    fools,
+    never_done,
+    settings,
+    uncentred,
+)
 from jaxadv.support import checks
 
 LOSSES = ("logit", "cross_entropy")
@@ -28,7 +39,9 @@ def check_budget(name: str, eps: float, norm: float) -> None:
     """Require a budget above 0, and in the infinity norm at most the pixels' range. Raises InputError."""
     checks.number(name, eps, low=0, above=True)
     if norm == np.inf and eps > 1:
-        raise checks.InputError(f"{name} is {eps:g}; pixels have range 1: did you mean {eps:g}/255 = {eps / 255:.4f}?")
+        raise checks.InputError(
+            f"{name} is {eps:g}; pixels have range 1: did you mean {eps:g}/255 = {eps / 255:.4f}?"
+        )
 
 
 def _ascend(item: AttackItem, loss: str, num_classes: int) -> oracle.Objective:
@@ -36,7 +49,9 @@ def _ascend(item: AttackItem, loss: str, num_classes: int) -> oracle.Objective:
     if loss == "logit":
         one_hot = jax.nn.one_hot(item.label, num_classes, dtype=jnp.float32)
         return oracle.linear(jnp.where(item.targeted, one_hot, -one_hot))
-    return oracle.cross_entropy(item.label, jnp.where(item.targeted, jnp.float32(-1), jnp.float32(1)), num_classes)
+    return oracle.cross_entropy(
+        item.label, jnp.where(item.targeted, jnp.float32(-1), jnp.float32(1)), num_classes
+    )
 
 
 def _direction(gradient: Array, norm: float) -> Array:
@@ -106,7 +121,10 @@ class FGSM:
         return item.image, _ascend(item, self.loss, num_classes)
 
     def tell(self, item: AttackItem, state: Array, answer: oracle.Answer, phase: Phase) -> Array:
-        return uncentred(_clip(centred(item.image) + self.eps * _direction(answer.asked_gradient(), self.norm)), item)
+        return uncentred(
+            _clip(centred(item.image) + self.eps * _direction(answer.asked_gradient(), self.norm)),
+            item,
+        )
 
     def done(self, state: Array) -> Array:
         return never_done()
@@ -178,23 +196,38 @@ class IFGSM:
         nan = jnp.float32(jnp.nan)
         eps = jnp.asarray(self.initial_eps if self.searches else self.eps, jnp.float32)
         attempts = self.attempts if self.searches else 1
-        search = _Search(eps, nan, nan, jnp.int32(0), jnp.full(attempts, nan, jnp.float32), item.image)
+        search = _Search(
+            eps, nan, nan, jnp.int32(0), jnp.full(attempts, nan, jnp.float32), item.image
+        )
         return _State(zeros, zeros, search)
 
     def ask(self, item: AttackItem, state: _State, phase: Phase, num_classes: int) -> Question:
-        point = centred(item.image) + state.eta  # outside the pixel range where `_bounded` has led there, as released
+        point = (
+            centred(item.image) + state.eta
+        )  # outside the pixel range where `_bounded` has led there, as released
         return uncentred(point, item), _ascend(item, self.loss, num_classes)
 
     def tell(self, item: AttackItem, state: _State, answer: oracle.Answer, phase: Phase) -> _State:
         if phase == FIRST:
             state = state._replace(first=_direction(answer.asked_gradient(), self.norm))
-            return state._replace(eta=self._step(item, state.search.eps, jnp.zeros_like(state.eta), state.first))
+            return state._replace(
+                eta=self._step(item, state.search.eps, jnp.zeros_like(state.eta), state.first)
+            )
         if phase == STEP:
-            return state._replace(eta=self._step(item, state.search.eps, state.eta, _direction(answer.asked_gradient(), self.norm)))
+            return state._replace(
+                eta=self._step(
+                    item,
+                    state.search.eps,
+                    state.eta,
+                    _direction(answer.asked_gradient(), self.norm),
+                )
+            )
         success = fools(answer.logits, item)
         search = self._next_eps(state.search, success)
         search = search._replace(best=jnp.where(success, self._image(item, state), search.best))
-        return state._replace(search=search, eta=self._step(item, search.eps, jnp.zeros_like(state.eta), state.first))
+        return state._replace(
+            search=search, eta=self._step(item, search.eps, jnp.zeros_like(state.eta), state.first)
+        )
 
     def done(self, state: _State) -> Array:
         return never_done()
@@ -203,10 +236,20 @@ class IFGSM:
         search = state.search
         if not self.searches:
             tried = search.tried.at[0].set(search.eps)
-            return AttackOutcome(self._image(item, state), jnp.array(True), *_counts(self.steps, 0), _details(tried, search.eps))
+            return AttackOutcome(
+                self._image(item, state),
+                jnp.array(True),
+                *_counts(self.steps, 0),
+                _details(tried, search.eps),
+            )
         found = ~jnp.isnan(search.succeeded)
         gradients = 1 + (self.steps - 1) * self.attempts
-        return AttackOutcome(search.best, found, *_counts(gradients, self.attempts), _details(search.tried, search.succeeded))
+        return AttackOutcome(
+            search.best,
+            found,
+            *_counts(gradients, self.attempts),
+            _details(search.tried, search.succeeded),
+        )
 
     @staticmethod
     def _image(item: AttackItem, state: _State) -> Array:

@@ -112,16 +112,32 @@ def _waves(probe: Any) -> int:
     return FEW_WAVES if sum(probe.schedule.evaluations()) < FEW else 1
 
 
-def measure(classifier: Classifier, *, lanes: int, steps: int, turns: int, pytorch: bool = False, advance=lambda _: None) -> list[dict]:
+def measure(
+    classifier: Classifier,
+    *,
+    lanes: int,
+    steps: int,
+    turns: int,
+    pytorch: bool = False,
+    advance=lambda _: None,
+) -> list[dict]:
     """Rows of `UNITS` for one network: the two raw calls, then every probe. pytorch: its gradient too, where that can be."""
     random = np.random.default_rng(SEED)
-    images = random.uniform(0.1, 0.9, (lanes, classifier.input_size, classifier.input_size, 3)).astype(np.float32)
+    images = random.uniform(
+        0.1, 0.9, (lanes, classifier.input_size, classifier.input_size, 3)
+    ).astype(np.float32)
     labels = classifier.predict(images)
     targets = ((labels + 1) % classifier.num_classes).astype(np.int32)
-    objectives = jax.vmap(oracle.linear)(jnp.eye(classifier.num_classes, dtype=jnp.float32)[targets])
-    on_device, objectives = jax.device_put((images, objectives), jax.local_devices()[0])  # as in `jaxadv.core.engine`
+    objectives = jax.vmap(oracle.linear)(
+        jnp.eye(classifier.num_classes, dtype=jnp.float32)[targets]
+    )
+    on_device, objectives = jax.device_put(
+        (images, objectives), jax.local_devices()[0]
+    )  # as in `jaxadv.core.engine`
     raw = {
-        "gradient": lambda images: classifier.oracle.ask(classifier.params, images, objectives).logits,
+        "gradient": lambda images: (
+            classifier.oracle.ask(classifier.params, images, objectives).logits
+        ),
         "forward": lambda images: classifier.oracle.logits(classifier.params, images),
     }
     raw = {name: partial(repeat, program, on_device) for name, program in raw.items()}
@@ -129,22 +145,34 @@ def measure(classifier: Classifier, *, lanes: int, steps: int, turns: int, pytor
     measured = probes(steps)
     shares = {name: _waves(probe) for name, probe in measured.items()}
     works: dict[str, Callable[[], Any]] = {
-        name: _work(classifier, probe, images, labels, targets, waves=shares[name]) for name, probe in measured.items()
+        name: _work(classifier, probe, images, labels, targets, waves=shares[name])
+        for name, probe in measured.items()
     }
     counts = {"gradient": (1, 0), "forward": (0, 1)}
     for name, work in works.items():
-        first[name] = _seconds(lambda work=work, name=name: counts.__setitem__(name, work())) / shares[name]
+        first[name] = (
+            _seconds(lambda work=work, name=name: counts.__setitem__(name, work())) / shares[name]
+        )
     if pytorch and (other := pytorch_speed.gradient_of(classifier.name, images, targets)):
         first["pytorch"], works["pytorch"] = _seconds(partial(other, 1)), partial(other, steps)
         shares["pytorch"], counts["pytorch"] = steps, (1, 0)
     times, around = _in_turn(raw, works, shares, calls=-(-steps // 2), turns=turns, advance=advance)
-    common = {"model": classifier.name, "host_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    common = {
+        "model": classifier.name,
+        "host_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
     common |= {"device_megabytes": _device_megabytes()}
-    of_pytorch = 100 * np.median(times["pytorch"] / around["gradient"]["pytorch"]) if "pytorch" in works else None
+    of_pytorch = (
+        100 * np.median(times["pytorch"] / around["gradient"]["pytorch"])
+        if "pytorch" in works
+        else None
+    )
     rows = []
     for name, values in times.items():
         gradients, forwards = counts[name]
-        least = gradients * around["gradient"].get(name, values) + forwards * around["forward"].get(name, values)
+        least = gradients * around["gradient"].get(name, values) + forwards * around["forward"].get(
+            name, values
+        )
         percent = np.percentile(100 * least / values, [25, 50, 75])
         rows.append(
             common
@@ -155,7 +183,9 @@ def measure(classifier: Classifier, *, lanes: int, steps: int, turns: int, pytor
                 "percent_of_pytorch": of_pytorch if name == "gradient" else None,
                 "gradients": gradients,
                 "forwards": forwards,
-                "items_per_second": lanes / np.median(values) if name in works and name != "pytorch" else None,
+                "items_per_second": lanes / np.median(values)
+                if name in works and name != "pytorch"
+                else None,
                 "compile_seconds": max(0.0, first[name] - np.median(values)),
             }
             | (_arithmetic(classifier, lanes / np.median(values)) if name == "gradient" else {})
@@ -163,7 +193,9 @@ def measure(classifier: Classifier, *, lanes: int, steps: int, turns: int, pytor
     return rows
 
 
-def _in_turn(raw: dict, works: dict, shares: dict, *, calls: int, turns: int, advance) -> tuple[dict, dict]:
+def _in_turn(
+    raw: dict, works: dict, shares: dict, *, calls: int, turns: int, advance
+) -> tuple[dict, dict]:
     """Seconds of each of ``raw`` (a call) and of ``works`` (a share), and of each of ``raw`` beside each of ``works``, turn by turn.
 
     Before and after every work the raw programs are each called ``calls`` times; beside it is the mean of the two.
@@ -182,7 +214,10 @@ def _in_turn(raw: dict, works: dict, shares: dict, *, calls: int, turns: int, ad
         advance(1)
     arrays = {name: np.array(values) for name, values in times.items()}
     beside = {kind: arrays[kind].reshape(turns, -1) for kind in raw}
-    around = {kind: dict(zip(works, (each[:, :-1] + each[:, 1:]).T / 2, strict=True)) for kind, each in beside.items()}
+    around = {
+        kind: dict(zip(works, (each[:, :-1] + each[:, 1:]).T / 2, strict=True))
+        for kind, each in beside.items()
+    }
     return arrays, around
 
 
@@ -204,7 +239,14 @@ def _work(classifier: Classifier, probe, images, labels, targets, *, waves: int)
     images, targets = np.tile(images, (waves, 1, 1, 1)), np.tile(targets, waves)
 
     def attack():
-        result = run_attacks(classifier, [probe] * len(images), images, targets, np.full(len(images), True), lanes=lanes)
+        result = run_attacks(
+            classifier,
+            [probe] * len(images),
+            images,
+            targets,
+            np.full(len(images), True),
+            lanes=lanes,
+        )
         return result.gradients.mean(), result.forwards.mean()
 
     return attack
@@ -258,20 +300,32 @@ def write(table: pd.DataFrame, bench: Bench, began: str) -> None:
     }
     out = bench.out
     head = ", ".join(f"{name} {value}" for name, value in facts.items())
-    meaning = "\n".join(f"* {name}: {unit}" for name, unit in UNITS.items() if unit and name in table)
+    meaning = "\n".join(
+        f"* {name}: {unit}" for name, unit in UNITS.items() if unit and name in table
+    )
     write_atomically(out / "bench.csv", table.to_csv(index=False, float_format="%.5g").encode())
-    write_atomically(out / "bench.md", f"# Throughput\n\n{head}\n\n{text(table, markdown=True)}\n\n{meaning}\n".encode())
+    write_atomically(
+        out / "bench.md",
+        f"# Throughput\n\n{head}\n\n{text(table, markdown=True)}\n\n{meaning}\n".encode(),
+    )
     for kind, content in render(lambda: throughput_figure(table)).items():
         write_atomically(out / f"bench.{kind}", content)
     history = out / "history.csv"
     before = pd.read_csv(history) if history.exists() else pd.DataFrame()
     before = before[before["date"] != facts["date"]] if len(before) else before
-    write_atomically(history, pd.concat([before, table.assign(**facts)]).to_csv(index=False, float_format="%.5g").encode())
+    write_atomically(
+        history,
+        pd.concat([before, table.assign(**facts)])
+        .to_csv(index=False, float_format="%.5g")
+        .encode(),
+    )
 
 
 def text(table: pd.DataFrame, *, markdown: bool = False) -> str:
     """For people: four digits."""
-    cells = [[str(name) for name in table]] + [[_cell(value) for value in row] for row in table.itertuples(index=False)]
+    cells = [[str(name) for name in table]] + [
+        [_cell(value) for value in row] for row in table.itertuples(index=False)
+    ]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [[cell.rjust(width) for cell, width in zip(row, widths, strict=True)] for row in cells]
     if not markdown:
@@ -283,4 +337,10 @@ def text(table: pd.DataFrame, *, markdown: bool = False) -> str:
 def _cell(value) -> str:
     if isinstance(value, str):
         return value
-    return "" if value is None or value != value else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return (
+        ""
+        if value is None or value != value
+        else f"{value:,.0f}"
+        if abs(value) >= 1000
+        else f"{value:.4g}"
+    )

@@ -48,7 +48,10 @@ class CleverResult:
             what += f", {lost} without a score"
         if not len(scores):
             return f"<{what}>"
-        medians = ", ".join(f"{median:.3g} in {norm}" for norm, median in zip(self._titles, np.median(scores, axis=0), strict=True))
+        medians = ", ".join(
+            f"{median:.3g} in {norm}"
+            for norm, median in zip(self._titles, np.median(scores, axis=0), strict=True)
+        )
         return f"<{what}; median score {medians}>"
 
     @property
@@ -67,8 +70,13 @@ class CleverResult:
         count, norms = self.score.shape
         pairs = {"image": np.arange(count), "label": self.label, "target": self.target}
         columns = {name: np.repeat(values, norms) for name, values in pairs.items()}
-        columns |= {"norm": np.tile(np.array(self._titles, object), count), "margin": np.repeat(self.margin, norms)}
-        columns |= {"score": self.score.ravel()} | {name: values.ravel() for name, values in self.fit._asdict().items()}
+        columns |= {
+            "norm": np.tile(np.array(self._titles, object), count),
+            "margin": np.repeat(self.margin, norms),
+        }
+        columns |= {"score": self.score.ravel()} | {
+            name: values.ravel() for name, values in self.fit._asdict().items()
+        }
         return pd.DataFrame(columns)
 
     def summary(self) -> "pd.DataFrame":
@@ -84,9 +92,19 @@ class CleverResult:
         rows, valid = {}, ~self.invalid
         for column, title in enumerate(self._titles):
             score = self.score[valid, column].astype(np.float64)
-            numbers = (score.mean(), np.median(score), score.min(), score.max()) if len(score) else (np.nan,) * 4
-            described = dict(zip(("mean", "median", "min", "max"), map(float, numbers), strict=True))
+            numbers = (
+                (score.mean(), np.median(score), score.min(), score.max())
+                if len(score)
+                else (np.nan,) * 4
+            )
+            described = dict(
+                zip(("mean", "median", "min", "max"), map(float, numbers), strict=True)
+            )
             not_fitted = int(np.isnan(self.fit.shape[valid, column]).sum())
-            rows[title] = {"n": len(score)} | described | {"not_fitted": not_fitted, "invalid": int(self.invalid.sum())}
+            rows[title] = (
+                {"n": len(score)}
+                | described
+                | {"not_fitted": not_fitted, "invalid": int(self.invalid.sum())}
+            )
         table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("norm")
         return table.astype({"n": int, "not_fitted": int, "invalid": int})

@@ -72,7 +72,12 @@ class CleverSampler:
         normals = draws.normals(key, image.size + 2)
         direction = normals[:-2].reshape(image.shape)
         in_ball, scale = jax.scipy.special.ndtr(normals[-2:])
-        point = direction / jnp.sqrt(jnp.sum(direction * direction)) * in_ball ** (1.0 / image.size) * self.radius
+        point = (
+            direction
+            / jnp.sqrt(jnp.sum(direction * direction))
+            * in_ball ** (1.0 / image.size)
+            * self.radius
+        )
         if self.protocol == "released":
             return jnp.clip(image + point * scale, 0.0, 1.0)
         return image + point
@@ -80,7 +85,14 @@ class CleverSampler:
     def tell(self, item: SampleItem, state: _State, answer: oracle.Answer, phase: Phase) -> _State:
         size = jnp.abs(answer.asked_gradient())
         of_image = (-3, -2, -1)
-        norms = jnp.stack([jnp.sum(size, of_image), jnp.sqrt(jnp.sum(size * size, of_image)), jnp.max(size, of_image)], axis=-1)
+        norms = jnp.stack(
+            [
+                jnp.sum(size, of_image),
+                jnp.sqrt(jnp.sum(size * size, of_image)),
+                jnp.max(size, of_image),
+            ],
+            axis=-1,
+        )
         return state._replace(sample=state.sample + 1, maxima=jnp.maximum(state.maxima, norms))
 
     def done(self, state: _State) -> Array:

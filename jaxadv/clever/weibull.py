@@ -28,7 +28,9 @@ OUTSIDE_PENALTY = 100.0 * np.log(np.finfo(np.float64).max)
 PARAMETERS = 3  # shape, location, scale
 TOLERANCE = 1e-4  # `fmin`'s, of the parameters and of the function value
 LIMIT = 200 * PARAMETERS  # `fmin`'s, of iterations and of function evaluations
-BLOCK_ELEMENTS = 1 << 16  # samples worked on at a time, so that temporary arrays stay in the processor's cache
+BLOCK_ELEMENTS = (
+    1 << 16
+)  # samples worked on at a time, so that temporary arrays stay in the processor's cache
 
 _Objective: TypeAlias = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(parameters (Q, 3), indices of their problems (Q,)) -> values (Q,)."""
@@ -38,11 +40,15 @@ class WeibullFit(NamedTuple):
     """The chosen fit of each row, arrays (N,) float64. Rows without a fit: NaN in all but `lipschitz`."""
 
     shape: np.ndarray  # c_W > 0
-    location: np.ndarray  # a_W, the right end point, in the unit of the maxima (SciPy's loc of -S is -a_W)
+    location: (
+        np.ndarray
+    )  # a_W, the right end point, in the unit of the maxima (SciPy's loc of -S is -a_W)
     scale: np.ndarray  # b_W > 0, in the unit of the maxima
     ks: np.ndarray  # Kolmogorov-Smirnov statistic of the maxima against the fit, in [0, 1]
     p_value: np.ndarray  # its p-value, at least MINIMUM_P_VALUE
-    lipschitz: np.ndarray  # the estimate: `location`, or the largest maximum where no fit was acceptable
+    lipschitz: (
+        np.ndarray
+    )  # the estimate: `location`, or the largest maximum where no fit was acceptable
 
 
 class _Candidates(NamedTuple):
@@ -75,7 +81,9 @@ def fit_reverse_weibull(maxima: ArrayLike, *, method: str = "released") -> Weibu
     spread = np.flatnonzero(samples[:, 0] < samples[:, -1])
     if method == "max" or not len(spread):
         return fit
-    candidates = _fit_from_every_start(samples[spread], SCALE_PENALTY if method == "released" else 0.0)
+    candidates = _fit_from_every_start(
+        samples[spread], SCALE_PENALTY if method == "released" else 0.0
+    )
     p_value = np.where(np.isnan(candidates.p_value), -np.inf, candidates.p_value)
     best = p_value.argmax(axis=1)  # the first of equals, as nanargmax
     accepted = p_value.max(axis=1) >= MINIMUM_P_VALUE
@@ -90,7 +98,9 @@ def _checked(value: ArrayLike) -> np.ndarray:
     try:
         maxima = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"maxima are not numbers of one shape ({error}); give an array (N, batches)") from error
+        raise InputError(
+            f"maxima are not numbers of one shape ({error}); give an array (N, batches)"
+        ) from error
     if maxima.ndim != 2 or maxima.shape[1] < 2:
         raise InputError(
             f"maxima have shape {maxima.shape}; they must be (N, batches) with at least 2 batches: "
@@ -109,7 +119,9 @@ def _checked(value: ArrayLike) -> np.ndarray:
 def _fit_from_every_start(samples: np.ndarray, penalty: float) -> _Candidates:
     """Fits of sorted `samples` (N, batches), no row constant, from each initial shape."""
     largest, width = samples[:, -1:], samples[:, -1:] - samples[:, :1]
-    data = np.ascontiguousarray(((largest - samples) / width)[:, ::-1])  # -S rescaled to [0, 1], ascending
+    data = np.ascontiguousarray(
+        ((largest - samples) / width)[:, ::-1]
+    )  # -S rescaled to [0, 1], ascending
     rows = np.repeat(np.arange(len(data)), len(INITIAL_SHAPES))
     location, scale = _initial_location_and_scale(data)
     start = np.stack([np.tile(INITIAL_SHAPES, len(data)), location[rows], scale[rows]], axis=1)
@@ -119,7 +131,11 @@ def _fit_from_every_start(samples: np.ndarray, penalty: float) -> _Candidates:
 
     with np.errstate(all="ignore"):
         found = minimise(objective, start).reshape(len(data), len(INITIAL_SHAPES), PARAMETERS)
-        shape, location, scale = found[..., 0], largest - width * found[..., 1], width * found[..., 2]
+        shape, location, scale = (
+            found[..., 0],
+            largest - width * found[..., 1],
+            width * found[..., 2],
+        )
         ks = np.empty(shape.shape)
         for block in _blocks(len(data), samples.shape[1] * len(INITIAL_SHAPES)):
             ks[block] = _ks_statistic(samples[block], shape[block], location[block], scale[block])
@@ -144,7 +160,9 @@ def _initial_location_and_scale(data: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return np.where(holds, location, outside), np.where(holds, scale, 1.0)
 
 
-def _negative_log_likelihood(parameters: np.ndarray, data: np.ndarray, rows: np.ndarray, penalty: float) -> np.ndarray:
+def _negative_log_likelihood(
+    parameters: np.ndarray, data: np.ndarray, rows: np.ndarray, penalty: float
+) -> np.ndarray:
     """Negative Weibull log-likelihood + penalty * scale ** 2, (P,), of parameters (P, 3) on data[rows] (P, batches).
 
     Infinite for a shape or scale that is not positive. A point outside the support, or whose log-density is not finite,
@@ -160,7 +178,9 @@ def _negative_log_likelihood(parameters: np.ndarray, data: np.ndarray, rows: np.
         x -= location
         x /= scale
         outside = np.zeros(len(x))
-        cut = np.flatnonzero(~(x[:, 0] > 0))  # ascending, so in all other rows every point is inside the support
+        cut = np.flatnonzero(
+            ~(x[:, 0] > 0)
+        )  # ascending, so in all other rows every point is inside the support
         if len(cut):
             part = x[cut]
             outside[cut] = np.count_nonzero(~(part > 0), axis=1)
@@ -170,10 +190,17 @@ def _negative_log_likelihood(parameters: np.ndarray, data: np.ndarray, rows: np.
         log_x *= shape
         power_sum = np.exp(log_x, out=log_x).sum(axis=1) - outside
         shape = shape[:, 0]
-        likelihood = (batches - outside) * np.log(shape) + (shape - 1) * log_sum - power_sum - outside * OUTSIDE_PENALTY
+        likelihood = (
+            (batches - outside) * np.log(shape)
+            + (shape - 1) * log_sum
+            - power_sum
+            - outside * OUTSIDE_PENALTY
+        )
         infinite = np.flatnonzero(~np.isfinite(likelihood))
         if len(infinite):
-            likelihood[infinite] = _penalised_likelihood(parameters[chosen[infinite]], data[rows[chosen[infinite]]])
+            likelihood[infinite] = _penalised_likelihood(
+                parameters[chosen[infinite]], data[rows[chosen[infinite]]]
+            )
         value[chosen] = batches * np.log(scale[:, 0]) - likelihood + penalty * scale[:, 0] ** 2
     return value
 
@@ -185,7 +212,9 @@ def _penalised_likelihood(parameters: np.ndarray, data: np.ndarray) -> np.ndarra
     log_x = np.log(x)
     log_density = np.log(shape) + (shape - 1) * log_x - np.exp(shape * log_x)
     counted = np.isfinite(log_density)
-    return np.where(counted, log_density, 0.0).sum(axis=1) - OUTSIDE_PENALTY * np.count_nonzero(~counted, axis=1)
+    return np.where(counted, log_density, 0.0).sum(axis=1) - OUTSIDE_PENALTY * np.count_nonzero(
+        ~counted, axis=1
+    )
 
 
 def minimise(objective: _Objective, start: np.ndarray) -> np.ndarray:
@@ -199,7 +228,9 @@ def minimise(objective: _Objective, start: np.ndarray) -> np.ndarray:
     simplex = np.repeat(start[:, None, :], PARAMETERS + 1, axis=1)
     axes = np.arange(PARAMETERS)
     simplex[:, axes + 1, axes] = np.where(start != 0, 1.05 * start, 0.00025)
-    value = np.stack([objective(simplex[:, corner], problems) for corner in range(PARAMETERS + 1)], axis=1)
+    value = np.stack(
+        [objective(simplex[:, corner], problems) for corner in range(PARAMETERS + 1)], axis=1
+    )
     simplex, value = _in_order(simplex, value)
     evaluations = np.full(len(start), PARAMETERS + 1)
     result = start.copy()
@@ -210,7 +241,9 @@ def minimise(objective: _Objective, start: np.ndarray) -> np.ndarray:
         with np.errstate(invalid="ignore"):  # inf - inf: not flat
             flat = np.abs(value[:, :1] - value[:, 1:]).max(axis=1) <= TOLERANCE
         going = ~(small & flat) & (evaluations < LIMIT) & (iteration < LIMIT)
-        problems, simplex, value, evaluations = (each[going] for each in (problems, simplex, value, evaluations))
+        problems, simplex, value, evaluations = (
+            each[going] for each in (problems, simplex, value, evaluations)
+        )
         evaluations += _improve(objective, problems, simplex, value)
         simplex, value = _in_order(simplex, value)
         iteration += 1
@@ -220,10 +253,14 @@ def minimise(objective: _Objective, start: np.ndarray) -> np.ndarray:
 def _in_order(simplex: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The corners of each simplex by ascending value, equals in the order they had."""
     order = np.argsort(value, axis=1, kind="stable")
-    return np.take_along_axis(simplex, order[:, :, None], axis=1), np.take_along_axis(value, order, axis=1)
+    return np.take_along_axis(simplex, order[:, :, None], axis=1), np.take_along_axis(
+        value, order, axis=1
+    )
 
 
-def _improve(objective: _Objective, problems: np.ndarray, simplex: np.ndarray, value: np.ndarray) -> np.ndarray:
+def _improve(
+    objective: _Objective, problems: np.ndarray, simplex: np.ndarray, value: np.ndarray
+) -> np.ndarray:
     """One iteration on ordered simplices (P, 4, 3) and values (P, 4), in place. Returns the evaluations spent, (P,)."""
     worst = simplex[:, -1]
     centre = (simplex[:, 0] + simplex[:, 1] + simplex[:, 2]) / PARAMETERS
@@ -239,10 +276,15 @@ def _improve(objective: _Objective, problems: np.ndarray, simplex: np.ndarray, v
     f_trial[second] = objective(trial[second], problems[second])
 
     limit = np.where(expand | outside, f_reflected, value[:, -1])
-    take_trial = np.where(outside, f_trial <= limit, f_trial < limit)  # NaN, where there is no trial: False
+    take_trial = np.where(
+        outside, f_trial <= limit, f_trial < limit
+    )  # NaN, where there is no trial: False
     take_reflected = ~take_trial & (expand | ~second)
     shrink = np.flatnonzero(~take_trial & ~take_reflected)
-    for taken, point, f_point in ((take_trial, trial, f_trial), (take_reflected, reflected, f_reflected)):
+    for taken, point, f_point in (
+        (take_trial, trial, f_trial),
+        (take_reflected, reflected, f_reflected),
+    ):
         simplex[taken, -1] = point[taken]
         value[taken, -1] = f_point[taken]
     for corner in range(1, PARAMETERS + 1) if len(shrink) else ():
@@ -255,7 +297,9 @@ def _improve(objective: _Objective, problems: np.ndarray, simplex: np.ndarray, v
     return spent
 
 
-def _ks_statistic(samples: np.ndarray, shape: np.ndarray, location: np.ndarray, scale: np.ndarray) -> np.ndarray:
+def _ks_statistic(
+    samples: np.ndarray, shape: np.ndarray, location: np.ndarray, scale: np.ndarray
+) -> np.ndarray:
     """Two-sided Kolmogorov-Smirnov statistics, (M, starts), of ascending samples (M, batches) against fits (M, starts).
 
     NaN for a shape or scale that is not positive.

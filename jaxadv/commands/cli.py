@@ -37,7 +37,9 @@ EXAMPLES = (
     "python run.py list",
 )
 _PACKAGE = Path(__file__).parents[1]
-FLAGFILES = next(folder for folder in (_PACKAGE / "flags", _PACKAGE.parent / "flags") if folder.is_dir())
+FLAGFILES = next(
+    folder for folder in (_PACKAGE / "flags", _PACKAGE.parent / "flags") if folder.is_dir()
+)
 """The flagfiles: in the package where it is installed, beside it in a checkout."""
 EMBEDDED_JOB = FLAGFILES / "embedded.flags"
 ARGUMENTS = "[COMMAND] [--flags]"
@@ -55,7 +57,10 @@ def parse(arguments: list[str]) -> list[str]:
     """
     global _program
     _program = Path(arguments[0]).name
-    if any(argument in ("-h", "--help", "-help", "--helpfull", "--helpshort") for argument in arguments[1:]):
+    if any(
+        argument in ("-h", "--help", "-help", "--helpfull", "--helpshort")
+        for argument in arguments[1:]
+    ):
         ending.guarded(_help, _program)
         sys.exit(0)
     return ending.guarded(lambda: _parsed(arguments), _program)
@@ -78,7 +83,9 @@ def _parsed(arguments: list[str]) -> list[str]:
         base = _base([*filed, *given], is_bare=not words and not files)
         parsed = flags.FLAGS([arguments[0], *base, *filed, *given, "--", *words])
     except flags.Error as error:
-        raise InputError(f"{error}; {_usage()[: -len(ARGUMENTS) - 1]} --help lists the flags") from error
+        raise InputError(
+            f"{error}; {_usage()[: -len(ARGUMENTS) - 1]} --help lists the flags"
+        ) from error
     _check_command(words, [_flag_of(flag) for flag in [*filed, *given]])
     return parsed
 
@@ -118,9 +125,15 @@ def _of_study(filed: list[str], given: list[str], command: str) -> tuple[list[st
             return [flag]
         folder = places.place("--study", flag.partition("=")[2])
         weights = ["--zoo=imagenet", f"--weights_dir={folder / 'weights'}"]
-        return [*weights, f"--data=imagefolder:{folder / 'pictures'}"] if command == DEFAULT else weights
+        return (
+            [*weights, f"--data=imagefolder:{folder / 'pictures'}"]
+            if command == DEFAULT
+            else weights
+        )
 
-    return [each for flag in filed for each in expanded(flag)], [each for flag in given for each in expanded(flag)]
+    return [each for flag in filed for each in expanded(flag)], [
+        each for flag in given for each in expanded(flag)
+    ]
 
 
 def _flagfile(name: str) -> Path:
@@ -177,7 +190,9 @@ def _near(name: str, takes: set[str]) -> str:
 
 def main(arguments: list[str]) -> None:
     """Run one command. It ends as `jaxadv.support.ending` says."""
-    logging.set_verbosity(logging.ERROR)  # libraries tell what they load and save, and which devices are not there
+    logging.set_verbosity(
+        logging.ERROR
+    )  # libraries tell what they load and save, and which devices are not there
     ending.guarded(lambda: _run(arguments), _program)
 
 
@@ -185,7 +200,9 @@ def _run(arguments: list[str]) -> None:
     command, *words = arguments[1:] or [DEFAULT]
     most = 1 if command in WITH_A_WORD else 0
     if len(words) > most:
-        raise InputError(f"{words[most]!r} is one word too many; one command is allowed: {_usage()}")
+        raise InputError(
+            f"{words[most]!r} is one word too many; one command is allowed: {_usage()}"
+        )
     if command not in COMMANDS:
         raise unknown("command", command, COMMANDS)
     settings = SimpleNamespace(**{name: flags.FLAGS[name].value for name in options.known()})
@@ -194,21 +211,34 @@ def _run(arguments: list[str]) -> None:
         if getattr(settings, name) and "://" not in getattr(settings, name):  # an address
             setattr(settings, name, os.fspath(places.place(f"--{name}", getattr(settings, name))))
     compilation.keep_programs(settings.compilation_cache)
-    importlib.import_module(f"jaxadv.commands.{command if command != 'list' else 'list_models'}").main(settings)
+    importlib.import_module(
+        f"jaxadv.commands.{command if command != 'list' else 'list_models'}"
+    ).main(settings)
 
 
 def help_text() -> str:
     """The commands, and the flags in their groups."""
     lines = [f"usage: {_usage()}", "", "commands:"]
     lines += [f"  {name:10} {meaning}" for name, meaning in COMMANDS.items()]
-    lines += ["", "Without arguments: the embedded job, flags/embedded.flags. --flagfile=FILE reads flags from a file,"]
+    lines += [
+        "",
+        "Without arguments: the embedded job, flags/embedded.flags. --flagfile=FILE reads flags from a file,",
+    ]
     lines += ["and flags/paper/ has one for each figure and table of the study."]
     begin = _usage()[: -len(ARGUMENTS) - 1]
-    lines += ["", "examples:", *(f"  {example.replace('python run.py', begin)}" for example in EXAMPLES)]
+    lines += [
+        "",
+        "examples:",
+        *(f"  {example.replace('python run.py', begin)}" for example in EXAMPLES),
+    ]
     for group, names in options.GROUPS.items():
         lines += ["", f"{group}:"]
         for flag in (flags.FLAGS[name] for name in names):
-            default = "" if flag.default is None else f" (default {str(flag.default_as_str).strip(chr(39))})"
+            default = (
+                ""
+                if flag.default is None
+                else f" (default {str(flag.default_as_str).strip(chr(39))})"
+            )
             lines.append(f"  --{flag.name}: {flag.help}{default}")
     return "\n".join(lines)
 

@@ -20,7 +20,10 @@ def main(flags: SimpleNamespace) -> None:
     network = registry.network(flags.model, zoo="imagenet", variant=flags.alexnet_lrn)
     with Progress(f"convert {flags.model}", 4, conversion.STEPS, show=flags.progress) as bar:
         line = conversion.convert(
-            network, flags.source, flags.weights_dir, version=jaxadv.__version__, advance=bar.advance
+            network,
+            flags.source,
+            flags.weights_dir,
+            version=jaxadv.__version__,
+            advance=bar.advance,
         )
     print(line)
-

@@ -16,15 +16,23 @@ def main(flags: SimpleNamespace) -> None:
     settings = settings_of(flags)
     if flags.dry_run:
         evaluation = Evaluation.of(**networks_of(flags), data=flags.data, settings=settings)
-        print(evaluation.estimate(flags.out, processes=flags.processes or 1, measure=flags.dry_run == "measure"))
+        print(
+            evaluation.estimate(
+                flags.out, processes=flags.processes or 1, measure=flags.dry_run == "measure"
+            )
+        )
         return
-    host = hosts.join(hosts.Meeting(flags.multihost, flags.coordinator, flags.processes, flags.process))
+    host = hosts.join(
+        hosts.Meeting(flags.multihost, flags.coordinator, flags.processes, flags.process)
+    )
     run = Evaluation.of(**networks_of(flags), data=flags.data, settings=settings).run(
         flags.out, overwrite=flags.overwrite, any_machine=flags.any_machine, host=host
     )
     page = run.directory / "report.html"
     if run.was_finished:
-        print(f"nothing is left to do; report: {page} (made again by: report --out={run.directory})")
+        print(
+            f"nothing is left to do; report: {page} (made again by: report --out={run.directory})"
+        )
     elif host.process:
         share = f"process {host.process} of {host.processes} has done its share"
         print(f"{share}; process 0 makes the report", file=sys.stderr)
@@ -48,7 +56,10 @@ def settings_of(flags: SimpleNamespace):
             if getattr(flags, f"{name}_targets") is not None
         },
         clever=CleverSettings(
-            **{name: getattr(flags, f"clever_{name}") for name in CleverSettings.__dataclass_fields__}
+            **{
+                name: getattr(flags, f"clever_{name}")
+                for name in CleverSettings.__dataclass_fields__
+            }
         ),
         figures=None if flags.figures is None else tuple(flags.figures),
         **{

@@ -22,17 +22,30 @@ def main(flags: SimpleNamespace) -> None:
     rows += [_row(known, flags) for known in facts.FACTS]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        )
 
 
 def _row(known: facts.Facts, flags: SimpleNamespace) -> tuple[str, ...]:
     if flags.zoo == "digits":
         meta = json.loads((EMBEDDED / known.name / "meta.json").read_text())
-        accuracy, parameters, size = f"{100 * meta['test_accuracy']:.1f}", meta["num_parameters"], known.digits_input_size
+        accuracy, parameters, size = (
+            f"{100 * meta['test_accuracy']:.1f}",
+            meta["num_parameters"],
+            known.digits_input_size,
+        )
     else:
         accuracy = "-" if known.top1 is None else f"{known.top1} / {known.top5}"
         parameters, size = known.parameters, known.input_size
-    row = (known.name, known.family, str(size), f"{parameters:,}", accuracy, _weights(known.name, flags))
+    row = (
+        known.name,
+        known.family,
+        str(size),
+        f"{parameters:,}",
+        accuracy,
+        _weights(known.name, flags),
+    )
     return row + (_had_by(known.name),) * (flags.zoo == "imagenet")
 
 
@@ -42,7 +55,8 @@ def _had_by(name: str) -> str:
     if name in SINGLE:
         archives[f"fetch {name}"] = SINGLE[name]
     return "; ".join(
-        f"{command} (hash {'known' if archive.sha256 else 'unknown'})" for command, archive in archives.items()
+        f"{command} (hash {'known' if archive.sha256 else 'unknown'})"
+        for command, archive in archives.items()
     )
 
 

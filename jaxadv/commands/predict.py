@@ -25,7 +25,9 @@ def main(flags: SimpleNamespace) -> None:
     if flags.float64:
         jax.config.update("jax_enable_x64", True)
     size = values.input_size(flags.input_size)
-    network = registry.network(flags.model, zoo=flags.zoo, input_size=size, variant=flags.alexnet_lrn)
+    network = registry.network(
+        flags.model, zoo=flags.zoo, input_size=size, variant=flags.alexnet_lrn
+    )
     images = predict.read_images(flags.images, size=network.input_size, double=flags.float64)
     outputs = flags.gradient and values.numbers("gradient", flags.gradient, int)
     difference = None if outputs is None else predict.difference_of(outputs, network.num_outputs)
@@ -41,4 +43,6 @@ def main(flags: SimpleNamespace) -> None:
     if difference is not None:
         arrays["gradient"] = gradient
     save_npz(save, arrays)
-    print(f"{save}: {', '.join(f'{name} {array.shape} {array.dtype}' for name, array in arrays.items())}")
+    print(
+        f"{save}: {', '.join(f'{name} {array.shape} {array.dtype}' for name, array in arrays.items())}"
+    )

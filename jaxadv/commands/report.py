@@ -10,5 +10,7 @@ def main(flags: SimpleNamespace) -> None:
     from jaxadv.report.remake import remake
 
     if not flags.out:
-        raise InputError("--out is missing; report needs the folder of a run: give --out=results/embedded or another")
+        raise InputError(
+            "--out is missing; report needs the folder of a run: give --out=results/embedded or another"
+        )
     print(f"report: {remake(flags.out, flags.figures)}")

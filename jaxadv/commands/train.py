@@ -17,7 +17,11 @@ def main(flags: SimpleNamespace) -> None:
             "--out is not given; train needs a folder for the checkpoints, such as --out=model_ports/digits"
         )
     names = values.models(flags.models, tuple(spec.name for spec in registry.MODELS))
-    report = train.run(names, out_dir=flags.out, seed=flags.seed, epochs=flags.epochs, progress=flags.progress)
+    report = train.run(
+        names, out_dir=flags.out, seed=flags.seed, epochs=flags.epochs, progress=flags.progress
+    )
     for name, metrics in report.items():
-        accuracy = f"accuracy {metrics['test_accuracy']:.1%} on {metrics['test_pictures']} test pictures"
+        accuracy = (
+            f"accuracy {metrics['test_accuracy']:.1%} on {metrics['test_pictures']} test pictures"
+        )
         print(f"{Path(flags.out) / name}: {accuracy}")

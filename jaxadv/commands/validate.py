@@ -23,7 +23,9 @@ def main(flags: SimpleNamespace) -> None:
 
     for name in ("model", "source"):
         if getattr(flags, name) is None:
-            raise InputError(f"--{name} is not given; validate needs --model and --source, the original's file")
+            raise InputError(
+                f"--{name} is not given; validate needs --model and --source, the original's file"
+            )
     spec = registry.spec(flags.model)
     registry.check_variant(spec, flags.alexnet_lrn, "imagenet")
     save = _save(flags)
@@ -43,7 +45,9 @@ def main(flags: SimpleNamespace) -> None:
     )
     original = validate.open_original(flags.source, spec, size=size, double=flags.float64)
     least = original.least_tolerances
-    limits = comparison.tolerances(spec.family, double=flags.float64, logits=flags.tolerance, least=least)
+    limits = comparison.tolerances(
+        spec.family, double=flags.float64, logits=flags.tolerance, least=least
+    )
     try:
         report = validate.validate(original, question, limits)
     finally:
@@ -71,20 +75,28 @@ def _acceptance(flags: SimpleNamespace) -> None:
     """Hold the study's first pair of networks against the published re-run."""
     for name in ("model", "source", "weights_dir", "images", "gradient", "tolerance", "input_size"):
         if getattr(flags, name) is not None:
-            raise InputError(f"--study and --{name} are given; validate takes a study or a model: leave one out")
+            raise InputError(
+                f"--study and --{name} are given; validate takes a study or a model: leave one out"
+            )
     if flags.float64:
-        raise InputError("--study and --float64 are given; the re-run was in single precision: leave --float64 out")
+        raise InputError(
+            "--study and --float64 are given; the re-run was in single precision: leave --float64 out"
+        )
     from jaxadv.report.published import read
     from jaxadv.validation import acceptance, first_pair
 
     save, study = _save(flags), Path(flags.study).expanduser()
     facts, images = read("rerun"), read("rerun_images")
     if facts is None or images is None:
-        raise InputError("results/published has no rerun.csv and rerun_images.csv; install jaxadv again")
+        raise InputError(
+            "results/published has no rerun.csv and rerun_images.csv; install jaxadv again"
+        )
     rerun, seed = first_pair.published(facts, images, study)
     notes = tuple(first_pair.graphs(facts, study))
     if not rerun.whole:
-        notes += (f"{len(rerun.rows)} images are recorded here; fetch rerun --to={study} brings all 692",)
+        notes += (
+            f"{len(rerun.rows)} images are recorded here; fetch rerun --to={study} brings all 692",
+        )
     rows = first_pair.attack_and_show(
         study, seed=seed, num_images=flags.num_images, lanes=flags.lanes, progress=flags.progress
     )

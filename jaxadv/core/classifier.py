@@ -129,7 +129,9 @@ class Classifier:
             try:
                 other.oracle.ask.eval_shape(self.params, *self.grey(1))
             except (TypeError, ValueError) as error:
-                raise InputError(f"{self.name} cannot be computed in bfloat16 ({str(error)[:200]}); give another precision") from error
+                raise InputError(
+                    f"{self.name} cannot be computed in bfloat16 ({str(error)[:200]}); give another precision"
+                ) from error
         return other
 
     def check(self, images: ArrayLike) -> np.ndarray:
@@ -174,19 +176,30 @@ class Classifier:
             program, question = self.kept(name, batch)
             for device in self.devices:
                 with on_device(device):
-                    jax.block_until_ready(program(self.on(device).params, *jax.device_put(question, device)))
+                    jax.block_until_ready(
+                        program(self.on(device).params, *jax.device_put(question, device))
+                    )
 
     def kept(self, name: str, batch: int) -> tuple[Program[Any], tuple[Any, ...]]:
         """A program of the oracle, traced for ``batch`` images once on a machine if its code is this package's; and what to ask it."""
-        program, question = getattr(self.oracle, name), self.grey(batch)[: 1 if name == "logits" else 2]
+        program, question = (
+            getattr(self.oracle, name),
+            self.grey(batch)[: 1 if name == "logits" else 2],
+        )
         if self._program:
-            program.keep(f"{name} of {self._program} in {self.oracle.gradient_precision}", self.params, *question)
+            program.keep(
+                f"{name} of {self._program} in {self.oracle.gradient_precision}",
+                self.params,
+                *question,
+            )
         return program, question
 
     def grey(self, batch: int) -> tuple[np.ndarray, oracle.Objective]:
         """A question about ``batch`` grey images, to compile and to measure with."""
         images = np.full((batch, self.input_size, self.input_size, 3), 0.5, np.float32)
-        return images, jax.tree.map(np.asarray, jax.vmap(oracle.linear)(jnp.zeros((batch, self.num_classes), jnp.float32)))
+        return images, jax.tree.map(
+            np.asarray, jax.vmap(oracle.linear)(jnp.zeros((batch, self.num_classes), jnp.float32))
+        )
 
     def logits_in_batches(self, images: np.ndarray, batch: int) -> np.ndarray:
         """Logits (N, K) of any number of checked images through one batch shape, a device for each batch in turn.
@@ -208,7 +221,11 @@ class Classifier:
         """(device, ``batch`` images on it, how many of them are asked for) for any number of images, a device for each batch in turn."""
         for start, device in zip(range(0, len(images), batch), itertools.cycle(self.devices)):  # noqa: B905
             part = images[start : start + batch]
-            filled = part if len(part) == batch else np.concatenate([part, np.repeat(part[:1], batch - len(part), axis=0)])
+            filled = (
+                part
+                if len(part) == batch
+                else np.concatenate([part, np.repeat(part[:1], batch - len(part), axis=0)])
+            )
             yield device, jax.device_put(filled, device), len(part)
 
 
@@ -217,7 +234,13 @@ def on_device(device: Device) -> contextlib.AbstractContextManager[Any]:
     return contextlib.nullcontext() if len(jax.local_devices()) == 1 else jax.default_device(device)
 
 
-def load_classifier(name: str, *, zoo: str = "digits", weights: str | Path | None = None, input_size: int | None = None) -> Classifier:
+def load_classifier(
+    name: str,
+    *,
+    zoo: str = "digits",
+    weights: str | Path | None = None,
+    input_size: int | None = None,
+) -> Classifier:
     """A network of the study with its weights.
 
     Args:

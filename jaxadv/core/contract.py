@@ -82,9 +82,13 @@ def check_trace(
     except (TypeError, ValueError) as error:
         raise _fails(name, image.shape, error) from error
     if not isinstance(output, jax.ShapeDtypeStruct):
-        raise InputError(f"{name} gives {_structure(output)}; {_LOGITS} alone, one array (N, K): {_pick(output)}")
+        raise InputError(
+            f"{name} gives {_structure(output)}; {_LOGITS} alone, one array (N, K): {_pick(output)}"
+        )
     if output.dtype != jnp.float32:
-        raise InputError(f"{name} gives {output.dtype}; {_LOGITS} in float32: {_to_float32(output.dtype)}")
+        raise InputError(
+            f"{name} gives {output.dtype}; {_LOGITS} in float32: {_to_float32(output.dtype)}"
+        )
     return output.shape
 
 
@@ -110,7 +114,10 @@ def pictures(count: int, size: int) -> np.ndarray:
     """Made-up pictures (count, size, size, 3) float32 in [0, 1]: noise of several strengths around several greys."""
     draw = np.random.default_rng(1804)
     one = (count, 1, 1, 1)
-    grey, strength = 0.3 + 0.4 * draw.random(one, np.float32), 0.1 + 0.5 * draw.random(one, np.float32)
+    grey, strength = (
+        0.3 + 0.4 * draw.random(one, np.float32),
+        0.1 + 0.5 * draw.random(one, np.float32),
+    )
     return np.clip(grey + strength * (draw.random((count, size, size, 3), np.float32) - 0.5), 0, 1)
 
 
@@ -164,8 +171,13 @@ def _check_values(name: str, logits: np.ndarray, label_offset: int) -> None:
             f"{_LOGITS}: leave the softmax out, or return its logarithm (jax.nn.log_softmax)"
         )
     if logits.min() >= 0 and logits.max() <= 1 and np.ptp(logits) > 0:
-        log.warn(f"{name}: all outputs lie between 0 and 1; if a sigmoid makes them, leave it out: {_LOGITS}")
-    if np.ptp(logits, axis=0).any() and (logits == logits.astype(jnp.bfloat16).astype(np.float32)).all():
+        log.warn(
+            f"{name}: all outputs lie between 0 and 1; if a sigmoid makes them, leave it out: {_LOGITS}"
+        )
+    if (
+        np.ptp(logits, axis=0).any()
+        and (logits == logits.astype(jnp.bfloat16).astype(np.float32)).all()
+    ):
         log.warn(
             f"{name}: all logits are numbers of bfloat16, whose gradients and small margins are lost; "
             "compute in float32 from the first layer to the last"
@@ -204,7 +216,11 @@ def _difference(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
 
 
 def _unlike(
-    classifier: Network, images: np.ndarray, logits: np.ndarray, others: np.ndarray, difference: float
+    classifier: Network,
+    images: np.ndarray,
+    logits: np.ndarray,
+    others: np.ndarray,
+    difference: float,
 ) -> InputError:
     """The error for logits that changed: whether they do each time, by companions, or by lane."""
     difference_twice, allowed = _difference(logits, _asked(classifier, images))

@@ -141,7 +141,10 @@ def run(
     for number, members in enumerate(groups.values()):
         first = members[0]
         kind = jax.eval_shape(_result_at_once, _settings(probes[first]), items[first])
-        asks_gradients = any(phase.gradient for phase in probes[first].schedule.prologue + probes[first].schedule.cycle)
+        asks_gradients = any(
+            phase.gradient
+            for phase in probes[first].schedule.prologue + probes[first].schedule.cycle
+        )
         for i in (i for i in members if i in known):
             result, wrong = jax.tree.unflatten(jax.tree.structure(kind), known[i])
             watch.note(i, wrong, asks_gradients=asks_gradients)
@@ -149,8 +152,14 @@ def run(
         waiting = _Waiting([i for i in members if i not in known])
         group = _Group(probes, items, first, lanes, waiting, look)
         devices = classifier.devices[: max(1, -(-len(waiting) // lanes))]
-        queues = [_Queue(group, device, _Notes(journal, f"{number}-{place}")) for place, device in enumerate(devices)]
-        outcomes = [_outcomes(classifier.on(device), queue) for device, queue in zip(devices, queues, strict=True)]
+        queues = [
+            _Queue(group, device, _Notes(journal, f"{number}-{place}"))
+            for place, device in enumerate(devices)
+        ]
+        outcomes = [
+            _outcomes(classifier.on(device), queue)
+            for device, queue in zip(devices, queues, strict=True)
+        ]
         for i, (result, wrong) in _side_by_side(devices, outcomes, waiting):
             watch.note(i, wrong, asks_gradients=asks_gradients)
             yield i, result
@@ -169,12 +178,16 @@ def _outcomes(classifier: Classifier, queue: "_Queue") -> Iterator[Outcome]:
         yield i, result
 
 
-def _side_by_side(devices: Sequence[Device], runs: Sequence[Iterator[Outcome]], waiting: "_Waiting") -> Iterator[Outcome]:
+def _side_by_side(
+    devices: Sequence[Device], runs: Sequence[Iterator[Outcome]], waiting: "_Waiting"
+) -> Iterator[Outcome]:
     """All that ``runs`` yield, each driven by a thread of its device's. If one fails, the others end at their next step."""
     if len(runs) == 1:
         yield from runs[0]
         return
-    said: SimpleQueue[tuple[bool, Any]] = SimpleQueue()  # (is it an outcome, the outcome or what ended the run)
+    said: SimpleQueue[tuple[bool, Any]] = (
+        SimpleQueue()
+    )  # (is it an outcome, the outcome or what ended the run)
 
     def drive(device: Device, run: Iterator[Outcome]) -> None:
         try:
@@ -185,7 +198,10 @@ def _side_by_side(devices: Sequence[Device], runs: Sequence[Iterator[Outcome]], 
         except BaseException as error:  # raised by whoever waits below
             said.put((False, error))
 
-    threads = [threading.Thread(target=drive, args=pair, daemon=True) for pair in zip(devices, runs, strict=True)]
+    threads = [
+        threading.Thread(target=drive, args=pair, daemon=True)
+        for pair in zip(devices, runs, strict=True)
+    ]
     for thread in threads:
         thread.start()
     running = len(runs)
@@ -257,7 +273,11 @@ class _Queue:
         self.waiting, self.device, self.notes = group.waiting, device, notes
         self.schedule: Schedule = group.probes[group.first].schedule
         self._group, self._saved = group, notes.lanes()
-        self.holds = [self.waiting.claim(int(held)) for held in self._saved["holds"]] if self._saved else [-1] * group.lanes
+        self.holds = (
+            [self.waiting.claim(int(held)) for held in self._saved["holds"]]
+            if self._saved
+            else [-1] * group.lanes
+        )
         self.phase = int(self._saved["phase"]) if self._saved else 0
 
     def restore(self) -> None:
@@ -275,13 +295,17 @@ class _Queue:
     def _started(self, numbers: Sequence[int]) -> _Lane:
         starts = [self._pair(number) for number in numbers]
         columns = zip(*map(jax.tree.leaves, starts), strict=True)
-        stacked = [np.stack(column) if np.ndim(column[0]) else np.array(column) for column in columns]  # each the faster for its kind
+        stacked = [
+            np.stack(column) if np.ndim(column[0]) else np.array(column) for column in columns
+        ]  # each the faster for its kind
         return _fill(self.device)(*jax.tree.unflatten(jax.tree.structure(starts[0]), stacked))
 
     def state(self, phase: int) -> dict[str, np.ndarray]:
         """All lanes, before the phase of that number."""
         leaves = jax.device_get(jax.tree.leaves(self.lanes))
-        return {"holds": np.array(self.holds), "phase": np.array(phase)} | {f"leaf{number}": leaf for number, leaf in enumerate(leaves)}
+        return {"holds": np.array(self.holds), "phase": np.array(phase)} | {
+            f"leaf{number}": leaf for number, leaf in enumerate(leaves)
+        }
 
     def fill(self) -> None:
         """Put the next items into all lanes, which are free; a lane that no item needs runs a copy of the first."""
@@ -305,7 +329,9 @@ class _Queue:
         for lane in finished:
             self.holds[lane] = -1
         every = 4 * len(finished) > len(self.holds)  # one call for all lanes
-        results = _results(self.lanes) if every else [_result(self.lanes, lane) for lane in finished]
+        results = (
+            _results(self.lanes) if every else [_result(self.lanes, lane) for lane in finished]
+        )
         if every and self._group.look:
             self._group.look(classifier, numbers, finished, self.lanes.item, results[0])
         for leaf in jax.tree.leaves(results):
@@ -342,7 +368,9 @@ class _Taken(NamedTuple):
     """Results that are still on the device."""
 
     numbers: list[int]  # of the items
-    lanes: list[int] | None  # which of all lanes are wanted; None: the results are a list of just those
+    lanes: (
+        list[int] | None
+    )  # which of all lanes are wanted; None: the results are a list of just those
     results: Any
 
     def fetch(self) -> Iterator[Outcome]:
@@ -386,7 +414,9 @@ def _run_waves(classifier: Classifier, queue: _Queue) -> Iterator[Outcome]:
             if len(ahead) > AHEAD:
                 ahead.popleft().block_until_ready()
             following = phases[number + 1] if number + 1 < len(phases) else None
-            queue.lanes, question, _ = _tell(queue.lanes, answers, phase=phases[number], following=following)
+            queue.lanes, question, _ = _tell(
+                queue.lanes, answers, phase=phases[number], following=following
+            )
         # The wave before is fetched while this one computes.
         yield from waiting.fetch()
         waiting = queue.take(queue.busy, classifier)
@@ -402,25 +432,35 @@ def _run_until_done(classifier: Classifier, queue: _Queue) -> Iterator[Outcome]:
     else:
         queue.fill()
     ages = [0] * len(queue.holds)  # cycles of each lane since this call began
-    question: Any = queue.busy and _ask(queue.lanes, phase=cycle[0], num_classes=classifier.num_classes)
+    question: Any = queue.busy and _ask(
+        queue.lanes, phase=cycle[0], num_classes=classifier.num_classes
+    )
     done: Any = None  # (lanes,) bool, on the device
     seen = None
     while queue.busy and not queue.waiting.closed:
         for phase, following in zip(cycle, (*cycle[1:], cycle[0]), strict=True):
             answers = _evaluate(classifier, phase, question)
-            queue.lanes, question, done = _tell(queue.lanes, answers, phase=phase, following=following)
+            queue.lanes, question, done = _tell(
+                queue.lanes, answers, phase=phase, following=following
+            )
         ages = [age + 1 for age in ages]
         finished = [lane for lane in queue.busy if ages[lane] == queue.schedule.most]
         looked, seen = seen, (done, list(queue.holds))
         if looked is not None:
             flags = np.asarray(looked[0])
-            finished += [lane for lane in queue.busy if flags[lane] and looked[1][lane] == queue.holds[lane] and lane not in finished]
+            finished += [
+                lane
+                for lane in queue.busy
+                if flags[lane] and looked[1][lane] == queue.holds[lane] and lane not in finished
+            ]
         if finished:
             results = queue.take(finished, classifier)
             queue.refill()
             for lane in finished:
                 ages[lane] = 0
-            question = queue.busy and _ask(queue.lanes, phase=cycle[0], num_classes=classifier.num_classes)
+            question = queue.busy and _ask(
+                queue.lanes, phase=cycle[0], num_classes=classifier.num_classes
+            )
             yield from results.fetch()
         if queue.notes.due():
             queue.notes.write(queue, 0)

@@ -12,7 +12,9 @@ from jaxadv.support import checks
 from model_ports.errors import InputError
 
 
-def ensemble(classifiers: Sequence[Classifier], *, name: str, input_size: int | None = None) -> Classifier:
+def ensemble(
+    classifiers: Sequence[Classifier], *, name: str, input_size: int | None = None
+) -> Classifier:
     """The classifier whose logits are the mean of its members' logits.
 
     Logits are averaged, not probabilities: those would have vanishing gradients and no scale for kappa. Dong et al. (2018,
@@ -34,13 +36,18 @@ def ensemble(classifiers: Sequence[Classifier], *, name: str, input_size: int | 
     classes = {member.name: member.num_classes for member in members}
     if len(set(classes.values())) > 1:
         told = ", ".join(f"{member} {count}" for member, count in classes.items())
-        raise InputError(f"ensemble {name} has members of different numbers of classes ({told}); give members of the same classes")
+        raise InputError(
+            f"ensemble {name} has members of different numbers of classes ({told}); give members of the same classes"
+        )
     size = max(member.input_size for member in members) if input_size is None else input_size
     checks.count("input_size", size)
 
     def apply(params: Any, images: Array) -> Array:
         shown = [placed(images, member.input_size, pad=jnp.pad) for member in members]
-        logits = [member.oracle.apply(of_member, own) for member, of_member, own in zip(members, params, shown, strict=True)]
+        logits = [
+            member.oracle.apply(of_member, own)
+            for member, of_member, own in zip(members, params, shown, strict=True)
+        ]
         return sum(logits[1:], start=logits[0]) / len(members)
 
     made = Classifier(

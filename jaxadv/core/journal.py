@@ -30,10 +30,17 @@ class Journal:
     """
 
     def __init__(self, directory: Path, name: str, *, seconds: float, digest: str = ""):
-        self._directory, self._name, self._seconds, self._digest = Path(directory), short(name), seconds, digest
+        self._directory, self._name, self._seconds, self._digest = (
+            Path(directory),
+            short(name),
+            seconds,
+            digest,
+        )
         self._waiting: dict[int, list[np.ndarray]] = {}  # item -> arrays
         began = time.monotonic()
-        self._written: dict[str, float] = defaultdict(lambda: began)  # lanes -> when they were written last
+        self._written: dict[str, float] = defaultdict(
+            lambda: began
+        )  # lanes -> when they were written last
         self._took = 0.0
         self._next = 1 + max(map(_number, self._files("outcomes")), default=-1)
         self._lock = threading.Lock()  # devices are driven by threads of their own
@@ -44,8 +51,14 @@ class Journal:
         for path in self._files("outcomes"):
             stacks = self._load(path)
             for kind in range(sum(name.endswith("items") for name in stacks)):
-                leaves = [stacks[f"{kind}.{number}"] for number in range(sum(name.startswith(f"{kind}.") for name in stacks) - 1)]
-                found |= {int(item): [leaf[row] for leaf in leaves] for row, item in enumerate(stacks[f"{kind}.items"])}
+                leaves = [
+                    stacks[f"{kind}.{number}"]
+                    for number in range(sum(name.startswith(f"{kind}.") for name in stacks) - 1)
+                ]
+                found |= {
+                    int(item): [leaf[row] for leaf in leaves]
+                    for row, item in enumerate(stacks[f"{kind}.items"])
+                }
         return found
 
     def lanes(self, name: str) -> dict[str, np.ndarray]:
@@ -73,9 +86,13 @@ class Journal:
 
     def _write_outcomes(self) -> None:
         if self._waiting:
-            kinds: dict[tuple[Any, ...], list[int]] = {}  # items whose arrays have the same shapes are stacked
+            kinds: dict[
+                tuple[Any, ...], list[int]
+            ] = {}  # items whose arrays have the same shapes are stacked
             for item, arrays in self._waiting.items():
-                kinds.setdefault(tuple((array.shape, array.dtype) for array in arrays), []).append(item)
+                kinds.setdefault(tuple((array.shape, array.dtype) for array in arrays), []).append(
+                    item
+                )
             stacks = {}
             for kind, items in enumerate(kinds.values()):
                 stacks[f"{kind}.items"] = np.array(items)

@@ -32,8 +32,16 @@ def distances_on_device(images: jax.Array, clean: jax.Array) -> dict[str, jax.Ar
 @jax.jit
 def _distances(images: jax.Array, clean: jax.Array) -> dict[str, jax.Array]:
     apart = jnp.abs(images.astype(jnp.float64) - clean.astype(jnp.float64)).reshape(len(images), -1)
-    values = (jnp.sum(apart != 0, axis=1), jnp.sum(apart, axis=1), jnp.sqrt(jnp.sum(apart * apart, axis=1)), jnp.max(apart, axis=1))
-    return {name: value.astype(jnp.float32) for name, value in zip(metrics.DISTANCES, values, strict=True)}
+    values = (
+        jnp.sum(apart != 0, axis=1),
+        jnp.sum(apart, axis=1),
+        jnp.sqrt(jnp.sum(apart * apart, axis=1)),
+        jnp.max(apart, axis=1),
+    )
+    return {
+        name: value.astype(jnp.float32)
+        for name, value in zip(metrics.DISTANCES, values, strict=True)
+    }
 
 
 class Judge:
@@ -42,19 +50,38 @@ class Judge:
     images: (N, H, W, 3), classes, targeted: (N,), as for `jaxadv.api.run_attacks`. lanes: images of one call of the network on a device.
     """
 
-    def __init__(self, clf: Classifier, images: np.ndarray, classes: np.ndarray, targeted: np.ndarray, lanes: int):
-        self.look: engine.Look | None = self._look_at_once if jax.default_backend() in AT_ONCE else None
+    def __init__(
+        self,
+        clf: Classifier,
+        images: np.ndarray,
+        classes: np.ndarray,
+        targeted: np.ndarray,
+        lanes: int,
+    ):
+        self.look: engine.Look | None = (
+            self._look_at_once if jax.default_backend() in AT_ONCE else None
+        )
         """For `jaxadv.core.engine.run`. What it has seen is judged, and has only to be added."""
         self._judged: set[int] = set()
-        self._clf, self._images, self._classes, self._targeted, self._lanes = clf, images, classes, targeted, lanes
+        self._clf, self._images, self._classes, self._targeted, self._lanes = (
+            clf,
+            images,
+            classes,
+            targeted,
+            lanes,
+        )
         self._adversarial = np.empty_like(images)
-        self._found, self._searches, self._invalid, self._zero_gradient = np.zeros((4, len(images)), bool)
+        self._found, self._searches, self._invalid, self._zero_gradient = np.zeros(
+            (4, len(images)), bool
+        )
         self._gradients, self._forwards = np.zeros((2, len(images)), np.int32)
         self._details: list[dict[str, Any]] = [{}] * len(images)
         self._ended: list[int] = []  # attacks that nobody has looked at
         self._logits: list[tuple[Sequence[int], list[jax.Array]]] = []
         self._distances: list[tuple[Sequence[int], Future[dict[str, np.ndarray]]]] = []
-        self._at_once: list[tuple[Sequence[int], Sequence[int], jax.Array, dict[str, jax.Array]]] = []
+        self._at_once: list[
+            tuple[Sequence[int], Sequence[int], jax.Array, dict[str, jax.Array]]
+        ] = []
         self._workers = ThreadPoolExecutor(WORKERS)
 
     def __enter__(self) -> "Judge":
@@ -64,7 +91,13 @@ class Judge:
         self._workers.shutdown(cancel_futures=True)
 
     def add(
-        self, index: int, outcome: AttackOutcome, *, searches: bool, invalid: bool = False, zero_gradient: bool = False
+        self,
+        index: int,
+        outcome: AttackOutcome,
+        *,
+        searches: bool,
+        invalid: bool = False,
+        zero_gradient: bool = False,
     ) -> None:
         """What attack ``index`` has left.
 
@@ -75,7 +108,11 @@ class Judge:
             invalid: whether a logit or a value of a gradient was NaN or infinite on the way.
             zero_gradient: whether every gradient on the way was zero everywhere.
         """
-        self._searches[index], self._invalid[index], self._zero_gradient[index] = searches, invalid, zero_gradient
+        self._searches[index], self._invalid[index], self._zero_gradient[index] = (
+            searches,
+            invalid,
+            zero_gradient,
+        )
         self._adversarial[index] = outcome.image
         self._found[index], self._details[index] = outcome.found, outcome.details
         self._gradients[index], self._forwards[index] = outcome.gradients, outcome.forwards
@@ -105,16 +142,28 @@ class Judge:
         """Have the attacks judged that have ended."""
         numbers, self._ended = self._ended, []
         in_a_row = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-        rows = slice(numbers[0], numbers[0] + len(numbers)) if in_a_row else numbers  # a slice makes no copy
+        rows = (
+            slice(numbers[0], numbers[0] + len(numbers)) if in_a_row else numbers
+        )  # a slice makes no copy
         adversarial, clean = self._adversarial[rows], self._images[rows]
         self._logits.append((numbers, list(self._clf.logits_of_batches(adversarial, self._lanes))))
         share = max(-(-len(numbers) // WORKERS), metrics.BLOCK // clean[0].size)
         for part in (slice(start, start + share) for start in range(0, len(numbers), share)):
-            self._distances.append((numbers[part], self._workers.submit(metrics.distances, adversarial[part], clean[part])))
+            self._distances.append(
+                (
+                    numbers[part],
+                    self._workers.submit(metrics.distances, adversarial[part], clean[part]),
+                )
+            )
 
     def result(self) -> AttackResult:
         """Of all attacks, each of which has been added."""
-        count, adversarial, classes, targeted = len(self._images), self._adversarial, self._classes, self._targeted
+        count, adversarial, classes, targeted = (
+            len(self._images),
+            self._adversarial,
+            self._classes,
+            self._targeted,
+        )
         if self._ended:
             self._look()
         logits = np.zeros((count, self._clf.num_classes), np.float32)
@@ -136,7 +185,10 @@ class Judge:
         if revoked.any():
             adversarial[revoked] = self._images[revoked]
             logits[revoked] = self._clf.logits_in_batches(self._images[revoked], self._lanes)
-        kinds = [{(name, np.shape(value)) for name, value in details.items()} for details in self._details]
+        kinds = [
+            {(name, np.shape(value)) for name, value in details.items()}
+            for details in self._details
+        ]
         shared = sorted(name for name, _ in set.intersection(*kinds)) if kinds else []
         return AttackResult(
             adversarial=adversarial,
@@ -146,10 +198,15 @@ class Judge:
             invalid=invalid,
             zero_gradient=self._zero_gradient & ~success & ~invalid,
             predicted=metrics.predicted(logits),
-            **{name: np.where(success, values, np.float32(np.nan)) for name, values in distances.items()},
+            **{
+                name: np.where(success, values, np.float32(np.nan))
+                for name, values in distances.items()
+            },
             gradients=self._gradients,
             forwards=self._forwards + np.int32(1),
-            details={name: np.stack([details[name] for details in self._details]) for name in shared},
+            details={
+                name: np.stack([details[name] for details in self._details]) for name in shared
+            },
             clean=self._images,
             classes=classes,
             targeted=targeted,

@@ -83,4 +83,6 @@ def reject(place: Path, reason: str) -> None:
         log.say("made again: %s", reason)
         return
     _rejected.add(str(place.parent))
-    log.warn(f"{reason}; this program is made again, and others in {str(place.parent)!r} that are damaged")
+    log.warn(
+        f"{reason}; this program is made again, and others in {str(place.parent)!r} that are damaged"
+    )

@@ -19,7 +19,9 @@ STATE = 16  # images of a lane beside the model's: an attack's state and its nex
 SURELY = 1000  # images' memory for each lane: no gradient program of the zoos takes so much (small ones 7 to 39, full-size ones 151 to 388)
 
 
-def choose(classifiers: Iterable[Classifier], asked: int | None = None, known: int | None = None) -> int:
+def choose(
+    classifiers: Iterable[Classifier], asked: int | None = None, known: int | None = None
+) -> int:
     """The number of lanes for a run of these networks: ``asked``; or else ``known``, of the run that is continued; or else the largest
     power of two at which every network's programs fit the device's free memory and have been called.
 
@@ -29,10 +31,14 @@ def choose(classifiers: Iterable[Classifier], asked: int | None = None, known: i
     if given := asked or known:
         return given
     lanes = MOST.get(jax.default_backend(), MOST_ELSEWHERE)
-    for classifier in sorted(classifiers, key=lambda one: one.input_size, reverse=True):  # others then fit at once
+    for classifier in sorted(
+        classifiers, key=lambda one: one.input_size, reverse=True
+    ):  # others then fit at once
         while lack := _lack(classifier, lanes):
             if lanes == 1:
-                raise InputError(f"{lack}; free memory, or give a smaller input size or another device")
+                raise InputError(
+                    f"{lack}; free memory, or give a smaller input size or another device"
+                )
             lanes //= 2
             print(f"{lack}: {lanes} lanes are tried", file=sys.stderr)
     return lanes
@@ -64,9 +70,18 @@ def is_short(classifier: Classifier) -> bool:
 def needed_bytes(classifier: Classifier, lanes: int) -> float:
     """Memory of one gradient call and of the lanes' state beside the weights that are there."""
     program, question = classifier.kept("ask", lanes)
-    used = program.lower(classifier.params, *jax.device_put(question, classifier.devices[0])).compile().memory_analysis()
+    used = (
+        program.lower(classifier.params, *jax.device_put(question, classifier.devices[0]))
+        .compile()
+        .memory_analysis()
+    )
     weights = classifier.bytes if classifier.is_at_rest else 0
-    return weights + used.temp_size_in_bytes + used.output_size_in_bytes + STATE * lanes * image_bytes(classifier)
+    return (
+        weights
+        + used.temp_size_in_bytes
+        + used.output_size_in_bytes
+        + STATE * lanes * image_bytes(classifier)
+    )
 
 
 def image_bytes(classifier: Classifier) -> int:
@@ -86,7 +101,9 @@ def free_bytes() -> float:
         return stats["bytes_limit"] - stats["bytes_in_use"]
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
-        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+        return 1024 * next(
+            int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")
+        )
     except (OSError, StopIteration):  # not Linux
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
 

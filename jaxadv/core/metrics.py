@@ -4,7 +4,9 @@ import math
 
 import numpy as np
 
-BLOCK = 2**17  # values that are looked at together, and stay in the processor's cache in double precision
+BLOCK = (
+    2**17
+)  # values that are looked at together, and stay in the processor's cache in double precision
 DISTANCES = ("l0", "l1", "l2", "linf")
 NEAR_TIE = 1e-3  # logit units, the study's released rule
 

@@ -80,7 +80,9 @@ class Answer(NamedTuple):
     """What a model says at one image."""
 
     logits: Array  # (K,) float32
-    gradient: Array | None  # (H, W, 3) float32, of the objective, (T, H, W, 3) of T; None where only logits were asked for
+    gradient: (
+        Array | None
+    )  # (H, W, 3) float32, of the objective, (T, H, W, 3) of T; None where only logits were asked for
 
     def asked_gradient(self) -> Array:
         """The gradient, where it was asked for. Raises TypeError where only logits were."""
@@ -101,7 +103,9 @@ def linear(weights: Array) -> Objective:
     """The objective ``weights . Z``; weights (K,), or (T, K) for T of them."""
     several = weights.shape[:-1]
     zero = jnp.zeros(several, weights.dtype)
-    return Objective(weights, zero, zero, zero, zero, jnp.zeros(several, jnp.int32), _no_ratio(several))
+    return Objective(
+        weights, zero, zero, zero, zero, jnp.zeros(several, jnp.int32), _no_ratio(several)
+    )
 
 
 def cross_entropy(label: Array, coefficient: Array, num_classes: int) -> Objective:
@@ -118,11 +122,20 @@ def hinge(label: Array, targeted: Array, confidence: Array | float, num_classes:
 
 def signed_margin(label: Array, sign: Array, num_classes: int) -> Objective:
     """The objective ``sign * margin(Z, label)``, up to a constant: a hinge that is always active."""
-    return _of_label(label, num_classes)._replace(hinge=jnp.ones((), jnp.float32), sign=sign, confidence=jnp.float32(ALWAYS))
+    return _of_label(label, num_classes)._replace(
+        hinge=jnp.ones((), jnp.float32), sign=sign, confidence=jnp.float32(ALWAYS)
+    )
 
 
 def ratio(
-    label: Array, sign: Array, num_classes: int, *, aim: Array, fourth: Array, floor: float = 1e-12, offset: Array | None = None
+    label: Array,
+    sign: Array,
+    num_classes: int,
+    *,
+    aim: Array,
+    fourth: Array,
+    floor: float = 1e-12,
+    offset: Array | None = None,
 ) -> Objective:
     """The objective ``(sign * (Z_label - Z_other) + offset) / (spread + floor)``: see `Objective`.
 
@@ -137,7 +150,9 @@ def ratio(
 def _of_label(label: Array, num_classes: int) -> Objective:
     """Of a label, without any term."""
     zero = jnp.zeros((), jnp.float32)
-    return Objective(jnp.zeros(num_classes, jnp.float32), zero, zero, zero, zero, label, _no_ratio(()))
+    return Objective(
+        jnp.zeros(num_classes, jnp.float32), zero, zero, zero, zero, label, _no_ratio(())
+    )
 
 
 def _no_ratio(shape: tuple[int, ...]) -> Ratio:
@@ -208,14 +223,21 @@ class Oracle:
             return apply(*jax.tree.map(_rounded, (params, images))).astype(jnp.float32)
 
         def ask(params: Any, images: Array, objectives: Objective) -> Answer:
-            with jax.default_matmul_precision(None if gradient_precision == "bfloat16" else gradient_precision):
+            with jax.default_matmul_precision(
+                None if gradient_precision == "bfloat16" else gradient_precision
+            ):
                 logits, pull_back = jax.vjp(lambda pixels: rough(params, pixels), images)
 
                 def gradient(objectives: Objective) -> Array:
                     return pull_back(jax.vmap(jax.grad(value, argnums=1))(objectives, logits))[0]
 
                 several = objectives.label.ndim == 2
-                return Answer(logits, (jax.vmap(gradient, in_axes=1, out_axes=1) if several else gradient)(objectives))
+                return Answer(
+                    logits,
+                    (jax.vmap(gradient, in_axes=1, out_axes=1) if several else gradient)(
+                        objectives
+                    ),
+                )
 
         self.logits: Program[Array] = Program(forward, compiler_options())
         """(params, images (N, H, W, 3)) -> logits (N, K)"""

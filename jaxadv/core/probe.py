@@ -65,7 +65,9 @@ class AttackItem(NamedTuple):
     label: Array  # () int32: the target class t if targeted, else the true class y
     targeted: Array  # () bool
     draw: Draw | None = None
-    others: Array | None = None  # (T,) int32: the classes but the label by falling clean logit, the runner-up first
+    others: Array | None = (
+        None  # (T,) int32: the classes but the label by falling clean logit, the runner-up first
+    )
 
 
 class AttackNeeds(NamedTuple):
@@ -148,7 +150,9 @@ def never_done() -> Array:
     return jnp.array(False)
 
 
-def settings(*, data: tuple[str, ...], static: tuple[str, ...]) -> Callable[[type[Settings]], type[Settings]]:
+def settings(
+    *, data: tuple[str, ...], static: tuple[str, ...]
+) -> Callable[[type[Settings]], type[Settings]]:
     """Class decorator: register a frozen dataclass as a pytree with ``data`` as leaves."""
     return lambda cls: jax.tree_util.register_dataclass(cls, data_fields=data, meta_fields=static)
 

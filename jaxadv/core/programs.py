@@ -55,16 +55,31 @@ class Program(Generic[Result]):
         without such a folder, where it cannot be written, or without flatbuffers, in which `jax.export` writes.
         """
         folder, key = _configured("jax_compilation_cache_dir"), _types(arguments)
-        if key in self._kept or not folder or not Path(folder).is_dir() or not find_spec("flatbuffers"):
+        if (
+            key in self._kept
+            or not folder
+            or not Path(folder).is_dir()
+            or not find_spec("flatbuffers")
+        ):
             return
-        types = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), arguments)
-        place = Path(folder) / "traced" / hashlib.sha256(f"{name} {types} {_circumstances()}".encode()).hexdigest()
+        types = jax.tree.map(
+            lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), arguments
+        )
+        place = (
+            Path(folder)
+            / "traced"
+            / hashlib.sha256(f"{name} {types} {_circumstances()}".encode()).hexdigest()
+        )
         exported = _read(place)
         if exported is None:
             text = bytes(export.export(self._compiled)(*types).serialize())
-            with contextlib.suppress(InputError):  # where it cannot be written it is traced again next time
+            with contextlib.suppress(
+                InputError
+            ):  # where it cannot be written it is traced again next time
                 write_sealed(place, text, place.name)
-            exported = export.deserialize(bytearray(text))  # as it will be read: JAX compiles another text otherwise
+            exported = export.deserialize(
+                bytearray(text)
+            )  # as it will be read: JAX compiles another text otherwise
         self._kept[key] = self._compile(exported.call)
 
 
@@ -81,7 +96,9 @@ def _read(place: Path) -> export.Exported | None:
         return None
     except (Damaged, Foreign) as error:
         kept.reject(place, str(error))
-    except Exception as error:  # of a text that this version of JAX does not read, and it raises anything
+    except (
+        Exception
+    ) as error:  # of a text that this version of JAX does not read, and it raises anything
         kept.reject(place, f"{str(place)!r} cannot be read ({type(error).__name__})")
     return None
 
@@ -101,6 +118,11 @@ def _configured(name: str) -> Any:
 def _code() -> str:
     """A hash of the networks' and the oracle's source, and the versions of what they are written with."""
     code = hashlib.sha256()
-    for file in [*sorted(Path(model_ports.__file__).parent.rglob("*.py")), Path(__file__).with_name("oracle.py")]:
+    for file in [
+        *sorted(Path(model_ports.__file__).parent.rglob("*.py")),
+        Path(__file__).with_name("oracle.py"),
+    ]:
         code.update(file.read_bytes())
-    return f"{code.hexdigest()} {[metadata.version(package) for package in ('jax', 'jaxlib', 'flax')]}"
+    return (
+        f"{code.hexdigest()} {[metadata.version(package) for package in ('jax', 'jaxlib', 'flax')]}"
+    )

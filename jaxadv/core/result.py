@@ -66,13 +66,21 @@ class AttackResult:
         if not len(self):
             return f"<{what}>"
         successes = int(self.success.sum())
-        reached = "reached the target" if self.targeted.all() else "fooled" if not self.targeted.any() else "succeeded"
+        reached = (
+            "reached the target"
+            if self.targeted.all()
+            else "fooled"
+            if not self.targeted.any()
+            else "succeeded"
+        )
         text = f"{what}, {successes} {reached} ({100 * successes / len(self):.0f} %)"
         if self.invalid.any():
             text += f", {int(self.invalid.sum())} with NaN or infinite logits or gradients"
         if not successes:
             return f"<{text}>"
-        medians = ", ".join(f"{name} {_median(getattr(self, name)):.3g}" for name in ("l1", "l2", "linf"))
+        medians = ", ".join(
+            f"{name} {_median(getattr(self, name)):.3g}" for name in ("l1", "l2", "linf")
+        )
         return f"<{text}; median {medians}>"
 
     def part(self, rows: slice) -> "AttackResult":
@@ -89,7 +97,15 @@ class AttackResult:
         """
         import pandas as pd
 
-        names = ("targeted", "predicted", "success", "near_tie", "revoked", "invalid", "zero_gradient")
+        names = (
+            "targeted",
+            "predicted",
+            "success",
+            "near_tie",
+            "revoked",
+            "invalid",
+            "zero_gradient",
+        )
         names += (*metrics.DISTANCES, "gradients", "forwards")
         single = {name: values for name, values in self.details.items() if np.ndim(values) == 1}
         columns = {"class": self.classes} | {name: getattr(self, name) for name in names} | single
@@ -104,7 +120,10 @@ class AttackResult:
         """
         import pandas as pd
 
-        rows = {name: _described(getattr(self, name)) for name in (*metrics.DISTANCES, "gradients", "forwards")}
+        rows = {
+            name: _described(getattr(self, name))
+            for name in (*metrics.DISTANCES, "gradients", "forwards")
+        }
         rows = {"success": _described(np.where(self.invalid, np.nan, self.success))} | rows
         return pd.DataFrame.from_dict(rows, orient="index").astype({"n": int})
 
@@ -124,23 +143,40 @@ class AttackResult:
         import matplotlib.pyplot as plt
 
         chosen = np.arange(min(SHOWN, len(self))) if images is None else np.asarray(images)
-        are_numbers = chosen.ndim == 1 and len(chosen) > 0 and np.issubdtype(chosen.dtype, np.integer)
+        are_numbers = (
+            chosen.ndim == 1 and len(chosen) > 0 and np.issubdtype(chosen.dtype, np.integer)
+        )
         if not are_numbers or not ((chosen >= 0) & (chosen < len(self))).all():
-            raise InputError(f"images is {images!r}; give at least one number of an image, from 0 to {len(self) - 1}")
-        figure, grid = plt.subplots(len(chosen), 3, squeeze=False, figsize=(6.6, 2.4 * len(chosen)), layout="constrained")
+            raise InputError(
+                f"images is {images!r}; give at least one number of an image, from 0 to {len(self) - 1}"
+            )
+        figure, grid = plt.subplots(
+            len(chosen), 3, squeeze=False, figsize=(6.6, 2.4 * len(chosen)), layout="constrained"
+        )
         plt.close(figure)  # a notebook then shows what is returned, once
         for axes, number in zip(grid, chosen, strict=True):
             difference = self.adversarial[number] - self.clean[number]
             largest = float(np.abs(difference).max())
-            middle_grey = 0.5 + difference / (2 * largest) if largest else np.full_like(difference, 0.5)
-            goal = f"target {self.classes[number]}" if self.targeted[number] else f"true class {self.classes[number]}"
+            middle_grey = (
+                0.5 + difference / (2 * largest) if largest else np.full_like(difference, 0.5)
+            )
+            goal = (
+                f"target {self.classes[number]}"
+                if self.targeted[number]
+                else f"true class {self.classes[number]}"
+            )
             outcome = "success" if self.success[number] else "failure"
             titles = (
                 f"image {number}, {goal}",
                 f"{outcome}: class {self.predicted[number]}",
                 f"difference × {0.5 / largest:.3g}" if largest else "no difference",
             )
-            for panel, pixels, title in zip(axes, (self.clean[number], self.adversarial[number], middle_grey), titles, strict=True):
+            for panel, pixels, title in zip(
+                axes,
+                (self.clean[number], self.adversarial[number], middle_grey),
+                titles,
+                strict=True,
+            ):
                 panel.imshow(np.clip(pixels, 0, 1), interpolation="nearest")
                 panel.set_title(title, fontsize=9)
                 panel.set_axis_off()
@@ -158,5 +194,10 @@ def _described(values: np.ndarray) -> dict[str, float]:
     counted = values[~np.isnan(values)].astype(np.float64)
     if not len(counted):
         return {"n": 0} | dict.fromkeys(("mean", "median", "min", "max"), float("nan"))
-    numbers = {"mean": counted.mean(), "median": np.median(counted), "min": counted.min(), "max": counted.max()}
+    numbers = {
+        "mean": counted.mean(),
+        "median": np.median(counted),
+        "min": counted.min(),
+        "max": counted.max(),
+    }
     return {"n": len(counted)} | {name: float(value) for name, value in numbers.items()}

@@ -13,7 +13,9 @@ KINDS = {
 """The kinds of target, and what tables and figures call them."""
 
 
-def choose(kind: str, logits: np.ndarray, labels: np.ndarray, *, ids: np.ndarray, seed: int) -> np.ndarray:
+def choose(
+    kind: str, logits: np.ndarray, labels: np.ndarray, *, ids: np.ndarray, seed: int
+) -> np.ndarray:
     """The class (N,) int32 that each attack of a kind aims at; for "untargeted" the label itself.
 
     "random": uniform over the classes but the label, drawn from (seed, image id) alone, so the same for every model; it may
@@ -23,7 +25,10 @@ def choose(kind: str, logits: np.ndarray, labels: np.ndarray, *, ids: np.ndarray
     if kind == "untargeted":
         return labels.astype(np.int32)
     if kind == "random":
-        draws = [np.random.Generator(np.random.PCG64([seed, int(i)])).integers(logits.shape[1] - 1) for i in ids]
+        draws = [
+            np.random.Generator(np.random.PCG64([seed, int(i)])).integers(logits.shape[1] - 1)
+            for i in ids
+        ]
         draws = np.asarray(draws, np.int32).reshape(len(labels))
         return draws + (draws >= labels).astype(np.int32)
     order = np.argsort(logits, axis=1, kind="stable")

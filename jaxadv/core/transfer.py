@@ -40,7 +40,11 @@ def placed(images: Any, size: int, *, pad: Callable[..., Any]) -> Any:
         return images[:, start : start + size, start : start + size]
     before = (size - source) // 2
     after = size - source - before
-    return pad(images, ((0, 0), (before, after), (before, after), (0, 0)), constant_values=np.float32(MID_GREY))
+    return pad(
+        images,
+        ((0, 0), (before, after), (before, after), (0, 0)),
+        constant_values=np.float32(MID_GREY),
+    )
 
 
 _placed = jax.jit(functools.partial(placed, pad=jnp.pad), static_argnames="size")
@@ -60,14 +64,20 @@ def seen(logits: np.ndarray) -> Seen:
 
 
 def show(
-    classifiers: Sequence[Classifier], images: np.ndarray, batch: int, *, advance: Callable[[int], None] = lambda count: None
+    classifiers: Sequence[Classifier],
+    images: np.ndarray,
+    batch: int,
+    *,
+    advance: Callable[[int], None] = lambda count: None,
 ) -> list[Seen]:
     """What each classifier sees in checked images (N, S, S, 3), as `refit` adapts them to it.
 
     A batch goes to a device once, is adapted there, and every classifier answers, while what they said of the batch before is looked at.
     advance: told how many images are through.
     """
-    answers = [[seen(np.zeros((0, classifier.num_classes), np.float32))] for classifier in classifiers]
+    answers = [
+        [seen(np.zeros((0, classifier.num_classes), np.float32))] for classifier in classifiers
+    ]
 
     def look(logits: list[jax.Array], count: int) -> None:
         for rows, own in zip(answers, logits, strict=True):
@@ -77,8 +87,14 @@ def show(
     before = None
     for device, on_it, count in classifiers[0].batches(images, batch) if classifiers else ():
         with on_device(device):
-            sizes = {size: _placed(on_it, size=size) for size in {classifier.input_size for classifier in classifiers}}
-            logits = [one.oracle.logits(one.on(device).params, sizes[one.input_size]) for one in classifiers]
+            sizes = {
+                size: _placed(on_it, size=size)
+                for size in {classifier.input_size for classifier in classifiers}
+            }
+            logits = [
+                one.oracle.logits(one.on(device).params, sizes[one.input_size])
+                for one in classifiers
+            ]
         if before:
             look(*before)
         before = logits, count
@@ -155,7 +171,11 @@ def transfer_rates(
     before = checks.images(clean, name="clean")
     count = len(before)
     classes = checks.classes(labels, count=count, num_classes=clf.num_classes, name="labels")
-    aims = np.full(count, -1) if targets is None else checks.targets(targets, classes, num_classes=clf.num_classes)
+    aims = (
+        np.full(count, -1)
+        if targets is None
+        else checks.targets(targets, classes, num_classes=clf.num_classes)
+    )
     succeeded = np.asarray(success, bool)
     # A failed source may be given as NaN, as the release has it: its picture is then the clean one.
     after = np.asarray(adversarial, np.float32)
@@ -172,7 +192,15 @@ def transfer_rates(
         contract.check(clf, batch)
     (of_clean,), (of_adversarial,) = show([clf], before, batch), show([clf], after, batch)
     released = succeeded | failed_kept
-    return judge_transfer(of_adversarial, of_clean.predicted, classes, aims, released, source_success=succeeded, clf=clf)
+    return judge_transfer(
+        of_adversarial,
+        of_clean.predicted,
+        classes,
+        aims,
+        released,
+        source_success=succeeded,
+        clf=clf,
+    )
 
 
 def judge_transfer(
@@ -192,14 +220,20 @@ def judge_transfer(
     predicted, top_five = found
     invalid = predicted < 0
     attacked = (clean_predicted == labels) & ~invalid
-    nan_predicted = -clf.label_offset  # of an array of NaN: the first output, which is no class if it is the background
+    nan_predicted = (
+        -clf.label_offset
+    )  # of an array of NaN: the first output, which is no class if it is the background
     nan_top_five = np.arange(clf.num_classes)[-5:]  # and the last five, as NaN sorts
     released_predicted = np.where(has_image, predicted, nan_predicted)
     targeted = targets >= 0
     hit = np.where(targeted, predicted == targets, predicted != clean_predicted) & ~invalid
     top5 = np.where(targeted, (top_five == targets[:, None]).any(1), hit)
-    released = np.where(targeted, released_predicted == targets, released_predicted != clean_predicted) & ~(invalid & has_image)
-    released5 = np.where(targeted, np.where(has_image, top5, np.isin(targets, nan_top_five)), released)
+    released = np.where(
+        targeted, released_predicted == targets, released_predicted != clean_predicted
+    ) & ~(invalid & has_image)
+    released5 = np.where(
+        targeted, np.where(has_image, top5, np.isin(targets, nan_top_five)), released
+    )
     return TransferRates(
         attacked,
         invalid,
@@ -218,4 +252,6 @@ def judge_transfer(
 def _rate(success: np.ndarray, top5: np.ndarray, counted: np.ndarray) -> Rate:
     n = int(counted.sum())
     successes, successes5 = int(success[counted].sum()), int(top5[counted].sum())
-    return Rate(n, successes, successes / n if n else float("nan"), successes5 / n if n else float("nan"))
+    return Rate(
+        n, successes, successes / n if n else float("nan"), successes5 / n if n else float("nan")
+    )

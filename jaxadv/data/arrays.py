@@ -26,9 +26,13 @@ def open_npz(path: str, *, name: str) -> Source:
     except InputError:
         raise
     except UNREADABLE as error:
-        raise InputError(f"data {name!r}: cannot read {path!r} ({error}); give an .npz with arrays images and labels") from error
+        raise InputError(
+            f"data {name!r}: cannot read {path!r} ({error}); give an .npz with arrays images and labels"
+        ) from error
     if not {"images", "labels"} <= set(arrays):
-        raise InputError(f"data {name!r}: it has {', '.join(arrays) or 'no arrays'}; the arrays images and labels are needed: add them")
+        raise InputError(
+            f"data {name!r}: it has {', '.join(arrays) or 'no arrays'}; the arrays images and labels are needed: add them"
+        )
     num_classes = arrays.get("num_classes")
     return from_arrays(
         arrays["images"],
@@ -62,12 +66,20 @@ def from_arrays(
     """
     images, labels = _checked(np.asarray(images), name), np.asarray(labels)
     if not np.issubdtype(labels.dtype, np.integer) or not labels.size:
-        raise InputError(f"data {name!r}: labels have type {labels.dtype} and {labels.size} values; integers from 0 are needed")
+        raise InputError(
+            f"data {name!r}: labels have type {labels.dtype} and {labels.size} values; integers from 0 are needed"
+        )
     num_classes = int(labels.max() + 1) if num_classes is None else num_classes
     labels = checks.classes(labels, count=len(images), num_classes=num_classes, name="labels")
     ids = np.arange(len(images)) if ids is None else ids
-    if ids.shape != labels.shape or not np.issubdtype(ids.dtype, np.integer) or len(np.unique(ids)) < len(ids):
-        raise InputError(f"data {name!r}: ids have type {ids.dtype} and shape {ids.shape}; {len(labels)} different integers are needed")
+    if (
+        ids.shape != labels.shape
+        or not np.issubdtype(ids.dtype, np.integer)
+        or len(np.unique(ids)) < len(ids)
+    ):
+        raise InputError(
+            f"data {name!r}: ids have type {ids.dtype} and shape {ids.shape}; {len(labels)} different integers are needed"
+        )
     content = hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
 
     def draw(index: int, size: int, reading: Reading) -> np.ndarray:
@@ -92,14 +104,20 @@ def from_arrays(
 def _checked(images: np.ndarray, name: str) -> np.ndarray:
     """(N, H, W, 3), uint8 or float32 in [0, 1]. Raises InputError."""
     if images.ndim != 4 or images.shape[3] != 3 or not images.size:
-        raise InputError(f"data {name!r}: images have shape {images.shape}; (N, H, W, 3) is needed: RGB, channels last")
+        raise InputError(
+            f"data {name!r}: images have shape {images.shape}; (N, H, W, 3) is needed: RGB, channels last"
+        )
     if images.dtype == np.uint8:
         return images
     if not np.issubdtype(images.dtype, np.floating):
-        raise InputError(f"data {name!r}: images have type {images.dtype}; uint8 of 0..255 or floats in [0, 1] are needed: convert them")
+        raise InputError(
+            f"data {name!r}: images have type {images.dtype}; uint8 of 0..255 or floats in [0, 1] are needed: convert them"
+        )
     low, high = images.min(), images.max()
     if not (low >= 0 and high <= 1):  # also true for NaN
-        raise InputError(f"data {name!r}: images range from {low:g} to {high:g}; floats must lie in [0, 1]: divide 0..255 by 255")
+        raise InputError(
+            f"data {name!r}: images range from {low:g} to {high:g}; floats must lie in [0, 1]: divide 0..255 by 255"
+        )
     return images.astype(np.float32)
 
 

@@ -29,8 +29,14 @@ class Shard(NamedTuple):
     def of(cls, drawn: list[np.ndarray | str], size: int, digests: list[str]) -> "Shard":
         """From pictures, and reasons to leave one out, in the order of their places."""
         kept = [place for place, picture in enumerate(drawn) if not isinstance(picture, str)]
-        reasons = {place: picture for place, picture in enumerate(drawn) if isinstance(picture, str)}
-        images = np.stack([drawn[place] for place in kept]) if kept else np.zeros((0, size, size, 3), np.uint8)
+        reasons = {
+            place: picture for place, picture in enumerate(drawn) if isinstance(picture, str)
+        }
+        images = (
+            np.stack([drawn[place] for place in kept])
+            if kept
+            else np.zeros((0, size, size, 3), np.uint8)
+        )
         return cls(images, kept, reasons, digests)
 
 
@@ -57,7 +63,13 @@ def write_shard(folder: Path, name: str, shard: Shard, stamps: list[list[int]]) 
     stream = io.BytesIO()
     np.save(stream, shard.images)
     write_atomically(folder / f"{name}.npy", stream.getbuffer())
-    places = {"kept": shard.kept, "reasons": shard.reasons, "digests": shard.digests, "stamps": stamps, "sum": _sum(shard.images)}
+    places = {
+        "kept": shard.kept,
+        "reasons": shard.reasons,
+        "digests": shard.digests,
+        "stamps": stamps,
+        "sum": _sum(shard.images),
+    }
     write_sealed(folder / f"{name}.json", json.dumps(places).encode(), name)
 
 

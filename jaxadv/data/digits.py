@@ -51,7 +51,9 @@ def load(split: str, size: int) -> Digits:
     """
     ink, labels, ids = glyphs(split)
     if size < MIN_SIZE:
-        raise InputError(f"digits of size {size}: the side must be at least {MIN_SIZE} pixels; give a larger size")
+        raise InputError(
+            f"digits of size {size}: the side must be at least {MIN_SIZE} pixels; give a larger size"
+        )
     at = centred(size)
     amount = coverage(ink, at[None], at[None, None])
     paper, inks = colours(ids)
@@ -62,10 +64,18 @@ def glyphs(split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The source glyphs of a split: ink (N, 8, 8) float32 in [0, 1], labels (N,) int32, ids (N,) int32."""
     if split not in SPLITS:
         raise unknown("split of the digits", split, SPLITS)
-    package = importlib.util.find_spec("sklearn")  # not imported, which takes longer than all else here together
+    package = importlib.util.find_spec(
+        "sklearn"
+    )  # not imported, which takes longer than all else here together
     if package is None or package.origin is None:
-        raise InputError("data 'digits' come with scikit-learn, which is not installed; run: pip install scikit-learn")
-    table = np.loadtxt(Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz", np.float32, delimiter=",")
+        raise InputError(
+            "data 'digits' come with scikit-learn, which is not installed; run: pip install scikit-learn"
+        )
+    table = np.loadtxt(
+        Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz",
+        np.float32,
+        delimiter=",",
+    )
     ids = np.arange(len(table), dtype=np.int32)[SPLITS[split]]
     return table[ids, :-1].reshape(-1, GLYPH, GLYPH) / 16, table[ids, -1].astype(np.int32), ids
 

@@ -43,14 +43,22 @@ def open_folder(folder: str, *, name: str) -> Source:
     elif renamed := _all_or_none([_renamed(file) for file in files]):
         labels = [label - 1 for label, _ in renamed]
         if not all(0 <= label < wordnet.COUNT for label in labels):
-            wrong = next(file for file, label in zip(files, labels, strict=True) if not 0 <= label < wordnet.COUNT)
-            raise InputError(f"{str(wrong)!r}: the label in front of the first dot must be 1..1000 (0 would be the background); rename it")
+            wrong = next(
+                file
+                for file, label in zip(files, labels, strict=True)
+                if not 0 <= label < wordnet.COUNT
+            )
+            raise InputError(
+                f"{str(wrong)!r}: the label in front of the first dot must be 1..1000 (0 would be the background); rename it"
+            )
     elif numbers := _all_or_none([validation.number(file.name) for file in files]):
         labels = validation.labels()[np.array(numbers) - 1]
     elif not files:
         files, labels = _class_folders(root, name)
     else:
-        odd = next(file.name for file in files if not _renamed(file) and not validation.number(file.name))
+        odd = next(
+            file.name for file in files if not _renamed(file) and not validation.number(file.name)
+        )
         raise InputError(f"data {name!r}: no label for {odd!r}; the folder must have {FORMS}")
     return _source(root, files, np.asarray(labels, np.int32), name)
 
@@ -98,11 +106,15 @@ def _stamp(file: Path) -> list[int]:
 
 def _pictures(folder: Path) -> list[Path]:
     """The pictures right in a folder, in the order of their names. Raises InputError for a link to nothing."""
-    files = sorted(file for file in _listing(folder) if file.suffix.lower() in SUFFIXES and file.name[0] != ".")
+    files = sorted(
+        file for file in _listing(folder) if file.suffix.lower() in SUFFIXES and file.name[0] != "."
+    )
     for file in files:
         if not file.is_file():
             what = "a link to a file that is not there" if file.is_symlink() else "no file"
-            raise InputError(f"{_shown(str(file))!r} is {what}; put the picture there, or remove it")
+            raise InputError(
+                f"{_shown(str(file))!r} is {what}; put the picture there, or remove it"
+            )
     return files
 
 
@@ -111,7 +123,9 @@ def _listing(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
     except OSError as error:
-        raise InputError(f"cannot read the folder {_shown(str(folder))!r}: {error.strerror or error}; make it readable") from error
+        raise InputError(
+            f"cannot read the folder {_shown(str(folder))!r}: {error.strerror or error}; make it readable"
+        ) from error
 
 
 def _shown(name: str) -> str:
@@ -126,9 +140,18 @@ def _renamed(file: Path) -> tuple[int, int] | None:
 
 
 def _class_folders(root: Path, name: str) -> tuple[list[Path], list[int]]:
-    folders = sorted(folder for folder in _listing(root) if folder.is_dir() and folder.name[0] != ".")
+    folders = sorted(
+        folder for folder in _listing(root) if folder.is_dir() and folder.name[0] != "."
+    )
     classes = _numbered(folders, name)
-    odd = next((folder.name for folder in folders if not classes and not wordnet.PATTERN.fullmatch(folder.name)), None)
+    odd = next(
+        (
+            folder.name
+            for folder in folders
+            if not classes and not wordnet.PATTERN.fullmatch(folder.name)
+        ),
+        None,
+    )
     if odd is not None or not folders:
         found = f"the folder {_shown(odd)!r} is none of a class" if odd else "it has no pictures"
         raise InputError(f"data {name!r}: {found}; it must have {FORMS}")
@@ -139,7 +162,9 @@ def _class_folders(root: Path, name: str) -> tuple[list[Path], list[int]]:
         label = classes[folder] if classes else wordnet.label(folder.name, where=f"data {name!r}")
         labels += [label] * len(inside)
     if not files:
-        raise InputError(f"data {name!r}: its class folders have no pictures ({', '.join(SUFFIXES)}); put some there")
+        raise InputError(
+            f"data {name!r}: its class folders have no pictures ({', '.join(SUFFIXES)}); put some there"
+        )
     return files, labels
 
 
@@ -154,10 +179,16 @@ def _numbered(folders: list[Path], name: str) -> dict[Path, int]:
         why = "which begin with 1" if from_one else f"and {largest} is none"
         raise InputError(f"{where}, {why}; classes are 0..999 in sorted WordNet order: rename them")
     if len(set(classes.values())) < len(classes):
-        twice = next(folder for folder in folders if list(classes.values()).count(classes[folder]) > 1)
-        raise InputError(f"{where}, and class {classes[twice]} has two ({_shown(twice.name)!r} and another); keep one")
+        twice = next(
+            folder for folder in folders if list(classes.values()).count(classes[folder]) > 1
+        )
+        raise InputError(
+            f"{where}, and class {classes[twice]} has two ({_shown(twice.name)!r} and another); keep one"
+        )
     if 0 not in classes.values():
-        log.warn(f"{where}, and none is 0: they are read as classes {min(classes.values())}..{largest} in sorted WordNet order from 0")
+        log.warn(
+            f"{where}, and none is 0: they are read as classes {min(classes.values())}..{largest} in sorted WordNet order from 0"
+        )
     return classes
 
 

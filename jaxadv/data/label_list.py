@@ -20,8 +20,31 @@ LISTS = {"labels.tsv": "\t", "labels.csv": ",", "labels.txt": "", "LOC_val_solut
 KAGGLE = "LOC_val_solution.csv"
 MOST_BYTES = 2**26
 """Of a list: a thousand bytes for each of the 50,000 images."""
-_NAME_HEADS = {"name", "file", "filename", "file_name", "image", "image_id", "imageid", "path", "picture", "id", "image_name"}
-_LABEL_HEADS = {"label", "class", "target", "class_id", "label_id", "y", "category", "wnid", "synset", "predictionstring"}
+_NAME_HEADS = {
+    "name",
+    "file",
+    "filename",
+    "file_name",
+    "image",
+    "image_id",
+    "imageid",
+    "path",
+    "picture",
+    "id",
+    "image_name",
+}
+_LABEL_HEADS = {
+    "label",
+    "class",
+    "target",
+    "class_id",
+    "label_id",
+    "y",
+    "category",
+    "wnid",
+    "synset",
+    "predictionstring",
+}
 
 
 def labels(path: Path, files: Sequence[Path]) -> list[int]:
@@ -46,14 +69,22 @@ def labels(path: Path, files: Sequence[Path]) -> list[int]:
         if picture is None:
             if path.name == KAGGLE:
                 continue
-            raise InputError(f"{where}: no picture {name!r} beside it; put it there or remove the line")
+            raise InputError(
+                f"{where}: no picture {name!r} beside it; put it there or remove the line"
+            )
         if picture in found:
             raise InputError(f"{where}: {picture!r} has a label already; remove one of the lines")
         found[picture] = label
     missing = [file.name for file in files if file.name not in found]
     if missing or not files:
-        lacking = f"no label for {missing[0]!r} ({len(missing)} of {len(files)} lack one)" if missing else ""
-        raise InputError(f"{str(path)!r}: {lacking or 'no pictures beside it'}; add a line with name and label for each picture")
+        lacking = (
+            f"no label for {missing[0]!r} ({len(missing)} of {len(files)} lack one)"
+            if missing
+            else ""
+        )
+        raise InputError(
+            f"{str(path)!r}: {lacking or 'no pictures beside it'}; add a line with name and label for each picture"
+        )
     return [found[file.name] for file in files]
 
 
@@ -67,7 +98,9 @@ class _Names:
 
     def find(self, name: str) -> str | None:
         name = _composed(name)
-        return self._by_name.get(name) or self._by_name.get(name.replace("\\", "/").rpartition("/")[2])
+        return self._by_name.get(name) or self._by_name.get(
+            name.replace("\\", "/").rpartition("/")[2]
+        )
 
 
 def _composed(name: str) -> str:
@@ -81,14 +114,24 @@ def _is_latin(name: str) -> bool:
 
 def _rows(path: Path, known: _Names) -> Iterator[tuple[int, str, str]]:
     """Line, name and label as they stand there. Raises InputError."""
-    lines = [(number, line) for number, line in enumerate(_text(path, known).splitlines(), 1) if line.strip() and not line.startswith("#")]
+    lines = [
+        (number, line)
+        for number, line in enumerate(_text(path, known).splitlines(), 1)
+        if line.strip() and not line.startswith("#")
+    ]
     if path.suffix == ".txt":
         yield from _of_words(lines, known)
         return
     try:
-        rows = [(number, [field.strip() for field in row]) for number, line in lines for row in _split(line, LISTS[path.name])]
+        rows = [
+            (number, [field.strip() for field in row])
+            for number, line in lines
+            for row in _split(line, LISTS[path.name])
+        ]
     except csv.Error as error:
-        raise InputError(f"{str(path)!r} cannot be read as a table ({error}); write a name and a label in each line") from error
+        raise InputError(
+            f"{str(path)!r} cannot be read as a table ({error}); write a name and a label in each line"
+        ) from error
     name_at, label_at, has_head = _columns(path, rows, known)
     for number, row in rows[has_head:]:
         if not any(row):
@@ -104,7 +147,9 @@ def _split(line: str, delimiter: str) -> Iterator[list[str]]:
 def _of_words(lines: Sequence[tuple[int, str]], known: _Names) -> Iterator[tuple[int, str, str]]:
     """Of labels.txt: name, space, label, where the name itself may have spaces."""
     for position, (number, line) in enumerate(lines):
-        name, _, label = line.strip().rpartition(" ") if "\t" not in line else line.strip().rpartition("\t")
+        name, _, label = (
+            line.strip().rpartition(" ") if "\t" not in line else line.strip().rpartition("\t")
+        )
         if not name:
             name, label = label, ""
         name = name.strip().strip("\"'")
@@ -113,7 +158,9 @@ def _of_words(lines: Sequence[tuple[int, str]], known: _Names) -> Iterator[tuple
         yield number, name, label
 
 
-def _columns(path: Path, rows: Sequence[tuple[int, list[str]]], known: _Names) -> tuple[int, int, bool]:
+def _columns(
+    path: Path, rows: Sequence[tuple[int, list[str]]], known: _Names
+) -> tuple[int, int, bool]:
     """Which column has the names, which the labels, and whether the first row is a header. Raises InputError."""
     if not rows:
         return 0, 1, False
@@ -123,11 +170,22 @@ def _columns(path: Path, rows: Sequence[tuple[int, list[str]]], known: _Names) -
     if names and kinds:
         return names[-1] if first[names[0]] == "id" else names[0], kinds[0], True
     width = max(len(row) for _, row in rows)
-    has_head = width > 1 and all(re.fullmatch(r"[a-z_ ]*", field) for field in first) and not any(map(known.find, rows[0][1]))
+    has_head = (
+        width > 1
+        and all(re.fullmatch(r"[a-z_ ]*", field) for field in first)
+        and not any(map(known.find, rows[0][1]))
+    )
     body = [row for _, row in rows[has_head:]] or [[]]
-    hits = [sum(at < len(row) and known.find(row[at]) is not None for row in body) for at in range(width)]
+    hits = [
+        sum(at < len(row) and known.find(row[at]) is not None for row in body)
+        for at in range(width)
+    ]
     name_at = hits.index(max(hits)) if any(hits) else 0
-    others = [at for at in range(width) if at != name_at and not _is_index(body, at)] if width > 2 else [1 - name_at]
+    others = (
+        [at for at in range(width) if at != name_at and not _is_index(body, at)]
+        if width > 2
+        else [1 - name_at]
+    )
     if len(others) != 1:
         raise InputError(
             f"{str(path)!r} has {width} columns, and no header tells which is the label; "
@@ -139,7 +197,9 @@ def _columns(path: Path, rows: Sequence[tuple[int, list[str]]], known: _Names) -
 def _is_index(rows: Sequence[list[str]], at: int) -> bool:
     """Whether a column counts the rows, from 0 or 1, as pandas writes it."""
     values = [row[at] if at < len(row) else "" for row in rows]
-    return values in ([str(number) for number in range(start, start + len(rows))] for start in (0, 1))
+    return values in (
+        [str(number) for number in range(start, start + len(rows))] for start in (0, 1)
+    )
 
 
 def _is_head(name: str, label: str) -> bool:
@@ -163,13 +223,23 @@ def _text(path: Path, known: _Names) -> str:
     """A list's content, in whatever it is encoded. Raises InputError."""
     try:
         if path.stat().st_size > MOST_BYTES:
-            raise InputError(f"{str(path)!r} has {path.stat().st_size} bytes; a list of labels has {MOST_BYTES} at most: is it one?")
+            raise InputError(
+                f"{str(path)!r} has {path.stat().st_size} bytes; a list of labels has {MOST_BYTES} at most: is it one?"
+            )
         content = path.read_bytes()
     except OSError as error:
-        raise InputError(f"cannot read {str(path)!r}: {error.strerror or error}; make it readable, or remove it") from error
+        raise InputError(
+            f"cannot read {str(path)!r}: {error.strerror or error}; make it readable, or remove it"
+        ) from error
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16", errors="replace")
     try:
         return content.decode("utf-8-sig")
-    except UnicodeDecodeError:  # of names whose bytes are Latin-1 on the disk, or that are Latin-1 in the list alone
-        return content.decode("utf-8", errors="surrogateescape") if known.any_latin else content.decode("latin-1")
+    except (
+        UnicodeDecodeError
+    ):  # of names whose bytes are Latin-1 on the disk, or that are Latin-1 in the list alone
+        return (
+            content.decode("utf-8", errors="surrogateescape")
+            if known.any_latin
+            else content.decode("latin-1")
+        )

@@ -36,7 +36,9 @@ class Batch(NamedTuple):
     labels: np.ndarray  # (N,) int32
     ids: np.ndarray  # (N,) int64
     dropped: list[Dropped]
-    digests: list[str]  # N, SHA-256 of the bytes that were decoded; empty where the source's fingerprint says what they hold
+    digests: list[
+        str
+    ]  # N, SHA-256 of the bytes that were decoded; empty where the source's fingerprint says what they hold
 
 
 class Pictures:
@@ -73,7 +75,10 @@ class Pictures:
             try:
                 begun: list[Shard | list[Future]] = []
                 for number, indices in enumerate(self._shards):
-                    begun.append(self._cached(number) or [pool.submit(self._draw, index) for index in indices])
+                    begun.append(
+                        self._cached(number)
+                        or [pool.submit(self._draw, index) for index in indices]
+                    )
                     if number >= ahead:
                         yield self._finish(number - ahead, begun.pop(0))
                 while begun:
@@ -85,9 +90,21 @@ class Pictures:
         """All of them at once: 4 bytes a value, so 0.6 GB for 1000 images of 224 x 224."""
         batches = list(self)
         if not batches:
-            return Batch(np.zeros((0, self.size, self.size, 3), np.float32), np.zeros(0, np.int32), np.zeros(0, np.int64), [], [])
+            return Batch(
+                np.zeros((0, self.size, self.size, 3), np.float32),
+                np.zeros(0, np.int32),
+                np.zeros(0, np.int64),
+                [],
+                [],
+            )
         images, labels, ids, dropped, digests = zip(*batches, strict=True)
-        return Batch(np.concatenate(images), np.concatenate(labels), np.concatenate(ids), sum(dropped, []), sum(digests, []))
+        return Batch(
+            np.concatenate(images),
+            np.concatenate(labels),
+            np.concatenate(ids),
+            sum(dropped, []),
+            sum(digests, []),
+        )
 
     def take(self, ids: np.ndarray, digests: Sequence[str] | None = None) -> np.ndarray:
         """The images (N, S, S, 3) float32 of some ids that were not left out; only they are read.
@@ -95,7 +112,10 @@ class Pictures:
         digests: of the bytes that they were decoded from before. Raises InputError, also where one is another now.
         """
         images = np.empty((len(ids), self.size, self.size, 3), np.float32)
-        cached = {number: self._cached(number) for number in {self._place(image_id)[0] for image_id in ids}}
+        cached = {
+            number: self._cached(number)
+            for number in {self._place(image_id)[0] for image_id in ids}
+        }
 
         def fill(row: int) -> None:
             number, place = self._place(ids[row])
@@ -107,7 +127,9 @@ class Pictures:
             if digests is not None:
                 check_digest(self.source, index, digests[row], digest)
             if isinstance(picture, str):
-                raise InputError(f"{self.source.names[index]!r} of data {self.source.name!r} is {picture}; put it back as it was")
+                raise InputError(
+                    f"{self.source.names[index]!r} of data {self.source.name!r} is {picture}; put it back as it was"
+                )
             images[row] = floats(picture)
 
         with ThreadPoolExecutor(self.threads) as pool:
@@ -117,12 +139,17 @@ class Pictures:
     def _place(self, image_id: int) -> tuple[int, int]:
         """The shard of an image, and its place in it."""
         if int(image_id) not in self._positions:
-            raise InputError(f"image {image_id} is not among those selected of data {self.source.name!r}; select as before")
+            raise InputError(
+                f"image {image_id} is not among those selected of data {self.source.name!r}; select as before"
+            )
         return divmod(self._positions[int(image_id)], SHARD)
 
     @functools.cached_property
     def _positions(self) -> dict[int, int]:
-        return {int(self.source.ids[index]): at for at, index in enumerate(index for shard in self._shards for index in shard)}
+        return {
+            int(self.source.ids[index]): at
+            for at, index in enumerate(index for shard in self._shards for index in shard)
+        }
 
     def _draw(self, index: int) -> tuple[np.ndarray | str, str]:
         """A picture, or why it is left out; and its digest."""
@@ -148,7 +175,9 @@ class Pictures:
         return Batch(floats(shard.images), source.labels[used], source.ids[used], dropped, digests)
 
     def _cached(self, number: int) -> Shard | None:
-        return read_shard(self.cache, self._name(number), self._stamps(number)) if self.cache else None
+        return (
+            read_shard(self.cache, self._name(number), self._stamps(number)) if self.cache else None
+        )
 
     def _stamps(self, number: int) -> list[list[int]]:
         stamp = self.source.stamp
@@ -156,7 +185,13 @@ class Pictures:
 
     def _name(self, number: int) -> str:
         """Of a shard's files: all that its pixels follow from."""
-        return fingerprint(self.source.fingerprint, self._shards[number].tolist(), self.size, *self.reading, PIL.__version__)
+        return fingerprint(
+            self.source.fingerprint,
+            self._shards[number].tolist(),
+            self.size,
+            *self.reading,
+            PIL.__version__,
+        )
 
 
 def check_digest(source: Source, index: int, known: str, digest: str) -> None:

@@ -27,7 +27,16 @@ from PIL import Image, UnidentifiedImageError
 from jaxadv.support import checks
 
 NOT_RGB = ("drop", "convert")
-CONVERTIBLE = ("1", "L", "LA", "P", "PA", "RGBA", "CMYK", "YCbCr")  # 8 bits or fewer; others would be cut, not scaled
+CONVERTIBLE = (
+    "1",
+    "L",
+    "LA",
+    "P",
+    "PA",
+    "RGBA",
+    "CMYK",
+    "YCbCr",
+)  # 8 bits or fewer; others would be cut, not scaled
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """The only ones that are read, whatever a file is called."""
 MIN_SIDE = 8  # pixels
@@ -60,7 +69,9 @@ def decode(source: Path | bytes, size: int, reading: Reading) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata: the pixels are what counts
-            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as picture:
+            with Image.open(
+                io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS
+            ) as picture:
                 is_large = picture.width * picture.height > LARGE
                 with _one_large if is_large else contextlib.nullcontext():
                     return np.asarray(prepare(picture, size, reading))
@@ -69,7 +80,11 @@ def decode(source: Path | bytes, size: int, reading: Reading) -> np.ndarray:
     except Image.DecompressionBombError as error:  # Pillow's own bound, above ours
         raise Unusable(f"too large (more than {MOST_PIXELS} pixels)") from error
     except Exception as error:  # decoders of damaged files raise about anything
-        what = "no known format" if isinstance(error, UnidentifiedImageError) else str(error) or type(error).__name__
+        what = (
+            "no known format"
+            if isinstance(error, UnidentifiedImageError)
+            else str(error) or type(error).__name__
+        )
         raise Unusable(f"unreadable ({' '.join(what.split())[:160]})") from error
 
 
@@ -93,14 +108,25 @@ def prepare(picture: Image.Image, size: int, reading: Reading) -> Image.Image:
     if picture.mode != "RGB":
         if reading.not_rgb == "drop" or picture.mode not in CONVERTIBLE:
             raise Unusable(f"not RGB (mode {picture.mode})")
-        picture = picture.convert("RGBA").convert("RGB") if picture.mode in ("P", "PA") else picture.convert("RGB")
+        picture = (
+            picture.convert("RGBA").convert("RGB")
+            if picture.mode in ("P", "PA")
+            else picture.convert("RGB")
+        )
     return PREPROCESSING[reading.preprocessing](picture, size)
 
 
 def prepare_floats(image: np.ndarray, size: int, reading: Reading) -> np.ndarray:
     """The same for an array (H, W, 3) of floats in [0, 1], a channel at a time, without rounding; float32 in [0, 1]."""
-    channels = [PREPROCESSING[reading.preprocessing](Image.fromarray(image[:, :, c].astype(np.float32)), size) for c in range(3)]
-    return np.stack([np.asarray(channel) for channel in channels], axis=-1).clip(0, 1)  # Lanczos overshoots
+    channels = [
+        PREPROCESSING[reading.preprocessing](
+            Image.fromarray(image[:, :, c].astype(np.float32)), size
+        )
+        for c in range(3)
+    ]
+    return np.stack([np.asarray(channel) for channel in channels], axis=-1).clip(
+        0, 1
+    )  # Lanczos overshoots
 
 
 def _study(picture: Image.Image, size: int) -> Image.Image:
@@ -122,7 +148,10 @@ def _resize_256_crop(picture: Image.Image, size: int) -> Image.Image:
     return picture.crop((left, top, left + size, top + size))
 
 
-PREPROCESSING: dict[str, Callable[[Image.Image, int], Image.Image]] = {"study": _study, "resize-256-crop": _resize_256_crop}
+PREPROCESSING: dict[str, Callable[[Image.Image, int], Image.Image]] = {
+    "study": _study,
+    "resize-256-crop": _resize_256_crop,
+}
 
 
 def floats(image: np.ndarray) -> np.ndarray:

@@ -13,7 +13,9 @@ from model_ports.errors import InputError, unknown
 SELECTIONS = ("first", "random", "study", "clever100", "common")
 
 
-def select(source: Source, selection: str, *, count: int | None, seed: int, study_seed: int = study.SEED) -> np.ndarray:
+def select(
+    source: Source, selection: str, *, count: int | None, seed: int, study_seed: int = study.SEED
+) -> np.ndarray:
     """Indices (n,) int64 into the source; pictures are dropped only when they are read, after this, as in the study.
 
     first: in the source's order. random: drawn by the seed without repeats, so that a larger count goes on from a smaller one.
@@ -35,7 +37,9 @@ def select(source: Source, selection: str, *, count: int | None, seed: int, stud
     else:
         chosen = np.arange(len(source))
     if count is not None and count > len(chosen):
-        raise InputError(f"{count} images of {len(chosen)} that {selection!r} has in data {source.name!r}; ask for fewer, or for all")
+        raise InputError(
+            f"{count} images of {len(chosen)} that {selection!r} has in data {source.name!r}; ask for fewer, or for all"
+        )
     return chosen[:count]
 
 

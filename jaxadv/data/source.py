@@ -50,7 +50,12 @@ class Source:
 
     def facts(self) -> dict:
         """What the manifest says of the data."""
-        return {"name": self.name, "images": len(self), "classes": self.num_classes, "sha256": self.fingerprint}
+        return {
+            "name": self.name,
+            "images": len(self),
+            "classes": self.num_classes,
+            "sha256": self.fingerprint,
+        }
 
 
 def fingerprint(*facts) -> str:

@@ -22,7 +22,9 @@ COUNT = 1000
 @functools.cache
 def order(seed: int = SEED) -> np.ndarray:
     """(50000,) int64: the numbers of the validation images as the study's shuffle puts them."""
-    names = sorted(f"{label + 1}.{number:08d}.jpg" for number, label in enumerate(validation.study_labels(), 1))
+    names = sorted(
+        f"{label + 1}.{number:08d}.jpg" for number, label in enumerate(validation.study_labels(), 1)
+    )
     random.Random(seed).shuffle(names)
     return np.array([int(name.split(".")[1]) for name in names])
 
@@ -52,7 +54,9 @@ def clever_images(seed: int = SEED) -> np.ndarray:
         InputError: for another seed.
     """
     if seed != SEED:
-        raise InputError(f"--study_seed is {seed}, and the images of clever100 are known of {SEED} alone; take selection study")
+        raise InputError(
+            f"--study_seed is {seed}, and the images of clever100 are known of {SEED} alone; take selection study"
+        )
     text = (resources.files("jaxadv.data") / "lists" / "clever_positions.txt").read_text()
     return images()[np.array(text.split(), int)]
 
@@ -64,5 +68,7 @@ def random_targets(labels: np.ndarray, *, num_classes: int = 1000, seed: int = S
     in the study's order. In the CLEVER run the k-th draw belongs to the k-th of the 100 pairs.
     """
     generator = random.Random(seed)
-    draws = np.array([generator.randrange(num_classes - 1) for _ in labels], np.int32).reshape(len(labels))
+    draws = np.array([generator.randrange(num_classes - 1) for _ in labels], np.int32).reshape(
+        len(labels)
+    )
     return draws + (draws >= labels).astype(np.int32)

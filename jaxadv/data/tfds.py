@@ -26,24 +26,34 @@ def open_tfds(what: str, *, name: str) -> Source:
         import array_record  # noqa: F401  tfds imports it at the first record, with an error of its own
         import tensorflow_datasets as tfds
     except ImportError as error:
-        raise InputError(f"data {name!r}: {error.name} is not installed; run: pip install 'jaxadv[tfds]'") from error
+        raise InputError(
+            f"data {name!r}: {error.name} is not installed; run: pip install 'jaxadv[tfds]'"
+        ) from error
     builder, split = _builder(tfds, what, name)
     known = list(builder.info.splits)
     if not known:
-        raise InputError(f"data {name!r}: {builder.info.full_name} is not prepared in {builder.data_path}; {_remedy(builder.info.name)}")
+        raise InputError(
+            f"data {name!r}: {builder.info.full_name} is not prepared in {builder.data_path}; {_remedy(builder.info.name)}"
+        )
     split = split or next((usual for usual in USUAL_SPLITS if usual in known), None)
     if split is None or re.split(r"[\[+]", split)[0] not in known:
         raise unknown("split", split or "validation", known)
     features = builder.info.features
     if not {"image", "label"} <= set(features):
-        raise InputError(f"data {name!r}: its records have {', '.join(features)}; image and label are needed: choose another data set")
+        raise InputError(
+            f"data {name!r}: its records have {', '.join(features)}; image and label are needed: choose another data set"
+        )
     try:
         records = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
         facts = [_facts(records[index], index) for index in range(len(records))]
     except Exception as error:  # tfds and array_record raise what their parts raise
         said = " ".join(str(error).split())[:160]
-        raise InputError(f"data {name!r}: its records cannot be read ({said}); {_remedy(builder.info.name)}") from error
-    return _source(records, facts, features["label"].names, f"{builder.info.full_name}/{split}", name)
+        raise InputError(
+            f"data {name!r}: its records cannot be read ({said}); {_remedy(builder.info.name)}"
+        ) from error
+    return _source(
+        records, facts, features["label"].names, f"{builder.info.full_name}/{split}", name
+    )
 
 
 def _facts(record: dict, index: int) -> tuple[str, int, int]:
@@ -60,24 +70,35 @@ def _builder(tfds, what: str, name: str):
             if (folder / "dataset_info.json").is_file():
                 return tfds.builder_from_directory(os.fspath(folder)), split
         head, slash, last = what.rpartition("/")
-        return tfds.builder(head if slash else what, file_format="array_record"), last if slash else None
+        return tfds.builder(
+            head if slash else what, file_format="array_record"
+        ), last if slash else None
     except Exception as error:
         said = " ".join(str(error).split())[:120]
-        raise InputError(f"data {name!r}: {said}; give tfds:NAME/SPLIT, or the folder of a prepared version; {_remedy('NAME')}") from error
+        raise InputError(
+            f"data {name!r}: {said}; give tfds:NAME/SPLIT, or the folder of a prepared version; {_remedy('NAME')}"
+        ) from error
 
 
 def _remedy(data_set: str) -> str:
     return f"prepare it by: tfds build {data_set} --file_format=array_record (TFDS_DATA_DIR names the folder)"
 
 
-def _source(records, facts: list[tuple[str, int, int]], class_names: list[str], full_name: str, name: str) -> Source:
+def _source(
+    records, facts: list[tuple[str, int, int]], class_names: list[str], full_name: str, name: str
+) -> Source:
     files = [file for file, _, _ in facts]
     labels = np.array([label for _, label, _ in facts], np.int32)
     if not len(labels) or labels.min() < 0:
-        raise InputError(f"data {name!r}: {'unlabelled records' if len(labels) else 'no records'}; choose another split")
+        raise InputError(
+            f"data {name!r}: {'unlabelled records' if len(labels) else 'no records'}; choose another split"
+        )
     num_classes = len(class_names)
     if all(wordnet.PATTERN.fullmatch(class_name) for class_name in class_names):
-        classes = np.array([wordnet.label(class_name, where=f"data {name!r}") for class_name in class_names], np.int32)
+        classes = np.array(
+            [wordnet.label(class_name, where=f"data {name!r}") for class_name in class_names],
+            np.int32,
+        )
         labels, num_classes = classes[labels], wordnet.COUNT
     numbers = [validation.number(file) for file in files]
     known = all(numbers)

@@ -23,5 +23,7 @@ def classes() -> dict[str, int]:
 def label(wordnet_id: str, *, where: str) -> int:
     """The class of a WordNet id. Raises InputError for one that is none of the 1000; where: what had it."""
     if wordnet_id not in classes():
-        raise InputError(f"{where}: {wordnet_id!r} is none of ILSVRC2012's 1000 classes (n01440764 ... n15075141); leave it out")
+        raise InputError(
+            f"{where}: {wordnet_id!r} is none of ILSVRC2012's 1000 classes (n01440764 ... n15075141); leave it out"
+        )
     return classes()[wordnet_id]

@@ -30,7 +30,9 @@ class Loaded:
     def __getitem__(self, name: str) -> Classifier:
         if name not in self._classifiers:
             classifier = self._entries[name].load().with_gradient_precision(self._precision)
-            self._classifiers[name] = classifier.at_rest() if memory.is_short(classifier) else classifier.awake()
+            self._classifiers[name] = (
+                classifier.at_rest() if memory.is_short(classifier) else classifier.awake()
+            )
         return self._classifiers[name]
 
 
@@ -107,4 +109,6 @@ def _memory_suffices(name: str, lanes: int) -> Iterator[None]:
         if not memory.ran_out(error):
             raise
         what = f"{name} does not fit the device's memory with --lanes={lanes}"
-        raise InputError(f"{what}; give fewer, and as a run keeps its number --overwrite or another --out") from None
+        raise InputError(
+            f"{what}; give fewer, and as a run keeps its number --overwrite or another --out"
+        ) from None

@@ -56,22 +56,44 @@ def counts(job: Job, sizes: Mapping[str, Size]) -> Counts:
         probes = [attempt.probe for attempt in job.attempts if attempt.attack == attack]
         steps = np.sum([attack_steps(probe, attacked, lanes) for probe in probes], axis=0)
         totals += steps
-        table.append((attack, f"{attacked * len(probes):,}", *(f"{lanes * step:,}" for step in steps)))
+        table.append(
+            (attack, f"{attacked * len(probes):,}", *(f"{lanes * step:,}" for step in steps))
+        )
     pairs = {
-        name: scored * sum(one.num_classes - 1 if kind == "untargeted" else 1 for kind in job.clever_kinds)
+        name: scored
+        * sum(one.num_classes - 1 if kind == "untargeted" else 1 for kind in job.clever_kinds)
         for name, one in sizes.items()
     }
     clever = settings.clever
     if job.clever_kinds:
-        probe = CleverSampler(radius=PROTOCOLS[clever.protocol], samples=clever.samples, protocol=clever.protocol)
+        probe = CleverSampler(
+            radius=PROTOCOLS[clever.protocol], samples=clever.samples, protocol=clever.protocol
+        )
         most = max(pairs.values())
         steps = _steps(probe.schedule, most * clever.batches, lanes)
         totals += steps
-        table.append(("clever", f"{most * clever.batches:,} batches", *(f"{lanes * step:,}" for step in steps)))
+        table.append(
+            (
+                "clever",
+                f"{most * clever.batches:,} batches",
+                *(f"{lanes * step:,}" for step in steps),
+            )
+        )
     others = len(job.models) - 1 if "transfer" in settings.parts else 0
-    shown = math.ceil(images / lanes) + math.ceil(attempts / lanes) + others * math.ceil((attempts + attacked) / lanes)
+    shown = (
+        math.ceil(images / lanes)
+        + math.ceil(attempts / lanes)
+        + others * math.ceil((attempts + attacked) / lanes)
+    )
     totals[1] += shown
-    table.append(("clean and shown", f"{images + others * (attempts + attacked):,} images", "0", f"{lanes * shown:,}"))
+    table.append(
+        (
+            "clean and shown",
+            f"{images + others * (attempts + attacked):,} images",
+            "0",
+            f"{lanes * shown:,}",
+        )
+    )
     return Counts(int(totals[0]), int(totals[1]), pairs, table)
 
 
@@ -117,13 +139,24 @@ def measured(job: Job, classifiers: dict[str, Classifier], *, processes: int, zo
             whole = compiled + counted.gradients * gradient + counted.forwards * forward
             seconds += whole
             operations = gigaflops(classifier)
-            works[name] = rates.Work(lanes * counted.gradients, lanes * counted.forwards, operations)
+            works[name] = rates.Work(
+                lanes * counted.gradients, lanes * counted.forwards, operations
+            )
             arithmetic = " and ".join(f"{count:.3g}" for count in operations)
-            times = (f"{gradient * 1e3:.1f} ms", f"{forward * 1e3:.1f} ms", arithmetic, f"{compiled:.1f} s")
+            times = (
+                f"{gradient * 1e3:.1f} ms",
+                f"{forward * 1e3:.1f} ms",
+                arithmetic,
+                f"{compiled:.1f} s",
+            )
             table.append((name, *times, _clock(whole)))
             bar.advance(1)
     devices = processes * jax.local_device_count()
-    among = f", shared by {devices} devices of {processes} processes {_clock(seconds / devices)}" if devices > 1 else ""
+    among = (
+        f", shared by {devices} devices of {processes} processes {_clock(seconds / devices)}"
+        if devices > 1
+        else ""
+    )
     lines = [
         f"\na step of {lanes} lanes on {jax.devices()[0].device_kind}, measured:\n{_aligned(table)}",
         f"\ntime: at most {_clock(seconds)}{among}; C&W and EAD-L1 usually end early",
@@ -138,7 +171,9 @@ def _lanes(job: Job) -> int:
     return lanes
 
 
-def disk(job: Job, sizes: Mapping[str, Size], pairs: Mapping[str, int], *, processes: int) -> tuple[float, float]:
+def disk(
+    job: Job, sizes: Mapping[str, Size], pairs: Mapping[str, int], *, processes: int
+) -> tuple[float, float]:
     """Bytes that a run keeps, and bytes of images while networks are at work.
 
     Args:
@@ -151,7 +186,9 @@ def disk(job: Job, sizes: Mapping[str, Size], pairs: Mapping[str, int], *, proce
     attempts = attacked * len(job.attempts)
     others = len(job.models) - 1 if "transfer" in settings.parts else 0
     rows = ROW["examples"] * attempts + ROW["transfer"] * attempts * others
-    kept = sum(rows + count * 3 * (ROW["clever"] + 4 * settings.clever.batches) for count in pairs.values())
+    kept = sum(
+        rows + count * 3 * (ROW["clever"] + 4 * settings.clever.batches) for count in pairs.values()
+    )
     pictures = [12 * attempts * one.input_size**2 for one in sizes.values()]
     passing = processes * max(pictures) * min(1, settings.block_images / attacked)
     return kept + (PICTURE * sum(pictures) if settings.save_adversarial else 0), passing
@@ -189,10 +226,15 @@ def gigaflops(classifier: Classifier) -> tuple[float, float]:
     logits alone; NaN where it cannot."""
     images, objectives = classifier.grey(1)
     programs = {classifier.oracle.ask: (images, objectives), classifier.oracle.logits: (images,)}
-    params = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), classifier.params)
+    params = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), classifier.params
+    )
     try:
         with jax.default_device(jax.local_devices(backend="cpu")[0]):
-            costs = [program.lower(params, *asked).cost_analysis() or {} for program, asked in programs.items()]
+            costs = [
+                program.lower(params, *asked).cost_analysis() or {}
+                for program, asked in programs.items()
+            ]
     except RuntimeError:  # without processors among JAX's platforms
         costs = [{}, {}]
     return tuple(cost.get("flops", np.nan) / 1e9 for cost in costs)
@@ -209,13 +251,28 @@ def _shortest(step) -> float:
 
 def _aligned(table: list[tuple[str, ...]]) -> str:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return "\n".join("  " + "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in table)
+    return "\n".join(
+        "  " + "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
+        for row in table
+    )
 
 
 def _clock(seconds: float) -> str:
     minutes = math.ceil(seconds / 60)
-    return f"{seconds:.0f} s" if seconds < 120 else f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{minutes} min"
+        if minutes < 120
+        else f"{minutes / 60:.1f} h"
+    )
 
 
 def _size(count: float) -> str:
-    return f"{count / 1e3:.0f} kB" if count < 1e6 else f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
+    return (
+        f"{count / 1e3:.0f} kB"
+        if count < 1e6
+        else f"{count / 1e6:.0f} MB"
+        if count < 1e9
+        else f"{count / 1e9:.1f} GB"
+    )

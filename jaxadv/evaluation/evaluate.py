@@ -52,7 +52,11 @@ class Evaluation:
         ensembles: Iterable[Sequence[str]] = (),
     ) -> "Evaluation":
         """See `evaluate`. Raises InputError."""
-        settings, zoo, ensembles = settings or Settings(), zoo or Zoo(), [list(members) for members in ensembles]
+        settings, zoo, ensembles = (
+            settings or Settings(),
+            zoo or Zoo(),
+            [list(members) for members in ensembles],
+        )
         settings.check()
         hosts.require_devices()
         entries = networks.choose(models, zoo, ensembles)
@@ -60,7 +64,9 @@ class Evaluation:
         members = {".".join(["ensemble", *some]): some for some in ensembles}
         job = plan.job(settings, list(entries), members, source)
         networks.check_classes(entries, source)
-        chosen = precision.decided(settings.precision, [*job.attacks, *[CLEVER] * bool(job.clever_kinds)])
+        chosen = precision.decided(
+            settings.precision, [*job.attacks, *[CLEVER] * bool(job.clever_kinds)]
+        )
         job = replace(job, settings=replace(settings, precision=chosen))
         return cls(entries, job, zoo)
 
@@ -122,7 +128,13 @@ class Evaluation:
             run.write_manifest(run.manifest() | {"seconds": seconds, "finished_parts": parts})
         return Run(out)
 
-    def estimate(self, out: str | os.PathLike[str] | None = None, *, processes: int = 1, measure: bool = False) -> str:
+    def estimate(
+        self,
+        out: str | os.PathLike[str] | None = None,
+        *,
+        processes: int = 1,
+        measure: bool = False,
+    ) -> str:
         """What a run would do, and its disk; nothing is written.
 
         Args:
@@ -144,7 +156,9 @@ class Evaluation:
         job = self._with_lanes(loaded, out, False, hosts.Host(0, processes))
         classifiers = {name: loaded[name] for name in job.models}
         time = estimate.measured(job, classifiers, processes=processes, zoo=self.zoo.name)
-        return "".join(missing) + estimate.text(job, classifiers, out, processes=processes, time=time)
+        return "".join(missing) + estimate.text(
+            job, classifiers, out, processes=processes, time=time
+        )
 
     def _with_lanes(self, loaded: Loaded, out: Path, overwrite: bool, host: hosts.Host) -> plan.Job:
         """A run has one number of lanes from its first row to its last, since another rounds otherwise.
@@ -155,7 +169,9 @@ class Evaluation:
         known = identity.get("--lanes") if isinstance(identity, dict) else None
         if not known and host.processes > 1:
             known = engine.DEFAULT_LANES
-        lanes = memory.choose((loaded[name] for name in self.job.models), self.job.settings.lanes, known)
+        lanes = memory.choose(
+            (loaded[name] for name in self.job.models), self.job.settings.lanes, known
+        )
         return replace(self.job, settings=replace(self.job.settings, lanes=lanes))
 
     def _manifest(self, job: plan.Job) -> dict[str, Any]:
@@ -168,7 +184,8 @@ class Evaluation:
             "machine": machine.kind(),
             "commit": machine.commit(),
             "date": time.strftime("%Y-%m-%d"),
-            "versions": {"python": platform.python_version()} | versions(*PACKAGES, "pandas", "pyarrow"),
+            "versions": {"python": platform.python_version()}
+            | versions(*PACKAGES, "pandas", "pyarrow"),
         }
 
 

@@ -41,14 +41,25 @@ def join(meeting: Meeting) -> Host:
     if not meeting.multihost and given == (None, None, None):
         return Host()
     if not meeting.multihost and None in given:
-        raise InputError("--coordinator, --processes and --process go together; give all three, or --multihost where a cluster knows")
-    if meeting.processes is not None and meeting.process is not None and meeting.process >= meeting.processes:
+        raise InputError(
+            "--coordinator, --processes and --process go together; give all three, or --multihost where a cluster knows"
+        )
+    if (
+        meeting.processes is not None
+        and meeting.process is not None
+        and meeting.process >= meeting.processes
+    ):
         raise InputError(
             f"--process={meeting.process} of --processes={meeting.processes}; they count from 0: give less than their number"
         )
     jax.config.update("jax_enable_recoverability", True)  # or else the death of one ends all
     try:
-        jax.distributed.initialize(meeting.coordinator, meeting.processes, meeting.process, shutdown_timeout_seconds=SHUTDOWN)
+        jax.distributed.initialize(
+            meeting.coordinator,
+            meeting.processes,
+            meeting.process,
+            shutdown_timeout_seconds=SHUTDOWN,
+        )
     except (RuntimeError, ValueError) as error:
         raise InputError(
             f"the processes do not find each other ({' '.join(str(error).split())[:200]}); give --coordinator=HOST:PORT of process 0, "
@@ -61,7 +72,10 @@ def require_devices() -> None:
     """Raises InputError where JAX finds no device, before a user's own code asks it for one."""
     try:
         jax.devices()
-    except (RuntimeError, AssertionError) as error:  # the second where JAX finds no platform of those at all
+    except (
+        RuntimeError,
+        AssertionError,
+    ) as error:  # the second where JAX finds no platform of those at all
         platforms = os.environ.get("JAX_PLATFORMS", "")
         raise InputError(
             f"JAX finds no device for JAX_PLATFORMS={platforms!r} ({' '.join(str(error).split())[:200]}); "
@@ -75,7 +89,9 @@ def wait(missing: Callable[[], int], what: str) -> None:
     while count := missing():
         if time.monotonic() - told > TOLD_EVERY:
             told = time.monotonic()
-            log.warn(f"waiting for {count} {what}, for {told - began:.0f} s so far; start processes again that are gone")
+            log.warn(
+                f"waiting for {count} {what}, for {told - began:.0f} s so far; start processes again that are gone"
+            )
         time.sleep(pause)
         pause = min(1.2 * pause, 5.0)
 

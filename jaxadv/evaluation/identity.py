@@ -21,24 +21,70 @@ PACKAGES = ("jaxadv", "jax", "jaxlib", "flax", "numpy", "scipy", "pillow")
 HARMLESS = ("--xla_force_host_platform_device_count", "--xla_dump_")
 """Beginnings of XLA flags that change no row."""
 VARIABLES = (
-    *("LIBTPU_INIT_ARGS", "TF_XLA_FLAGS", "NVIDIA_TF32_OVERRIDE", "CUBLAS_WORKSPACE_CONFIG", "TF_ENABLE_ONEDNN_OPTS"),
-    *("NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES", "OPENBLAS_CORETYPE", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS"),
+    *(
+        "LIBTPU_INIT_ARGS",
+        "TF_XLA_FLAGS",
+        "NVIDIA_TF32_OVERRIDE",
+        "CUBLAS_WORKSPACE_CONFIG",
+        "TF_ENABLE_ONEDNN_OPTS",
+    ),
+    *(
+        "NPY_DISABLE_CPU_FEATURES",
+        "NPY_ENABLE_CPU_FEATURES",
+        "OPENBLAS_CORETYPE",
+        "MKL_CBWR",
+        "MKL_ENABLE_INSTRUCTIONS",
+    ),
 )
 """Environment variables that choose how libraries compute."""
 JAX_SETTINGS = (
-    *("jax_enable_x64", "jax_explicit_x64_dtypes", "jax_default_matmul_precision", "jax_numpy_dtype_promotion"),
-    *("jax_default_prng_impl", "jax_enable_custom_prng", "jax_threefry_partitionable", "jax_random_seed_offset"),
-    *("jax_high_dynamic_range_gumbel", "jax_softmax_custom_jvp", "jax_allow_f16_reductions", "jax_disable_jit"),
-    *("jax_disable_most_optimizations", "jax_optimization_level", "jax_exec_time_optimization_effort"),
-    *("jax_use_direct_linearize", "jax_compiler_enable_remat_pass", "jax_threefry_gpu_kernel_lowering"),
+    *(
+        "jax_enable_x64",
+        "jax_explicit_x64_dtypes",
+        "jax_default_matmul_precision",
+        "jax_numpy_dtype_promotion",
+    ),
+    *(
+        "jax_default_prng_impl",
+        "jax_enable_custom_prng",
+        "jax_threefry_partitionable",
+        "jax_random_seed_offset",
+    ),
+    *(
+        "jax_high_dynamic_range_gumbel",
+        "jax_softmax_custom_jvp",
+        "jax_allow_f16_reductions",
+        "jax_disable_jit",
+    ),
+    *(
+        "jax_disable_most_optimizations",
+        "jax_optimization_level",
+        "jax_exec_time_optimization_effort",
+    ),
+    *(
+        "jax_use_direct_linearize",
+        "jax_compiler_enable_remat_pass",
+        "jax_threefry_gpu_kernel_lowering",
+    ),
 )
 """Settings of JAX that change programs or random numbers."""
 VIEWS = ("report", "commands", "benchmark", "training", "validation", "analysis", "store")
 """Rooms of this package that change no row."""
 HELPERS = (
     *("support/log.py", "support/progress.py", "support/files.py", "support/machine.py"),
-    *("evaluation/estimate.py", "evaluation/results.py", "evaluation/hosts.py", "evaluation/scheduler.py"),
-    *("evaluation/compiled.py", "evaluation/cancel.py", "evaluation/identity.py", "core/kept.py", "core/memory.py"),
+    *(
+        "evaluation/estimate.py",
+        "evaluation/results.py",
+        "evaluation/hosts.py",
+        "evaluation/scheduler.py",
+    ),
+    *(
+        "evaluation/compiled.py",
+        "evaluation/cancel.py",
+        "evaluation/identity.py",
+        "core/kept.py",
+        "core/memory.py",
+    ),
 )
 """Files of other rooms that change none."""
 
@@ -110,6 +156,8 @@ def sources() -> str:
     for root in (package, ports):
         for file in sorted(root.rglob("*.py")):
             name = file.relative_to(root).as_posix()
-            if root is ports or not (name in HELPERS or name.startswith(tuple(f"{room}/" for room in VIEWS))):
+            if root is ports or not (
+                name in HELPERS or name.startswith(tuple(f"{room}/" for room in VIEWS))
+            ):
                 digest.update(f"{root.name}/{name}\n".encode() + file.read_bytes())
     return digest.hexdigest()

@@ -47,7 +47,9 @@ class Zoo:
             raise unknown("zoo", self.name, registry.ZOOS)
 
 
-def choose(models: Sequence[str | Classifier], zoo: Zoo, ensembles: Iterable[Sequence[str]] = ()) -> dict[str, Entry]:
+def choose(
+    models: Sequence[str | Classifier], zoo: Zoo, ensembles: Iterable[Sequence[str]] = ()
+) -> dict[str, Entry]:
     """The networks of a run by name, in order.
 
     Args:
@@ -62,7 +64,9 @@ def choose(models: Sequence[str | Classifier], zoo: Zoo, ensembles: Iterable[Seq
     if isinstance(models, (str, Classifier)):
         models = [models]
     if not models:
-        raise InputError("--models=none leaves no network; give --model_module, or networks of the zoo")
+        raise InputError(
+            "--models=none leaves no network; give --model_module, or networks of the zoo"
+        )
     entries: dict[str, Entry] = {}
     for model in models:
         if isinstance(model, str) and ".py" not in model:
@@ -128,10 +132,17 @@ def _ensemble(name: str, members: Sequence[str], entries: dict[str, Entry]) -> E
             raise unknown("network of --ensembles", member, entries)
         entries[member] = entries[member]._replace(load=cache(entries[member].load))
     chosen = [entries[member] for member in members]
-    sha256 = hashlib.sha256(" ".join([name, *(entry.facts["sha256"] for entry in chosen)]).encode()).hexdigest()
+    sha256 = hashlib.sha256(
+        " ".join([name, *(entry.facts["sha256"] for entry in chosen)]).encode()
+    ).hexdigest()
     size = max(entry.input_size for entry in chosen)
     facts = {"members": list(members), "sha256": sha256}
-    return Entry(size, chosen[0].num_classes, facts, lambda: ensemble([entry.load() for entry in chosen], name=name))
+    return Entry(
+        size,
+        chosen[0].num_classes,
+        facts,
+        lambda: ensemble([entry.load() for entry in chosen], name=name),
+    )
 
 
 def check_classes(entries: Mapping[str, Entry], source: Source) -> None:
@@ -148,5 +159,3 @@ def check_classes(entries: Mapping[str, Entry], source: Source) -> None:
 def missing(entries: Mapping[str, Entry]) -> list[str]:
     """What is said of each network whose weights are missing."""
     return [str(entry.facts["missing"]) for entry in entries.values() if "missing" in entry.facts]
-
-

@@ -24,10 +24,14 @@ from jaxadv.support import places
 from model_ports import checkpoint
 from model_ports.errors import InputError, unknown
 
-_NAME = re.compile(r"\w[\w.]*", re.ASCII)  # parts of a run are named after their network and, behind "-", what was done
+_NAME = re.compile(
+    r"\w[\w.]*", re.ASCII
+)  # parts of a run are named after their network and, behind "-", what was done
 
 
-def load(places: Iterable[str], *, reserved: Iterable[str]) -> dict[str, tuple[Classifier, dict[str, Any]]]:
+def load(
+    places: Iterable[str], *, reserved: Iterable[str]
+) -> dict[str, tuple[Classifier, dict[str, Any]]]:
     """The classifiers of all FILE.py:FUNCTION by name, each with its source and a sha256 that changes with it.
 
     Args:
@@ -45,17 +49,30 @@ def load(places: Iterable[str], *, reserved: Iterable[str]) -> dict[str, tuple[C
         where = f"{path}:{line}"
         made = _run(path, function, line)
         classifiers = made if isinstance(made, (list, tuple)) else [made]
-        if not classifiers or not all(isinstance(classifier, Classifier) for classifier in classifiers):
-            got = type(made).__name__ if classifiers is not made else f"{type(made).__name__} of {[type(c).__name__ for c in made]}"
-            raise InputError(f"{where}: {function.__name__} returns a {got}; it must return a jaxadv.Classifier, or a list of them")
+        if not classifiers or not all(
+            isinstance(classifier, Classifier) for classifier in classifiers
+        ):
+            got = (
+                type(made).__name__
+                if classifiers is not made
+                else f"{type(made).__name__} of {[type(c).__name__ for c in made]}"
+            )
+            raise InputError(
+                f"{where}: {function.__name__} returns a {got}; it must return a jaxadv.Classifier, or a list of them"
+            )
         for classifier in classifiers:
             _check_name(classifier.name, {*found, *reserved}, f"{where}: ")
             sha256 = fingerprint(classifier, path.read_bytes())
-            found[classifier.name] = classifier, classifier.facts | {"source": place, "sha256": sha256}
+            found[classifier.name] = (
+                classifier,
+                classifier.facts | {"source": place, "sha256": sha256},
+            )
     return found
 
 
-def given(classifier: Classifier, *, reserved: Iterable[str]) -> dict[str, tuple[Classifier, dict[str, Any]]]:
+def given(
+    classifier: Classifier, *, reserved: Iterable[str]
+) -> dict[str, tuple[Classifier, dict[str, Any]]]:
     """A classifier that Python code gave, by its name, with its facts as `load` has them. Raises InputError."""
     _check_name(classifier.name, set(reserved))
     return {classifier.name: (classifier, classifier.facts | {"sha256": fingerprint(classifier)})}
@@ -63,7 +80,9 @@ def given(classifier: Classifier, *, reserved: Iterable[str]) -> dict[str, tuple
 
 def _check_name(name: str, taken: set[str], where: str = "") -> None:
     if not _NAME.fullmatch(name):
-        raise InputError(f"{where}a classifier is named {name!r}; letters, digits, '_' and '.' are allowed: rename it")
+        raise InputError(
+            f"{where}a classifier is named {name!r}; letters, digits, '_' and '.' are allowed: rename it"
+        )
     if name in {*taken, "all", "none"}:
         raise InputError(f"{where}a classifier is named {name!r}, as another one is; rename it")
 
@@ -77,7 +96,9 @@ def fingerprint(classifier: Classifier, file: bytes = b"") -> str:
     arrays = {jax.tree_util.keystr(key): np.asarray(_plain(leaf)) for key, leaf in leaves}
     images = jax.ShapeDtypeStruct((1, classifier.input_size, classifier.input_size, 3), jnp.float32)
     program = classifier.oracle.logits.lower(classifier.params, images).as_text()
-    return hashlib.sha256(f"{checkpoint.fingerprint(arrays)}\n{program}\n".encode() + file).hexdigest()
+    return hashlib.sha256(
+        f"{checkpoint.fingerprint(arrays)}\n{program}\n".encode() + file
+    ).hexdigest()
 
 
 def _plain(leaf):
@@ -90,13 +111,21 @@ def _function(place: str) -> tuple[Path, Callable]:
     file, colon, name = place.rpartition(":")
     path = places.place("--model_module", file)
     if not colon or path.suffix != ".py" or not name:
-        raise InputError(f"--model_module is {place!r}; FILE.py:FUNCTION is needed, such as flags/own_models/pure_jax.py:linear")
+        raise InputError(
+            f"--model_module is {place!r}; FILE.py:FUNCTION is needed, such as flags/own_models/pure_jax.py:linear"
+        )
     if not path.is_file():
-        raise InputError(f"--model_module is {place!r}, and there is no file {file!r}; name a Python file")
+        raise InputError(
+            f"--model_module is {place!r}, and there is no file {file!r}; name a Python file"
+        )
     module = _module(path)
     function = getattr(module, name, None)
     if not callable(function) or not hasattr(inspect.unwrap(function), "__code__"):
-        own = [known for known, value in vars(module).items() if inspect.isfunction(value) and value.__module__ == module.__name__]
+        own = [
+            known
+            for known, value in vars(module).items()
+            if inspect.isfunction(value) and value.__module__ == module.__name__
+        ]
         raise unknown(f"function of {file}", name, own)
     return path, function
 
@@ -109,7 +138,9 @@ def _module(path: Path) -> ModuleType:
         spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or spec.loader is None:
             raise InputError(f"{path} cannot be loaded as Python; name a file of Python source")
-        module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look themselves up there
+        module = sys.modules[name] = importlib.util.module_from_spec(
+            spec
+        )  # dataclasses look themselves up there
         run = partial(spec.loader.exec_module, module)
         folder = str(path.parent.resolve())
         if folder not in sys.path:
@@ -127,7 +158,9 @@ def _run(path: Path, function: Callable, line: int) -> Any:
     try:
         return function()
     except (Exception, SystemExit) as error:  # it may raise anything
-        frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+        frames = [
+            (frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)
+        ]
         if isinstance(error, SyntaxError):
             frames.append((error.filename or "", error.lineno))
         lines = [number for file, number in frames if Path(file).resolve() == path.resolve()]

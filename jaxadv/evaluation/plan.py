@@ -35,7 +35,9 @@ class Job:
     def has_study_targets(self) -> bool:
         """Whether random targets are the study's own: its images were selected."""
         selection = self.settings.selection
-        return selection in ("study", "clever100") or (selection == "common" and self.source.validation)
+        return selection in ("study", "clever100") or (
+            selection == "common" and self.source.validation
+        )
 
     def pictures(self, size: int, chosen: np.ndarray | None = None) -> Pictures:
         """All of the selection, or the ``chosen`` indices, at ``size`` pixels."""
@@ -59,7 +61,9 @@ class Job:
         return self.settings.kinds(CLEVER) if CLEVER in self.settings.parts else ()
 
 
-def job(settings: Settings, models: list[str], ensembles: dict[str, list[str]], source: Source) -> Job:
+def job(
+    settings: Settings, models: list[str], ensembles: dict[str, list[str]], source: Source
+) -> Job:
     """Settings, networks and data as one job. Raises InputError."""
     settings.check()
     Reading(settings.preprocessing, settings.not_rgb).check()

@@ -86,6 +86,8 @@ def open_run(directory: str | os.PathLike) -> Run:
         InputError: where no run has left rows, or one of another version has.
     """
     if not store.Run(directory).count_parts():
-        raise InputError(f"no run in {str(directory)!r}: it must be a folder with the rows of a run; evaluate makes one")
+        raise InputError(
+            f"no run in {str(directory)!r}: it must be a folder with the rows of a run; evaluate makes one"
+        )
     store.Run(directory).check_format()
     return Run(directory)

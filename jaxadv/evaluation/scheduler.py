@@ -57,12 +57,17 @@ class Scheduler:
         """This process's share of a stage; then wait until all that the next stage needs is there."""
         run, job = self.run, self.job
         every = [unit for name in job.models for unit in listed(name)]
-        own = [unit for unit in units.share(job, every, **self.host._asdict()) if not units.is_done(run, job, unit)]
+        own = [
+            unit
+            for unit in units.share(job, every, **self.host._asdict())
+            if not units.is_done(run, job, unit)
+        ]
         todo = {name: [unit for unit in own if unit.network == name] for name in job.models}
         began = self._do(stage, {name: mine for name, mine in todo.items() if mine}, began=began)
         if stage == CLASSIFY or not self.host.process:
             hosts.wait(
-                lambda: sum(not units.exists(run, job, unit) for unit in every), "units of work of other processes"
+                lambda: sum(not units.exists(run, job, unit) for unit in every),
+                "units of work of other processes",
             )
         return began
 
@@ -72,7 +77,9 @@ class Scheduler:
             return began
         at_once = self.job.settings.at_once or (2 if jax.default_backend() == "cpu" else 1)
         if at_once > 1:  # long ones first: none of them is then left alone at the end
-            todo = {name: todo[name] for name in sorted(todo, key=self.compiled.depth, reverse=True)}
+            todo = {
+                name: todo[name] for name in sorted(todo, key=self.compiled.depth, reverse=True)
+            }
         if not began and not self.host.process:
             self.begin()
         self._compile_ahead(stage, list(todo), at_once)
@@ -91,7 +98,11 @@ class Scheduler:
         shown = stage != CLASSIFY and "transfer" in self.job.settings.parts
         others = [name for source in names for name in self.job.shown_to(source)] if shown else []
         needed = LOGITS if stage == CLASSIFY else PROGRAMS
-        for some, programs in ((names[:at_once], needed), (others, LOGITS), (names[at_once:], needed)):
+        for some, programs in (
+            (names[:at_once], needed),
+            (others, LOGITS),
+            (names[at_once:], needed),
+        ):
             self.compiled.ahead(some, programs)
 
 
@@ -100,7 +111,9 @@ def _at_once(count: int, tasks: Sequence[Callable[[], None]], cancel: Cancel) ->
     pool = ThreadPoolExecutor(max_workers=count)
     waiting = {pool.submit(task) for task in tasks}
     try:
-        while waiting:  # a second at a time: a signal that another thread is given does not end this one's wait
+        while (
+            waiting
+        ):  # a second at a time: a signal that another thread is given does not end this one's wait
             finished, waiting = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
             for future in finished:
                 future.result()
@@ -109,4 +122,6 @@ def _at_once(count: int, tasks: Sequence[Callable[[], None]], cancel: Cancel) ->
         pool.shutdown(cancel_futures=True)
         raise
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # who interrupts from the keyboard does not wait
+        pool.shutdown(
+            wait=False, cancel_futures=True
+        )  # who interrupts from the keyboard does not wait

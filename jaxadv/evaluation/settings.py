@@ -94,7 +94,9 @@ def sweep(names: Iterable[str], **values: Sequence[Any]) -> tuple[Any, ...]:
             if not given:
                 raise InputError(f"--{one.flag_name} is empty; give at least one value")
         for combination in itertools.product(*map(_unique, lists)):
-            plain = {one.name: value for one, value in zip(attack.parameters, combination, strict=True)}
+            plain = {
+                one.name: value for one, value in zip(attack.parameters, combination, strict=True)
+            }
             for one in attack.parameters:
                 if one.choices:
                     checks.choice(one.flag_name, plain[one.name], tuple(one.choices))
@@ -167,7 +169,9 @@ class Settings:
             )
         if "attacks" in self.parts:
             if not self.attacks:
-                raise InputError("attacks is empty; give at least one, such as jaxadv.FGSM(eps=0.1)")
+                raise InputError(
+                    "attacks is empty; give at least one, such as jaxadv.FGSM(eps=0.1)"
+                )
             for probe in self.attacks:
                 catalog.check(probe)
         names("targets", self.targets, tuple(targets.KINDS))
@@ -234,7 +238,9 @@ class Settings:
         figures = value["figures"]
         others: dict[str, Any] = {
             "attacks": tuple(probes),
-            "attack_targets": {name: tuple(kinds) for name, kinds in value["attack_targets"].items()},
+            "attack_targets": {
+                name: tuple(kinds) for name, kinds in value["attack_targets"].items()
+            },
             "clever": CleverSettings(**value["clever"]),
             "figures": None if figures is None else tuple(figures),
         }
@@ -243,7 +249,9 @@ class Settings:
     def identity(self) -> dict[str, Any]:
         """All that changes rows, by the names that a user knows: flags, and an attack's flags behind its name."""
         plain = {name: value for name, value in self.to_dict().items() if name not in NOT_IN_ROWS}
-        attacks, kinds, clever = (plain.pop(name) for name in ("attacks", "attack_targets", "clever"))
+        attacks, kinds, clever = (
+            plain.pop(name) for name in ("attacks", "attack_targets", "clever")
+        )
         identity = {f"--{name}": value for name, value in plain.items()}
         identity |= {f"--{name}_targets": value for name, value in kinds.items()}
         identity |= {f"--clever_{name}": value for name, value in clever.items()}
@@ -262,7 +270,10 @@ class Settings:
         kinds = {}
         for name in self.identity():
             flag = name.removeprefix("--")
-            of_attack = any(name == f"--{attack}_targets" or name.startswith(f"{attack} ") for attack in catalog.names())
+            of_attack = any(
+                name == f"--{attack}_targets" or name.startswith(f"{attack} ")
+                for attack in catalog.names()
+            )
             if flag.startswith("clever_"):
                 kinds[name] = (CLEVER,)
             elif flag == "attacks" or of_attack:
@@ -303,4 +314,6 @@ def _as_lists(settings: list[dict[str, Any]]) -> dict[str, list[Any]] | list[dic
 def _from_lists(settings: dict[str, list[Any]] | list[dict[str, Any]]) -> list[dict[str, Any]]:
     if isinstance(settings, list):
         return settings
-    return [dict(zip(settings, values, strict=True)) for values in itertools.product(*settings.values())]
+    return [
+        dict(zip(settings, values, strict=True)) for values in itertools.product(*settings.values())
+    ]

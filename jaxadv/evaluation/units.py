@@ -40,7 +40,10 @@ class Unit(NamedTuple):
 
 def classifications(job: Job, name: str) -> list[Unit]:
     """Those of one network."""
-    return [Unit(name, "clean", "", block) for block in range(_blocks(len(job.chosen), CLASSIFIED * job.settings.block_images))]
+    return [
+        Unit(name, "clean", "", block)
+        for block in range(_blocks(len(job.chosen), CLASSIFIED * job.settings.block_images))
+    ]
 
 
 def classified(job: Job, block: int) -> np.ndarray:
@@ -59,10 +62,15 @@ class Attackable(NamedTuple):
 
     def block(self, job: Job, unit: Unit) -> "Attackable":
         """Those of one block; of "clever" only so many are scored."""
-        start, most = unit.block * job.settings.block_images, len(self.ids) if unit.stage == "attack" else job.settings.clever.images
+        start, most = (
+            unit.block * job.settings.block_images,
+            len(self.ids) if unit.stage == "attack" else job.settings.clever.images,
+        )
         rows = slice(start, start + job.settings.block_images)
         drawn = None if self.drawn is None else self.drawn[:most][rows]
-        return Attackable(self.ids[:most][rows], self.labels[:most][rows], drawn, self.digests[:most][rows])
+        return Attackable(
+            self.ids[:most][rows], self.labels[:most][rows], drawn, self.digests[:most][rows]
+        )
 
 
 def attackable(run: Run, job: Job, name: str) -> Attackable:
@@ -70,15 +78,26 @@ def attackable(run: Run, job: Job, name: str) -> Attackable:
     clean = _clean(run, job, name)
     right = clean["predicted"] == clean["label"]
     if job.settings.selection == "common":
-        right &= clean["image_id"].isin(common(pd.concat([_clean(run, job, model) for model in job.models]), job.models))
+        right &= clean["image_id"].isin(
+            common(pd.concat([_clean(run, job, model) for model in job.models]), job.models)
+        )
     use = np.flatnonzero(right)[: job.settings.attacked_images]
     labels = clean["label"].to_numpy()
-    drawn = study.random_targets(labels, seed=job.settings.study_seed)[use] if job.has_study_targets else None
-    return Attackable(clean["image_id"].to_numpy()[use], labels[use], drawn, clean["digest"].to_numpy()[use])
+    drawn = (
+        study.random_targets(labels, seed=job.settings.study_seed)[use]
+        if job.has_study_targets
+        else None
+    )
+    return Attackable(
+        clean["image_id"].to_numpy()[use], labels[use], drawn, clean["digest"].to_numpy()[use]
+    )
 
 
 def _clean(run: Run, job: Job, name: str) -> pd.DataFrame:
-    return pd.concat([run.read("clean", part=unit.part) for unit in classifications(job, name)], ignore_index=True)
+    return pd.concat(
+        [run.read("clean", part=unit.part) for unit in classifications(job, name)],
+        ignore_index=True,
+    )
 
 
 def attempts(run: Run, job: Job, name: str) -> list[Unit]:
@@ -88,8 +107,16 @@ def attempts(run: Run, job: Job, name: str) -> list[Unit]:
     """
     images = len(attackable(run, job, name).ids)
     scored = min(images, job.settings.clever.images or images)
-    attacks = [Unit(name, "attack", attack, block) for block in range(_blocks(images, job.settings.block_images)) for attack in job.attacks]
-    scores = [Unit(name, "clever", "clever", block) for block in range(_blocks(scored, job.settings.block_images)) if job.clever_kinds]
+    attacks = [
+        Unit(name, "attack", attack, block)
+        for block in range(_blocks(images, job.settings.block_images))
+        for attack in job.attacks
+    ]
+    scores = [
+        Unit(name, "clever", "clever", block)
+        for block in range(_blocks(scored, job.settings.block_images))
+        if job.clever_kinds
+    ]
     return scores + attacks
 
 
@@ -111,7 +138,9 @@ def is_done(run: Run, job: Job, unit: Unit) -> bool:
 
 def exists(run: Run, job: Job, unit: Unit) -> bool:
     """The same of another process's unit: its parts, which that process reads, are there."""
-    return _images(run, job, unit, whole=False) and all(run.exists(kind, unit.part) for kind in kinds(job, unit))
+    return _images(run, job, unit, whole=False) and all(
+        run.exists(kind, unit.part) for kind in kinds(job, unit)
+    )
 
 
 def _images(run: Run, job: Job, unit: Unit, *, whole: bool = True) -> bool:
@@ -134,8 +163,14 @@ def cost(job: Job, unit: Unit) -> float:
     if unit.stage == "clean":
         return 1
     if unit.stage == "clever":
-        return 2.0 * len(job.clever_kinds) * job.settings.clever.batches * job.settings.clever.samples
-    return sum(np.dot(attempt.probe.schedule.evaluations(), (2, 1)) for attempt in job.attempts if attempt.attack == unit.what)
+        return (
+            2.0 * len(job.clever_kinds) * job.settings.clever.batches * job.settings.clever.samples
+        )
+    return sum(
+        np.dot(attempt.probe.schedule.evaluations(), (2, 1))
+        for attempt in job.attempts
+        if attempt.attack == unit.what
+    )
 
 
 def share(job: Job, units: Iterable[Unit], *, process: int, processes: int) -> list[Unit]:

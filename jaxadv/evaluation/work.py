@@ -125,7 +125,9 @@ class Work:
 
     def _journal(self, name: str, kind: str) -> Journal:
         digest = self.run.belonging.digest(kind)
-        return Journal(self.run.unfinished, name, seconds=self.job.settings.save_seconds, digest=digest)
+        return Journal(
+            self.run.unfinished, name, seconds=self.job.settings.save_seconds, digest=digest
+        )
 
     def _classify(self, classifier: Classifier, unit: Unit) -> None:
         chosen, known = units.classified(self.job, unit.block), self._known_digests(unit.block)
@@ -133,7 +135,9 @@ class Work:
         with self._progress("classification", len(chosen), "images") as bar:
             for batch in self.job.pictures(classifier.input_size, chosen):
                 self._compare(known, batch)
-                predicted, top_five = transfer.seen(classifier.logits_in_batches(batch.images, self._lanes))
+                predicted, top_five = transfer.seen(
+                    classifier.logits_in_batches(batch.images, self._lanes)
+                )
                 rows = {
                     "model": classifier.name,
                     "image_id": batch.ids,
@@ -155,13 +159,22 @@ class Work:
         for name in self.job.models:
             part = units.Unit(name, "clean", "", block).part
             if self.run.exists("clean", part):
-                rows = [self.run.read(kind, ["image_id", "digest"], part=part) for kind in ("clean", "dropped")]
-                return {int(one): str(digest) for some in rows for one, digest in zip(some["image_id"], some["digest"], strict=True)}
+                rows = [
+                    self.run.read(kind, ["image_id", "digest"], part=part)
+                    for kind in ("clean", "dropped")
+                ]
+                return {
+                    int(one): str(digest)
+                    for some in rows
+                    for one, digest in zip(some["image_id"], some["digest"], strict=True)
+                }
         return {}
 
     def _compare(self, known: dict[int, str], batch: Batch) -> None:
         """Raises InputError for a picture that is not what another network has seen."""
-        seen = {int(image_id): digest for image_id, digest in zip(batch.ids, batch.digests, strict=True)}
+        seen = {
+            int(image_id): digest for image_id, digest in zip(batch.ids, batch.digests, strict=True)
+        }
         seen |= {left.image_id: left.digest for left in batch.dropped}
         source = self.job.source
         for image_id, digest in seen.items():
@@ -174,14 +187,22 @@ class Work:
 
         The journal keeps the outcome until all is written: an interrupted transfer does not attack again.
         """
-        aims = [self._aims(attempt, block) for attempt in self.job.attempts if attempt.attack == unit.what]
+        aims = [
+            self._aims(attempt, block)
+            for attempt in self.job.attempts
+            if attempt.attack == unit.what
+        ]
         sizes = [int(aim.use.sum()) for aim in aims]
         log.skip("targets equal to the label", sum(int((~aim.use).sum()) for aim in aims))
         journal = self._journal(unit.part, "examples")
         with self._progress(unit.what, sum(sizes), "attempts") as bar:
             result = run_attacks(
                 classifier,
-                [aim.attempt.probe for aim, size in zip(aims, sizes, strict=True) for _ in range(size)],
+                [
+                    aim.attempt.probe
+                    for aim, size in zip(aims, sizes, strict=True)
+                    for _ in range(size)
+                ],
                 np.concatenate([block.images[aim.use] for aim in aims]),
                 np.concatenate([aim.classes[aim.use] for aim in aims]),
                 np.repeat([aim.attempt.target_kind != "untargeted" for aim in aims], sizes),
@@ -214,14 +235,31 @@ class Work:
     def _classes(self, kind: str, block: Block) -> np.ndarray:
         if kind == "random" and block.drawn is not None:
             return block.drawn
-        return targets.choose(kind, block.logits, block.labels, ids=block.ids, seed=self.job.settings.seed)
+        return targets.choose(
+            kind, block.logits, block.labels, ids=block.ids, seed=self.job.settings.seed
+        )
 
     def _keep_picture(
-        self, classifier: Classifier, block: Block, unit: Unit, rows: pd.DataFrame, adversarial: np.ndarray
+        self,
+        classifier: Classifier,
+        block: Block,
+        unit: Unit,
+        rows: pd.DataFrame,
+        adversarial: np.ndarray,
     ) -> None:
         """What the last setting of the attack made of the first image, for the report."""
         last = rows[rows["image_id"] == block.ids[0]].tail(1)
-        columns = ["model", "attack", "setting", "target_kind", "image_id", "label", "target", "predicted", "success"]
+        columns = [
+            "model",
+            "attack",
+            "setting",
+            "target_kind",
+            "image_id",
+            "label",
+            "target",
+            "predicted",
+            "success",
+        ]
         pictures = {
             "size": np.int32(classifier.input_size),
             "clean": [block.images[0].ravel() for _ in last.index],
@@ -230,10 +268,17 @@ class Work:
         self.run.append("adversarial", last[columns].assign(**pictures), part=unit.part)
 
     def _show_to_others(
-        self, block: Block, unit: Unit, rows: pd.DataFrame, adversarial: np.ndarray, journal: Journal
+        self,
+        block: Block,
+        unit: Unit,
+        rows: pd.DataFrame,
+        adversarial: np.ndarray,
+        journal: Journal,
     ) -> None:
         others = [self.classifiers.logits(name) for name in self.job.shown_to(unit.network)]
-        with self._progress(f"{unit.what} shown to {len(others)} others", len(rows), "images") as bar:
+        with self._progress(
+            f"{unit.what} shown to {len(others)} others", len(rows), "images"
+        ) as bar:
 
             def advance(count: int) -> None:
                 self._advance(bar)(count)
@@ -241,18 +286,33 @@ class Work:
                     journal.write()
 
             unseen = [other for other in others if other.name not in block.seen]
-            for other, classes in zip(unseen, transfer.show(unseen, block.images, self._lanes), strict=True):
+            for other, classes in zip(
+                unseen, transfer.show(unseen, block.images, self._lanes), strict=True
+            ):
                 block.seen[other.name] = classes.predicted
             seen = transfer.show(others, adversarial, self._lanes, advance=advance)
         judged = [_judge(*pair, rows, block) for pair in zip(others, seen, strict=True)]
-        shown = ("attacked", "invalid", "clean_predicted", "predicted", "success", "top5", "released_success", "released_top5")
-        columns = {column: np.concatenate([getattr(one, column) for one in judged]) for column in shown}
+        shown = (
+            "attacked",
+            "invalid",
+            "clean_predicted",
+            "predicted",
+            "success",
+            "top5",
+            "released_success",
+            "released_top5",
+        )
+        columns = {
+            column: np.concatenate([getattr(one, column) for one in judged]) for column in shown
+        }
         models = np.repeat([other.name for other in others], len(rows))
         source = pd.concat([rows] * len(others), ignore_index=True)
         kept = source[["attack", "setting", "target_kind", "image_id", "label", "target"]]
         self.run.append(
             "transfer",
-            kept.assign(source=source["model"], model=models, source_success=source["success"], **columns),
+            kept.assign(
+                source=source["model"], model=models, source_success=source["success"], **columns
+            ),
             part=unit.part,
         )
 
@@ -264,9 +324,14 @@ class Work:
         clever = self.job.settings.clever
         targeted = [kind for kind in self.job.clever_kinds if kind != "untargeted"]
         frames, journals = [], []
-        for kinds in filter(None, [targeted, [kind for kind in self.job.clever_kinds if kind not in targeted]]):
+        for kinds in filter(
+            None, [targeted, [kind for kind in self.job.clever_kinds if kind not in targeted]]
+        ):
             classes = [self._classes(kind, block) for kind in kinds]
-            chosen = [np.flatnonzero(_aims_elsewhere(kind, c, block)) for kind, c in zip(kinds, classes, strict=True)]
+            chosen = [
+                np.flatnonzero(_aims_elsewhere(kind, c, block))
+                for kind, c in zip(kinds, classes, strict=True)
+            ]
             images = np.concatenate(chosen)
             log.skip("targets equal to the label", len(kinds) * len(block.ids) - len(images))
             journals.append(self._journal(f"{unit.part}-{len(journals)}", "clever"))
@@ -312,7 +377,9 @@ def _aims_elsewhere(kind: str, classes: np.ndarray, block: Block) -> np.ndarray:
     return np.full(len(classes), True) if kind == "untargeted" else classes != block.labels
 
 
-def _example_rows(classifier: Classifier, block: Block, aims: Aims, result: AttackResult) -> pd.DataFrame:
+def _example_rows(
+    classifier: Classifier, block: Block, aims: Aims, result: AttackResult
+) -> pd.DataFrame:
     """A row for each image that an attempt attacked; the setting's values are columns."""
     attempt, use = aims.attempt, aims.use
     values = 3 * classifier.input_size**2
@@ -348,7 +415,9 @@ def _example_rows(classifier: Classifier, block: Block, aims: Aims, result: Atta
     )
 
 
-def _judge(other: Classifier, seen: transfer.Seen, rows: pd.DataFrame, block: Block) -> transfer.TransferRates:
+def _judge(
+    other: Classifier, seen: transfer.Seen, rows: pd.DataFrame, block: Block
+) -> transfer.TransferRates:
     """What one network makes of another's images: the classes that it has ``seen``, and the attempts' rows."""
     kept = {attack.name for attack in catalog.ATTACKS if attack.hands_on_failures}
     return transfer.judge_transfer(

@@ -17,11 +17,16 @@ def what_was_run(views: Views) -> str:
     settings = manifest.get("settings")
     settings = settings if isinstance(settings, dict) else {}
     rows = [("models", ", ".join(views.models))]
-    chosen = ((name, settings.get(name)) for name in ("zoo", "data", "num_images", "attacked_images", "seed"))
+    chosen = (
+        (name, settings.get(name))
+        for name in ("zoo", "data", "num_images", "attacked_images", "seed")
+    )
     rows += [(name, _text(value)) for name, value in chosen if value is not None]
     for name, of_attack in own.groupby("attack", sort=False):
         attack, kinds = str(name), {}
-        for kind, setting in of_attack[["target_kind", "setting"]].drop_duplicates().itertuples(index=False):
+        for kind, setting in (
+            of_attack[["target_kind", "setting"]].drop_duplicates().itertuples(index=False)
+        ):
             kinds.setdefault(kind, []).append(setting or "default")
         rows.append((catalog.title(attack), _per_kind(kinds) + _prefixed(settings, attack)))
     if len(bounds):
@@ -29,9 +34,19 @@ def what_was_run(views: Views) -> str:
         for kind, norm in bounds[["target_kind", "norm"]].drop_duplicates().itertuples(index=False):
             kinds[kind].append(SCORE_TITLES.get(norm, norm))
         rows.append(("CLEVER", _per_kind(kinds) + _prefixed(settings, "clever")))
-    rows += [(name, _text(value)) for name, value in manifest.items() if value not in ({}, []) and name != "models" and not _is_deep(value)]
-    cells = "".join(f'<tr><th scope="row">{escape(name.replace("_", " "))}</th><td>{escape(text)}</td></tr>' for name, text in rows)
-    everything = {name: value if len(json.dumps(value)) < _LONG else "see manifest.json" for name, value in manifest.items()}
+    rows += [
+        (name, _text(value))
+        for name, value in manifest.items()
+        if value not in ({}, []) and name != "models" and not _is_deep(value)
+    ]
+    cells = "".join(
+        f'<tr><th scope="row">{escape(name.replace("_", " "))}</th><td>{escape(text)}</td></tr>'
+        for name, text in rows
+    )
+    everything = {
+        name: value if len(json.dumps(value)) < _LONG else "see manifest.json"
+        for name, value in manifest.items()
+    }
     everything = escape(json.dumps(everything, indent=2, ensure_ascii=False))
     unfold = f'<details><summary>Every setting (manifest.json)</summary><pre class="scroll">{everything}</pre></details>'
     return f'<table class="about"><tbody>{cells}</tbody></table>{unfold if manifest else ""}'
@@ -52,7 +67,11 @@ def _prefixed(settings: dict, prefix: str) -> str:
 
 def of_attack(settings: dict, attack: str) -> str:
     """The settings of one attack, or of "clever", that no label names: those with one value."""
-    values = settings.get("clever") if attack == "clever" else (settings.get("attacks") or {}).get(attack)
+    values = (
+        settings.get("clever")
+        if attack == "clever"
+        else (settings.get("attacks") or {}).get(attack)
+    )
     if not isinstance(values, dict):
         return ""
     entry = catalog.find(attack)
@@ -60,7 +79,9 @@ def of_attack(settings: dict, attack: str) -> str:
     single = {
         name: value[0] if isinstance(value, list) else value
         for name, value in values.items()
-        if name not in named and value is not None and not (isinstance(value, list) and len(value) != 1)
+        if name not in named
+        and value is not None
+        and not (isinstance(value, list) and len(value) != 1)
     }
     return ", ".join(f"{name.replace('_', ' ')} {_text(value)}" for name, value in single.items())
 

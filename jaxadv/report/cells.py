@@ -53,7 +53,9 @@ def head(columns: list[str]) -> str:
         if not columns[number - 1].startswith(f"{distance}_"):
             across = sum(other.rpartition("_")[0] == distance for other in columns)
             meaning = escape(COLUMNS[f"{distance}_mean"].meaning)
-            first.append(f'<th scope="colgroup" class="pair" colspan="{across}" title="{meaning}">{DISTANCES[distance]}</th>')
+            first.append(
+                f'<th scope="colgroup" class="pair" colspan="{across}" title="{meaning}">{DISTANCES[distance]}</th>'
+            )
         second.append(_heading(name, statistic, number, rows=1))
     if not second:
         return "<thead><tr>" + "".join(first).replace(' rowspan="2"', "") + "</tr></thead>"
@@ -71,7 +73,9 @@ def _name(name: str) -> str:
 
 
 def body(table: pd.DataFrame, columns: list[str], heading: str = "") -> str:
-    lines = [f'<tr class="group"><th scope="rowgroup" colspan="{len(columns)}"><span>{escape(heading)}</span></th></tr>'] * bool(heading)
+    lines = [
+        f'<tr class="group"><th scope="rowgroup" colspan="{len(columns)}"><span>{escape(heading)}</span></th></tr>'
+    ] * bool(heading)
     for row in table.to_dict("records"):
         lines.append(f"<tr>{''.join(_data(name, row) for name in columns)}</tr>")
     return f"<tbody>{''.join(lines)}</tbody>"
@@ -80,10 +84,17 @@ def body(table: pd.DataFrame, columns: list[str], heading: str = "") -> str:
 def _data(name: str, row: dict) -> str:
     text = escape(show(name, row[name]))
     if COLUMNS[name].type == "text":
-        return f'<th scope="row">{text}</th>' if name == "model" else f'<td class="text">{text}</td>'
+        return (
+            f'<th scope="row">{text}</th>' if name == "model" else f'<td class="text">{text}</td>'
+        )
     if name == "success_rate":
         return f'<td class="share" style="--share:{100 * row[name]:.1f}%" {sortable(row[name])}>{text}{between(name, row)}</td>'
-    quiet = ' class="quiet"' if name.endswith("_median") or (name in ("failures", "near_ties", "revoked") and row[name] == 0) else ""
+    quiet = (
+        ' class="quiet"'
+        if name.endswith("_median")
+        or (name in ("failures", "near_ties", "revoked") and row[name] == 0)
+        else ""
+    )
     return f"<td{quiet} {sortable(row[name])}>{text}{between(name, row)}</td>"
 
 

@@ -8,7 +8,16 @@ import numpy as np
 import pandas as pd
 
 from jaxadv.analysis.families import family, grouped
-from jaxadv.report.figures.pictures import amplification, amplified, attempts, by_place, head, of_attempt, picture, verdict
+from jaxadv.report.figures.pictures import (
+    amplification,
+    amplified,
+    attempts,
+    by_place,
+    head,
+    of_attempt,
+    picture,
+    verdict,
+)
 
 _LARGE, _REDUCED = 64, 96  # pixels a side: what is larger than the one is shown at the other
 _BUDGET = 1_500_000  # bytes of a page that pictures may take
@@ -53,16 +62,25 @@ def _line(model: str, shown: list[dict | None], factors: list[int]) -> str:
     first = next(row for row in shown if row is not None)
     clean = picture(first["clean"], first["size"])
     told = f"label {first['label']}"
-    cells = [f'<th scope="row">{escape(model)}</th><td>{_image(clean, f"clean, {told}")}<small>{told}</small></td>']
+    cells = [
+        f'<th scope="row">{escape(model)}</th><td>{_image(clean, f"clean, {told}")}<small>{told}</small></td>'
+    ]
     for row, factor in zip(shown, factors, strict=True):
         if row is None:
             cells.append('<td colspan="2" class="none">–</td>')
             continue
-        base, adversarial = picture(row["clean"], row["size"]), picture(row["adversarial"], row["size"])
+        base, adversarial = (
+            picture(row["clean"], row["size"]),
+            picture(row["adversarial"], row["size"]),
+        )
         told = verdict(row)
         kind = "" if row["success"] else " class=quiet"
-        cells.append(f"<td{kind}>{_image(adversarial, f'adversarial, {told}')}<small>{escape(told)}</small></td>")
-        cells.append(f"<td>{_image(amplified(base, adversarial, factor), f'difference times {factor}')}</td>")
+        cells.append(
+            f"<td{kind}>{_image(adversarial, f'adversarial, {told}')}<small>{escape(told)}</small></td>"
+        )
+        cells.append(
+            f"<td>{_image(amplified(base, adversarial, factor), f'difference times {factor}')}</td>"
+        )
     return f"<tr>{''.join(cells)}</tr>"
 
 
@@ -78,4 +96,6 @@ def _image(pixels: np.ndarray, told: str) -> str:
     else:
         image.save(buffer, "PNG", optimize=True)
     data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img src="data:image/{kind};base64,{data}" width="64" height="64" alt="{escape(told)}">'
+    return (
+        f'<img src="data:image/{kind};base64,{data}" width="64" height="64" alt="{escape(told)}">'
+    )

@@ -72,9 +72,14 @@ def heat_map(rates: pd.DataFrame, counts: pd.DataFrame) -> str:
         f'<th scope="col" class="shown{" gap" * (number in starts)}"><span>{escape(name)}</span></th>'
         for number, name in enumerate(rates.columns)
     )
-    lines = [f'<thead><tr><th class="corner">shown to →<br>source ↓</th>{heads}</tr></thead><tbody>']
+    lines = [
+        f'<thead><tr><th class="corner">shown to →<br>source ↓</th>{heads}</tr></thead><tbody>'
+    ]
     for row, source in enumerate(rates.index):
-        cells = [_cell(rates, counts, row, column, column in starts) for column in range(len(rates.columns))]
+        cells = [
+            _cell(rates, counts, row, column, column in starts)
+            for column in range(len(rates.columns))
+        ]
         kind = ' class="gap"' if row in starts else ""
         lines.append(f'<tr{kind}><th scope="row">{escape(source)}</th>{"".join(cells)}</tr>')
     return f'<div class="scroll" tabindex="0"><table class="heat">{"".join(lines)}</tbody></table></div>'
@@ -84,7 +89,11 @@ def _cell(rates: pd.DataFrame, counts: pd.DataFrame, row: int, column: int, gap:
     share: Any = rates.iat[row, column]
     count: Any = counts.iat[row, column]
     what = "white box" if row == column else f"shown to {rates.columns[column]}"
-    kinds = ["none" if np.isnan(share) else f"h{round(100 * share)}"] + ["own"] * (row == column) + ["gap"] * gap
+    kinds = (
+        ["none" if np.isnan(share) else f"h{round(100 * share)}"]
+        + ["own"] * (row == column)
+        + ["gap"] * gap
+    )
     told = "no images" if np.isnan(share) else f"{100 * share:.1f} % of {count:.0f}"
     return f'<td class="{" ".join(kinds)}" title="{escape(f"{rates.index[row]}, {what}: {told}")}">{percent(share)}</td>'
 
@@ -92,7 +101,10 @@ def _cell(rates: pd.DataFrame, counts: pd.DataFrame, row: int, column: int, gap:
 def heat_style() -> str:
     """The rules for h0 to h100, a whole percent each."""
     colours = [colour(share / 100) for share in range(101)]
-    return "".join(f".h{share}{{background:{back};color:{text_colour(back)}}}\n" for share, back in enumerate(colours))
+    return "".join(
+        f".h{share}{{background:{back};color:{text_colour(back)}}}\n"
+        for share, back in enumerate(colours)
+    )
 
 
 def legend() -> str:

@@ -57,14 +57,20 @@ def write(views: Views, path: str | os.PathLike, drawn: dict[str, Rendered]) -> 
     told = findings(views.made.accuracy, views.made.robustness, views.made.transfer, first, spread)
     sections = [
         ("What was run", what_was_run(views)),
-        ("Findings", "".join(f"<dt>{escape(about)}</dt><dd>{escape(text)}</dd>" for about, text in told)),
+        (
+            "Findings",
+            "".join(f"<dt>{escape(about)}</dt><dd>{escape(text)}</dd>" for about, text in told),
+        ),
         ("Statements", statements(views)),
         ("Models compared", overview(views, first)),
         ("Robustness and accuracy", _scatters(first, drawn)),
         ("Strength of attack", _sweeps(drawn)),
         ("Transfer", _transfer(views, spread)),
         ("Analysis", analysis(views)),
-        ("Family signature", signature(views, _figure(drawn["signature"]) if "signature" in drawn else "")),
+        (
+            "Family signature",
+            signature(views, _figure(drawn["signature"]) if "signature" in drawn else ""),
+        ),
         ("Published numbers", published(views)),
         ("Pictures", _pictures(views)),
         ("CLEVER fits", _fits(drawn)),
@@ -82,9 +88,14 @@ def _page(views: Views, sections: list[tuple[str, str]]) -> str:
     title = f"Robustness of {number} classifier{'s' * (number != 1)}"
     links = "".join(f'<a href="#{_anchor(heading)}">{heading}</a>' for heading, _ in sections)
     tiles = "".join(
-        f"<li><b>{count:,}</b> {what.removesuffix('s') if count == 1 else what}</li>" for what, count in views.made.counts.items() if count
+        f"<li><b>{count:,}</b> {what.removesuffix('s') if count == 1 else what}</li>"
+        for what, count in views.made.counts.items()
+        if count
     )
-    body = "".join(f'<section id="{_anchor(heading)}"><h2>{heading}</h2>{content}</section>' for heading, content in sections)
+    body = "".join(
+        f'<section id="{_anchor(heading)}"><h2>{heading}</h2>{content}</section>'
+        for heading, content in sections
+    )
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
@@ -100,7 +111,9 @@ def _page(views: Views, sections: list[tuple[str, str]]) -> str:
 def _figure(figure: Rendered) -> str:
     drawing = inline(figure.svg, figure.stem.replace(".", "_"), figure.title)
     caption = f"<figcaption class=what>{escape(figure.caption)}</figcaption>"
-    return f'<figure class="chart"><div class="scroll" tabindex="0">{drawing}</div>{caption}</figure>'
+    return (
+        f'<figure class="chart"><div class="scroll" tabindex="0">{drawing}</div>{caption}</figure>'
+    )
 
 
 def _sweeps(drawn: dict[str, Rendered]) -> str:
@@ -109,12 +122,16 @@ def _sweeps(drawn: dict[str, Rendered]) -> str:
 
 def _scatters(first: list[Measure], drawn: dict[str, Rendered]) -> str:
     """The searching attacks and CLEVER in the second norm; CLEVER in the others to unfold."""
-    figures = {figure.title: figure for figure in drawn.values() if figure.stem.startswith("accuracy_")}
+    figures = {
+        figure.title: figure for figure in drawn.values() if figure.stem.startswith("accuracy_")
+    }
     shown, more = [], []
     for measure in first:
         figure = figures.get(measure.figure_title)
         if figure:
-            (more if measure.attack == "clever" and measure.setting != "2" else shown).append(_figure(figure))
+            (more if measure.attack == "clever" and measure.setting != "2" else shown).append(
+                _figure(figure)
+            )
     if not shown + more:
         return ""
     lead = (
@@ -123,7 +140,11 @@ def _scatters(first: list[Measure], drawn: dict[str, Rendered]) -> str:
         "the frontier alone: accuracy is then paid for with robustness. Any frontier of three models has b above 0, so "
         "<em>Statements</em> asks all models too.</p>"
     )
-    unfold = f'<details><summary>CLEVER in other norms</summary><div class="charts">{"".join(more)}</div></details>' if more else ""
+    unfold = (
+        f'<details><summary>CLEVER in other norms</summary><div class="charts">{"".join(more)}</div></details>'
+        if more
+        else ""
+    )
     return f'{lead}<div class="charts">{"".join(shown)}</div>{unfold}'
 
 
@@ -135,13 +156,24 @@ def _transfer(views: Views, spread: pd.DataFrame) -> str:
     for name, rows in spread.groupby("attack", sort=False):
         attack = str(name)
         ordered = rows.sort_values("mean", ascending=False, kind="stable", na_position="last")
-        maps = [_map(views, tables.Panel(*row)) for row in ordered[list(tables.Panel._fields)].itertuples(index=False)]
-        others = (
-            f"<details><summary>{len(maps) - 1} more of {escape(catalog.title(attack))}</summary>{''.join(maps[1:])}</details>"
-        )
+        maps = [
+            _map(views, tables.Panel(*row))
+            for row in ordered[list(tables.Panel._fields)].itertuples(index=False)
+        ]
+        others = f"<details><summary>{len(maps) - 1} more of {escape(catalog.title(attack))}</summary>{''.join(maps[1:])}</details>"
         shown.append(f"<div>{maps[0]}{others if len(maps) > 1 else ''}</div>")
-    heads = [("map", "text"), ("mean, %", ""), ("best source", "text"), ("its mean, %", ""), ("pairs", ""), ("n a pair", "")]
-    head = "".join(f'<th scope="col" class="{kind}" data-c="{number}">{name}</th>' for number, (name, kind) in enumerate(heads))
+    heads = [
+        ("map", "text"),
+        ("mean, %", ""),
+        ("best source", "text"),
+        ("its mean, %", ""),
+        ("pairs", ""),
+        ("n a pair", ""),
+    ]
+    head = "".join(
+        f'<th scope="col" class="{kind}" data-c="{number}">{name}</th>'
+        for number, (name, kind) in enumerate(heads)
+    )
     panels: list[Any] = list(spread.itertuples(index=False))
     lines = "".join(
         f'<tr><th scope="row">{escape(panel_name(row.attack, row.target_kind, row.setting))}</th>'
@@ -150,9 +182,7 @@ def _transfer(views: Views, spread: pd.DataFrame) -> str:
         f"<td {cells.sortable(row.n_low)}>{row.n_low}{f'–{row.n_high}' * (row.n_high != row.n_low)}</td></tr>"
         for row in panels
     )
-    lead = (
-        "<p>Means over all ordered pairs of models, as the study counts; of each attack the map that transfers best, the others unfold.</p>"
-    )
+    lead = "<p>Means over all ordered pairs of models, as the study counts; of each attack the map that transfers best, the others unfold.</p>"
     table = cells.framed(f"<thead><tr>{head}</tr></thead>", f"<tbody>{lines}</tbody>")
     return f'{lead}{table}{legend()}<div class="maps">{"".join(shown)}</div>'
 
@@ -163,7 +193,10 @@ def _percent(share: float) -> str:
 
 def _map(views: Views, panel: tables.Panel) -> str:
     """One panel as a figure: as the study counts, and the other treatments where they differ."""
-    pairs, own = tables.of_panel(views.made.transfer, panel), tables.of_panel(views.made.robustness, panel)
+    pairs, own = (
+        tables.of_panel(views.made.transfer, panel),
+        tables.of_panel(views.made.robustness, panel),
+    )
     order = grouped(tables.sorted_models(views.models, pairs["source"], pairs["model"]))
     maps, rates = {}, {}
     for treatment in tables.TREATMENTS:
@@ -171,8 +204,16 @@ def _map(views: Views, panel: tables.Panel) -> str:
         counts = tables.square(pairs, own, column=f"n_{treatment}", order=order)
         caption = f"{TREATMENT_NAMES[treatment]}; n {_range(pairs[f'n_{treatment}'])}, white box {_range(own['n'])}"
         maps[treatment] = f"<p class=what>{escape(caption)}</p>{heat_map(rates[treatment], counts)}"
-    others = [maps[name] for name in maps if name != "released" and not rates[name].equals(rates["released"])]
-    unfold = f"<details><summary>Failed sources counted otherwise</summary>{''.join(others)}</details>" if others else ""
+    others = [
+        maps[name]
+        for name in maps
+        if name != "released" and not rates[name].equals(rates["released"])
+    ]
+    unfold = (
+        f"<details><summary>Failed sources counted otherwise</summary>{''.join(others)}</details>"
+        if others
+        else ""
+    )
     return f"<figure><figcaption>{escape(panel_name(*panel))}</figcaption>{maps['released']}{unfold}</figure>"
 
 
@@ -190,7 +231,9 @@ def _pictures(views: Views) -> str:
         "<p>The first attacked image of each model, for each attack its last setting: what the model is shown, and what was changed, "
         "enlarged around grey.</p>"
     )
-    return lead + gallery(views.adversarial, tables.sorted_models(views.models, views.adversarial["model"]))
+    return lead + gallery(
+        views.adversarial, tables.sorted_models(views.models, views.adversarial["model"])
+    )
 
 
 def _fits(drawn: dict[str, Rendered]) -> str:
@@ -218,31 +261,64 @@ def _groups(table: pd.DataFrame, columns: list[str]) -> Iterator[tuple[list[str]
 def _numbers(views: Views) -> str:
     parts = []
     if len(views.made.accuracy):
-        shown = [name for name in _without_ends(views.made.accuracy) if name not in _quiet(views.made.accuracy)]
-        parts.append(("Accuracy", cells.framed(cells.head(shown), cells.body(views.made.accuracy, shown))))
-    before, after = ["model", "n", "success_rate", "failures", "near_ties"], ["gradients_mean", "forwards_mean"]
-    before += [name for name in ("revoked", "invalid", "zero_gradients") if name not in _quiet(views.made.robustness)]
-    columns = [*before, *(f"{distance}_{what}" for distance in tables.DISTANCES for what in ("mean", "std", "median")), *after]
+        shown = [
+            name
+            for name in _without_ends(views.made.accuracy)
+            if name not in _quiet(views.made.accuracy)
+        ]
+        parts.append(
+            ("Accuracy", cells.framed(cells.head(shown), cells.body(views.made.accuracy, shown)))
+        )
+    before, after = (
+        ["model", "n", "success_rate", "failures", "near_ties"],
+        ["gradients_mean", "forwards_mean"],
+    )
+    before += [
+        name
+        for name in ("revoked", "invalid", "zero_gradients")
+        if name not in _quiet(views.made.robustness)
+    ]
+    columns = [
+        *before,
+        *(
+            f"{distance}_{what}"
+            for distance in tables.DISTANCES
+            for what in ("mean", "std", "median")
+        ),
+        *after,
+    ]
     for attack, of_attack in views.made.robustness.groupby("attack", sort=False):
         groups = [
-            cells.body(rows, columns, heading=" · ".join(filter(None, [KINDS.get(kind, kind), setting])))
+            cells.body(
+                rows, columns, heading=" · ".join(filter(None, [KINDS.get(kind, kind), setting]))
+            )
             for (kind, setting), rows in _groups(of_attack, ["target_kind", "setting"])
         ]
-        parts.append((catalog.title(str(attack)), cells.framed(cells.head(columns), "".join(groups))))
+        parts.append(
+            (catalog.title(str(attack)), cells.framed(cells.head(columns), "".join(groups)))
+        )
     if len(views.made.clever):
         left_out = {"target_kind", "norm", *_quiet(views.made.clever)}
         columns = [name for name in _without_ends(views.made.clever) if name not in left_out]
         groups = [
-            cells.body(rows, columns, heading=f"{SCORE_TITLES.get(norm, norm)} · {KINDS.get(kind, kind)}")
+            cells.body(
+                rows, columns, heading=f"{SCORE_TITLES.get(norm, norm)} · {KINDS.get(kind, kind)}"
+            )
             for (kind, norm), rows in _groups(views.made.clever, ["target_kind", "norm"])
         ]
         parts.append(("CLEVER", cells.framed(cells.head(columns), "".join(groups))))
-    return "".join(f"<details><summary>{escape(name)}</summary>{table}</details>" for name, table in parts)
+    return "".join(
+        f"<details><summary>{escape(name)}</summary>{table}</details>" for name, table in parts
+    )
 
 
 def _quiet(table: pd.DataFrame) -> set[str]:
     """Columns that are shown only where they count anything."""
-    return {name for name in ("revoked", "invalid", "zero_gradients") if name in table and not table[name].any()}
+    return {
+        name
+        for name in ("revoked", "invalid", "zero_gradients")
+        if name in table and not table[name].any()
+    }
 
 
 def _caveats(views: Views) -> str:
@@ -260,18 +336,31 @@ def _caveats(views: Views) -> str:
             "Handwritten digits are not ImageNet, and small networks not the study's: this run shows how things work, not what the "
             "study found."
         )
-    failed = int((views.made.robustness["n"] - views.made.robustness["successes"]).sum()) if len(views.made.robustness) else 0
+    failed = (
+        int((views.made.robustness["n"] - views.made.robustness["successes"]).sum())
+        if len(views.made.robustness)
+        else 0
+    )
     if failed:
         told.append(
             f"{failed:,} of {int(attempts.sum()):,} attempts failed; distances leave them out, transfer counts them in three ways (below)."
         )
     if len(views.made.clever) and (views.made.clever["fell_back"] > 0).any():
-        told.append(f"Up to {100 * views.made.clever['fell_back'].max():.0f} % of a model's CLEVER scores have no acceptable fit.")
+        told.append(
+            f"Up to {100 * views.made.clever['fell_back'].max():.0f} % of a model's CLEVER scores have no acceptable fit."
+        )
     return "".join(f"<p>{paragraph}</p>" for paragraph in [*map(escape, told), *HOW_TO_READ])
 
 
 def _glossary(views: Views) -> str:
-    shown = [views.made.accuracy, views.made.robustness, views.made.clever, views.made.transfer, views.made.law, *views.study.values()]
+    shown = [
+        views.made.accuracy,
+        views.made.robustness,
+        views.made.clever,
+        views.made.transfer,
+        views.made.law,
+        *views.study.values(),
+    ]
     names = dict.fromkeys(str(name) for table in shown if len(table) for name in table)
     entries = []
     for name in names:

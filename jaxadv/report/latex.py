@@ -11,32 +11,125 @@ from jaxadv.report.columns import COLUMNS, show
 PRINTED = {
     "accuracy": ["model", "images", "correct", "top1_percent", "top5_percent", "error_percent"],
     "robustness": [
-        *["attack", "setting", "target_kind", "model", "n", "failures", "near_ties", "success_rate"],
+        *[
+            "attack",
+            "setting",
+            "target_kind",
+            "model",
+            "n",
+            "failures",
+            "near_ties",
+            "success_rate",
+        ],
         *["l1_mean", "l2_mean", "linf_mean", "gradients_mean"],
     ],
-    "clever": ["target_kind", "norm", "model", "n", "score_mean", "score_median", "score_std", "score_min", "fell_back"],
+    "clever": [
+        "target_kind",
+        "norm",
+        "model",
+        "n",
+        "score_mean",
+        "score_median",
+        "score_std",
+        "score_min",
+        "fell_back",
+    ],
     "claims": ["statement", "claim", "verdict", "settled", "evidence"],
     "explanation": [
         *["attack", "setting", "target_kind", "distance"],
         *["explained_by", "models", "explained", "explained_by_chance", "p_value"],
     ],
-    "depth": ["attack", "setting", "target_kind", "distance", "by_depth", "depth_pairs", "deeper_more_robust", "common", "difference"],
-    "symmetry": ["attack", "setting", "target_kind", "model_pairs", "symmetry", "asymmetry", "asymmetry_by_chance"],
-    "agreement": ["attack", "setting", "target_kind", "distance", "models", "pearson", "spearman", "images_spearman", "common", "exceeded"],
+    "depth": [
+        "attack",
+        "setting",
+        "target_kind",
+        "distance",
+        "by_depth",
+        "depth_pairs",
+        "deeper_more_robust",
+        "common",
+        "difference",
+    ],
+    "symmetry": [
+        "attack",
+        "setting",
+        "target_kind",
+        "model_pairs",
+        "symmetry",
+        "asymmetry",
+        "asymmetry_by_chance",
+    ],
+    "agreement": [
+        "attack",
+        "setting",
+        "target_kind",
+        "distance",
+        "models",
+        "pearson",
+        "spearman",
+        "images_spearman",
+        "common",
+        "exceeded",
+    ],
     "sensitivity": [
         *["attack", "setting", "target_kind", "about", "counted"],
         *["value", "largest", "smallest", "rank_correlation", "slope", "changed"],
     ],
-    "signature": ["model", "family", "named", "nearest", "correlation", "runner_up", "runner_up_correlation", "has_relatives"],
-    "signature_confusion": ["family", "networks", *(f"named_{name}" for name in FAMILIES), "right", "right_rate", "chance"],
-    "law": ["attack", "setting", "target_kind", "distance", "fitted", "models", "intercept", "slope", "r_squared"],
+    "signature": [
+        "model",
+        "family",
+        "named",
+        "nearest",
+        "correlation",
+        "runner_up",
+        "runner_up_correlation",
+        "has_relatives",
+    ],
+    "signature_confusion": [
+        "family",
+        "networks",
+        *(f"named_{name}" for name in FAMILIES),
+        "right",
+        "right_rate",
+        "chance",
+    ],
+    "law": [
+        "attack",
+        "setting",
+        "target_kind",
+        "distance",
+        "fitted",
+        "models",
+        "intercept",
+        "slope",
+        "r_squared",
+    ],
 }
 _ESCAPED = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
-    **{"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "<": "\\textless{}", ">": "\\textgreater{}"},
-    **{"|": "\\textbar{}", '"': "''", "–": "--", "∞": "$\\infty$", "-": "{-}", "[": "{[}", "]": "{]}", "`": "\\textasciigrave{}"},
+    **{
+        "\\": "\\textbackslash{}",
+        "~": "\\textasciitilde{}",
+        "^": "\\textasciicircum{}",
+        "<": "\\textless{}",
+        ">": "\\textgreater{}",
+    },
+    **{
+        "|": "\\textbar{}",
+        '"': "''",
+        "–": "--",
+        "∞": "$\\infty$",
+        "-": "{-}",
+        "[": "{[}",
+        "]": "{]}",
+        "`": "\\textasciigrave{}",
+    },
 }
-_CHARACTER, _GAP, _MARGIN = 4.2, 8, 60  # pt: a generous mean width in \scriptsize, between columns, both margins of a page
+_CHARACTER, _GAP, _MARGIN = (
+    4.2,
+    8,
+    60,
+)  # pt: a generous mean width in \scriptsize, between columns, both margins of a page
 _DOCUMENT = r"""%% Compiles by itself. Or \input it in a document that loads graphicx and, for its rules, booktabs.
 \expandafter\let\expandafter\jaxadvinside\csname @notprerr\endcsname
 \def\jaxadvend{}
@@ -80,7 +173,10 @@ def latex(name: str, table: pd.DataFrame, printed_as: Sequence[str]) -> str:
         if f"{column}_low" in table and not matrix:
             ends = (table[f"{column}_low"], table[f"{column}_high"])
             low, high = ([show(column, value) for value in end] for end in ends)
-            texts = [f"{text} [{low[row]}, {high[row]}]" if low[row] != "–" else text for row, text in enumerate(texts)]
+            texts = [
+                f"{text} [{low[row]}, {high[row]}]" if low[row] != "–" else text
+                for row, text in enumerate(texts)
+            ]
         percent = COLUMNS[column].unit in ("share", "%")
         if percent:
             texts = [text.replace(" %", "") for text in texts]
@@ -105,8 +201,15 @@ def latex(name: str, table: pd.DataFrame, printed_as: Sequence[str]) -> str:
     kinds = "".join("l" if COLUMNS[column].type == "text" else "r" for column in printed_as)
     lines = [f"{' & '.join(row)} \\\\\n" for row in zip(*columns, strict=True)]
     width = max(845, _MARGIN + sum(_CHARACTER * width + _GAP for width in widths))
-    what = "rows: source; columns: the model that is shown its images; in %" if matrix else "[95 % interval] of the value before it"
-    blocks = [_BLOCK % (kinds, what, " & ".join(heads), "".join(lines[start : start + rows])) for start in range(0, len(lines), rows)]
+    what = (
+        "rows: source; columns: the model that is shown its images; in %"
+        if matrix
+        else "[95 % interval] of the value before it"
+    )
+    blocks = [
+        _BLOCK % (kinds, what, " & ".join(heads), "".join(lines[start : start + rows]))
+        for start in range(0, len(lines), rows)
+    ]
     return _DOCUMENT % (width, "\\newpage\\noindent\n".join(blocks))
 
 
@@ -115,5 +218,7 @@ def escape(text: str) -> str:
     characters = []
     for character in " ".join(text.split()):
         known = _ESCAPED.get(character)
-        characters.append(known or (character if " " <= character <= "~" else f"{{U+{ord(character):04X}}}"))
+        characters.append(
+            known or (character if " " <= character <= "~" else f"{{U+{ord(character):04X}}}")
+        )
     return "".join(characters)

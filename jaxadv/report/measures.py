@@ -10,7 +10,12 @@ from jaxadv.core.targets import KINDS
 from jaxadv.report.settings import NOTHING, RunSettings
 from jaxadv.support.norms import DISTANCES, SCORE_TITLES
 
-_KINDS = ("random", "untargeted", "least", "top2")  # which kind of target stands for an attack: the study's figures take random
+_KINDS = (
+    "random",
+    "untargeted",
+    "least",
+    "top2",
+)  # which kind of target stands for an attack: the study's figures take random
 
 
 class Measure(NamedTuple):
@@ -21,9 +26,13 @@ class Measure(NamedTuple):
     setting: str  # of CLEVER: the norm
     length: str  # the distance that the attack makes small, or that the score bounds, e.g. "l2"
     is_studied: bool  # whether the setting has the study's norm, loss and rule
-    all_points: pd.DataFrame  # model, mean (NaN: no success), low, high (95 %), n, failures, error (a share), images
+    all_points: (
+        pd.DataFrame
+    )  # model, mean (NaN: no success), low, high (95 %), n, failures, error (a share), images
 
-    law: dict | None  # the row of the table of laws, fitted to the frontier; None without accuracies
+    law: (
+        dict | None
+    )  # the row of the table of laws, fitted to the frontier; None without accuracies
     frontier: list[str]  # the models on it
 
     @property
@@ -65,10 +74,18 @@ class Measure(NamedTuple):
 
 
 def measures(
-    accuracy: pd.DataFrame, robustness: pd.DataFrame, clever: pd.DataFrame, law: pd.DataFrame, settings: RunSettings = NOTHING
+    accuracy: pd.DataFrame,
+    robustness: pd.DataFrame,
+    clever: pd.DataFrame,
+    law: pd.DataFrame,
+    settings: RunSettings = NOTHING,
 ) -> list[Measure]:
     """Every measure that the tables of a run hold, in their order."""
-    error = accuracy.set_index("model")[["error_percent", "images"]] if len(accuracy) else pd.DataFrame()
+    error = (
+        accuracy.set_index("model")[["error_percent", "images"]]
+        if len(accuracy)
+        else pd.DataFrame()
+    )
     laws = {
         (row["attack"], row["target_kind"], row["setting"], row["distance"]): row
         for row in law[law["fitted"] == "frontier"].to_dict("records")
@@ -77,17 +94,36 @@ def measures(
     def measure(attack: str, kind: str, setting: str, length: str, points: pd.DataFrame) -> Measure:
         fit = laws.get((attack, kind, "" if attack == "clever" else setting, length))
         frontier = fit["frontier"].split(", ") if fit else []
-        return Measure(attack, kind, setting, length, settings.is_studied(attack, setting), points, fit, frontier)
+        return Measure(
+            attack,
+            kind,
+            setting,
+            length,
+            settings.is_studied(attack, setting),
+            points,
+            fit,
+            frontier,
+        )
 
     found = []
     for key, rows in robustness.groupby(["attack", "target_kind", "setting"], sort=False):
         attack, kind, setting = map(str, key)
         length = settings.minimises(attack, setting)
         if length:
-            found.append(measure(attack, kind, setting, length, _points(rows, f"{length}_mean", error)))
+            found.append(
+                measure(attack, kind, setting, length, _points(rows, f"{length}_mean", error))
+            )
     for key, rows in clever.groupby(["target_kind", "norm"], sort=False):
         kind, norm = map(str, key)
-        found.append(measure("clever", kind, norm, f"l{norm}", _points(rows.assign(failures=0), "score_mean", error)))
+        found.append(
+            measure(
+                "clever",
+                kind,
+                norm,
+                f"l{norm}",
+                _points(rows.assign(failures=0), "score_mean", error),
+            )
+        )
     return found
 
 
@@ -107,6 +143,14 @@ def _rank(measure: Measure) -> tuple[int, bool]:
 
 
 def _points(rows: pd.DataFrame, column: str, error: pd.DataFrame) -> pd.DataFrame:
-    points = rows[["model", "n", "failures"]].assign(mean=rows[column], low=rows[f"{column}_low"], high=rows[f"{column}_high"])
-    known = error.reindex(points["model"]) if len(error) else pd.DataFrame(np.nan, range(len(points)), ["error_percent", "images"])
-    return points.assign(error=known["error_percent"].to_numpy() / 100, images=known["images"].to_numpy()).reset_index(drop=True)
+    points = rows[["model", "n", "failures"]].assign(
+        mean=rows[column], low=rows[f"{column}_low"], high=rows[f"{column}_high"]
+    )
+    known = (
+        error.reindex(points["model"])
+        if len(error)
+        else pd.DataFrame(np.nan, range(len(points)), ["error_percent", "images"])
+    )
+    return points.assign(
+        error=known["error_percent"].to_numpy() / 100, images=known["images"].to_numpy()
+    ).reset_index(drop=True)

@@ -10,12 +10,16 @@ from jaxadv.core.targets import KINDS
 
 def panel_name(attack: str, target_kind: str, setting: str) -> str:
     """What a transfer map or table of attempts is about, e.g. "C&W L2 · confidence=0 · random target"."""
-    return " · ".join(filter(None, [catalog.title(attack), setting, KINDS.get(target_kind, target_kind)]))
+    return " · ".join(
+        filter(None, [catalog.title(attack), setting, KINDS.get(target_kind, target_kind)])
+    )
 
 
 def parameter_title(name: str) -> str:
     """What figures call a parameter of the attacks."""
-    titles = (one.title for attack in catalog.ATTACKS for one in attack.parameters if one.name == name)
+    titles = (
+        one.title for attack in catalog.ATTACKS for one in attack.parameters if one.name == name
+    )
     return next(filter(None, titles), name)
 
 

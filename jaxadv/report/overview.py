@@ -16,16 +16,22 @@ from jaxadv.report.views import Views
 
 def overview(views: Views, chief: list[Measure]) -> str:
     """Intervals in brackets, n and failures below; "" for a run with neither accuracy nor robustness."""
-    if not views.models or not (len(views.made.accuracy) or len(views.made.robustness) or len(views.made.clever)):
+    if not views.models or not (
+        len(views.made.accuracy) or len(views.made.robustness) or len(views.made.clever)
+    ):
         return ""
     columns = [("model", "", _names)]
     if len(views.made.accuracy):
-        columns.append(("top-1", "clean images", lambda model: _accuracy(views.made.accuracy, model)))
+        columns.append(
+            ("top-1", "clean images", lambda model: _accuracy(views.made.accuracy, model))
+        )
     for attack, rows in budgets(views.made.robustness):
         first = rows[rows["target_kind"] == rows["target_kind"].iloc[0]]
         last = first[first["setting"] == first["setting"].iloc[-1]]
         what = f"success, {KINDS.get(last['target_kind'].iloc[0], last['target_kind'].iloc[0])}, {last['setting'].iloc[0]}"
-        columns.append((catalog.title(attack), what, lambda model, last=last: _success(last, model)))
+        columns.append(
+            (catalog.title(attack), what, lambda model, last=last: _success(last, model))
+        )
     for measure in chief:
         if measure.attack == "clever" and measure.setting != "2":
             continue
@@ -35,7 +41,9 @@ def overview(views: Views, chief: list[Measure]) -> str:
         f'<th scope="col" class="{"" if number else "text"}" data-c="{number}">{escape(name)}<small>{escape(what)}</small></th>'
         for number, (name, what, _) in enumerate(columns)
     )
-    lines = "".join(f"<tr>{''.join(cell(model) for _, _, cell in columns)}</tr>" for model in views.models)
+    lines = "".join(
+        f"<tr>{''.join(cell(model) for _, _, cell in columns)}</tr>" for model in views.models
+    )
     lead = (
         "<p>Success: smaller is more robust. Distances and scores: larger is. In brackets 95 % intervals; below, n and failed attempts. "
         "A heading sorts.</p>"
@@ -58,7 +66,13 @@ def _cell(rows: pd.DataFrame, model: str, value: str, text, note) -> str:
 
 def _accuracy(table: pd.DataFrame, model: str) -> str:
     name = "top1_percent"
-    return _cell(table, model, name, lambda row: f"{row[name]:.1f} %{between(name, row)}", lambda row: f"n {row['images']}")
+    return _cell(
+        table,
+        model,
+        name,
+        lambda row: f"{row[name]:.1f} %{between(name, row)}",
+        lambda row: f"n {row['images']}",
+    )
 
 
 def _success(rows: pd.DataFrame, model: str) -> str:
@@ -81,6 +95,10 @@ def _mean(measure: Measure, model: str) -> str:
         measure.all_points,
         model,
         "mean",
-        lambda row: interval(row["mean"], row["low"], row["high"]).replace("[", "<small>[").replace("]", "]</small>"),
+        lambda row: (
+            interval(row["mean"], row["low"], row["high"])
+            .replace("[", "<small>[")
+            .replace("]", "]</small>")
+        ),
         lambda row: counted.format(n=row["n"], failures=row["failures"]),
     )

@@ -17,7 +17,9 @@ def remake(directory: str | os.PathLike, only: list[str] | None = None) -> Path:
     """
     run = Run(directory)
     if not run.count_parts():
-        raise InputError(f"no run in {str(run.directory)!r}: it must be a folder with the rows of a run; evaluate makes one")
+        raise InputError(
+            f"no run in {str(run.directory)!r}: it must be a folder with the rows of a run; evaluate makes one"
+        )
     run.check_format()
     with figures.drawers(run.count_parts()) as pool:
         shown = views(run)
@@ -26,7 +28,11 @@ def remake(directory: str | os.PathLike, only: list[str] | None = None) -> Path:
         tables.write_all(run, run.directory / "tables", shown.made)
         tables.write(run.directory / "tables", shown.study, claim=run.claim)
         only = only or shown.manifest.get("settings", {}).get("figures") or ["*"]
-        wanted = [figure for figure in figures.planned(shown) if any(fnmatchcase(figure.stem, pattern) for pattern in only)]
+        wanted = [
+            figure
+            for figure in figures.planned(shown)
+            if any(fnmatchcase(figure.stem, pattern) for pattern in only)
+        ]
         drawn = figures.write_all(wanted, run.directory / "figures", pool, claim=run.claim)
     html.write(shown, page, drawn)
     return page

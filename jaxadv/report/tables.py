@@ -29,7 +29,10 @@ DISTANCES = ("l0", "l1", "l2", "linf", "l2_per_pixel")
 STATISTICS = ("mean", "std", "median")
 TREATMENTS = ("released", "left_out", "as_failures")  # of images that do not fool their own source
 MINIMUM_P_VALUE = 0.001  # as in the fit
-LONG = ("transfer", "comparison")  # a row a pair of models: thousands, which nobody reads in print; as .csv only
+LONG = (
+    "transfer",
+    "comparison",
+)  # a row a pair of models: thousands, which nobody reads in print; as .csv only
 _HOW = ["attack", "target_kind", "setting"]  # what a matrix has in common
 _EXAMPLE_KEYS = ["model", "attack", "setting", "target_kind"]
 _SUMMED = ("near_tie", "revoked", "invalid", "zero_gradient", "gradients", "forwards")
@@ -53,8 +56,12 @@ class Tables(NamedTuple):
     clever: pd.DataFrame
     transfer: pd.DataFrame
     law: pd.DataFrame
-    matrices: dict[Panel, pd.DataFrame]  # rates as the study counts ("released"), white box on the diagonal
-    counts: dict[str, int]  # of rows: models, clean images, attempts, CLEVER scores, transfer checks
+    matrices: dict[
+        Panel, pd.DataFrame
+    ]  # rates as the study counts ("released"), white box on the diagonal
+    counts: dict[
+        str, int
+    ]  # of rows: models, clean images, attempts, CLEVER scores, transfer checks
     settings: RunSettings
 
 
@@ -74,8 +81,13 @@ def compute(run: Run) -> Tables:
     bounds = clever(scores, order)
     counted = run.transfer_sums()
     pairs = _transfer_rates(counted, order, settings)
-    matrices = {panel: square(of_panel(pairs, panel), of_panel(own, panel), column="released", order=order) for panel in panels(pairs)}
-    models = sorted_models(order, right["model"], own["model"], bounds["model"], pairs["source"], pairs["model"])
+    matrices = {
+        panel: square(of_panel(pairs, panel), of_panel(own, panel), column="released", order=order)
+        for panel in panels(pairs)
+    }
+    models = sorted_models(
+        order, right["model"], own["model"], bounds["model"], pairs["source"], pairs["model"]
+    )
     counts = {
         "models": len(models),
         "clean images": clean["image_id"].nunique(),
@@ -89,8 +101,14 @@ def compute(run: Run) -> Tables:
 
 def accuracy(clean: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
     """How good each model is on the clean images. order: of models; those not in it follow as they appear."""
-    rows = clean[["model", "top5", "invalid"]].assign(images=1, correct=clean["label"] == clean["predicted"])
-    table = rows.groupby("model", sort=False)[["images", "correct", "top5", "invalid"]].sum().reset_index()
+    rows = clean[["model", "top5", "invalid"]].assign(
+        images=1, correct=clean["label"] == clean["predicted"]
+    )
+    table = (
+        rows.groupby("model", sort=False)[["images", "correct", "top5", "invalid"]]
+        .sum()
+        .reset_index()
+    )
     table["top1_percent"] = 100 * table["correct"] / table["images"]
     table["top5_percent"] = 100 * table["top5"] / table["images"]
     table["error_percent"] = 100 - table["top1_percent"]
@@ -116,21 +134,45 @@ def _count(groups: dict[tuple, list], rows: pd.DataFrame) -> None:
     """Add of each part: rows, sums of `_SUMMED`, and the distances (successes, D)."""
     for key, own in rows.groupby(_EXAMPLE_KEYS, sort=False, observed=True):
         spent = own[list(_SUMMED)].sum()
-        groups.setdefault(key, []).append((len(own), *spent, own.loc[own["success"] & ~own["invalid"], list(DISTANCES)].to_numpy()))
+        groups.setdefault(key, []).append(
+            (
+                len(own),
+                *spent,
+                own.loc[own["success"] & ~own["invalid"], list(DISTANCES)].to_numpy(),
+            )
+        )
 
 
-def _robustness(groups: dict[tuple, list], order: Sequence[str], settings: RunSettings) -> pd.DataFrame:
+def _robustness(
+    groups: dict[tuple, list], order: Sequence[str], settings: RunSettings
+) -> pd.DataFrame:
     columns = [*_EXAMPLE_KEYS, "n", "successes", "failures", "success_rate", "near_ties", "revoked"]
     columns += ["invalid", "zero_gradients"]
-    columns += [f"{distance}_{statistic}" for distance in DISTANCES for statistic in (*STATISTICS, "mean_low", "mean_high")]
+    columns += [
+        f"{distance}_{statistic}"
+        for distance in DISTANCES
+        for statistic in (*STATISTICS, "mean_low", "mean_high")
+    ]
     records = []
     for key, found in groups.items():
         *counts, distances = zip(*found, strict=True)
-        attempts, near_ties, revoked, invalid, zero_gradients, gradients, forwards = map(int, map(sum, counts))
+        attempts, near_ties, revoked, invalid, zero_gradients, gradients, forwards = map(
+            int, map(sum, counts)
+        )
         n = attempts - invalid
         distances = np.concatenate(distances).astype(np.float64)
         successes = len(distances)
-        record = [*key, n, successes, n - successes, successes / n if n else np.nan, near_ties, revoked, invalid, zero_gradients]
+        record = [
+            *key,
+            n,
+            successes,
+            n - successes,
+            successes / n if n else np.nan,
+            near_ties,
+            revoked,
+            invalid,
+            zero_gradients,
+        ]
         for values, *interval in zip(distances.T, *mean_intervals(distances), strict=True):
             record += [*_statistics(values), *interval]
         records.append([*record, gradients / attempts, forwards / attempts])
@@ -152,13 +194,34 @@ def clever(scores: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
         mean, std, median = _statistics(values)
         (low,), (high,) = mean_intervals(values[:, None])
         fitted = rows["shape"].notna() & (rows["p_value"] >= MINIMUM_P_VALUE)
-        counts = [rows["score"].min(), 1 - fitted.mean(), rows["p_value"].mean(), len(every) - len(rows)]
+        counts = [
+            rows["score"].min(),
+            1 - fitted.mean(),
+            rows["p_value"].mean(),
+            len(every) - len(rows),
+        ]
         records.append([*key, len(rows), mean, low, high, median, std, *counts])
-    names = ["n", "score_mean", "score_mean_low", "score_mean_high", "score_median", "score_std", "score_min", "fell_back", "p_value_mean"]
-    return _arranged(pd.DataFrame(records, columns=[*keys, *names, "invalid"]), ["target_kind", "norm", "model"], order)
+    names = [
+        "n",
+        "score_mean",
+        "score_mean_low",
+        "score_mean_high",
+        "score_median",
+        "score_std",
+        "score_min",
+        "fell_back",
+        "p_value_mean",
+    ]
+    return _arranged(
+        pd.DataFrame(records, columns=[*keys, *names, "invalid"]),
+        ["target_kind", "norm", "model"],
+        order,
+    )
 
 
-def transfer(rows: pd.DataFrame, order: Sequence[str] = (), settings: RunSettings = NOTHING) -> pd.DataFrame:
+def transfer(
+    rows: pd.DataFrame, order: Sequence[str] = (), settings: RunSettings = NOTHING
+) -> pd.DataFrame:
     """How often the images of one model fool another, in the three treatments of images that do not fool their source.
 
     Rates are over the rows whose clean image the shown model has right; NaN where there is none. top5: targeted only.
@@ -166,30 +229,45 @@ def transfer(rows: pd.DataFrame, order: Sequence[str] = (), settings: RunSetting
     return _transfer_rates(sums.of(rows), order, settings)
 
 
-def _transfer_rates(counted: pd.DataFrame, order: Sequence[str], settings: RunSettings) -> pd.DataFrame:
+def _transfer_rates(
+    counted: pd.DataFrame, order: Sequence[str], settings: RunSettings
+) -> pd.DataFrame:
     table = counted.copy()
     for treatment in TREATMENTS:
         n = table[f"n_{treatment}"].astype(float).replace(0, np.nan)
-        table[f"{treatment}_low"], table[f"{treatment}_high"] = rate_interval(table[treatment], table[f"n_{treatment}"])
+        table[f"{treatment}_low"], table[f"{treatment}_high"] = rate_interval(
+            table[treatment], table[f"n_{treatment}"]
+        )
         table[treatment] = table[treatment] / n
-        table[f"{treatment}_top5"] = (table[f"{treatment}_top5"] / n).where(table["target_kind"] != "untargeted")
+        table[f"{treatment}_top5"] = (table[f"{treatment}_top5"] / n).where(
+            table["target_kind"] != "untargeted"
+        )
     rates = [name for way in TREATMENTS for name in (f"n_{way}", way, f"{way}_low", f"{way}_high")]
-    table = table[[*sums.KEYS, *rates, *(f"{treatment}_top5" for treatment in TREATMENTS), "invalid"]]
+    table = table[
+        [*sums.KEYS, *rates, *(f"{treatment}_top5" for treatment in TREATMENTS), "invalid"]
+    ]
     return _arranged(table, [*_HOW, "source", "model"], order, settings)
 
 
 def law(
-    accuracy: pd.DataFrame, robustness: pd.DataFrame, clever: pd.DataFrame, settings: RunSettings = NOTHING
+    accuracy: pd.DataFrame,
+    robustness: pd.DataFrame,
+    clever: pd.DataFrame,
+    settings: RunSettings = NOTHING,
 ) -> pd.DataFrame:
     """The fit mean distance = a + b ln(error), from those tables: for each attack that searches, its settings and targets, in the
     distance that it makes small, and for the CLEVER scores (attack "clever") in each norm. On the Pareto frontier, and on all models.
     """
     error = accuracy.set_index("model")["error_percent"] / 100
     distances = map(settings.minimises, robustness["attack"], robustness["setting"])
-    attacks = robustness.assign(distance=pd.Series([*distances], index=robustness.index, dtype=object))
+    attacks = robustness.assign(
+        distance=pd.Series([*distances], index=robustness.index, dtype=object)
+    )
     attacks = attacks.dropna(subset="distance")
     attacks["value"] = [row[f"{row['distance']}_mean"] for row in attacks.to_dict("records")]
-    bounds = clever.assign(attack="clever", setting="", distance="l" + clever["norm"], value=clever["score_mean"])
+    bounds = clever.assign(
+        attack="clever", setting="", distance="l" + clever["norm"], value=clever["score_mean"]
+    )
     keys = [*_HOW, "distance"]
     records = []
     for table in (attacks, bounds):
@@ -225,15 +303,25 @@ def transfer_matrix(
     return square(pairs, own, column=treatment, order=order)
 
 
-def square(pairs: pd.DataFrame, white_box: pd.DataFrame, *, column: str, order: Sequence[str] = ()) -> pd.DataFrame:
+def square(
+    pairs: pd.DataFrame, white_box: pd.DataFrame, *, column: str, order: Sequence[str] = ()
+) -> pd.DataFrame:
     """A column of one panel of `transfer` as a matrix, with success rates (or n) of `robustness` on the diagonal."""
     names = sorted_models(order, pairs["source"], pairs["model"])
-    matrix = pd.DataFrame(np.nan, index=pd.Index(names, name="source"), columns=pd.Index(names, name="model"))
+    matrix = pd.DataFrame(
+        np.nan, index=pd.Index(names, name="source"), columns=pd.Index(names, name="model")
+    )
     place = {name: number for number, name in enumerate(names)}
     cells = matrix.to_numpy(copy=True)
     for source, model, value in zip(pairs["source"], pairs["model"], pairs[column], strict=True):
         cells[place[source], place[model]] = value
-    own = dict(zip(white_box["model"], white_box["n" if column.startswith("n_") else "success_rate"], strict=True))
+    own = dict(
+        zip(
+            white_box["model"],
+            white_box["n" if column.startswith("n_") else "success_rate"],
+            strict=True,
+        )
+    )
     np.fill_diagonal(cells, [own.get(name, np.nan) for name in names])
     return pd.DataFrame(cells, index=matrix.index, columns=matrix.columns)
 
@@ -251,7 +339,9 @@ def of_panel(table: pd.DataFrame, panel: Panel) -> pd.DataFrame:
 def sorted_models(order: Sequence[str], *appearances: Iterable[str]) -> list[str]:
     """The models that appear, each once: in ``order`` (a run's manifest["models"]), then as they appear."""
     seen = dict.fromkeys(name for names in appearances for name in names)
-    return [name for name in order if name in seen] + [name for name in seen if name not in set(order)]
+    return [name for name in order if name in seen] + [
+        name for name in seen if name not in set(order)
+    ]
 
 
 def write_all(run: Run, directory: str | os.PathLike, made: Tables | None = None) -> list[Path]:
@@ -261,7 +351,10 @@ def write_all(run: Run, directory: str | os.PathLike, made: Tables | None = None
     Matrices, transfer_<attack>_<target kind>_<setting>, are as the study counts ("released"); transfer has the other rates.
     """
     made = made or compute(run)
-    files = {name: getattr(made, name) for name in ("accuracy", "robustness", "clever", "transfer", "law")}
+    files = {
+        name: getattr(made, name)
+        for name in ("accuracy", "robustness", "clever", "transfer", "law")
+    }
     printed_as = {name: list(table) for name, table in files.items()}
     for panel, matrix in made.matrices.items():
         name = file_name("_".join(["transfer", *filter(None, panel)]), files)
@@ -290,7 +383,9 @@ def write(
     for name, table in files.items():
         if table.empty:
             continue
-        contents[directory / f"{name}.csv"] = table.to_csv(index=False, float_format="%.7g", lineterminator="\n")
+        contents[directory / f"{name}.csv"] = table.to_csv(
+            index=False, float_format="%.7g", lineterminator="\n"
+        )
         if name not in LONG:
             contents[directory / f"{name}.md"] = markdown(table, printed_as[name])
             contents[directory / f"{name}.tex"] = latex(name, table, printed_as[name])
@@ -312,19 +407,26 @@ def markdown(table: pd.DataFrame, printed_as: Sequence[str]) -> str:
     right = [COLUMNS[name].type != "text" for name in printed_as]
     columns = []
     for position, name in enumerate(printed_as):
-        texts = [str(table.columns[position]), *(show(name, value) for value in table.iloc[:, position])]
+        texts = [
+            str(table.columns[position]),
+            *(show(name, value) for value in table.iloc[:, position]),
+        ]
         texts = [" ".join(text.replace("\\", "\\\\").replace("|", "\\|").split()) for text in texts]
         width = max(3, *map(len, texts))
         rule = "-" * (width - 1) + ":" if right[position] else "-" * width
         texts.insert(1, rule)
-        columns.append([text.rjust(width) if right[position] else text.ljust(width) for text in texts])
+        columns.append(
+            [text.rjust(width) if right[position] else text.ljust(width) for text in texts]
+        )
     return "".join(f"| {' | '.join(line)} |\n" for line in zip(*columns, strict=True))
 
 
 def _statistics(values: np.ndarray) -> list[float]:
     """Mean, population standard deviation and median; NaN without values, and the deviation where one is infinite."""
     with np.errstate(invalid="ignore"):
-        return [values.mean(), values.std(), float(np.median(values))] if len(values) else [np.nan] * 3
+        return (
+            [values.mean(), values.std(), float(np.median(values))] if len(values) else [np.nan] * 3
+        )
 
 
 def _arranged(
@@ -333,10 +435,20 @@ def _arranged(
     """``table`` sorted by the columns ``by``: models as in ``order``, names in the study's order, settings by their values."""
     appearances = [table[name] for name in ("source", "model") if name in table]
     models = sorted_models(order, *appearances)
-    known = {"attack": catalog.names(), "target_kind": tuple(KINDS), "norm": tuple(SCORE_NORMS), "source": models, "model": models}
+    known = {
+        "attack": catalog.names(),
+        "target_kind": tuple(KINDS),
+        "norm": tuple(SCORE_NORMS),
+        "source": models,
+        "model": models,
+    }
 
     def place(name: str, row: dict) -> tuple:
-        return settings.rank(row["attack"], row[name]) if name == "setting" else _rank(known.get(name, ()), row[name])
+        return (
+            settings.rank(row["attack"], row[name])
+            if name == "setting"
+            else _rank(known.get(name, ()), row[name])
+        )
 
     ranks = [[place(name, row) for name in by] for row in table[by].to_dict("records")]
     return table.iloc[sorted(range(len(table)), key=ranks.__getitem__)].reset_index(drop=True)

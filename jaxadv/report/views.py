@@ -28,19 +28,30 @@ class Views(NamedTuple):
 def views(run: Run) -> Views:
     """Raises InputError for rows that cannot be read."""
     made = tables.compute(run)
-    appearances = (made.accuracy["model"], made.robustness["model"], made.clever["model"], made.transfer["source"], made.transfer["model"])
+    appearances = (
+        made.accuracy["model"],
+        made.robustness["model"],
+        made.clever["model"],
+        made.transfer["source"],
+        made.transfer["model"],
+    )
     models = tables.sorted_models(made.order, *appearances)
     found = measures(made.accuracy, made.robustness, made.clever, made.law, made.settings)
     asked = study.compute(run, made, found)
     name, pictures = run.directory.resolve().name, run.read("adversarial")
-    return Views(name, run.manifest(), made, models, found, _fits(run), pictures, asked, faults.of_run(run))
+    return Views(
+        name, run.manifest(), made, models, found, _fits(run), pictures, asked, faults.of_run(run)
+    )
 
 
 def _fits(run: Run) -> pd.DataFrame:
     """The rows that `chosen` picks, whole: of all others the maxima, most of what CLEVER leaves, are not kept in memory."""
     keys = ["model", "image_id", "target", "target_kind", "norm"]
     picked = chosen(run.read("clever", [*keys, "score", "p_value"]))[keys]
-    whole = [picked.merge(part.astype({name: "str" for name in ("model", "target_kind", "norm")})) for part in run.parts("clever")]
+    whole = [
+        picked.merge(part.astype({name: "str" for name in ("model", "target_kind", "norm")}))
+        for part in run.parts("clever")
+    ]
     return picked.merge(pd.concat(whole)) if whole else run.read("clever")
 
 
@@ -52,11 +63,16 @@ def chosen(scores: pd.DataFrame) -> pd.DataFrame:
     if scores.empty:
         return scores
     norms = scores["norm"].unique()
-    scores = scores[(scores["norm"] == ("2" if "2" in norms else norms[0])) & (scores["target_kind"] == scores["target_kind"].iloc[0])]
+    scores = scores[
+        (scores["norm"] == ("2" if "2" in norms else norms[0]))
+        & (scores["target_kind"] == scores["target_kind"].iloc[0])
+    ]
     means = scores.groupby("model", observed=True)["score"].mean().sort_values(kind="stable")
     picked = []
     for model in means.index[_spread(len(means), _MODELS)]:
-        rows = scores[scores["model"] == model].sort_values(["p_value", "image_id"], na_position="first", kind="stable")
+        rows = scores[scores["model"] == model].sort_values(
+            ["p_value", "image_id"], na_position="first", kind="stable"
+        )
         picked.append(rows.iloc[_spread(len(rows), _FITS)])
     return pd.concat(picked, ignore_index=True)
 

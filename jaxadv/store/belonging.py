@@ -25,7 +25,9 @@ class Belonging:
         machines: the kinds of machine that have worked on it; None for any.
     """
 
-    def __init__(self, directory: Path, identity: Identity, machines: list[Mapping[str, Any]] | None = None):
+    def __init__(
+        self, directory: Path, identity: Identity, machines: list[Mapping[str, Any]] | None = None
+    ):
         self.directory, self.identity, self.machines = directory, identity, machines
         self._digests: dict[str, str] = {}
 
@@ -48,10 +50,14 @@ class Belonging:
         if about.kind != kind:
             raise Foreign(f"{str(path)!r} holds rows of kind {about.kind!r}")
         if path.name != place(self.directory, kind, about.unit).name:
-            raise Foreign(f"{str(path)!r} is a copy of {place(self.directory, kind, about.unit).name!r}, or took its place")
+            raise Foreign(
+                f"{str(path)!r} is a copy of {place(self.directory, kind, about.unit).name!r}, or took its place"
+            )
         if about.digest != self.digest(kind):
             names = about.identity.differing(self.identity, [kind])
-            raise Foreign(f"{str(path)!r} is of another run ({difference(about.identity.facts, self.identity.facts, names)})")
+            raise Foreign(
+                f"{str(path)!r} is of another run ({difference(about.identity.facts, self.identity.facts, names)})"
+            )
         machine = about.identity.machine
         if machine and self.machines is not None and machine not in self.machines:
             raise Foreign(f"{str(path)!r} was made on another kind of machine ({_text(machine)})")
@@ -67,15 +73,22 @@ class Belonging:
         Raises:
             InputError: which names what differs.
         """
-        what, remedy = f"run directory {str(self.directory)!r} holds", "give another --out, or --overwrite to replace it"
+        what, remedy = (
+            f"run directory {str(self.directory)!r} holds",
+            "give another --out, or --overwrite to replace it",
+        )
         differing = self.identity.differing(asked, list(kinds))
         if differing:
             names = difference(self.identity.facts, asked.facts, differing)
-            raise InputError(f"{what} a run of other settings ({names}); continue it with its own, {remedy}")
+            raise InputError(
+                f"{what} a run of other settings ({names}); continue it with its own, {remedy}"
+            )
         if any_machine or not self.machines or not asked.machine or asked.machine in self.machines:
             return
         last = self.machines[-1]
-        differing = [name for name in {**last, **asked.machine} if last.get(name) != asked.machine.get(name)]
+        differing = [
+            name for name in {**last, **asked.machine} if last.get(name) != asked.machine.get(name)
+        ]
         raise InputError(
             f"{what} a run of another kind of machine ({difference(last, asked.machine, differing)}), whose rows may differ; "
             f"add --any_machine to go on all the same, or {remedy}"

@@ -107,10 +107,14 @@ def claim(directory: Path, known: Iterable[str], wanted: Iterable[Path]) -> list
         InputError: where a file is in the way that the run did not write.
     """
     there = listed(directory)
-    names = {path.relative_to(directory).as_posix() for path in wanted if path.is_relative_to(directory)}
+    names = {
+        path.relative_to(directory).as_posix() for path in wanted if path.is_relative_to(directory)
+    }
     for name in sorted(names - there - {*known}):
         if os.path.lexists(directory / name):
-            raise InputError(f"{str(directory / name)!r} was not written by this run; move it away, or give another --out")
+            raise InputError(
+                f"{str(directory / name)!r} was not written by this run; move it away, or give another --out"
+            )
     everything = sorted({*there, *known, *names})
     if everything != sorted(there):
         write_sealed(directory / LIST, (json.dumps(everything, indent=1) + "\n").encode(), LIST)

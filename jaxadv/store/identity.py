@@ -63,7 +63,9 @@ class Identity:
         if not isinstance(facts, dict) or not isinstance(groups, dict):
             return None
         only = {str(name): kinds.split(",") for kinds, names in groups.items() for name in names}
-        return cls(facts, only, machine if isinstance(machine, dict) else {})  # a manifest has several
+        return cls(
+            facts, only, machine if isinstance(machine, dict) else {}
+        )  # a manifest has several
 
 
 def as_identity(value: Identity | Mapping[str, Any] | None) -> Identity:
@@ -79,13 +81,22 @@ def difference(known: Mapping[str, Any], asked: Mapping[str, Any], names: Sequen
         asked: the facts of what is asked for.
         names: of the facts that differ.
     """
-    texts = [f"{name} {_text(known.get(name))} there, {_text(asked.get(name))} now" for name in names[:SHOWN]]
+    texts = [
+        f"{name} {_text(known.get(name))} there, {_text(asked.get(name))} now"
+        for name in names[:SHOWN]
+    ]
     more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return "; ".join(texts) + more
 
 
 def _text(value: Any) -> str:
-    text = ",".join(map(str, value)) if isinstance(value, list) else "not given" if value is None else str(value)
+    text = (
+        ",".join(map(str, value))
+        if isinstance(value, list)
+        else "not given"
+        if value is None
+        else str(value)
+    )
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -29,9 +29,25 @@ _OWN = re.compile(r"part-.+\.zarr")
 _LEFTOVER = re.compile(r"\.part-.+\.zarr\.\d+\.tmp")
 _INSIDE = re.compile(r"zarr\.json|c/\d+/0/0/0")
 _LITTLE, _CHECKED = {"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}
-_SMALLER = {"name": "blosc", "configuration": {"cname": "zstd", "clevel": 1, "shuffle": "bitshuffle", "typesize": 4, "blocksize": 0}}
+_SMALLER = {
+    "name": "blosc",
+    "configuration": {
+        "cname": "zstd",
+        "clevel": 1,
+        "shuffle": "bitshuffle",
+        "typesize": 4,
+        "blocksize": 0,
+    },
+}
 _META = "zarr.json"
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)  # of a zarr.json that is damaged
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+)  # of a zarr.json that is damaged
 
 
 def write(directory: Path, part: str, images: np.ndarray, *, digest: str = "") -> None:
@@ -52,7 +68,9 @@ def write(directory: Path, part: str, images: np.ndarray, *, digest: str = "") -
         try:
             temporary.mkdir(parents=True)
             array = _open(temporary, _metadata(part, images))
-            for start in range(0, len(images), SHARD):  # one after the other: where one fails, nothing is at work on another
+            for start in range(
+                0, len(images), SHARD
+            ):  # one after the other: where one fails, nothing is at work on another
                 some = images[start : start + SHARD]
                 array[start : start + len(some)].write(some).result()  # which syncs
             _seal(temporary, digest)
@@ -100,7 +118,9 @@ def read(directory: Path, part: str) -> np.ndarray:
             raise ValueError(f"the file {missing[0]} is missing")
         return _open(place).read().result()
     except _UNREADABLE as error:
-        raise InputError(f"{str(place)!r} is no readable array ({one_line(error)}); give the command that made it again") from error
+        raise InputError(
+            f"{str(place)!r} is no readable array ({one_line(error)}); give the command that made it again"
+        ) from error
 
 
 def remove(directory: Path, digest: str) -> None:
@@ -128,7 +148,9 @@ def _place(directory: Path, part: str) -> Path:
 def _seal(place: Path, digest: str) -> None:
     """Write the run's digest and all checksums into the attributes of an array that is complete."""
     metadata = json.loads((place / _META).read_bytes())
-    files = {path.relative_to(place).as_posix(): _sum(path) for path in sorted(place.glob("c/*/0/0/0"))}
+    files = {
+        path.relative_to(place).as_posix(): _sum(path) for path in sorted(place.glob("c/*/0/0/0"))
+    }
     metadata["attributes"] |= {"digest": digest, "files": files}
     metadata["attributes"]["checksum"] = _checksum(metadata)
     with open(place / _META, "w", encoding="utf-8") as file:
@@ -157,7 +179,11 @@ def _sum(path: Path) -> list[int]:
 
 def _metadata(part: str, images: np.ndarray) -> dict:
     one, count = [1, *images.shape[1:]], [SHARD, *images.shape[1:]]
-    inner = {"chunk_shape": one, "codecs": [_LITTLE, _SMALLER, _CHECKED], "index_codecs": [_LITTLE, _CHECKED]}
+    inner = {
+        "chunk_shape": one,
+        "codecs": [_LITTLE, _SMALLER, _CHECKED],
+        "index_codecs": [_LITTLE, _CHECKED],
+    }
     return {
         "shape": images.shape,
         "data_type": "float32",
@@ -180,7 +206,9 @@ def _open(place: Path, metadata: dict | None = None):
     import tensorstore
 
     spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": os.fspath(place)}}
-    return tensorstore.open(spec | ({"metadata": metadata, "create": True} if metadata else {})).result()
+    return tensorstore.open(
+        spec | ({"metadata": metadata, "create": True} if metadata else {})
+    ).result()
 
 
 def _make_room(place: Path, digest: str) -> None:
@@ -196,7 +224,9 @@ def _make_room(place: Path, digest: str) -> None:
 
 def _remove(place: Path) -> None:
     """Remove an array, zarr.json first, without which it is none."""
-    paths = sorted(place.rglob("*"), reverse=True)  # what is inside comes before its folder, and zarr.json before c
+    paths = sorted(
+        place.rglob("*"), reverse=True
+    )  # what is inside comes before its folder, and zarr.json before c
     for path in paths:
         if path.is_file() and _INSIDE.fullmatch(path.relative_to(place).as_posix()):
             path.unlink()

@@ -10,6 +10,8 @@ def locked(path: Path) -> int:
     """An open file that this process alone has locked. The lock ends with the process, however that ends. Raises InputError."""
 
     def busy(owner: str) -> InputError:
-        return InputError(f"run directory {str(path.parent)!r} is in use by {owner}; wait for it, or give another --out")
+        return InputError(
+            f"run directory {str(path.parent)!r} is in use by {owner}; wait for it, or give another --out"
+        )
 
     return files.locked(path, busy)

@@ -22,7 +22,9 @@ NAME, CHECKSUM = "manifest.json", "checksum"
 
 def write(directory: Path, manifest: Mapping[str, Any]) -> None:
     """Replace the manifest. NumPy values become plain, inf and NaN text. Raises InputError where it cannot be written."""
-    entries = {name: value for name, value in plain(manifest).items() if name not in (CHECKSUM, "format")}
+    entries = {
+        name: value for name, value in plain(manifest).items() if name not in (CHECKSUM, "format")
+    }
     entries = {"format": FORMAT} | entries
     entries[CHECKSUM] = _checksum(entries)
     text = json.dumps(entries, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -44,19 +46,27 @@ def read(directory: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise Damaged(f"{str(path)!r} is not a readable manifest ({one_line(error)})") from error
     if not isinstance(value, dict):
-        raise Foreign(f"{str(path)!r} is no manifest of a run: it holds a JSON {type(value).__name__}")
+        raise Foreign(
+            f"{str(path)!r} is no manifest of a run: it holds a JSON {type(value).__name__}"
+        )
     if CHECKSUM not in value and "format" not in value:
         if isinstance(value.get("identity"), dict):
-            raise Foreign(f"{str(path)!r} is of a run of format 1, and this version reads and writes {FORMAT} alone")
+            raise Foreign(
+                f"{str(path)!r} is of a run of format 1, and this version reads and writes {FORMAT} alone"
+            )
         raise Foreign(f"{str(path)!r} is no manifest of a run")
     if value.pop(CHECKSUM, None) != _checksum(value):
         raise Damaged(f"{str(path)!r} was changed or damaged")
     if value["format"] != FORMAT:
-        raise Foreign(f"{str(path)!r} is of a run of format {value['format']}, and this version reads and writes {FORMAT} alone")
+        raise Foreign(
+            f"{str(path)!r} is of a run of format {value['format']}, and this version reads and writes {FORMAT} alone"
+        )
     return value
 
 
-def begun(known: Mapping[str, Any], identity: Identity, *, any_machine: bool = False) -> dict[str, Any]:
+def begun(
+    known: Mapping[str, Any], identity: Identity, *, any_machine: bool = False
+) -> dict[str, Any]:
     """The manifest of a run that begins or goes on.
 
     Args:
@@ -73,7 +83,9 @@ def begun(known: Mapping[str, Any], identity: Identity, *, any_machine: bool = F
 def rebuilt(parts: Iterable[About]) -> dict[str, Any]:
     """A manifest from what the parts of a run say: that of the run to which most of them belong; empty without parts."""
     parts = list(parts)
-    candidates = {json.dumps([part.identity.facts, part.identity.only]): part.identity for part in parts}
+    candidates = {
+        json.dumps([part.identity.facts, part.identity.only]): part.identity for part in parts
+    }
     belonging = Counter(
         {
             key: sum(part.digest == identity.digest(part.kind) for part in parts)

@@ -55,7 +55,9 @@ class Part(NamedTuple):
     def rows(self, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows, or some of their columns; names that the part lacks are left out."""
         names = columns and [name for name in columns if name in self.file.schema_arrow.names]
-        return self.file.read(columns=names, use_threads=False)  # parts are small: threads take longer
+        return self.file.read(
+            columns=names, use_threads=False
+        )  # parts are small: threads take longer
 
 
 def encode(content: pa.Table, about: About, entries: Mapping[str, str]) -> bytes:
@@ -68,11 +70,16 @@ def encode(content: pa.Table, about: About, entries: Mapping[str, str]) -> bytes
     """
     sink = pa.BufferOutputStream()
     text = json.dumps(about._asdict() | about.identity.to_json())
-    with pq.ParquetWriter(sink, content.schema, compression="zstd", write_page_checksum=True) as writer:
+    with pq.ParquetWriter(
+        sink, content.schema, compression="zstd", write_page_checksum=True
+    ) as writer:
         writer.write_table(content)
         writer.add_key_value_metadata({**entries, ENTRY: text, SEAL: _OPEN.decode()})
     data = bytearray(sink.getvalue())
-    start, seal = len(data) - _footer(bytes(data[-_TRAILER:]), _MAGIC, len(data)), data.rindex(_OPEN)
+    start, seal = (
+        len(data) - _footer(bytes(data[-_TRAILER:]), _MAGIC, len(data)),
+        data.rindex(_OPEN),
+    )
     view = memoryview(data)
     data[seal + 5 : seal + 13] = b"%08x" % zlib.crc32(view[:start])
     data[seal + 14 : seal + 22] = b"%08x" % zlib.crc32(view[start:])
@@ -163,7 +170,15 @@ def _of_footer(footer: bytes, data: bytes) -> tuple[Part, int]:
         identity = Identity.from_json(says)
         if identity is None:
             raise ValueError("it has no identity")
-        about = About(**{name: says[name] for name in About._fields if name != "identity"}, identity=identity)
-    except (KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:  # a seal of ours on something else
+        about = About(
+            **{name: says[name] for name in About._fields if name != "identity"}, identity=identity
+        )
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        OSError,
+        pa.ArrowException,
+    ) as error:  # a seal of ours on something else
         raise Foreign(f"was written by another program ({one_line(error)})") from error
     return Part(about, file), int(seal[1], 16)

@@ -139,20 +139,36 @@ def fits(kind: str, found: pa.Schema) -> bool:
 def table(kind: str, rows: pd.DataFrame) -> pa.Table:
     """``rows`` in the column order and types of ``kind``. Raises InputError."""
     columns = schema(kind)
-    rows = rows.assign(**{name: value for name, value in DEFAULTS.items() if name in KINDS[kind] and name not in rows})
+    rows = rows.assign(
+        **{
+            name: value
+            for name, value in DEFAULTS.items()
+            if name in KINDS[kind] and name not in rows
+        }
+    )
     missing = [name for name in KINDS[kind] if name not in rows.columns]
     extra = [str(name) for name in rows.columns if name not in KINDS[kind]]
     if missing or (extra and kind not in SETTINGS):
-        wrong = [f"{what} {', '.join(names)}" for what, names in (("lack", missing), ("have unknown", extra)) if names]
-        raise InputError(f"{kind} rows {' and '.join(wrong)}; their columns are: {', '.join(KINDS[kind])}")
+        wrong = [
+            f"{what} {', '.join(names)}"
+            for what, names in (("lack", missing), ("have unknown", extra))
+            if names
+        ]
+        raise InputError(
+            f"{kind} rows {' and '.join(wrong)}; their columns are: {', '.join(KINDS[kind])}"
+        )
     arrays = []
     for name, dtype in KINDS[kind].items():
         try:
             array = pa.Array.from_pandas(rows[name], type=_ARROW[dtype])
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-            raise InputError(f"{kind} column {name!r} does not hold {dtype} ({one_line(error)}); convert it") from error
+            raise InputError(
+                f"{kind} column {name!r} does not hold {dtype} ({one_line(error)}); convert it"
+            ) from error
         if array.null_count and dtype not in _MAY_BE_MISSING:
-            raise InputError(f"{kind} column {name!r} lacks {array.null_count} values; each row needs one: fill them in")
+            raise InputError(
+                f"{kind} column {name!r} lacks {array.null_count} values; each row needs one: fill them in"
+            )
         arrays.append(array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array)
     base = pa.Table.from_arrays(arrays, schema=columns)
     for name in extra:
@@ -166,7 +182,9 @@ def _setting(name: str, values: pd.Series) -> pa.Array:
     kinds = {pa.bool_(), pa.int64(), pa.float64(), pa.string()}
     array = array.cast(pa.string()) if pa.types.is_large_string(array.type) else array
     if array.type not in kinds:
-        raise InputError(f"the setting {name!r} has type {array.type}; bool, int, float and str are allowed: convert it")
+        raise InputError(
+            f"the setting {name!r} has type {array.type}; bool, int, float and str are allowed: convert it"
+        )
     return array
 
 

@@ -41,7 +41,9 @@ class Run:
         self._lock: int | None = None
         self._begun: Belonging | None = None
         if self.directory.exists() and not self.directory.is_dir():
-            raise InputError(f"run directory {str(self.directory)!r} is a file; it must be a folder: give another name")
+            raise InputError(
+                f"run directory {str(self.directory)!r} is a file; it must be a folder: give another name"
+            )
 
     @classmethod
     def begin(
@@ -71,15 +73,21 @@ class Run:
         try:
             run.directory.mkdir(parents=True, exist_ok=True)
             if overwrite and processes > 1:
-                raise InputError(f"--overwrite with {processes} processes: some may be at work; remove {str(run.directory)!r} first")
+                raise InputError(
+                    f"--overwrite with {processes} processes: some may be at work; remove {str(run.directory)!r} first"
+                )
             run._lock = locked(run.directory / (f".lock-{process}" if process else ".lock"))
             if process:
                 while not run.manifest():
                     time.sleep(0.1)
                 Belonging.of(run.directory, run.manifest()).compare(identity, KINDS)
             else:
-                run._start(identity, overwrite=overwrite, any_machine=any_machine, alone=processes == 1)
-            run._begun = Belonging(run.directory, identity, Belonging.of(run.directory, run.manifest()).machines)
+                run._start(
+                    identity, overwrite=overwrite, any_machine=any_machine, alone=processes == 1
+                )
+            run._begun = Belonging(
+                run.directory, identity, Belonging.of(run.directory, run.manifest()).machines
+            )
         except OSError as error:
             run.close()
             raise cannot_write(run.directory, error) from error
@@ -88,7 +96,9 @@ class Run:
             raise
         return run
 
-    def _start(self, identity: Identity, *, overwrite: bool, any_machine: bool, alone: bool) -> None:
+    def _start(
+        self, identity: Identity, *, overwrite: bool, any_machine: bool, alone: bool
+    ) -> None:
         """Write the manifest of a new run, or compare it with that of the run that is there."""
         if alone:
             for path in self.directory.glob(".lock-*"):  # of a run that several were at
@@ -100,15 +110,21 @@ class Run:
             known = {}
         elif known:
             settled = alone and not clearing.unfinished(self.directory)
-            self.belonging.compare(identity, kinds if settled and kinds else KINDS, any_machine=any_machine)
+            self.belonging.compare(
+                identity, kinds if settled and kinds else KINDS, any_machine=any_machine
+            )
         elif kinds:
-            raise InputError(f"run directory {str(self.directory)!r} holds rows of no run that is known; give another --out")
+            raise InputError(
+                f"run directory {str(self.directory)!r} holds rows of no run that is known; give another --out"
+            )
         self.write_manifest(manifest.begun(known, identity, any_machine=any_machine))
 
     def check_format(self) -> None:
         """Raises InputError for rows of another version, or of no run that is known; nothing is changed."""
         if not self.manifest():
-            raise InputError(f"run directory {str(self.directory)!r} holds rows of no run that is known; give another --out")
+            raise InputError(
+                f"run directory {str(self.directory)!r} holds rows of no run that is known; give another --out"
+            )
 
     def close(self) -> None:
         """Let other processes write."""
@@ -171,10 +187,14 @@ class Run:
                 column, or a disk that cannot be written.
         """
         if not _NAME.fullmatch(part):
-            raise InputError(f"part {part!r} is no name; letters, digits, '_', '-' and '.' are allowed: rename it")
+            raise InputError(
+                f"part {part!r} is no name; letters, digits, '_', '-' and '.' are allowed: rename it"
+            )
         content, ours = table(kind, rows), self.belonging
         about = About(parts.FORMAT, kind, part, len(content), ours.digest(kind), ours.identity)
-        entries = {sums.ENTRY: sums.encoded(sums.of(content.to_pandas()))} if kind == "transfer" else {}
+        entries = (
+            {sums.ENTRY: sums.encoded(sums.of(content.to_pandas()))} if kind == "transfer" else {}
+        )
         write_atomically(self._path(kind, part), parts.encode(content, about, entries))
 
     def exists(self, kind: str, part: str) -> bool:
@@ -200,12 +220,16 @@ class Run:
             path.unlink(missing_ok=True)
             return False
         except Foreign as error:
-            log.warn(f"{error}; it is now called {set_aside(path).name!r}, and the part is made again")
+            log.warn(
+                f"{error}; it is now called {set_aside(path).name!r}, and the part is made again"
+            )
             log.skip("parts of other runs, left out")
             return False
         return True
 
-    def read(self, kind: str, columns: Sequence[str] | None = None, *, part: str | None = None) -> pd.DataFrame:
+    def read(
+        self, kind: str, columns: Sequence[str] | None = None, *, part: str | None = None
+    ) -> pd.DataFrame:
         """All rows of ``kind``, in the order of the parts' names, or of one part.
 
         Without any, an empty frame with its columns. Raises InputError.
@@ -218,13 +242,21 @@ class Run:
         return pa.concat_tables(tables, promote_options="default").to_pandas()
 
     def parts(
-        self, kind: str, columns: Sequence[str] | None = None, *, settings: values.Settings | None = None
+        self,
+        kind: str,
+        columns: Sequence[str] | None = None,
+        *,
+        settings: values.Settings | None = None,
     ) -> Iterator[pd.DataFrame]:
         """The rows of ``kind``, one part or several small ones at a time, text as categories: to count in little memory.
 
         settings: of attempts, filled with what `settings` gives, from the parts as they are read. Raises InputError.
         """
-        text = [name for name, dtype in KINDS[kind].items() if dtype == "str" and (columns is None or name in columns)]
+        text = [
+            name
+            for name, dtype in KINDS[kind].items()
+            if dtype == "str" and (columns is None or name in columns)
+        ]
         some, size = [], 0
         for part in self._open(self._parts(kind), kind):
             some.append(part.rows(columns))
@@ -249,12 +281,20 @@ class Run:
 
         Raises InputError.
         """
-        total = pa.Table.from_pandas(sums.of(schema("transfer").empty_table().to_pandas()), preserve_index=False)
+        total = pa.Table.from_pandas(
+            sums.of(schema("transfer").empty_table().to_pandas()), preserve_index=False
+        )
         some = [total]
         for part in self._open(self._parts("transfer"), "transfer", rows=False):
             some.append(_sums(part).cast(total.schema))
             if len(some) > SUMS_TOGETHER:
-                some = [pa.Table.from_pandas(sums.added(pa.concat_tables(some).to_pandas()), total.schema, preserve_index=False)]
+                some = [
+                    pa.Table.from_pandas(
+                        sums.added(pa.concat_tables(some).to_pandas()),
+                        total.schema,
+                        preserve_index=False,
+                    )
+                ]
         return sums.added(pa.concat_tables(some).to_pandas())
 
     def count_parts(self) -> int:
@@ -272,7 +312,10 @@ class Run:
         manifest of something else, or of another format.
         """
         try:
-            known, reason = manifest.read(self.directory), f"{str(self.directory / manifest.NAME)!r} is missing"
+            known, reason = (
+                manifest.read(self.directory),
+                f"{str(self.directory / manifest.NAME)!r} is missing",
+            )
         except Damaged as error:
             known, reason = {}, str(error)
             if not self.count_parts():
@@ -283,7 +326,10 @@ class Run:
             return known
         rebuilt = manifest.rebuilt(self._abouts())
         if rebuilt.get("identity"):
-            _say_once(self.directory / manifest.NAME, f"{reason}; what it said of the run is taken from the parts")
+            _say_once(
+                self.directory / manifest.NAME,
+                f"{reason}; what it said of the run is taken from the parts",
+            )
         return rebuilt
 
     def _abouts(self) -> Iterator[About]:
@@ -310,12 +356,16 @@ class Run:
                 _say_once(path, f"left out: {error}")
                 continue
             if not fits(kind, part.file.schema_arrow):
-                raise InputError(f"{str(path)!r} does not have the columns of {kind!r}; it is of another version: run again")
+                raise InputError(
+                    f"{str(path)!r} does not have the columns of {kind!r}; it is of another version: run again"
+                )
             yield part
 
     def _parts(self, kind: str) -> list[Path]:
         schema(kind)
-        return [path for path in clearing.files(self.directory / kind) if _PART.fullmatch(path.name)]
+        return [
+            path for path in clearing.files(self.directory / kind) if _PART.fullmatch(path.name)
+        ]
 
     def _path(self, kind: str, part: str) -> Path:
         return place(self.directory, kind, part)

@@ -11,7 +11,16 @@ import pyarrow as pa
 
 ENTRY = "jaxadv.sums"
 KEYS = ["source", "model", "attack", "setting", "target_kind"]
-COLUMNS = [*KEYS, "attacked", "invalid", "source_success", "success", "top5", "released_success", "released_top5"]
+COLUMNS = [
+    *KEYS,
+    "attacked",
+    "invalid",
+    "source_success",
+    "success",
+    "top5",
+    "released_success",
+    "released_top5",
+]
 
 
 def of(rows: pd.DataFrame) -> pd.DataFrame:
@@ -19,7 +28,13 @@ def of(rows: pd.DataFrame) -> pd.DataFrame:
     not fool their own source divides by what (see `jaxadv.report.tables.transfer`).
     """
     attacked, own = rows["attacked"], rows["source_success"]
-    sums = rows[KEYS].assign(rows=1, invalid=rows["invalid"], n_released=attacked, n_left_out=attacked & own, n_as_failures=attacked)
+    sums = rows[KEYS].assign(
+        rows=1,
+        invalid=rows["invalid"],
+        n_released=attacked,
+        n_left_out=attacked & own,
+        n_as_failures=attacked,
+    )
     for suffix, column in (("", "success"), ("_top5", "top5")):
         sums[f"released{suffix}"] = attacked & rows[f"released_{column}"]
         sums[f"left_out{suffix}"] = sums[f"as_failures{suffix}"] = attacked & own & rows[column]
@@ -29,13 +44,17 @@ def of(rows: pd.DataFrame) -> pd.DataFrame:
 def added(sums: pd.DataFrame) -> pd.DataFrame:
     """Tables of sums, one below the other, as one."""
     total = sums.groupby(KEYS, sort=False, observed=True).sum().reset_index()
-    return total.astype(dict.fromkeys(KEYS, "str") | dict.fromkeys(total.columns[len(KEYS) :], "int64"))
+    return total.astype(
+        dict.fromkeys(KEYS, "str") | dict.fromkeys(total.columns[len(KEYS) :], "int64")
+    )
 
 
 def encoded(sums: pd.DataFrame) -> str:
     """As an entry of a footer."""
     table, sink = pa.Table.from_pandas(sums, preserve_index=False), pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+    with pa.ipc.new_stream(
+        sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")
+    ) as writer:
         writer.write_table(table)
     content = sink.getvalue().to_pybytes()
     return f"{zlib.crc32(content):08x}{base64.b64encode(content).decode()}"

@@ -25,12 +25,20 @@ def add(known: Settings, part: Part, rows: pa.Table) -> None:
         return
     names = part.file.schema_arrow.names
     settings = [name for name in names if name in ALSO_SETTINGS or name not in KINDS["examples"]]
-    groups = part.rows(["attack", "setting", *settings]).group_by(["attack", "setting"], use_threads=False)
-    firsts = groups.aggregate([(name, "first") for name in settings]).rename_columns({f"{name}_first": name for name in settings})
+    groups = part.rows(["attack", "setting", *settings]).group_by(
+        ["attack", "setting"], use_threads=False
+    )
+    firsts = groups.aggregate([(name, "first") for name in settings]).rename_columns(
+        {f"{name}_first": name for name in settings}
+    )
     for row in firsts.to_pylist():
         how = (row.pop("attack"), row.pop("setting"))
-        values = {name: _as_set(firsts.schema.field(name).type, value) for name, value in row.items()}
-        known[how] = {name: value for name, value in values.items() if value is not None and value == value}
+        values = {
+            name: _as_set(firsts.schema.field(name).type, value) for name, value in row.items()
+        }
+        known[how] = {
+            name: value for name, value in values.items() if value is not None and value == value
+        }
 
 
 def _as_set(kind: pa.DataType, value: Any) -> Any:

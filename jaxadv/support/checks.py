@@ -13,8 +13,12 @@ def images(value, *, size: int | None = None, name: str = "images") -> np.ndarra
     if array.size:
         low, high = array.min(), array.max()
         if not (low >= 0 and high <= 1):  # also true for NaN
-            remedy = "remove NaN and infinite pixels" if not np.isfinite(array).all() else "rescale them"
-            raise InputError(f"{name} range from {low:g} to {high:g}; pixels must lie in [0, 1]: {remedy}")
+            remedy = (
+                "remove NaN and infinite pixels" if not np.isfinite(array).all() else "rescale them"
+            )
+            raise InputError(
+                f"{name} range from {low:g} to {high:g}; pixels must lie in [0, 1]: {remedy}"
+            )
     return array
 
 
@@ -22,11 +26,24 @@ def pictures(value, *, size: int | None = None, name: str = "images") -> np.ndar
     """``value`` as float32 (N, S, S, 3), of any range. Raises InputError for another type or shape."""
     array = np.asarray(value)
     if not np.issubdtype(array.dtype, np.floating) and array.dtype.name != "bfloat16":
-        raise InputError(f"{name} have type {array.dtype}; floating point in [0, 1] is needed: divide 8-bit pixels by 255")
+        raise InputError(
+            f"{name} have type {array.dtype}; floating point in [0, 1] is needed: divide 8-bit pixels by 255"
+        )
     side = "S" if size is None else size
-    if array.ndim != 4 or array.shape[3] != 3 or array.shape[1] != array.shape[2] or (size and array.shape[1] != size):
-        remedy = "jaxadv.refit(images, size) crops or borders them" if array.ndim == 4 else "one image is images[None]"
-        raise InputError(f"{name} have shape {array.shape}; (N, {side}, {side}, 3) is needed: {remedy}")
+    if (
+        array.ndim != 4
+        or array.shape[3] != 3
+        or array.shape[1] != array.shape[2]
+        or (size and array.shape[1] != size)
+    ):
+        remedy = (
+            "jaxadv.refit(images, size) crops or borders them"
+            if array.ndim == 4
+            else "one image is images[None]"
+        )
+        raise InputError(
+            f"{name} have shape {array.shape}; (N, {side}, {side}, 3) is needed: {remedy}"
+        )
     return array.astype(np.float32, copy=False)
 
 
@@ -34,9 +51,13 @@ def classes(value, *, count: int, num_classes: int, name: str) -> np.ndarray:
     """``value`` as int32 (count,) in 0..num_classes-1. Raises InputError otherwise."""
     array = np.asarray(value)
     if not np.issubdtype(array.dtype, np.integer):
-        raise InputError(f"{name} have type {array.dtype}; integers 0..{num_classes - 1} are needed: use .astype(int)")
+        raise InputError(
+            f"{name} have type {array.dtype}; integers 0..{num_classes - 1} are needed: use .astype(int)"
+        )
     if array.shape != (count,):
-        raise InputError(f"{name} have shape {array.shape}; ({count},) is needed: one class for each image")
+        raise InputError(
+            f"{name} have shape {array.shape}; ({count},) is needed: one class for each image"
+        )
     bad = (array < 0) | (array >= num_classes)
     if bad.any():
         where = int(np.argmax(bad))
@@ -52,14 +73,24 @@ def targets(value, labels: np.ndarray, *, num_classes: int) -> np.ndarray:
     same = array == labels
     if same.any():
         where = int(np.argmax(same))
-        raise InputError(f"targets[{where}] is {array[where]}, its label; a target must be another class: leave the image out")
+        raise InputError(
+            f"targets[{where}] is {array[where]}, its label; a target must be another class: leave the image out"
+        )
     return array
 
 
-def number(name: str, value, *, low: float = -math.inf, high: float = math.inf, above: bool = False) -> None:
+def number(
+    name: str, value, *, low: float = -math.inf, high: float = math.inf, above: bool = False
+) -> None:
     """Require a finite number in [low, high], or in (low, high] if ``above``. Raises InputError."""
-    allowed = f"{'above' if above else 'at least'} {low:g}" + ("" if high == math.inf else f" and at most {high:g}")
-    ok = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and math.isfinite(value)
+    allowed = f"{'above' if above else 'at least'} {low:g}" + (
+        "" if high == math.inf else f" and at most {high:g}"
+    )
+    ok = (
+        isinstance(value, (int, float, np.number))
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    )
     if not ok or value < low or value > high or (above and value == low):
         raise InputError(f"{name} is {value!r}; it must be a number {allowed}")
 
@@ -81,9 +112,15 @@ def whole_numbers(name: str, value, *, size: int | None = None) -> np.ndarray:
     array = np.asarray(value)
     shape = () if size is None else (size,)
     limit = np.iinfo(np.int32).max
-    if array.shape != shape or not np.issubdtype(array.dtype, np.integer) or ((array > limit) | (array < -limit)).any():
+    if (
+        array.shape != shape
+        or not np.issubdtype(array.dtype, np.integer)
+        or ((array > limit) | (array < -limit)).any()
+    ):
         if size is None:
-            raise InputError(f"{name} is {value!r}; it must be a whole number between {-limit} and {limit}")
+            raise InputError(
+                f"{name} is {value!r}; it must be a whole number between {-limit} and {limit}"
+            )
         raise InputError(
             f"{name} have type {array.dtype} and shape {array.shape}; integers of shape ({size},) between {-limit} and {limit} "
             "are needed: one for each image"

@@ -21,7 +21,9 @@ def keep_programs(folder: str) -> None:
         return
     objection = trust.objection(place.absolute()) if place.is_dir() else None
     if objection:
-        log.warn(f"compiled programs are not kept: {objection}; let nobody else write there, or give another --compilation_cache")
+        log.warn(
+            f"compiled programs are not kept: {objection}; let nobody else write there, or give another --compilation_cache"
+        )
         os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
         return
     trust.seals_programs = True
@@ -32,7 +34,9 @@ def keep_programs(folder: str) -> None:
 
 def _folder_for_programs(folder: Path) -> Path | None:
     """A folder for this processor; None where it cannot be made."""
-    processor = machine.cpu_information().partition("flags")[2].partition("\n")[0] or platform.processor()
+    processor = (
+        machine.cpu_information().partition("flags")[2].partition("\n")[0] or platform.processor()
+    )
     place = folder / f"{platform.machine()}-{hashlib.sha256(processor.encode()).hexdigest()[:8]}"
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

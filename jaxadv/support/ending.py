@@ -73,22 +73,36 @@ def guarded(work: Callable[[], Result], program: str) -> Result:
         name = "terminated" if isinstance(error, Terminated) else "interrupted"
         _say(f"{name}; the same command goes on")
         _flush()
-        os._exit(143 if isinstance(error, Terminated) else 130)  # without waiting for other threads: all that is written is whole
+        os._exit(
+            143 if isinstance(error, Terminated) else 130
+        )  # without waiting for other threads: all that is written is whole
     except BrokenPipeError:
         _end(program, "whoever read its output has gone; what was left to say is lost", 141)
     except MemoryError as error:
         _end(program, f"memory ran out{_kept(error)}; give fewer --lanes, or less at once", 2)
     except RuntimeError as error:
-        if "backend" in str(error) and "initialize" in str(error) or "Unknown backend" in str(error):
+        if (
+            "backend" in str(error)
+            and "initialize" in str(error)
+            or "Unknown backend" in str(error)
+        ):
             platforms = os.environ.get("JAX_PLATFORMS", "")
-            _end(program, f"JAX finds no device for JAX_PLATFORMS={platforms!r} ({error}); unset it, or install what it needs", 2)
+            _end(
+                program,
+                f"JAX finds no device for JAX_PLATFORMS={platforms!r} ({error}); unset it, or install what it needs",
+                2,
+            )
         _end(program, f"{type(error).__name__}: {error}{_kept(error)}", 1)
     except (OSError, UnicodeError) as error:
         _end(program, f"{error}{_kept(error)}", 2)
     except Exception as error:
         _end(program, f"{type(error).__name__}: {error}{_kept(error)}", 1)
     except SystemExit as error:
-        _end(program, f"something called sys.exit({error.code!r}) in the middle of the command{_kept(error)}", 1)
+        _end(
+            program,
+            f"something called sys.exit({error.code!r}) in the middle of the command{_kept(error)}",
+            1,
+        )
 
 
 def fail(program: str, message: str) -> NoReturn:
@@ -123,7 +137,9 @@ def _kept(error: BaseException) -> str:
     if log.last is not None and log.last.is_file():
         return f"; the traceback is in {str(log.last)!r}"
     try:
-        with tempfile.NamedTemporaryFile("w", prefix="jaxadv-", suffix=".log", delete=False, errors="backslashreplace") as file:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="jaxadv-", suffix=".log", delete=False, errors="backslashreplace"
+        ) as file:
             file.write(text)
     except OSError:
         return "; its traceback could not be written"

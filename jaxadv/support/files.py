@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     import numpy as np
 
 UNREADABLE = (
-    *(OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError, SyntaxError),
+    *(
+        OSError,
+        ValueError,
+        EOFError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        MemoryError,
+        SyntaxError,
+    ),
     *(RecursionError, NotImplementedError, zipfile.BadZipFile, zlib.error, struct.error),
 )
 """What NumPy, zipfile and parsers raise for bytes that are not theirs, or are hostile."""
@@ -173,7 +183,9 @@ def set_aside(path: Path) -> Path:
 
 def cannot_write(path: Path, error: OSError) -> InputError:
     """What to tell a user."""
-    return InputError(f"cannot write {str(path)!r}: {error.strerror or error}; free it or choose another, and give the command again")
+    return InputError(
+        f"cannot write {str(path)!r}: {error.strerror or error}; free it or choose another, and give the command again"
+    )
 
 
 def sync_folder(folder: Path) -> None:

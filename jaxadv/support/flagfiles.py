@@ -8,7 +8,11 @@ from model_ports.errors import InputError
 
 MOST = 2**20
 """Bytes of a flagfile."""
-_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 
 
 def read(path: Path, find: Callable[[str], Path], outer: tuple[Path, ...] = ()) -> list[str]:
@@ -30,7 +34,9 @@ def read(path: Path, find: Callable[[str], Path], outer: tuple[Path, ...] = ()) 
         if not line or line.startswith(("#", "//")):
             continue
         if not line.startswith("-"):
-            raise InputError(f"flagfile {str(path)!r}, line {number}: {line[:60]!r} is no flag; a flag begins with --, a remark with #")
+            raise InputError(
+                f"flagfile {str(path)!r}, line {number}: {line[:60]!r} is no flag; a flag begins with --, a remark with #"
+            )
         name, _, value = line.lstrip("-").partition("=")
         flags += read(find(value.strip()), find, (*outer, path)) if name == "flagfile" else [line]
     return flags
@@ -41,14 +47,18 @@ def _text(path: Path) -> str:
         with open(path, "rb") as file:
             content = file.read(MOST + 1)
     except OSError as error:
-        raise InputError(f"flagfile {str(path)!r} cannot be read ({error.strerror or error}); give another") from error
+        raise InputError(
+            f"flagfile {str(path)!r} cannot be read ({error.strerror or error}); give another"
+        ) from error
     if len(content) > MOST:
         raise InputError(f"flagfile {str(path)!r} has more than {MOST} bytes; give a file of flags")
     encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
-        raise InputError(f"flagfile {str(path)!r} is not text in {encoding} ({error.reason}); save it in UTF-8") from error
+        raise InputError(
+            f"flagfile {str(path)!r} is not text in {encoding} ({error.reason}); save it in UTF-8"
+        ) from error
     if "\0" in text:
         raise InputError(f"flagfile {str(path)!r} has zero bytes; save it as text in UTF-8")
     return text

@@ -51,7 +51,10 @@ def skip(reason: str, count: int = 1) -> None:
 def tell_skipped() -> None:
     """Tell what `skip` was told since `to_file` began; nothing if nothing was."""
     if _skipped:
-        warn("skipped: " + ", ".join(f"{count} {reason}" for reason, count in sorted(_skipped.items())))
+        warn(
+            "skipped: "
+            + ", ".join(f"{count} {reason}" for reason, count in sorted(_skipped.items()))
+        )
 
 
 class _File(logging.FileHandler):
@@ -71,7 +74,9 @@ def to_file(directory: Path, process: int = 0) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_file() and not _is_log(path):
-            raise InputError(f"{str(path)!r} was not written by a run; move it away, or give another --out")
+            raise InputError(
+                f"{str(path)!r} was not written by a run; move it away, or give another --out"
+            )
         handler = _File(path, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise cannot_write(path, error) from error
@@ -79,7 +84,13 @@ def to_file(directory: Path, process: int = 0) -> Iterator[None]:
     _skipped.clear()
     _logger.setLevel(logging.INFO)
     _logger.addHandler(handler)
-    say("started: process %d, pid %d on %s: %s", process, os.getpid(), socket.gethostname(), " ".join(sys.argv))
+    say(
+        "started: process %d, pid %d on %s: %s",
+        process,
+        os.getpid(),
+        socket.gethostname(),
+        " ".join(sys.argv),
+    )
     try:
         yield
         say("finished")

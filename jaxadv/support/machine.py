@@ -7,7 +7,21 @@ import sys
 import zlib
 from pathlib import Path
 
-_VECTORS = ("sse", "ssse", "avx", "fma", "f16c", "amx", "bmi", "3dnow", "asimd", "sve", "neon", "bf16", "i8mm")
+_VECTORS = (
+    "sse",
+    "ssse",
+    "avx",
+    "fma",
+    "f16c",
+    "amx",
+    "bmi",
+    "3dnow",
+    "asimd",
+    "sve",
+    "neon",
+    "bf16",
+    "i8mm",
+)
 """Beginnings of the names of instructions on which the code of numerical libraries depends."""
 _WIDEST = ("amx_tile", "avx512f", "avx2", "avx", "sse4_2", "sse2", "sve2", "sve", "asimd")
 
@@ -74,7 +88,14 @@ def begin_with_large_pages() -> None:
     into that, and a quarter of MobileNet's. Whoever has set `GLIBC_TUNABLES` keeps it.
     """
     choice = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-    if sys.platform != "linux" or "GLIBC_TUNABLES" in os.environ or not choice.exists() or "[madvise]" not in choice.read_text():
+    if (
+        sys.platform != "linux"
+        or "GLIBC_TUNABLES" in os.environ
+        or not choice.exists()
+        or "[madvise]" not in choice.read_text()
+    ):
         return
-    os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"  # an older glibc, or another library, does not know it
+    os.environ["GLIBC_TUNABLES"] = (
+        "glibc.malloc.hugetlb=1"  # an older glibc, or another library, does not know it
+    )
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

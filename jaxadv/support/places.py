@@ -28,17 +28,23 @@ def place(flag: str, text: str | os.PathLike[str]) -> Path:
     try:
         path = Path(text).expanduser()
     except RuntimeError:
-        raise InputError(f"{flag} is {shown!r}; no such home directory is known: give the whole path") from None
+        raise InputError(
+            f"{flag} is {shown!r}; no such home directory is known: give the whole path"
+        ) from None
     if "\0" in os.fspath(path):
         raise InputError(f"{flag} is {shown!r}; a path has no zero byte: give another")
     long = next((name for name in path.parts if len(os.fsencode(name)) > LONGEST), None)
     if long:
-        raise InputError(f"{flag} has a name of {len(os.fsencode(long))} bytes, {long[:20]!r}...; at most {LONGEST} are allowed")
+        raise InputError(
+            f"{flag} has a name of {len(os.fsencode(long))} bytes, {long[:20]!r}...; at most {LONGEST} are allowed"
+        )
     try:
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         pass
     except OSError as error:
         if error.errno != errno.EACCES or not os.path.lexists(path):
-            raise InputError(f"{flag} is {shown!r}; it cannot be reached: {error.strerror or error}; give another place") from None
+            raise InputError(
+                f"{flag} is {shown!r}; it cannot be reached: {error.strerror or error}; give another place"
+            ) from None
     return path

@@ -40,6 +40,8 @@ def _is_alone(group: int) -> bool:
 
     try:
         user = pwd.getpwuid(os.getuid())
-        return group == 0 or (group == user.pw_gid and set(grp.getgrgid(group).gr_mem) <= {user.pw_name})
+        return group == 0 or (
+            group == user.pw_gid and set(grp.getgrgid(group).gr_mem) <= {user.pw_name}
+        )
     except KeyError:
         return False

@@ -38,7 +38,9 @@ def numbers(name: str, values: Sequence[str], kind: type = float) -> list:
         parsed = [number(value) if kind is float else kind(value) for value in values]
     except ValueError:
         what = "whole numbers" if kind is int else "numbers"
-        raise InputError(f"--{name} is {','.join(values)!r}; {what} separated by commas are needed") from None
+        raise InputError(
+            f"--{name} is {','.join(values)!r}; {what} separated by commas are needed"
+        ) from None
     if not parsed:
         raise InputError(f"--{name} is empty; give at least one number")
     return parsed
@@ -73,7 +75,9 @@ def input_size(values: Sequence[str] | None) -> int | None:
 def _pixels(values: Sequence[str]) -> int:
     sizes = numbers("input_size", values, int)
     if len(sizes) > 1:
-        raise InputError(f"--input_size is {','.join(values)!r}; one number of pixels is needed, for --model")
+        raise InputError(
+            f"--input_size is {','.join(values)!r}; one number of pixels is needed, for --model"
+        )
     if sizes[0] < 1:
         raise InputError(f"input_size is {sizes[0]}; it must be a whole number of at least 1")
     return sizes[0]

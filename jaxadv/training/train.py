@@ -40,7 +40,9 @@ STATISTICS_BATCHES = 40  # for the final moving statistics
 class Recipe(NamedTuple):
     epochs: int  # passes over the pictures used
     pictures: int = digits.TRAIN_COUNT  # training pictures used, spread evenly over the 1297
-    learning_rate: float = 1e-2  # peak, AdamW; linear warm-up over 5 % of the steps, then a cosine down to 0
+    learning_rate: float = (
+        1e-2  # peak, AdamW; linear warm-up over 5 % of the steps, then a cosine down to 0
+    )
     weight_decay: float = 0.02  # of kernels only
 
 
@@ -67,7 +69,12 @@ RECIPES: dict[str, Recipe] = {
 
 
 def run(
-    models: list[str], *, out_dir: str, seed: int = SEED, epochs: int | None = None, progress: bool = True
+    models: list[str],
+    *,
+    out_dir: str,
+    seed: int = SEED,
+    epochs: int | None = None,
+    progress: bool = True,
 ) -> dict[str, dict[str, Any]]:
     """Train each network and write `out_dir/<name>/`, a checkpoint; returns the metrics of each.
 
@@ -86,7 +93,12 @@ def run(
 
 
 def train_network(
-    name: str, *, seed: int = SEED, epochs: int | None = None, pictures: int | None = None, progress: bool = False
+    name: str,
+    *,
+    seed: int = SEED,
+    epochs: int | None = None,
+    pictures: int | None = None,
+    progress: bool = False,
 ) -> tuple[Any, dict[str, Any]]:
     """(params, metrics) of the small network `name`; the same seed on the same machine gives the same arrays.
 
@@ -102,7 +114,9 @@ def train_network(
     draw = drawer(ink[used], digits.colours(ids), net.input_size)
     key = jax.random.key(seed)
     params = _fit(net, draw, labels[used], recipe=recipe, key=key, report=_reporter(name, progress))
-    params = jax.device_get(moving_statistics(net, params, draw, count=recipe.pictures, key=jax.random.fold_in(key, 1)))
+    params = jax.device_get(
+        moving_statistics(net, params, draw, count=recipe.pictures, key=jax.random.fold_in(key, 1))
+    )
     metrics = {
         "recipe": recipe._asdict(),
         "input_size": net.input_size,
@@ -112,7 +126,10 @@ def train_network(
         "test_pictures": len(digits.load("test", digits.MIN_SIZE).ids),
     }
     if progress:
-        print(f"{name}: accuracy {metrics['test_accuracy']:.1%} on test, {metrics['train_accuracy']:.1%} on train", file=sys.stderr)
+        print(
+            f"{name}: accuracy {metrics['test_accuracy']:.1%} on test, {metrics['train_accuracy']:.1%} on train",
+            file=sys.stderr,
+        )
     return params, metrics
 
 
@@ -126,18 +143,28 @@ def _fit(net, draw: Callable, labels: np.ndarray, *, recipe: Recipe, key, report
     schedule = optax.warmup_cosine_decay_schedule(0.0, recipe.learning_rate, total // 20, total)
     optimiser = optax.chain(
         optax.clip_by_global_norm(1.0),
-        optax.adamw(schedule, weight_decay=recipe.weight_decay, mask=[leaf.ndim > 1 for leaf in _pick(start, learns)]),
+        optax.adamw(
+            schedule,
+            weight_decay=recipe.weight_decay,
+            mask=[leaf.ndim > 1 for leaf in _pick(start, learns)],
+        ),
     )
     targets = jnp.asarray(labels) + net.label_offset
 
     def loss(weights, leaves, images, wanted):
-        logits, updated = net.train_apply(jax.tree.unflatten(structure, _put(leaves, learns, weights)), images)
-        return optax.softmax_cross_entropy_with_integer_labels(logits, wanted).mean(), jax.tree.leaves(updated)
+        logits, updated = net.train_apply(
+            jax.tree.unflatten(structure, _put(leaves, learns, weights)), images
+        )
+        return optax.softmax_cross_entropy_with_integer_labels(
+            logits, wanted
+        ).mean(), jax.tree.leaves(updated)
 
     @jax.jit
     def step(leaves, state, images, wanted):
         weights = _pick(leaves, learns)
-        (value, leaves), gradients = jax.value_and_grad(loss, has_aux=True)(weights, leaves, images, wanted)
+        (value, leaves), gradients = jax.value_and_grad(loss, has_aux=True)(
+            weights, leaves, images, wanted
+        )
         updates, state = optimiser.update(gradients, state, weights)
         return _put(leaves, learns, optax.apply_updates(weights, updates)), state, value
 
@@ -180,7 +207,9 @@ def _draw(ink, pool, size, chosen, key):
         return jax.random.uniform(keys[which], (count, *shape), minval=low, maxval=high)
 
     on_grey = uniform(0, 0.0, 1.0) < 0.4
-    sheet = jnp.where(on_grey, uniform(1, 0.65, 0.95), 1.0)  # side of the sheet over the side of the canvas
+    sheet = jnp.where(
+        on_grey, uniform(1, 0.65, 0.95), 1.0
+    )  # side of the sheet over the side of the canvas
     scale = jnp.where(on_grey, sheet * uniform(2, 0.92, 1.08), uniform(2, 0.8, 1.35))
     stretch = uniform(3, 0.92, 1.08, (2,)) * scale[:, None]
     shift = uniform(4, -0.08, 0.08, (2,)) * (sheet * digits.GLYPH / digits.GLYPH_SHARE)[:, None]
@@ -207,11 +236,15 @@ def moving_statistics(net, params: Any, draw: Callable, *, count: int, key) -> A
         return params
 
     def with_statistics(value):
-        return jax.tree.map(lambda leaf, keep: leaf if keep else jnp.full_like(leaf, value), params, learns)
+        return jax.tree.map(
+            lambda leaf, keep: leaf if keep else jnp.full_like(leaf, value), params, learns
+        )
 
     @jax.jit
     def measure(images):
-        from_zero, from_one = (net.train_apply(with_statistics(value), images)[1] for value in (0.0, 1.0))
+        from_zero, from_one = (
+            net.train_apply(with_statistics(value), images)[1] for value in (0.0, 1.0)
+        )
         return jax.tree.map(lambda zero, one: zero / (1 - (one - zero)), from_zero, from_one)
 
     total = None
@@ -219,14 +252,21 @@ def moving_statistics(net, params: Any, draw: Callable, *, count: int, key) -> A
         first, second = jax.random.split(jax.random.fold_in(key, number))
         found = measure(draw(jax.random.randint(first, (2 * BATCH,), 0, count), second))
         total = found if total is None else jax.tree.map(jnp.add, total, found)
-    return jax.tree.map(lambda leaf, keep, value: leaf if keep else value / STATISTICS_BATCHES, params, learns, total)
+    return jax.tree.map(
+        lambda leaf, keep, value: leaf if keep else value / STATISTICS_BATCHES,
+        params,
+        learns,
+        total,
+    )
 
 
 def accuracy(net, params: Any, split: str) -> float:
     """Fraction of the split's pictures, at the network's own size, whose class is right (a background class never is)."""
     pictures = digits.load(split, net.input_size)
     predict = jax.jit(lambda images: jnp.argmax(net.apply(params, images), axis=-1))
-    predicted = np.concatenate([predict(part) for part in np.array_split(pictures.images, len(pictures.ids) // 100)])
+    predicted = np.concatenate(
+        [predict(part) for part in np.array_split(pictures.images, len(pictures.ids) // 100)]
+    )
     return float((predicted - net.label_offset == pictures.labels).mean())
 
 
@@ -254,6 +294,9 @@ def _reporter(name: str, progress: bool) -> Callable[[int, int, float, int], Non
         if progress and (epoch % max(1, epochs // 10) == 0 or epoch == epochs):
             taken = time.monotonic() - began
             left = taken / epoch * (epochs - epoch)
-            print(f"{name}: epoch {epoch}/{epochs}, loss {loss:.3f}, {seen / taken:.0f} pictures/s, {left:.0f} s left", file=sys.stderr)
+            print(
+                f"{name}: epoch {epoch}/{epochs}, loss {loss:.3f}, {seen / taken:.0f} pictures/s, {left:.0f} s left",
+                file=sys.stderr,
+            )
 
     return report

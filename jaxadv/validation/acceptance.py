@@ -140,7 +140,9 @@ def _image(ours: Mapping[Any, Any], theirs: Mapping[Any, Any]) -> list[Differenc
 
     def differences(columns: dict[str, str], *, explained: bool) -> list[Difference]:
         return [
-            Difference(theirs["image_id"], where, _class(ours[name]), _class(theirs[name]), explained)
+            Difference(
+                theirs["image_id"], where, _class(ours[name]), _class(theirs[name]), explained
+            )
             for name, where in columns.items()
             if ours[name] != theirs[name]
         ]
@@ -185,7 +187,9 @@ def _totals(
         differences.append(Difference("clean classes", "count", *what, False))
     mean = float(ours.loc[ours["source_clean"] == ours["label"], "l2"].mean())
     values = [f"{mean:.4f}", f"{rerun.mean_l2:.4f}"]
-    table.append({"count": "mean_l2", "ours": values[0], "re-run": values[1], "meaning": "of these"})
+    table.append(
+        {"count": "mean_l2", "ours": values[0], "re-run": values[1], "meaning": "of these"}
+    )
     if not rerun.whole and not abs(mean / rerun.mean_l2 - 1) <= L2 * (1 + allowed):
         differences.append(Difference("mean_l2", "mean", values[0], values[1], False))
     return table, differences

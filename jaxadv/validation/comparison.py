@@ -31,19 +31,27 @@ def tolerances(
     """
     single = (5e-5, 0.25) if family == "MobileNet" else (1e-5, 5e-2)
     own, gradient = least if double else map(max, single, least)
-    return {"logits": own if logits is None else logits, "gradient": gradient if logits is None else max(gradient, logits)}
+    return {
+        "logits": own if logits is None else logits,
+        "gradient": gradient if logits is None else max(gradient, logits),
+    }
 
 
 def distance(found: np.ndarray, expected: np.ndarray) -> float:
     """Relative L2 distance; infinite where `found` is not finite or of another number of elements."""
-    found, expected = np.asarray(found, np.float64).ravel(), np.asarray(expected, np.float64).ravel()
+    found, expected = (
+        np.asarray(found, np.float64).ravel(),
+        np.asarray(expected, np.float64).ravel(),
+    )
     if found.shape != expected.shape or not np.isfinite(found).all():
         return float("inf")
     change, size = np.linalg.norm(found - expected), np.linalg.norm(expected)
     return float(change / size) if size else float("inf") if change else 0.0
 
 
-def rows(logits: np.ndarray, found: np.ndarray, gradient: np.ndarray, found_gradient: np.ndarray) -> list[dict[str, Any]]:
+def rows(
+    logits: np.ndarray, found: np.ndarray, gradient: np.ndarray, found_gradient: np.ndarray
+) -> list[dict[str, Any]]:
     """A row per image; logits (N, outputs) and gradients (N, S, S, 3), the original's and those found."""
     table = []
     for number in range(len(logits)):
@@ -65,7 +73,11 @@ def rows(logits: np.ndarray, found: np.ndarray, gradient: np.ndarray, found_grad
 def _cosine(found: np.ndarray, expected: np.ndarray) -> float:
     found, expected = found.astype(np.float64).ravel(), expected.astype(np.float64).ravel()
     product = np.linalg.norm(found) * np.linalg.norm(expected)
-    return float(found @ expected / product) if product else float(not found.any() and not expected.any())
+    return (
+        float(found @ expected / product)
+        if product
+        else float(not found.any() and not expected.any())
+    )
 
 
 def overall(table: list[dict[str, Any]]) -> dict[str, Any]:
@@ -88,11 +100,18 @@ def overall(table: list[dict[str, Any]]) -> dict[str, Any]:
 def within(worst: dict[str, Any], limits: dict[str, float]) -> bool:
     """Whether the worst image is within both tolerances; NaN is not."""
     return (
-        worst["relative_logit_difference"] <= limits["logits"] and worst["relative_gradient_difference"] <= limits["gradient"]
+        worst["relative_logit_difference"] <= limits["logits"]
+        and worst["relative_gradient_difference"] <= limits["gradient"]
     )
 
 
-def layers(expected: Mapping[str, np.ndarray], found: Mapping[str, Any], *, nodes: Mapping[str, str], limit: float) -> list[dict[str, Any]]:
+def layers(
+    expected: Mapping[str, np.ndarray],
+    found: Mapping[str, Any],
+    *,
+    nodes: Mapping[str, str],
+    limit: float,
+) -> list[dict[str, Any]]:
     """Each layer of the port, in the original's order: its node in the original, and the relative difference of its output.
 
     The list ends with the first layer beyond `limit`, or is complete.
@@ -101,7 +120,14 @@ def layers(expected: Mapping[str, np.ndarray], found: Mapping[str, Any], *, node
     for path, output in expected.items():
         if path in found:
             difference = distance(np.asarray(found[path]), output)
-            table.append({"layer": path, "node": nodes[path], "relative_difference": difference, "agrees": difference <= limit})
+            table.append(
+                {
+                    "layer": path,
+                    "node": nodes[path],
+                    "relative_difference": difference,
+                    "agrees": difference <= limit,
+                }
+            )
             if not difference <= limit:
                 break
     return table
@@ -115,7 +141,10 @@ def text(report: dict[str, Any]) -> str:
     ]
     cells = _cells(report)
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines += ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
+    lines += [
+        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        for row in cells
+    ]
     return "\n".join([*lines, *_verdict(report)])
 
 
@@ -139,9 +168,18 @@ def _cells(report: dict[str, Any]) -> list[list[str]]:
             return "yes" if value else "no"
         if name in ("top1_agrees", "top5_agreement"):
             return f"{value:.0%}"
-        return f"{value:.9f}" if name == "gradient_cosine" else f"{value:.2e}" if isinstance(value, float) else str(value)
+        return (
+            f"{value:.9f}"
+            if name == "gradient_cosine"
+            else f"{value:.2e}"
+            if isinstance(value, float)
+            else str(value)
+        )
 
-    return [list(COLUMNS.values())] + [[cell(name, row[name]) for name in COLUMNS] for row in [*report["images"], report["overall"]]]
+    return [list(COLUMNS.values())] + [
+        [cell(name, row[name]) for name in COLUMNS]
+        for row in [*report["images"], report["overall"]]
+    ]
 
 
 def _verdict(report: dict[str, Any]) -> list[str]:
@@ -153,9 +191,15 @@ def _verdict(report: dict[str, Any]) -> list[str]:
     table = report["layers"]
     if table is None:
         decides = "; --float64 decides" if report["precision"] == "float32" else ""
-        return [*lines, f"the logits agree, the gradients do not: a ReLU or a maximum may be flipped by rounding{decides}"]
+        return [
+            *lines,
+            f"the logits agree, the gradients do not: a ReLU or a maximum may be flipped by rounding{decides}",
+        ]
     if not table or table[-1]["agrees"]:
-        return [*lines, f"all {len(table)} layers that were found in both agree: they part behind the last"]
+        return [
+            *lines,
+            f"all {len(table)} layers that were found in both agree: they part behind the last",
+        ]
     first = table[-1]
     line = f"first layer that differs: {first['layer']}, node {first['node']} ({first['relative_difference']:.1e} relative)"
     if len(table) > 1:

@@ -29,6 +29,7 @@ EPS = 0.1
 BLOCK = 250
 """Images in memory at a time."""
 
+
 def attack_and_show(
     study: Path, *, seed: int, num_images: int | None, lanes: int | None, progress: bool
 ) -> pd.DataFrame:
@@ -140,5 +141,7 @@ def graphs(facts: pd.DataFrame, study: Path) -> list[str]:
     for name in (SOURCE, TARGET):
         meta = checkpoint.read_meta(study / "weights" / name)
         if meta.get("source_sha256") != values[f"sha256_{name}"]:
-            lines.append(f"{name}: its weights are of {meta.get('source')}, not of the re-run's graph")
+            lines.append(
+                f"{name}: its weights are of {meta.get('source')}, not of the re-run's graph"
+            )
     return lines

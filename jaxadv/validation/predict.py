@@ -21,9 +21,13 @@ def read_images(path: str, *, size: int, double: bool) -> np.ndarray:
     except FileNotFoundError:
         raise InputError(f"--images is {path!r}, which does not exist; name an .npy file") from None
     except (OSError, ValueError, EOFError):
-        raise InputError(f"--images is {path!r}, which is not a readable .npy; save one with numpy.save") from None
+        raise InputError(
+            f"--images is {path!r}, which is not a readable .npy; save one with numpy.save"
+        ) from None
     if not isinstance(stored, np.ndarray):
-        raise InputError(f"--images is {path!r}, an archive; one array in an .npy is needed: save it with numpy.save")
+        raise InputError(
+            f"--images is {path!r}, an archive; one array in an .npy is needed: save it with numpy.save"
+        )
     checked = checks.images(stored, size=size)
     return stored.astype(np.float64) if double else checked
 
@@ -31,11 +35,15 @@ def read_images(path: str, *, size: int, double: bool) -> np.ndarray:
 def difference_of(gradient: Sequence[int], outputs: int) -> np.ndarray:
     """Weights (outputs,) of raw logit A minus raw logit B, of (A, B). Raises InputError."""
     if len(gradient) != 2 or not all(0 <= index < outputs for index in gradient):
-        raise InputError(f"--gradient is {','.join(map(str, gradient))!r}; two outputs A,B of 0..{outputs - 1} are needed")
+        raise InputError(
+            f"--gradient is {','.join(map(str, gradient))!r}; two outputs A,B of 0..{outputs - 1} are needed"
+        )
     return np.eye(outputs)[gradient[0]] - np.eye(outputs)[gradient[1]]
 
 
-def evaluate(network: registry.Network, params, images: np.ndarray, difference: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def evaluate(
+    network: registry.Network, params, images: np.ndarray, difference: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Raw logits (N, outputs), and the gradient (N, S, S, 3) of ``difference . logits``; difference (outputs,), or None: no gradient."""
 
     @partial(jax.jit, compiler_options=oracle.compiler_options())
@@ -44,8 +52,13 @@ def evaluate(network: registry.Network, params, images: np.ndarray, difference: 
             raw, pull_back = jax.vjp(lambda pixels: network.apply(params, pixels), images)
             if difference is None:
                 return raw, images[:0]
-            return raw, pull_back(jax.numpy.broadcast_to(difference.astype(images.dtype), raw.shape))[0]
+            return raw, pull_back(
+                jax.numpy.broadcast_to(difference.astype(images.dtype), raw.shape)
+            )[0]
 
-    parts = [jax.device_get(program(params, images[i : i + BATCH])) for i in range(0, max(1, len(images)), BATCH)]
+    parts = [
+        jax.device_get(program(params, images[i : i + BATCH]))
+        for i in range(0, max(1, len(images)), BATCH)
+    ]
     raw, gradient = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return raw, gradient

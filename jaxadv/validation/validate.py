@@ -13,7 +13,15 @@ import numpy as np
 from jaxadv.validation import comparison
 from jaxadv.validation.predict import difference_of, evaluate, read_images
 from model_ports import registry, weights
-from model_ports.convert import keras_h5, originals, originals_keras, originals_torch, shards, sources, torch_state
+from model_ports.convert import (
+    keras_h5,
+    originals,
+    originals_keras,
+    originals_torch,
+    shards,
+    sources,
+    torch_state,
+)
 from model_ports.errors import InputError
 from model_ports.intermediate import outputs_of_layers
 
@@ -31,10 +39,14 @@ ORIGINALS = {
 Original = originals.Original | originals_keras.Original | originals_torch.Original
 
 
-def open_original(path: str, spec: registry.ModelSpec, *, size: int | None, double: bool) -> Original:
+def open_original(
+    path: str, spec: registry.ModelSpec, *, size: int | None, double: bool
+) -> Original:
     """The network in a file, ready for execution. Raises InputError."""
     source = sources.find(path)
-    if source.format in (".safetensors", shards.FORMAT) and torch_state.recognises(sources.read(path)):
+    if source.format in (".safetensors", shards.FORMAT) and torch_state.recognises(
+        sources.read(path)
+    ):
         return originals_torch.Original(path, spec, size=size, double=double)
     if source.format not in ORIGINALS:
         raise InputError(
@@ -67,25 +79,35 @@ class Question:
 
 def validate(original: Original, question: Question, limits: dict[str, float]) -> dict[str, Any]:
     """All that the table shows, as JSON values. Raises InputError."""
-    network = registry.network(question.model, zoo="imagenet", input_size=original.size, variant=question.variant)
+    network = registry.network(
+        question.model, zoo="imagenet", input_size=original.size, variant=question.variant
+    )
     kind = np.float64 if question.double else np.float32
     pixels = _pixels(question, network.input_size).astype(kind)
     outputs = question.gradient
     difference = difference_of(outputs, network.num_outputs)
-    lacks = network.num_outputs - original.outputs  # the background column, which only the original has
+    lacks = (
+        network.num_outputs - original.outputs
+    )  # the background column, which only the original has
     if lacks not in (0, network.label_offset):
         has = f"{question.model} has {network.num_outputs}"
-        raise InputError(f"{original.path} puts out {original.outputs} logits, {has}; name its own model")
+        raise InputError(
+            f"{original.path} puts out {original.outputs} logits, {has}; name its own model"
+        )
     if difference[:lacks].any():
         asked = f"--gradient is {outputs[0]},{outputs[1]}"
-        raise InputError(f"{asked}, but {original.path} has no output {lacks - 1}, the background; name classes")
+        raise InputError(
+            f"{asked}, but {original.path} has no output {lacks - 1}, the background; name classes"
+        )
     if question.weights_dir is None:
         params = sources.parameters(original.path, network)
     else:
         params, _ = weights.load(network, weights.find(network, question.weights_dir))
     params = jax.tree.map(lambda array: np.asarray(array, kind), params)
 
-    logits, gradient = original.logits_and_gradient(pixels, np.tile(difference[lacks:].astype(kind), (len(pixels), 1)))
+    logits, gradient = original.logits_and_gradient(
+        pixels, np.tile(difference[lacks:].astype(kind), (len(pixels), 1))
+    )
     found, found_gradient = evaluate(network, params, pixels, difference)
     rows = comparison.rows(logits, found[:, lacks:], gradient, found_gradient)
     report = {
@@ -111,7 +133,10 @@ def validate(original: Original, question: Question, limits: dict[str, float]) -
         last = list(original.layers)[-1]
         found_layers[last] = found_layers[last][..., lacks:]
         report["layers"] = comparison.layers(
-            original.outputs_of_layers(image), found_layers, nodes=original.layers, limit=limits["logits"]
+            original.outputs_of_layers(image),
+            found_layers,
+            nodes=original.layers,
+            limit=limits["logits"],
         )
     return report
 
@@ -121,7 +146,9 @@ def _pixels(question: Question, size: int) -> np.ndarray:
         return test_images(size)
     pixels = read_images(question.images, size=size, double=question.double)
     if not len(pixels):
-        raise InputError(f"--images is {question.images!r}, which has no image; one at least is needed")
+        raise InputError(
+            f"--images is {question.images!r}, which has no image; one at least is needed"
+        )
     return pixels
 
 
@@ -130,7 +157,9 @@ def test_images(size: int) -> np.ndarray:
     noise = np.random.Generator(np.random.PCG64(1215)).uniform(size=(size, size, 3))
     grid = np.random.Generator(np.random.PCG64(7)).uniform(size=(9, 9, 3))
     position = np.linspace(0, 8, size)
-    share = np.maximum(0, 1 - np.abs(position[:, None] - np.arange(9)))  # of each grid point at each pixel
+    share = np.maximum(
+        0, 1 - np.abs(position[:, None] - np.arange(9))
+    )  # of each grid point at each pixel
     return np.stack([noise, np.einsum("yi,xj,ijc->yxc", share, share, grid)]).astype(np.float32)
 
 

@@ -42,14 +42,20 @@ class Collector:
         if not name.isprintable() or len(name) > 300:
             raise self.damaged(f"an array is called {name[:40]!r}")
         if name in self._names:
-            raise InputError(f"{self.path} has two arrays called {name!r}: each variable once is needed")
+            raise InputError(
+                f"{self.path} has two arrays called {name!r}: each variable once is needed"
+            )
         self._names.add(name)
         if LEFT_ASIDE.fullmatch(name):
             return False
         if kind in _NARROW:
-            raise InputError(f"{self.path}: {name} is {kind}: {_NARROW[kind]} is not what was attacked; give the float32 file")
+            raise InputError(
+                f"{self.path}: {name} is {kind}: {_NARROW[kind]} is not what was attacked; give the float32 file"
+            )
         if kind not in ("float32", "float64"):
-            raise InputError(f"{self.path}: {name} is {kind}; float32 or float64 is needed: give the file before quantisation")
+            raise InputError(
+                f"{self.path}: {name} is {kind}; float32 or float64 is needed: give the file before quantisation"
+            )
         if not all(isinstance(size, int) and size >= 0 for size in shape) or len(shape) > 32:
             raise self.damaged(f"{name} has shape {shape}")
         self._left -= math.prod(shape) * np.dtype(kind).itemsize
@@ -68,8 +74,12 @@ class Collector:
                 array = array.astype(np.float32)
         if not np.isfinite(array).all():
             count = array.size - np.count_nonzero(np.isfinite(array))
-            raise InputError(f"{self.path}: {name} has {count} values that are NaN or infinite in float32; give an undamaged file")
+            raise InputError(
+                f"{self.path}: {name} has {count} values that are NaN or infinite in float32; give an undamaged file"
+            )
         self.arrays[name] = array
 
     def damaged(self, what: str) -> InputError:
-        return InputError(f"{self.path} is damaged or cut short ({what}); copy or download it again")
+        return InputError(
+            f"{self.path} is damaged or cut short ({what}); copy or download it again"
+        )

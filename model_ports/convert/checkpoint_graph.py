@@ -50,8 +50,12 @@ def freeze(node, values: Mapping[str, np.ndarray]) -> None:
         node.attr["T"].type = kind
     elif node.op in VARIABLES:
         if node.name not in values:
-            raise InputError(f"the checkpoint has no array for the variable {node.name!r} of its graph; give a .meta saved with it")
+            raise InputError(
+                f"the checkpoint has no array for the variable {node.name!r} of its graph; give a .meta saved with it"
+            )
         node.op = "Const"
         node.attr.clear()
         node.attr["dtype"].type = tf.float32.as_datatype_enum
-        node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(np.asarray(values[node.name], np.float32)))
+        node.attr["value"].tensor.CopyFrom(
+            tf.make_tensor_proto(np.asarray(values[node.name], np.float32))
+        )

@@ -23,9 +23,13 @@ def logit_checksum(network: Network, params: Any) -> dict[str, Any]:
     They are float32, so that other hardware gives the same to about 1e-6 relative, not to the bit.
     """
     with jax.default_matmul_precision("highest"):
-        logits = np.asarray(jax.jit(network.apply)(params, picture(network.input_size)))[0].astype(np.float64)
+        logits = np.asarray(jax.jit(network.apply)(params, picture(network.input_size)))[0].astype(
+            np.float64
+        )
     if not np.isfinite(logits).all():
-        raise InputError(f"{network.spec.name} gives logits that are not finite with these weights; give an undamaged file")
+        raise InputError(
+            f"{network.spec.name} gives logits that are not finite with these weights; give an undamaged file"
+        )
     return {
         "picture": PICTURE,
         "size": network.input_size,

@@ -58,7 +58,9 @@ def convert(
     meta = {
         "model": name,
         "zoo": network.zoo,
-        "variant": next((variant for variant, config in variants if config == network.spec.config), None),
+        "variant": next(
+            (variant for variant, config in variants if config == network.spec.config), None
+        ),
         "source": source.path.name,
         "source_format": source.format,
         "source_files": [file.name for file in source.files],
@@ -87,10 +89,18 @@ def end_to_end(params: dict) -> dict:
     leaves, structure = jax.tree.flatten(params)
     vector = np.concatenate([leaf.reshape(-1) for leaf in leaves])
     parts = np.split(vector, np.cumsum([leaf.size for leaf in leaves])[:-1])
-    return jax.tree.unflatten(structure, [part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)])
+    return jax.tree.unflatten(
+        structure, [part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)]
+    )
 
 
 def check_target(target: Path) -> None:
     """Before anything is read: only a checkpoint, or nothing, may be replaced."""
-    if target.exists() and not (target / checkpoint.META).is_file() and not (target.is_dir() and not any(target.iterdir())):
-        raise InputError(f"{target} exists and is not a checkpoint; give another --weights_dir or remove it")
+    if (
+        target.exists()
+        and not (target / checkpoint.META).is_file()
+        and not (target.is_dir() and not any(target.iterdir()))
+    ):
+        raise InputError(
+            f"{target} exists and is not a checkpoint; give another --weights_dir or remove it"
+        )

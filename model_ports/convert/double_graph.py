@@ -40,7 +40,9 @@ def _widen(tensor) -> None:
 def _batch_normalisation(node) -> list:
     """x * a + (offset - mean * a), where a = scale / sqrt(variance + epsilon)."""
     if node.attr["is_training"].b or node.attr["data_format"].s not in (b"", b"NHWC"):
-        raise InputError(f"{node.name} normalises by the batch, or has channels first; give a graph frozen for inference, NHWC")
+        raise InputError(
+            f"{node.name} normalises by the batch, or has channels first; give a graph frozen for inference, NHWC"
+        )
     x, scale, offset, mean, variance = node.input[:5]
     add = _Steps(node.name)
     shifted = add("AddV2", variance, add.constant(_decimal(node.attr["epsilon"].f)))
@@ -54,12 +56,24 @@ def _response_normalisation(node) -> list:
     bias, alpha, beta = (_decimal(node.attr[name].f) for name in ("bias", "alpha", "beta"))
     radius = node.attr["depth_radius"].i
     add = _Steps(node.name)
-    squares = add("Pad", add("Square", node.input[0]), add.constant(np.array([[0, 0]] * 3 + [[radius, radius]], np.int32)))
+    squares = add(
+        "Pad",
+        add("Square", node.input[0]),
+        add.constant(np.array([[0, 0]] * 3 + [[radius, radius]], np.int32)),
+    )
     shifted = []
     for start in range(2 * radius + 1):
-        begin, end = (add.constant(np.array([0, 0, 0, position], np.int32)) for position in (start, start - 2 * radius))
-        masks = {"begin_mask": 7, "end_mask": 7 if start < 2 * radius else 15}  # all images, rows and columns
-        shifted.append(add("StridedSlice", squares, begin, end, add.constant(np.ones(4, np.int32)), **masks))
+        begin, end = (
+            add.constant(np.array([0, 0, 0, position], np.int32))
+            for position in (start, start - 2 * radius)
+        )
+        masks = {
+            "begin_mask": 7,
+            "end_mask": 7 if start < 2 * radius else 15,
+        }  # all images, rows and columns
+        shifted.append(
+            add("StridedSlice", squares, begin, end, add.constant(np.ones(4, np.int32)), **masks)
+        )
     total = add("AddN", *shifted, N=len(shifted))
     sized = add("AddV2", add("Mul", total, add.constant(alpha)), add.constant(bias))
     return add.ending("Mul", node.input[0], add("Pow", sized, add.constant(-beta)))
@@ -95,13 +109,17 @@ class _Steps:
         self._add(self.name, operation, inputs, {})
         return self.nodes
 
-    def _add(self, name: str, operation: str, inputs: tuple[str, ...], whole_numbers: dict[str, int]) -> str:
+    def _add(
+        self, name: str, operation: str, inputs: tuple[str, ...], whole_numbers: dict[str, int]
+    ) -> str:
         import tensorflow as tf
 
         node = tf.compat.v1.NodeDef(name=name, op=operation, input=inputs)
         node.attr["T"].type = tf.float64.as_datatype_enum
         if operation in ("Pad", "StridedSlice"):
-            node.attr["Tpaddings" if operation == "Pad" else "Index"].type = tf.int32.as_datatype_enum
+            node.attr[
+                "Tpaddings" if operation == "Pad" else "Index"
+            ].type = tf.int32.as_datatype_enum
         for key, number in whole_numbers.items():
             node.attr[key].i = number
         self.nodes.append(node)

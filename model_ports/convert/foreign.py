@@ -51,7 +51,11 @@ def places(rows: Iterable[Row], weight_map: Sequence[MapRow]) -> dict[str, Place
         found[f"{row.scope}/{_kernel(row)}"] = Place(row.layer, row.norm)
         if row.norm is not None:
             found[f"{row.scope}/BatchNorm/beta"] = Place(row.norm)
-    return {path: found[name] for path, leaves in modules(found, weight_map).items() for name in leaves.values()}
+    return {
+        path: found[name]
+        for path, leaves in modules(found, weight_map).items()
+        for name in leaves.values()
+    }
 
 
 def _kernel(row: Row) -> str:
@@ -79,7 +83,9 @@ def originals(layers: Layers, rows: Iterable[Row], *, network) -> dict[str, np.n
         found |= made
     assert all(count == 1 for count in used.values()), "a layer stands in two rows"
     left = [name for name in layers if name not in used]
-    problems = [f"{name} is missing" for name in missing] + [f"{name} has no place" for name in left]
+    problems = [f"{name} is missing" for name in missing] + [
+        f"{name} has no place" for name in left
+    ]
     if problems:
         raise InputError(
             f"{len(problems)} layers or arrays do not fit {network.spec.name}; give the weights of this very network, with its"
@@ -93,8 +99,13 @@ def _variables(row: Row, layers: Layers, network) -> tuple[dict[str, np.ndarray]
     parts = dict(layers[row.layer])
     if row.kind == "norm":
         wrong = [f"{row.layer}/{part}" for part in {*_NORM} ^ {*parts}]
-        return {f"{row.scope}/{_NORM[part]}": array for part, array in parts.items() if part in _NORM}, sorted(wrong)
-    needed, allowed = {"kernel"}, {"kernel"} if row.norm or row.kind == "depthwise" else {"kernel", "bias"}
+        return {
+            f"{row.scope}/{_NORM[part]}": array for part, array in parts.items() if part in _NORM
+        }, sorted(wrong)
+    needed, allowed = (
+        {"kernel"},
+        {"kernel"} if row.norm or row.kind == "depthwise" else {"kernel", "bias"},
+    )
     if row.kind == "logits":
         needed = allowed
     wrong = [f"{row.layer}/{part}" for part in (needed - {*parts}) | ({*parts} - allowed)]
@@ -107,7 +118,10 @@ def _variables(row: Row, layers: Layers, network) -> tuple[dict[str, np.ndarray]
         made = {name: with_background(array, network) for name, array in made.items()}
     if row.norm is not None:
         norm = dict(layers[row.norm])
-        wrong = [f"{row.norm}/{part}" for part in ({"beta", "mean", "variance"} - {*norm}) | ({*norm} - {*_NORM})]
+        wrong = [
+            f"{row.norm}/{part}"
+            for part in ({"beta", "mean", "variance"} - {*norm}) | ({*norm} - {*_NORM})
+        ]
         if wrong:
             return {}, sorted(wrong)
         if (gamma := norm.pop("gamma", None)) is not None:
@@ -127,4 +141,6 @@ def with_background(array: np.ndarray, network) -> np.ndarray:
     """
     if network.label_offset == 0 or array.shape[-1] != network.num_classes:
         return array
-    return np.concatenate([array.mean(axis=-1, keepdims=True, dtype=np.float64).astype(array.dtype), array], axis=-1)
+    return np.concatenate(
+        [array.mean(axis=-1, keepdims=True, dtype=np.float64).astype(array.dtype), array], axis=-1
+    )

@@ -11,7 +11,9 @@ from model_ports.errors import InputError
 
 def tensorflow():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # its convolutions round otherwise than those of the study's time
+    os.environ.setdefault(
+        "TF_ENABLE_ONEDNN_OPTS", "0"
+    )  # its convolutions round otherwise than those of the study's time
     try:
         import tensorflow
     except ImportError:
@@ -28,7 +30,9 @@ def keras():
     except ImportError:
         raise _missing("Keras", "tf") from None
     if keras.backend.backend() != "tensorflow":
-        raise InputError(f"Keras was imported on {keras.backend.backend()}, and TensorFlow is needed: set KERAS_BACKEND=tensorflow")
+        raise InputError(
+            f"Keras was imported on {keras.backend.backend()}, and TensorFlow is needed: set KERAS_BACKEND=tensorflow"
+        )
     keras.config.set_image_data_format("channels_last")
     return keras
 
@@ -44,7 +48,11 @@ def timm():
         raise _missing("PyTorch", "torch") from None
     try:
         import torchvision  # noqa: F401
-    except (ImportError, RuntimeError, OSError):  # another build: its compiled operations are not found
+    except (
+        ImportError,
+        RuntimeError,
+        OSError,
+    ):  # another build: its compiled operations are not found
         _forget_torchvision()
         stand_in = _StandIn()
         sys.meta_path.insert(0, stand_in)
@@ -62,7 +70,9 @@ def timm():
 
 
 def _missing(name: str, extra: str) -> InputError:
-    return InputError(f"validate executes the original in {name}, which is not installed: pip install 'jaxadv[{extra}]'")
+    return InputError(
+        f"validate executes the original in {name}, which is not installed: pip install 'jaxadv[{extra}]'"
+    )
 
 
 def _forget_torchvision() -> None:

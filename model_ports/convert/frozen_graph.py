@@ -16,7 +16,17 @@ from typing import NamedTuple
 import numpy as np
 
 from model_ports.convert.arrays import LIMIT, Collector
-from model_ports.convert.protobuf import Malformed, Value, fields, last, message, numbers, shape, text, view
+from model_ports.convert.protobuf import (
+    Malformed,
+    Value,
+    fields,
+    last,
+    message,
+    numbers,
+    shape,
+    text,
+    view,
+)
 from model_ports.errors import InputError
 
 _KINDS = {1: "float32", 2: "float64", 14: "bfloat16", 19: "float16"}
@@ -60,16 +70,22 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
                 continue
             if node.op == "Const":
                 if node.name in constants:
-                    raise InputError(f"{path} has two nodes called {node.name!r}: each variable once is needed")
+                    raise InputError(
+                        f"{path} has two nodes called {node.name!r}: each variable once is needed"
+                    )
                 constants[node.name] = node
             elif node.op == "Identity" and node.inputs:
                 read_by_identity.add(node.inputs[0].removesuffix(":0"))
         for node in _weights(constants, read_by_identity):
             _collect(collector, node)
     except Malformed as error:
-        raise InputError(f"{path} is not a frozen graph, or it is cut short ({error}); give a GraphDef of variables as constants") from None
+        raise InputError(
+            f"{path} is not a frozen graph, or it is cut short ({error}); give a GraphDef of variables as constants"
+        ) from None
     if not collector.arrays:
-        raise InputError(f"{path} has no weights: none of its {len(constants)} constants is an array that stands for a variable")
+        raise InputError(
+            f"{path} has no weights: none of its {len(constants)} constants is an array that stands for a variable"
+        )
     return collector.arrays
 
 
@@ -86,7 +102,9 @@ def nodes(graph: memoryview) -> Iterator[Node]:
             yield _node(value, inside_function=False)
         elif number == 2:  # GraphDef.library; FunctionDefLibrary.function; FunctionDef.node_def
             for function in message(value).get(1, []):
-                yield from (_node(inner, inside_function=True) for inner in message(function).get(3, []))
+                yield from (
+                    _node(inner, inside_function=True) for inner in message(function).get(3, [])
+                )
 
 
 def _node(data: Value, *, inside_function: bool) -> Node:
@@ -94,13 +112,19 @@ def _node(data: Value, *, inside_function: bool) -> Node:
     if not {1, 2} <= found.keys():
         raise Malformed("a node without name and operation")
     inputs = tuple(text(value) for value in found.get(3, []))
-    return Node(text(found[1][-1]), text(found[2][-1]), inputs, tuple(found.get(5, [])), inside_function)
+    return Node(
+        text(found[1][-1]), text(found[2][-1]), inputs, tuple(found.get(5, [])), inside_function
+    )
 
 
 def _weights(constants: dict[str, Node], read_by_identity: set[str]) -> list[Node]:
     """The constants that were variables. Where an optimiser has taken all Identities away: those with a name of their own."""
     read = [node for name, node in constants.items() if name in read_by_identity]
-    return read or [node for name, node in constants.items() if not re.fullmatch(r"(?:.*/)?Const(?:_\d+)?", name)]
+    return read or [
+        node
+        for name, node in constants.items()
+        if not re.fullmatch(r"(?:.*/)?Const(?:_\d+)?", name)
+    ]
 
 
 def _collect(collector: Collector, node: Node) -> None:
@@ -121,7 +145,9 @@ def _tensor(node: Node) -> dict[int, list[Value]]:
     raise Malformed(f"constant {node.name} has no value")
 
 
-def _values(collector: Collector, name: str, tensor, kind: str, dimensions: tuple[int, ...]) -> np.ndarray:
+def _values(
+    collector: Collector, name: str, tensor, kind: str, dimensions: tuple[int, ...]
+) -> np.ndarray:
     """tensor_content, or float_val and double_val, of which the last value stands for all that follow."""
     size = int(np.prod(dimensions, dtype=object))
     content = view(last(tensor, 4, memoryview(b"")))
@@ -132,4 +158,6 @@ def _values(collector: Collector, name: str, tensor, kind: str, dimensions: tupl
         raise collector.damaged(f"{name} has {flat.size} numbers for shape {dimensions}")
     if flat.size <= 1:
         return np.broadcast_to(flat[0] if flat.size else np.float32(0), dimensions)
-    return np.concatenate([flat, np.broadcast_to(flat[-1], (size - flat.size,))]).reshape(dimensions)
+    return np.concatenate([flat, np.broadcast_to(flat[-1], (size - flat.size,))]).reshape(
+        dimensions
+    )

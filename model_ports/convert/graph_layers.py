@@ -26,7 +26,9 @@ class Layers(NamedTuple):
 
     logits: str
     order: tuple[str, ...]  # every node that the logits need, each behind its inputs
-    of_port: dict[str, str]  # path of a port's convolution, linear layer or normalisation -> node, in that order
+    of_port: dict[
+        str, str
+    ]  # path of a port's convolution, linear layer or normalisation -> node, in that order
 
 
 def find(nodes: Iterable[Node], weight_map: Sequence[Row], name: str) -> Layers:
@@ -39,7 +41,9 @@ def find(nodes: Iterable[Node], weight_map: Sequence[Row], name: str) -> Layers:
             found[path] = node
     last = next((found[path] for path in _LAST if path in found), None)
     if last is None:
-        raise InputError(f"{name} has no operation that makes logits of the last layer's weights; give the frozen graph of this very model")
+        raise InputError(
+            f"{name} has no operation that makes logits of the last layer's weights; give the frozen graph of this very model"
+        )
     logits = graph.reshaped(last)
     order = graph.order(logits)
     place = {node: number for number, node in enumerate(order)}
@@ -76,13 +80,20 @@ class _Graph:
         """The node that multiplies by the kernel and adds the bias."""
         products = self._behind(leaves["kernel"], _PRODUCTS)
         if len(products) > 1:  # in groups, which are joined afterwards
-            joins = {node.name for product in products for node in self.readers[product] if node.op in ("ConcatV2", "Concat")}
+            joins = {
+                node.name
+                for product in products
+                for node in self.readers[product]
+                if node.op in ("ConcatV2", "Concat")
+            }
             products = sorted(joins)
         if len(products) != 1:
             return None
         [node] = products
         if "bias" in leaves:
-            sums = set(self._behind(leaves["bias"], _SUMS)) & {reader.name for reader in self.readers[node]}
+            sums = set(self._behind(leaves["bias"], _SUMS)) & {
+                reader.name for reader in self.readers[node]
+            }
             return sums.pop() if len(sums) == 1 else None
         return node
 
@@ -90,16 +101,26 @@ class _Graph:
         """A fused batch normalisation, or the last node of one that is unrolled into x * a + (beta - mean * a)."""
         if not {"mean", "bias"} <= leaves.keys():
             return None
-        fused = self._behind(leaves["mean"], ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"))
+        fused = self._behind(
+            leaves["mean"], ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
+        )
         if not fused:
             [shift, *more] = self._behind(leaves["bias"], ("Sub",)) or [None]
-            fused = [] if shift is None or more else [node.name for node in self.readers[shift] if node.op in _SUMS]
+            fused = (
+                []
+                if shift is None or more
+                else [node.name for node in self.readers[shift] if node.op in _SUMS]
+            )
         return fused[0] if len(fused) == 1 else None
 
     def reshaped(self, node: str) -> str:
         """The same numbers after squeezing and reshaping."""
         while True:
-            readers = [reader for reader in self.readers[node] if reader.op in _SHAPED and source(reader.inputs[0]) == node]
+            readers = [
+                reader
+                for reader in self.readers[node]
+                if reader.op in _SHAPED and source(reader.inputs[0]) == node
+            ]
             if not readers:
                 return node
             node = readers[0].name
@@ -114,7 +135,9 @@ class _Graph:
                 done[name] = None
             elif name in self.nodes and name not in done:
                 stack.append((name, True))
-                stack += [(source(reference), False) for reference in reversed(self.nodes[name].inputs)]
+                stack += [
+                    (source(reference), False) for reference in reversed(self.nodes[name].inputs)
+                ]
         return list(done)
 
     def _behind(self, constant: str, operations: tuple[str, ...]) -> list[str]:

@@ -28,7 +28,9 @@ _PART = re.compile(
     r"(?:.*_)?(?:(?P<kernel>kernel|W)|(?P<bias>bias|b)|(?P<gamma>gamma)|(?P<beta>beta)"
     r"|(?P<mean>moving_mean|running_mean)|(?P<variance>moving_variance|running_std))(?:_\d+)?(?::0)?"
 )
-_TRAINING = re.compile(r"(?:.*/)?(?:seed_generator(?:_\d+)?|optimizer|optimizer_weights)(?:/.*)?|.*seed_generator_state(?::0)?")
+_TRAINING = re.compile(
+    r"(?:.*/)?(?:seed_generator(?:_\d+)?|optimizer|optimizer_weights)(?:/.*)?|.*seed_generator_state(?::0)?"
+)
 
 
 def is_archive(path: Path) -> bool:
@@ -48,11 +50,23 @@ def _opened(path: Path, limit: int) -> Path | BinaryIO:
         with zipfile.ZipFile(path) as archive:
             size = archive.getinfo(WEIGHTS).file_size
             if size > limit + 2**24:
-                raise InputError(f"{path}: {WEIGHTS} is larger than {limit} bytes, more than the network can use; give this very model's")
+                raise InputError(
+                    f"{path}: {WEIGHTS} is larger than {limit} bytes, more than the network can use; give this very model's"
+                )
             return io.BytesIO(archive.read(WEIGHTS))
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        KeyError,
+        ValueError,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise InputError(f"{path} is not a .keras archive, or it is damaged ({reason}); copy it again") from None
+        raise InputError(
+            f"{path} is not a .keras archive, or it is damaged ({reason}); copy it again"
+        ) from None
 
 
 def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
@@ -80,7 +94,9 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
             " copy it again, or give .npz of original names"
         ) from None
     if not collector.arrays:
-        raise InputError(f"{path} is an HDF5 file without layers; give .h5 or .weights.h5 as Keras saves them, or .npz of original names")
+        raise InputError(
+            f"{path} is an HDF5 file without layers; give .h5 or .weights.h5 as Keras saves them, or .npz of original names"
+        )
     return collector.arrays
 
 
@@ -91,11 +107,15 @@ def _refuse_other_files(path: Path, file, h5py) -> None:
         return name if isinstance(link, h5py.ExternalLink) else None
 
     def stored(name: str, item) -> str | None:
-        return name if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual) else None
+        return (
+            name if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual) else None
+        )
 
     name = file.visititems_links(linked) or file.visititems(stored)
     if name:
-        raise InputError(f"{path}: {name} is stored in another file, which was not opened; give a file that holds its arrays")
+        raise InputError(
+            f"{path}: {name} is stored in another file, which was not opened; give a file that holds its arrays"
+        )
 
 
 def numbered(path: Path) -> bool:
@@ -109,7 +129,9 @@ def numbered(path: Path) -> bool:
 def _arrays(group, h5py) -> list:
     """(path in the group, dataset), by hard links alone: visiting follows no others, and meets each object once."""
     found = []
-    group.visititems(lambda name, item: found.append((name, item)) if isinstance(item, h5py.Dataset) else None)
+    group.visititems(
+        lambda name, item: found.append((name, item)) if isinstance(item, h5py.Dataset) else None
+    )
     return [(name, item) for name, item in found if not _TRAINING.fullmatch(name)]
 
 
@@ -138,7 +160,11 @@ def _numbered(path: Path, top, h5py) -> list:
             )
         arrays = [data for _, data in sorted(pairs, key=lambda pair: pair[0])]
         normalises = len(arrays) >= 3 and all(data.ndim == 1 for data in arrays)
-        parts = ("gamma", "beta", "mean", "variance")[-len(arrays) :] if normalises else ("kernel", "bias", *map(str, range(len(arrays))))
+        parts = (
+            ("gamma", "beta", "mean", "variance")[-len(arrays) :]
+            if normalises
+            else ("kernel", "bias", *map(str, range(len(arrays))))
+        )
         found += [(f"{layer}/{part}", data) for part, data in zip(parts, arrays, strict=False)]
     return found
 
@@ -157,7 +183,9 @@ def translate(arrays: dict[str, np.ndarray], network) -> dict[str, np.ndarray]:
 
 def last_layer(network) -> str:
     """What Keras calls the layer that makes the logits."""
-    return next(row.layer for row in ROWS[network.spec.name]({}, network)[1] if row.kind == "logits")
+    return next(
+        row.layer for row in ROWS[network.spec.name]({}, network)[1] if row.kind == "logits"
+    )
 
 
 def _vgg(layers: Layers, network) -> tuple[Layers, list[Row]]:
@@ -167,7 +195,11 @@ def _vgg(layers: Layers, network) -> tuple[Layers, list[Row]]:
         for stage, (repeats, _) in enumerate(network.spec.config.stages, start=1)
         for number in range(1, repeats + 1)
     ]
-    rows += [Row("fc1", f"{net}/fc6"), Row("fc2", f"{net}/fc7"), Row("predictions", f"{net}/fc8", "logits")]
+    rows += [
+        Row("fc1", f"{net}/fc6"),
+        Row("fc2", f"{net}/fc7"),
+        Row("predictions", f"{net}/fc8", "logits"),
+    ]
     changed = {name: dict(parts) for name, parts in layers.items()}
     first = changed.get("block1_conv1", {})
     if "kernel" in first and first["kernel"].ndim == 4:
@@ -178,7 +210,9 @@ def _vgg(layers: Layers, network) -> tuple[Layers, list[Row]]:
             channels = network.spec.config.stages[-1][1] if name == "fc1" else kernel.shape[0]
             side = round((kernel.shape[0] / channels) ** 0.5)
             if side * side * channels == kernel.shape[0]:
-                changed[name]["kernel"] = kernel.reshape(side, side, channels, -1)  # flattened in this order
+                changed[name]["kernel"] = kernel.reshape(
+                    side, side, channels, -1
+                )  # flattened in this order
     return changed, rows
 
 
@@ -186,9 +220,15 @@ def _mobilenet(layers: Layers, network) -> tuple[Layers, list[Row]]:
     net = "MobilenetV1"
     rows = [Row("conv1", f"{net}/Conv2d_0"), Row("conv1_bn", f"{net}/Conv2d_0/BatchNorm", "norm")]
     for number in range(1, 14):
-        for short, long, kind in (("dw", "depthwise", "depthwise"), ("pw", "pointwise", "convolution")):
+        for short, long, kind in (
+            ("dw", "depthwise", "depthwise"),
+            ("pw", "pointwise", "convolution"),
+        ):
             scope = f"{net}/Conv2d_{number}_{long}"
-            rows += [Row(f"conv_{short}_{number}", scope, kind), Row(f"conv_{short}_{number}_bn", f"{scope}/BatchNorm", "norm")]
+            rows += [
+                Row(f"conv_{short}_{number}", scope, kind),
+                Row(f"conv_{short}_{number}_bn", f"{scope}/BatchNorm", "norm"),
+            ]
     return layers, [*rows, Row("conv_preds", f"{net}/Logits/Conv2d_1c_1x1", "logits")]
 
 
@@ -203,8 +243,13 @@ def _inception_v3(layers: Layers, network) -> tuple[Layers, list[Row]]:
 
 def _inception_resnet_v2(layers: Layers, network) -> tuple[Layers, list[Row]]:
     net, last = "InceptionResnetV2", "Conv2d_7b_1x1"
-    rows = _in_order(layers, net, [scope for scope in slim_layers.inception_resnet_v2() if scope != last])
-    rows += [Row("conv_7b", f"{net}/{last}", norm="conv_7b_bn"), Row("predictions", f"{net}/Logits/Logits", "logits")]
+    rows = _in_order(
+        layers, net, [scope for scope in slim_layers.inception_resnet_v2() if scope != last]
+    )
+    rows += [
+        Row("conv_7b", f"{net}/{last}", norm="conv_7b_bn"),
+        Row("predictions", f"{net}/Logits/Logits", "logits"),
+    ]
     for scope in slim_layers.residual_blocks():
         layer = "block8_10" if scope == "Block8" else scope.split("/")[1]
         rows.append(Row(f"{layer}_conv", f"{net}/{scope}/Conv2d_1x1"))
@@ -215,11 +260,21 @@ def _in_order(layers: Layers, net: str, scopes: list[str]) -> list[Row]:
     """Rows of layers that have no names but are numbered as they were made, from any number on."""
     pairs = []
     for kind in ("conv2d", "batch_normalization"):
-        found = [(int(match[1] or 0), name) for name in layers if (match := re.fullmatch(rf"{kind}(?:_(\d+))?", name))]
+        found = [
+            (int(match[1] or 0), name)
+            for name in layers
+            if (match := re.fullmatch(rf"{kind}(?:_(\d+))?", name))
+        ]
         names = [name for _, name in sorted(found)]
         # Where some are missing, invented names let the error tell how many.
-        pairs.append(names[: len(scopes)] + [f"{kind} number {number + 1}" for number in range(len(names), len(scopes))])
-    return [Row(conv, f"{net}/{scope}", norm=norm) for scope, conv, norm in zip(scopes, *pairs, strict=True)]
+        pairs.append(
+            names[: len(scopes)]
+            + [f"{kind} number {number + 1}" for number in range(len(names), len(scopes))]
+        )
+    return [
+        Row(conv, f"{net}/{scope}", norm=norm)
+        for scope, conv, norm in zip(scopes, *pairs, strict=True)
+    ]
 
 
 ROWS = {

@@ -17,7 +17,17 @@ from model_ports.errors import InputError
 
 _MEMBERS = 100_000
 # What zipfile, zlib and NumPy's header parser raise for bytes that are not theirs.
-_ERRORS = (OSError, ValueError, EOFError, RuntimeError, TypeError, OverflowError, MemoryError, SyntaxError, struct.error)
+_ERRORS = (
+    OSError,
+    ValueError,
+    EOFError,
+    RuntimeError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    SyntaxError,
+    struct.error,
+)
 
 
 def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
@@ -27,21 +37,27 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             if len(members) > _MEMBERS:
-                raise InputError(f"{path} has {len(members)} members; no network has more than {_MEMBERS} arrays: give its own file")
+                raise InputError(
+                    f"{path} has {len(members)} members; no network has more than {_MEMBERS} arrays: give its own file"
+                )
             for member in members:
                 _member(collector, archive, member)
     except InputError:
         raise
     except (*_ERRORS, zipfile.BadZipFile, zlib.error) as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise InputError(f"{path} is not an .npz, or it is cut short ({reason}): copy or convert it again") from None
+        raise InputError(
+            f"{path} is not an .npz, or it is cut short ({reason}): copy or convert it again"
+        ) from None
     return collector.arrays
 
 
 def _member(collector: Collector, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
     name = member.filename.removesuffix(".npy")
     if name == member.filename:
-        raise InputError(f"{collector.path} has a member {member.filename!r}: only arrays, as numpy.savez writes them, are read")
+        raise InputError(
+            f"{collector.path} has a member {member.filename!r}: only arrays, as numpy.savez writes them, are read"
+        )
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise collector.damaged(f"{name!r} is compressed in a way that numpy.savez does not use")
     with archive.open(member) as stream:
@@ -50,7 +66,9 @@ def _member(collector: Collector, archive: zipfile.ZipFile, member: zipfile.ZipI
             raise collector.damaged(f"{name!r} is not a plain array")
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
         if dtype.hasobject:
-            raise InputError(f"{collector.path}: {name!r} is a pickle, which was not loaded: it could run code; save plain float32 arrays")
+            raise InputError(
+                f"{collector.path}: {name!r} is a pickle, which was not loaded: it could run code; save plain float32 arrays"
+            )
         if not collector.wants(name, dtype.name, shape):
             return
         size = math.prod(shape) * dtype.itemsize

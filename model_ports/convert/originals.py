@@ -36,9 +36,14 @@ class Original:
     `outputs` is the number of logits; `layers`: path of each layer in the port -> name of its node.
     """
 
-    least_tolerances = (1e-7, 1e-7)  # relative, of logits and gradient: what constants of single precision leave in double
+    least_tolerances = (
+        1e-7,
+        1e-7,
+    )  # relative, of logits and gradient: what constants of single precision leave in double
 
-    def __init__(self, path: str | Path, spec: ModelSpec, *, size: int | None = None, double: bool = False):
+    def __init__(
+        self, path: str | Path, spec: ModelSpec, *, size: int | None = None, double: bool = False
+    ):
         """Raises InputError for anything but a graph of this model with its weights, for other operations, and without TensorFlow."""
         self.path = Path(path)
         self._spec = spec
@@ -51,26 +56,38 @@ class Original:
             content = checkpoint_graph.graph(self.path)
             values = sources.read(self.path)
         try:
-            nodes = {node.name: checkpoint_graph.frozen(node) for node in frozen_graph.nodes(content) if not node.inside_function}
+            nodes = {
+                node.name: checkpoint_graph.frozen(node)
+                for node in frozen_graph.nodes(content)
+                if not node.inside_function
+            }
         except Malformed as error:
             raise InputError(f"{path} is cut short ({error}); copy it again") from None
         layers = graph_layers.find(nodes.values(), spec.weight_map, str(path))
         for name in layers.order:
             if nodes[name].op not in _ARITHMETIC:
                 what = f"an operation {nodes[name].op!r} ({name!r}), which no forward pass of these networks has"
-                raise InputError(f"{path} has {what}; nothing was executed: give the graph of this very model, made for inference")
+                raise InputError(
+                    f"{path} has {what}; nothing was executed: give the graph of this very model, made for inference"
+                )
         entries = [name for name in layers.order if nodes[name].op.startswith("Placeholder")]
         wanted = [name for name in ("input", "Placeholder") if name in entries] or entries
         if len(wanted) != 1:
-            raise InputError(f"{path} has {len(entries)} placeholders before its logits {entries[:5]}; one for the images is needed")
+            raise InputError(
+                f"{path} has {len(entries)} placeholders before its logits {entries[:5]}; one for the images is needed"
+            )
         self.layers = layers.of_port
         self.input, self.logits = f"{wanted[0]}:0", f"{layers.logits}:0"
         self._start(content, values, set(layers.order), double)
         if size is not None and self.size not in (None, size):
-            raise InputError(f"--input_size is {size}, but {path} takes {self.size} pixels; leave it out")
+            raise InputError(
+                f"--input_size is {size}, but {path} takes {self.size} pixels; leave it out"
+            )
         self.size = self.size or size
 
-    def _start(self, content: memoryview, values: dict[str, np.ndarray], wanted: set[str], double: bool) -> None:
+    def _start(
+        self, content: memoryview, values: dict[str, np.ndarray], wanted: set[str], double: bool
+    ) -> None:
         tf = frameworks.tensorflow().compat.v1
         from google.protobuf.message import DecodeError
 
@@ -84,8 +101,12 @@ class Original:
                 checkpoint_graph.freeze(node, values)
                 node.device = ""
                 node.attr.pop("_class", None)  # where it was to be placed
-                if node.op.startswith("FusedBatchNorm") and ("is_training" not in node.attr or node.attr["is_training"].b):
-                    raise InputError(f"{self.path}: {node.name} normalises by the batch; give a graph made for inference")
+                if node.op.startswith("FusedBatchNorm") and (
+                    "is_training" not in node.attr or node.attr["is_training"].b
+                ):
+                    raise InputError(
+                        f"{self.path}: {node.name} normalises by the batch; give a graph made for inference"
+                    )
                 graph.node.append(node)
         del whole
         kind = tf.float64 if double else tf.float32
@@ -97,20 +118,30 @@ class Original:
                 output = self._graph.get_tensor_by_name(self.logits)
                 self._outputs = tf.reshape(output, [-1, output.shape[-1]])
                 self._weights = tf.placeholder(kind, self._outputs.shape)
-                [self._gradient] = tf.gradients(tf.reduce_sum(self._outputs * self._weights), self._images)
+                [self._gradient] = tf.gradients(
+                    tf.reduce_sum(self._outputs * self._weights), self._images
+                )
                 if self._gradient is None:
-                    raise TypeError(f"its logits have no gradient with respect to {self.input}, of type {self._images.dtype.name}")
+                    raise TypeError(
+                        f"its logits have no gradient with respect to {self.input}, of type {self._images.dtype.name}"
+                    )
         except (ValueError, LookupError, TypeError) as error:
-            raise InputError(f"{self.path} cannot be made ready for execution: {' '.join(str(error).split())[:200]}") from None
+            raise InputError(
+                f"{self.path} cannot be made ready for execution: {' '.join(str(error).split())[:200]}"
+            ) from None
         shape = self._images.shape
         self.size = None if shape.rank is None else shape[1]
         self.outputs = self._outputs.shape[-1]
         self._batch = None if shape.rank is None else shape[0]
         config = tf.ConfigProto(device_count={"GPU": 0})
-        config.graph_options.rewrite_options.disable_meta_optimizer = True  # as it stands; rewriting AlexNet takes minutes
+        config.graph_options.rewrite_options.disable_meta_optimizer = (
+            True  # as it stands; rewriting AlexNet takes minutes
+        )
         self._session = tf.Session(graph=self._graph, config=config)
 
-    def logits_and_gradient(self, pixels: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def logits_and_gradient(
+        self, pixels: np.ndarray, weights: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Raw logits (N, outputs), and the gradient of each image's sum of weights * logits; weights (N, outputs)."""
         images, pull_back = self._preprocessed(pixels)
         batch = self._batch or BATCH
@@ -141,7 +172,9 @@ class Original:
         try:
             return self._session.run(fetched, feed)
         except (errors.OpError, ValueError) as error:
-            raise InputError(f"{self.path} cannot be executed: {' '.join(str(error).split())[:200]}") from None
+            raise InputError(
+                f"{self.path} cannot be executed: {' '.join(str(error).split())[:200]}"
+            ) from None
 
     def close(self) -> None:
         self._session.close()

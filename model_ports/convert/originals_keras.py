@@ -37,7 +37,9 @@ the original, which is 1.3e-5 of the logits of random weights, and flips ReLUs."
 class Original:
     """A network with its weights; images (N, S, S, 3) of [0, 1] in, logits without the softmax (N, outputs) out."""
 
-    def __init__(self, path: str | Path, spec: ModelSpec, *, size: int | None = None, double: bool = False):
+    def __init__(
+        self, path: str | Path, spec: ModelSpec, *, size: int | None = None, double: bool = False
+    ):
         """Raises InputError for anything but the weights of this model, for another function, and without Keras."""
         self.path = Path(path)
         same_function.check(spec.name, "keras", path)
@@ -50,14 +52,21 @@ class Original:
         name, settings, module = NETWORKS[spec.name]
         self._prepare = getattr(self._keras.applications, module).preprocess_input
         last = keras_h5.last_layer(network)
-        self.outputs = arrays[f"{last}/kernel"].shape[-1] if f"{last}/kernel" in arrays else network.num_classes
+        self.outputs = (
+            arrays[f"{last}/kernel"].shape[-1]
+            if f"{last}/kernel" in arrays
+            else network.num_classes
+        )
         self.input, self.logits = f"keras.applications.{name}", last
         self._net = self._built(name, settings | {"classes": self.outputs}, double)
         self._load(spec.name)
         layers: Layers = {layer.name: {} for layer in self._net.layers}
         there = places(keras_h5.ROWS[spec.name](layers, network)[1], spec.weight_map)
         place = {name: number for number, name in enumerate(layers)}
-        self.layers = {path: there[path].layer for path in sorted(there, key=lambda path: place[there[path].layer])}
+        self.layers = {
+            path: there[path].layer
+            for path in sorted(there, key=lambda path: place[there[path].layer])
+        }
 
     def _built(self, name: str, settings: dict, double: bool):
         config, kind = self._keras.config, "float64" if double else "float32"
@@ -69,7 +78,9 @@ class Original:
             build = getattr(self._keras.applications, name)
             return build(weights=None, classifier_activation=None, input_shape=shape, **settings)
         except ValueError as error:
-            raise InputError(f"Keras cannot build {name} for {self.size} pixels: {' '.join(str(error).split())[:200]}") from None
+            raise InputError(
+                f"Keras cannot build {name} for {self.size} pixels: {' '.join(str(error).split())[:200]}"
+            ) from None
         finally:
             config.set_floatx(before[0])
             config.set_dtype_policy(before[1])
@@ -86,9 +97,13 @@ class Original:
                 self._net.load_weights(link)
             except Exception as error:  # Keras raises whatever foreign bytes make it
                 said = " ".join(str(error).split())[:200]
-                raise InputError(f"{self.path} cannot be loaded by Keras as {model}: {said}; give the weights of this very model") from None
+                raise InputError(
+                    f"{self.path} cannot be loaded by Keras as {model}: {said}; give the weights of this very model"
+                ) from None
 
-    def logits_and_gradient(self, pixels: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def logits_and_gradient(
+        self, pixels: np.ndarray, weights: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Logits (N, outputs), and the gradient of each image's sum of weights * logits; weights (N, outputs)."""
         tf, parts = self._tf, []
         for start in range(0, len(pixels), BATCH):
@@ -99,14 +114,18 @@ class Original:
                 logits = self._net(self._prepare(255.0 * images), training=False)
                 total = tf.reduce_sum(logits * weights[rows])
             parts.append((logits.numpy(), tape.gradient(total, images).numpy()))
-        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+        return np.concatenate([part[0] for part in parts]), np.concatenate(
+            [part[1] for part in parts]
+        )
 
     def outputs_of_layers(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
         """Path of each layer in the port -> what it puts out for one image (1, S, S, 3), before any activation; in Keras's order."""
         layers = {path: self._net.get_layer(name) for path, name in self.layers.items()}
         found = {}
         with self._tf.device("CPU"):
-            before = self._keras.Model(self._net.inputs, {path: layer.input for path, layer in layers.items()})
+            before = self._keras.Model(
+                self._net.inputs, {path: layer.input for path, layer in layers.items()}
+            )
             inputs = before(self._prepare(255.0 * self._tf.constant(pixels)), training=False)
             for path, layer in layers.items():
                 activation = getattr(layer, "activation", None)

@@ -21,9 +21,14 @@ BATCH = 4
 class Original:
     """A network with its weights; images (N, S, S, 3) of [0, 1] in, logits (N, outputs) out."""
 
-    least_tolerances = (1e-6, 1e-6)  # relative, of logits and gradient: kernels have taken gammas in single precision
+    least_tolerances = (
+        1e-6,
+        1e-6,
+    )  # relative, of logits and gradient: kernels have taken gammas in single precision
 
-    def __init__(self, path: str | Path, spec: ModelSpec, *, size: int | None = None, double: bool = False):
+    def __init__(
+        self, path: str | Path, spec: ModelSpec, *, size: int | None = None, double: bool = False
+    ):
         """Raises InputError for anything but a state dict of this model, for another function, and without PyTorch or timm."""
         self.path = Path(path)
         same_function.check(spec.name, "torch", path)
@@ -37,23 +42,36 @@ class Original:
         [last] = [row.layer for row in rows if row.kind == "logits"]
         self.outputs = len(arrays.get(f"{last}.bias", range(1000)))
         self.input, self.logits = f"timm's {spec.name}", last
-        self._net: Any = timm.create_model(spec.name, pretrained=False, num_classes=self.outputs).eval()
+        self._net: Any = timm.create_model(
+            spec.name, pretrained=False, num_classes=self.outputs
+        ).eval()
         self._load(arrays, spec.name)
         if double:
             self._net.double()
         kind = torch.float64 if double else torch.float32
-        self._mean, self._std = (torch.tensor(self._net.default_cfg[key], dtype=kind).view(3, 1, 1) for key in ("mean", "std"))
+        self._mean, self._std = (
+            torch.tensor(self._net.default_cfg[key], dtype=kind).view(3, 1, 1)
+            for key in ("mean", "std")
+        )
         self._places = places(rows, spec.weight_map)
         self.layers = {path: place.layer for path, place in self._places.items()}
 
     def _load(self, arrays: dict[str, np.ndarray], model: str) -> None:
-        state = {name: self._torch.tensor(array) for name, array in arrays.items() if not torch_state.UNUSED.fullmatch(name)}
+        state = {
+            name: self._torch.tensor(array)
+            for name, array in arrays.items()
+            if not torch_state.UNUSED.fullmatch(name)
+        }
         try:
             missing, unexpected = self._net.load_state_dict(state, strict=False)
         except RuntimeError as error:  # shapes
             said = " ".join(str(error).split())[:200]
-            raise InputError(f"{self.path} cannot be loaded by PyTorch as {model}: {said}; give the weights of this very model") from None
-        problems = [f"{name} is missing" for name in missing if not torch_state.UNUSED.fullmatch(name)]
+            raise InputError(
+                f"{self.path} cannot be loaded by PyTorch as {model}: {said}; give the weights of this very model"
+            ) from None
+        problems = [
+            f"{name} is missing" for name in missing if not torch_state.UNUSED.fullmatch(name)
+        ]
         problems += [f"{name} has no place" for name in unexpected]
         if problems:
             raise InputError(
@@ -61,7 +79,9 @@ class Original:
                 " give the weights of this very model"
             )
 
-    def logits_and_gradient(self, pixels: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def logits_and_gradient(
+        self, pixels: np.ndarray, weights: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Logits (N, outputs), and the gradient of each image's sum of weights * logits; weights (N, outputs)."""
         parts = []
         for start in range(0, len(pixels), BATCH):
@@ -70,13 +90,17 @@ class Original:
             total = (logits * self._torch.from_numpy(weights[start : start + BATCH])).sum()
             [gradient] = self._torch.autograd.grad(total, images)
             parts.append((logits.detach().numpy(), gradient.numpy()))
-        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+        return np.concatenate([part[0] for part in parts]), np.concatenate(
+            [part[1] for part in parts]
+        )
 
     def _logits(self, images):
         try:
             return self._net((images.permute(0, 3, 1, 2) - self._mean) / self._std)
         except RuntimeError as error:
-            raise InputError(f"timm's network cannot run at {self.size} pixels: {' '.join(str(error).split())[:200]}") from None
+            raise InputError(
+                f"timm's network cannot run at {self.size} pixels: {' '.join(str(error).split())[:200]}"
+            ) from None
 
     def outputs_of_layers(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
         """Path of each layer in the port -> what it puts out for one image (1, S, S, 3), channels last, in PyTorch's order.
@@ -97,13 +121,19 @@ class Original:
     def _watch(self, path: str, found: dict[str, np.ndarray]):
         place = self._places[path]
         module = self._net.get_submodule(place.layer)
-        gamma = 1.0 if place.scaled_by is None else self._net.get_submodule(place.scaled_by).weight.view(-1, 1, 1)
+        gamma = (
+            1.0
+            if place.scaled_by is None
+            else self._net.get_submodule(place.scaled_by).weight.view(-1, 1, 1)
+        )
 
         def keep(tensor) -> None:
             found[path] = (tensor * gamma).movedim(1, -1).numpy()
 
         if hasattr(module, "act"):
-            return module.act.register_forward_pre_hook(lambda module, arguments: keep(arguments[0]))
+            return module.act.register_forward_pre_hook(
+                lambda module, arguments: keep(arguments[0])
+            )
         return module.register_forward_hook(lambda module, arguments, output: keep(output))
 
     def close(self) -> None:

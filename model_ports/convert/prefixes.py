@@ -28,7 +28,9 @@ def common(names: Iterable[str], separator: str) -> list[str]:
     return found
 
 
-def stripped(values: Mapping[str, Value], separator: str, fits: Callable[[str], bool]) -> dict[str, Value]:
+def stripped(
+    values: Mapping[str, Value], separator: str, fits: Callable[[str], bool]
+) -> dict[str, Value]:
     """The values without the prefix of all names, if more of the names fit without it.
 
     Args:
@@ -52,7 +54,9 @@ def stripped(values: Mapping[str, Value], separator: str, fits: Callable[[str], 
 
 def without(arrays: Mapping[str, Value], weight_map: Iterable[Row]) -> dict[str, Value]:
     """The same for TensorFlow's names: those that fit are in a port's weight map. `assemble` tells what does not fit."""
-    rows = [re.compile(pattern) for pattern, _, _ in weight_map] + [re.compile(pattern) for pattern in IGNORED]
+    rows = [re.compile(pattern) for pattern, _, _ in weight_map] + [
+        re.compile(pattern) for pattern in IGNORED
+    ]
 
     def fits(name: str) -> bool:
         return any(row.fullmatch(name) for row in rows)

@@ -27,7 +27,9 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
     if len(data) < 8 or length > min(_HEADER, len(data) - 8):
         raise collector.damaged("its header is longer than the file")
     try:
-        header = json.loads(bytes(data[8 : 8 + length]), object_pairs_hook=lambda pairs: _once(path, pairs))
+        header = json.loads(
+            bytes(data[8 : 8 + length]), object_pairs_hook=lambda pairs: _once(path, pairs)
+        )
         entries = {name: _entry(entry) for name, entry in header.items() if name != "__metadata__"}
     except InputError:
         raise
@@ -50,14 +52,18 @@ def _once(path: Path, pairs: list[tuple]) -> dict:
     found = dict(pairs)
     if len(found) != len(pairs):
         double = next(name for i, (name, _) in enumerate(pairs) if name in dict(pairs[:i]))
-        raise InputError(f"{path} has two entries called {double[:80]!r}: each variable once is needed")
+        raise InputError(
+            f"{path} has two entries called {double[:80]!r}: each variable once is needed"
+        )
     return found
 
 
 def _entry(entry: dict) -> tuple[str, tuple[int, ...], tuple[int, int]]:
     begin, end = entry["data_offsets"]
     shape, kind = tuple(entry["shape"]), entry["dtype"]
-    if not isinstance(kind, str) or not all(type(number) is int and number >= 0 for number in (begin, end, *shape)):
+    if not isinstance(kind, str) or not all(
+        type(number) is int and number >= 0 for number in (begin, end, *shape)
+    ):
         raise ValueError
     return kind[:20], shape, (begin, end)
 

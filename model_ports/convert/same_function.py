@@ -35,7 +35,10 @@ VERDICTS: dict[str, dict[str, str]] = {
         "torch": f"in torchvision's GoogLeNet {_SYMMETRIC}, and pools round their sizes up",
     },
     "inception_v2": {"keras": _NONE, "torch": _NONE},
-    "inception_v3": {"keras": SAME, "torch": "average pools count the padding, the original's do not"},
+    "inception_v3": {
+        "keras": SAME,
+        "torch": "average pools count the padding, the original's do not",
+    },
     "inception_v4": {"keras": _NONE, "torch": SAME},
     "inception_resnet_v2": {"keras": SAME, "torch": SAME},
     "resnet_v2_50": {"keras": _RESNET_KERAS, "torch": _RESNET_TORCH},

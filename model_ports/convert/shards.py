@@ -27,12 +27,16 @@ def read(index: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     for path in files(index)[1:]:
         if not path.is_file():
-            raise InputError(f"{index} names {path.name}, which is not beside it; put all its parts there")
+            raise InputError(
+                f"{index} names {path.name}, which is not beside it; put all its parts there"
+            )
         arrays = safetensors.read(path, limit)
         limit -= sum(array.nbytes for array in arrays.values())
         wrong = next((name for name in arrays if places.get(name) != path.name), None)
         if wrong is not None:
-            raise InputError(f"{path}: {wrong[:80]!r} is not where {index.name} says; give parts and index of one model")
+            raise InputError(
+                f"{path}: {wrong[:80]!r} is not where {index.name} says; give parts and index of one model"
+            )
         found |= arrays
     return found
 
@@ -41,7 +45,9 @@ def check_is_whole(path: Path) -> None:
     """Refuse one part of several. Raises InputError."""
     match = _SHARD.fullmatch(path.name)
     if match:
-        raise InputError(f"{path} is one of {int(match[2])} parts; give their index, {match[1]}{ENDING}, with all parts beside it")
+        raise InputError(
+            f"{path} is one of {int(match[2])} parts; give their index, {match[1]}{ENDING}, with all parts beside it"
+        )
 
 
 def _places(index: Path) -> dict[str, str]:
@@ -54,8 +60,15 @@ def _places(index: Path) -> dict[str, str]:
             raise ValueError("its weight_map is no table of names")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise InputError(f"{index} is no index of safetensors, or it is damaged ({reason}); copy it again") from None
-    odd = next((name for name in places.values() if not re.fullmatch(r"[^/\\\0]+\.safetensors", name)), None)
+        raise InputError(
+            f"{index} is no index of safetensors, or it is damaged ({reason}); copy it again"
+        ) from None
+    odd = next(
+        (name for name in places.values() if not re.fullmatch(r"[^/\\\0]+\.safetensors", name)),
+        None,
+    )
     if odd is not None:
-        raise InputError(f"{index} names {odd[:80]!r}; its parts must be .safetensors files beside it")
+        raise InputError(
+            f"{index} names {odd[:80]!r}; its parts must be .safetensors files beside it"
+        )
     return places

@@ -62,7 +62,9 @@ def read(path: str | Path, *, limit: int = LIMIT) -> dict[str, np.ndarray]:
     try:
         return source.reader(source.path, limit)
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror or error}); give a file that can") from None
+        raise InputError(
+            f"{path} cannot be read ({error.strerror or error}); give a file that can"
+        ) from None
 
 
 def parameters(path: str | Path, network: Network) -> dict[str, Any]:
@@ -72,10 +74,16 @@ def parameters(path: str | Path, network: Network) -> dict[str, Any]:
     A prefix that all names have is left aside where they fit without it.
     """
     numbers = sum(leaf.size for leaf in jax.tree.leaves(network.abstract()))
-    framework = {keras_h5.FORMAT: "keras", keras_h5.ARCHIVE: "keras", torch_state.FORMAT: "torch"}.get(find(path).format)
+    framework = {
+        keras_h5.FORMAT: "keras",
+        keras_h5.ARCHIVE: "keras",
+        torch_state.FORMAT: "torch",
+    }.get(find(path).format)
     if framework is not None:
         same_function.check(network.spec.name, framework, path)
-    arrays = read(path, limit=16 * numbers + 2**24)  # double precision, and as much again for what a port has no use for
+    arrays = read(
+        path, limit=16 * numbers + 2**24
+    )  # double precision, and as much again for what a port has no use for
     if framework != "keras" and torch_state.recognises(arrays):
         torch_state.refuse_transformers(Path(path), arrays)
         if framework is None:
@@ -97,17 +105,26 @@ def find(path: str | Path) -> Source:
     try:
         prefix = tf_checkpoint.prefix_of(path)
         if prefix is not None:
-            return Source(prefix, "TensorFlow checkpoint", tuple(tf_checkpoint.files(prefix)), tf_checkpoint.read)
+            return Source(
+                prefix,
+                "TensorFlow checkpoint",
+                tuple(tf_checkpoint.files(prefix)),
+                tf_checkpoint.read,
+            )
         if path.is_dir():
             strangers.check_folder(path)
             raise InputError(f"{path} is a folder; a file is needed: {KINDS}")
         if not path.is_file():
-            raise InputError(f"no file {path}, and no {path.name}.index of a checkpoint: give {KINDS}")
+            raise InputError(
+                f"no file {path}, and no {path.name}.index of a checkpoint: give {KINDS}"
+            )
         if path.name.endswith(shards.ENDING):
             return Source(path, shards.FORMAT, tuple(shards.files(path)), shards.read)
         format, reader = _recognise(path)
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror or error}); give a file that can") from None
+        raise InputError(
+            f"{path} cannot be read ({error.strerror or error}); give a file that can"
+        ) from None
     return Source(path, format, (path,), reader)
 
 
@@ -128,13 +145,23 @@ def _recognise(path: Path) -> tuple[str, Callable]:
         return ".npz", npz.read
     if head.startswith(b"\x89HDF"):
         return keras_h5.FORMAT, keras_h5.read
-    if head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5") or path.suffix in (".pkl", ".pickle"):
+    if (
+        head[:1] == b"\x80"
+        and head[1:2] in (b"\2", b"\3", b"\4", b"\5")
+        or path.suffix in (".pkl", ".pickle")
+    ):
         raise _pickle(path, "a pickle")
     if head.startswith(b"\x93NUMPY"):
-        raise InputError(f"{path} is a single NumPy array; many are needed, by name: save them with numpy.savez")
+        raise InputError(
+            f"{path} is a single NumPy array; many are needed, by name: save them with numpy.savez"
+        )
     if tail == tf_checkpoint.MAGIC:
         return "TensorFlow checkpoint, version 1", tf_checkpoint.read_v1
-    if path.suffix == ".safetensors" or head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size:
+    if (
+        path.suffix == ".safetensors"
+        or head[8:9] == b"{"
+        and int.from_bytes(head[:8], "little") <= size
+    ):
         shards.check_is_whole(path)
         return ".safetensors", safetensors.read
     if path.suffix == ".pb" or head[0] == 0x0A:  # the first field of a GraphDef is a node
@@ -151,4 +178,6 @@ def _is_torch(path: Path) -> bool:
 
 
 def _pickle(path: Path, what: str) -> InputError:
-    return InputError(f"{path} is {what}, which was not loaded: it could run code; save its arrays under their original names: {KINDS}")
+    return InputError(
+        f"{path} is {what}, which was not loaded: it could run code; save its arrays under their original names: {KINDS}"
+    )

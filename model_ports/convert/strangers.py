@@ -24,12 +24,18 @@ _KNOWN = (  # first bytes, what that is, what to do
         "a packed archive",
         "unpack it, and give the file of weights inside",
     ),
-    (rb"....TFL3", "a TensorFlow Lite model", "give the checkpoint or frozen graph that it was made from"),
-    (rb"GGUF|ggml|ggjt", "a file of llama.cpp's", "give the weights that it was made from, as .safetensors"),
+    (
+        rb"....TFL3",
+        "a TensorFlow Lite model",
+        "give the checkpoint or frozen graph that it was made from",
+    ),
+    (
+        rb"GGUF|ggml|ggjt",
+        "a file of llama.cpp's",
+        "give the weights that it was made from, as .safetensors",
+    ),
 )
-_INSTEAD_OF_ONNX = (
-    "give the weights that it was exported from, or save its initializers under the original names with numpy.savez"
-)
+_INSTEAD_OF_ONNX = "give the weights that it was exported from, or save its initializers under the original names with numpy.savez"
 
 
 def check(path: Path, head: bytes) -> None:
@@ -45,12 +51,16 @@ def check(path: Path, head: bytes) -> None:
     for pattern, what, remedy in _KNOWN:
         if re.match(pattern, head, re.IGNORECASE | re.DOTALL):
             raise InputError(f"{path} is {what}; {remedy}")
-    if path.name == "saved_model.pb" or head.startswith(b"\x08\x01\x12"):  # its schema's version 1, then a graph
+    if path.name == "saved_model.pb" or head.startswith(
+        b"\x08\x01\x12"
+    ):  # its schema's version 1, then a graph
         raise saved_model(path)
     if path.suffix == ".onnx" or _is_onnx(head):
         raise InputError(f"{path} is an ONNX model; {_INSTEAD_OF_ONNX}")
     if path.name.endswith(".bin.index.json"):
-        raise InputError(f"{path} lists the parts of pickles; give the .safetensors of the same model, or its index")
+        raise InputError(
+            f"{path} lists the parts of pickles; give the .safetensors of the same model, or its index"
+        )
     if path.suffix == ".json":
         raise InputError(f"{path} is JSON without weights; give the file of weights beside it")
 
@@ -59,7 +69,13 @@ def check_folder(path: Path) -> None:
     """Refuse a folder with a hint at the file in it that may be meant. Raises InputError if there is one."""
     if (path / "saved_model.pb").is_file() or (path / "saved_model.pbtxt").is_file():
         raise saved_model(path)
-    names = ("model.safetensors.index.json", "model.safetensors", "model.weights.h5", "pytorch_model.bin", "model.onnx")
+    names = (
+        "model.safetensors.index.json",
+        "model.safetensors",
+        "model.weights.h5",
+        "pytorch_model.bin",
+        "model.onnx",
+    )
     inside = next((name for name in names if (path / name).is_file()), None)
     if inside:
         raise InputError(f"{path} is a folder; give the file in it: {path / inside}")
@@ -74,4 +90,6 @@ def saved_model(path: Path) -> InputError:
 
 def _is_onnx(head: bytes) -> bool:
     """A ModelProto begins with its version (field 1, 3 or more), then the producer's name (field 2) or a longer message."""
-    return len(head) > 3 and head[0] == 0x08 and 3 <= head[1] < 0x20 and head[2] in (0x12, 0x3A, 0x42)
+    return (
+        len(head) > 3 and head[0] == 0x08 and 3 <= head[1] < 0x20 and head[2] in (0x12, 0x3A, 0x42)
+    )

@@ -24,20 +24,37 @@ MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
 _FOOTER = 48  # bytes: two block handles, padding, MAGIC
 _CHUNK = 2**20
 _TRAILER = 5  # bytes behind a block: how it is compressed, and the checksum of both
-_KINDS = {1: "float32", 2: "float64", 3: "int32", 7: "string", 9: "int64", 10: "bool", 14: "bfloat16", 19: "float16"}
+_KINDS = {
+    1: "float32",
+    2: "float64",
+    3: "int32",
+    7: "string",
+    9: "int64",
+    10: "bool",
+    14: "bfloat16",
+    19: "float16",
+}
 
 
 def prefix_of(path: Path) -> Path | None:
     """The prefix of a V2 bundle, given that or one of its files; None if there is no such bundle."""
     head, _, tail = path.name.rpartition(".")
-    prefix = path.with_name(head) if head and (tail in ("index", "meta") or tail.startswith("data-")) else path
+    prefix = (
+        path.with_name(head)
+        if head and (tail in ("index", "meta") or tail.startswith("data-"))
+        else path
+    )
     return prefix if _beside(prefix, ".index").is_file() else None
 
 
 def files(prefix: Path) -> list[Path]:
     """The files of a V2 bundle that hold its arrays: index first."""
     pattern = ".data-[0-9][0-9][0-9][0-9][0-9]-of-[0-9][0-9][0-9][0-9][0-9]"
-    data = sorted(file for file in prefix.parent.iterdir() if file.match("*" + pattern) and file.name.startswith(prefix.name + ".data-"))
+    data = sorted(
+        file
+        for file in prefix.parent.iterdir()
+        if file.match("*" + pattern) and file.name.startswith(prefix.name + ".data-")
+    )
     return [_beside(prefix, ".index"), *data]
 
 
@@ -55,8 +72,17 @@ def read(prefix: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
         shards: dict[int, memoryview] = {}
         for key, value in entries:
             if key == b"_CHECKPOINTABLE_OBJECT_GRAPH":
-                raise InputError(f"{prefix} names its arrays by objects: save it by variable names, with tf.compat.v1.train.Saver")
-            _collect(collector, str(key, "utf-8", "backslashreplace"), message(value), order=order, shards=shards, count=count)
+                raise InputError(
+                    f"{prefix} names its arrays by objects: save it by variable names, with tf.compat.v1.train.Saver"
+                )
+            _collect(
+                collector,
+                str(key, "utf-8", "backslashreplace"),
+                message(value),
+                order=order,
+                shards=shards,
+                count=count,
+            )
     except Malformed as error:
         raise collector.damaged(f"index: {error}") from None
     return collector.arrays
@@ -77,16 +103,24 @@ def _collect(
     if not collector.wants(name, _KINDS.get(code, f"of TensorFlow's type {code}"), dimensions):
         return
     if 7 in entry:
-        raise InputError(f"{collector.path}: {name} is stored in slices; save the variables whole, with tf.compat.v1.train.Saver")
+        raise InputError(
+            f"{collector.path}: {name} is stored in slices; save the variables whole, with tf.compat.v1.train.Saver"
+        )
     shard, offset, size = (last(entry, number, 0) for number in (3, 4, 5))
     if shard not in shards:
         file = _beside(collector.path, f".data-{shard:05d}-of-{count:05d}")
         if shard >= count or not file.is_file():
-            raise InputError(f"no file {file}: a checkpoint needs all its data files beside {collector.path.name}.index")
+            raise InputError(
+                f"no file {file}: a checkpoint needs all its data files beside {collector.path.name}.index"
+            )
         shards[shard] = _map(file)
     dtype = np.dtype(_KINDS[code]).newbyteorder(order)
-    if size != int(np.prod(dimensions, dtype=object)) * dtype.itemsize or offset + size > len(shards[shard]):
-        raise collector.damaged(f"{name} has {size} bytes at {offset} for shape {dimensions}, its file {len(shards[shard])}")
+    if size != int(np.prod(dimensions, dtype=object)) * dtype.itemsize or offset + size > len(
+        shards[shard]
+    ):
+        raise collector.damaged(
+            f"{name} has {size} bytes at {offset} for shape {dimensions}, its file {len(shards[shard])}"
+        )
     content = shards[shard][offset : offset + size]
     if _checksum(content) != bytes(view(last(entry, 6, memoryview(bytes(4))))):
         raise collector.damaged(f"the checksum of {name} is wrong")
@@ -98,7 +132,9 @@ def read_v1(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
     try:
         import tensorflow as tf
     except ImportError:
-        raise InputError(f"{path} is a TensorFlow checkpoint of version 1, which takes TensorFlow: pip install 'jaxadv[tf]'") from None
+        raise InputError(
+            f"{path} is a TensorFlow checkpoint of version 1, which takes TensorFlow: pip install 'jaxadv[tf]'"
+        ) from None
     collector = Collector(path, limit)
     try:
         reader = tf.compat.v1.train.NewCheckpointReader(str(path))
@@ -145,7 +181,9 @@ def _block(data: memoryview, handle: tuple[int, int]) -> Iterator[tuple[bytes, m
     offset, size = handle
     if offset + size + _TRAILER > len(data) or size < 4:
         raise Malformed("a block beyond the end")
-    if _checksum(data[offset : offset + size + 1]) != bytes(data[offset + size + 1 : offset + size + _TRAILER]):
+    if _checksum(data[offset : offset + size + 1]) != bytes(
+        data[offset + size + 1 : offset + size + _TRAILER]
+    ):
         raise Malformed("the checksum of a block is wrong")
     if data[offset + size] != 0:
         raise Malformed("a compressed block, which TensorFlow does not write")

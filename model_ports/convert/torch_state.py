@@ -21,8 +21,24 @@ FORMAT = "PyTorch state dict"
 
 _PARTS = {"running_mean": "mean", "running_var": "variance", "bias": "bias", "weight": "kernel"}
 UNUSED = re.compile(r"(?:.*\.)?num_batches_tracked|(?:.*\.)?AuxLogits\..*|n_averaged")
-_WEIGHTS = ("state_dict", "model", "model_state_dict", "model_state", "net", "network", "weights", "params")
-_AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema", "params_ema", "model_ema_state_dict")
+_WEIGHTS = (
+    "state_dict",
+    "model",
+    "model_state_dict",
+    "model_state",
+    "net",
+    "network",
+    "weights",
+    "params",
+)
+_AVERAGED = (
+    "state_dict_ema",
+    "model_ema",
+    "ema_state_dict",
+    "ema",
+    "params_ema",
+    "model_ema_state_dict",
+)
 """Entries of a training program's file that hold the arrays; moving averages only if there is nothing else."""
 _TRANSFORMERS = re.compile(
     r"(?:\w+\.)?(?:embedder|embeddings|encoder\.(?:layers?|stages))\..+"
@@ -33,13 +49,19 @@ _TRANSFORMERS = re.compile(
 def recognises(names: Iterable[str]) -> bool:
     """Whether these are names of PyTorch's modules, joined by dots, and not of TensorFlow's scopes."""
     names = list(names)
-    return not any("/" in name for name in names) and any(name.endswith(".weight") for name in names)
+    return not any("/" in name for name in names) and any(
+        name.endswith(".weight") for name in names
+    )
 
 
 def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
     """Name -> float32 array, layouts as in PyTorch. Raises InputError, also without PyTorch."""
-    if os.path.getsize(path) > limit + 2**24 or (zipfile.is_zipfile(path) and _unpacked(path) > limit + 2**24):
-        raise InputError(f"{path} is larger than {limit} bytes, more than the network can use; give the state dict of this very model")
+    if os.path.getsize(path) > limit + 2**24 or (
+        zipfile.is_zipfile(path) and _unpacked(path) > limit + 2**24
+    ):
+        raise InputError(
+            f"{path} is larger than {limit} bytes, more than the network can use; give the state dict of this very model"
+        )
     try:
         import torch
     except ImportError:
@@ -56,14 +78,29 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
             " model.state_dict() alone, or .safetensors"
         ) from None
     for _ in range(2):  # a trainer's file may hold another's
-        inside = [key for key in (*_WEIGHTS, *_AVERAGED) if isinstance(found, dict) and isinstance(found.get(key), dict)]
+        inside = [
+            key
+            for key in (*_WEIGHTS, *_AVERAGED)
+            if isinstance(found, dict) and isinstance(found.get(key), dict)
+        ]
         found = found[inside[0]] if inside else found
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
-        raise InputError(f"{path} holds no state dict: names and tensors are needed; save model.state_dict()")
+        raise InputError(
+            f"{path} holds no state dict: names and tensors are needed; save model.state_dict()"
+        )
     for name, tensor in found.items():
-        if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
-            raise InputError(f"{path}: {name[:80]!r} is no plain tensor; save model.state_dict() alone")
-        if not UNUSED.fullmatch(name) and collector.wants(name, str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape)):
+        if (
+            not isinstance(tensor, torch.Tensor)
+            or tensor.layout != torch.strided
+            or tensor.is_quantized
+            or tensor.device.type != "cpu"
+        ):
+            raise InputError(
+                f"{path}: {name[:80]!r} is no plain tensor; save model.state_dict() alone"
+            )
+        if not UNUSED.fullmatch(name) and collector.wants(
+            name, str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape)
+        ):
             collector.put(name, tensor.detach().numpy())
     if not collector.arrays:
         raise InputError(f"{path} has no weights; save model.state_dict()")
@@ -114,7 +151,11 @@ def translate(arrays: dict[str, np.ndarray], network) -> dict[str, np.ndarray]:
     for name, array in own_names(arrays, network.spec.name).items():
         layer, _, part = name.rpartition(".")
         layers.setdefault(layer, {})[_PARTS.get(part, part)] = array
-    return originals({name: _in_tensorflows_layout(parts) for name, parts in layers.items()}, ROWS[network.spec.name](), network=network)
+    return originals(
+        {name: _in_tensorflows_layout(parts) for name, parts in layers.items()},
+        ROWS[network.spec.name](),
+        network=network,
+    )
 
 
 def _in_tensorflows_layout(parts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -124,12 +165,17 @@ def _in_tensorflows_layout(parts: dict[str, np.ndarray]) -> dict[str, np.ndarray
     kernel = parts.get("kernel")
     if kernel is None or kernel.ndim not in (2, 4):
         return parts
-    return parts | {"kernel": kernel.transpose(2, 3, 1, 0) if kernel.ndim == 4 else kernel.T}  # (out, in, height, width), (out, in)
+    return parts | {
+        "kernel": kernel.transpose(2, 3, 1, 0) if kernel.ndim == 4 else kernel.T
+    }  # (out, in, height, width), (out, in)
 
 
 def _normalised(layers: Iterable[str], net: str, scopes: Iterable[str]) -> list[Row]:
     """timm's ConvNormAct: <layer>.conv and <layer>.bn."""
-    return [Row(f"{layer}.conv", f"{net}/{scope}", norm=f"{layer}.bn") for layer, scope in zip(layers, scopes, strict=True)]
+    return [
+        Row(f"{layer}.conv", f"{net}/{scope}", norm=f"{layer}.bn")
+        for layer, scope in zip(layers, scopes, strict=True)
+    ]
 
 
 def _branches(block: str, lengths: Iterable[int]) -> list[str]:
@@ -143,7 +189,14 @@ def _branches(block: str, lengths: Iterable[int]) -> list[str]:
 
 def _inception_v4() -> list[Row]:
     """timm's inception_v4: all but the classifier in one sequence, `features`."""
-    layers = ["features.0", "features.1", "features.2", "features.3.conv", *_branches("features.4", (2, 4)), "features.5.conv"]
+    layers = [
+        "features.0",
+        "features.1",
+        "features.2",
+        "features.3.conv",
+        *_branches("features.4", (2, 4)),
+        "features.5.conv",
+    ]
     for number in range(6, 10):
         layers += _branches(f"features.{number}", (0, 2, 3, -1))
     layers += _branches("features.10", (0, 3))
@@ -153,19 +206,31 @@ def _inception_v4() -> list[Row]:
     forks = ["branch0", "branch1_0", "branch1_1a", "branch1_1b"]
     forks += ["branch2_0", "branch2_1", "branch2_2", "branch2_3a", "branch2_3b", "branch3.1"]
     layers += [f"features.{number}.{layer}" for number in range(19, 22) for layer in forks]
-    return [*_normalised(layers, "InceptionV4", slim_layers.inception_v4()), Row("last_linear", "InceptionV4/Logits/Logits", "logits")]
+    return [
+        *_normalised(layers, "InceptionV4", slim_layers.inception_v4()),
+        Row("last_linear", "InceptionV4/Logits/Logits", "logits"),
+    ]
 
 
 def _inception_resnet_v2() -> list[Row]:
     """timm's inception_resnet_v2."""
     net = "InceptionResnetV2"
     blocks = [
-        *(f"repeat{at}.{number}" for at, count in (("", 10), ("_1", 20), ("_2", 9)) for number in range(count)),
+        *(
+            f"repeat{at}.{number}"
+            for at, count in (("", 10), ("_1", 20), ("_2", 9))
+            for number in range(count)
+        ),
         "block8",
     ]
-    layers = [f"conv2d_{place}" for place in ("1a", "2a", "2b", "3b", "4a")] + _branches("mixed_5b", (0, 2, 3, -1))
+    layers = [f"conv2d_{place}" for place in ("1a", "2a", "2b", "3b", "4a")] + _branches(
+        "mixed_5b", (0, 2, 3, -1)
+    )
     for block in blocks:
-        layers += {"repeat_1.0": _branches("mixed_6a", (0, 3)), "repeat_2.0": _branches("mixed_7a", (2, 2, 3))}.get(block, [])
+        layers += {
+            "repeat_1.0": _branches("mixed_6a", (0, 3)),
+            "repeat_2.0": _branches("mixed_7a", (2, 2, 3)),
+        }.get(block, [])
         layers += _branches(block, (0, 2, 3) if block.startswith("repeat.") else (0, 3))
     rows = _normalised([*layers, "conv2d_7b"], net, slim_layers.inception_resnet_v2())
     ups = zip(blocks, slim_layers.residual_blocks(), strict=True)

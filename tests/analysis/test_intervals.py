@@ -18,13 +18,27 @@ def rate_coverage(rates, n, seed=3):
 
 
 @pytest.mark.parametrize("n", [24, 200, 1000])
-@pytest.mark.parametrize("band", [(0.0, 0.05), (0.0, 0.1), (0.9, 1.0), (0.95, 1.0), (0.1, 0.9), (0.0, 1.0)])
+@pytest.mark.parametrize(
+    "band", [(0.0, 0.05), (0.0, 0.1), (0.9, 1.0), (0.95, 1.0), (0.1, 0.9), (0.0, 1.0)]
+)
 def test_rates_of_a_band_are_covered(band, n):
     rates = np.random.default_rng(2).uniform(*band, TRIALS)
     assert 0.93 <= rate_coverage(rates, n) <= 0.97
 
 
-@pytest.mark.parametrize("n, rate", [(24, 0.3), (24, 0.7), (24, 0.2), (24, 0.8), (24, 0.03), (24, 0.97), (1000, 0.005), (1000, 0.995)])
+@pytest.mark.parametrize(
+    "n, rate",
+    [
+        (24, 0.3),
+        (24, 0.7),
+        (24, 0.2),
+        (24, 0.8),
+        (24, 0.03),
+        (24, 0.97),
+        (1000, 0.005),
+        (1000, 0.995),
+    ],
+)
 def test_single_rates_are_covered_where_counts_allow_it(n, rate):
     assert 0.93 <= rate_coverage(np.full(TRIALS, rate), n) <= 0.97
 
@@ -78,14 +92,18 @@ def test_mean_intervals_depend_on_the_values_alone():
         present = values[::-1, [column]][~np.isnan(values[::-1, column])]
         mean_intervals(np.ones((7, 1)))
         again = mean_intervals(present)
-        assert again[0][0] == pytest.approx(low[column], rel=1e-12) and again[1][0] == pytest.approx(high[column], rel=1e-12)
+        assert again[0][0] == pytest.approx(low[column], rel=1e-12) and again[1][
+            0
+        ] == pytest.approx(high[column], rel=1e-12)
     scaled = mean_intervals(1000 * values)
     np.testing.assert_allclose(scaled, [1000 * low, 1000 * high], rtol=1e-9)
     assert mean_intervals(values, seed=1)[0][0] != low[0]
 
 
 def test_mean_intervals_of_equal_or_missing_values():
-    values = np.array([[0.3, 1.0, np.inf, np.nan], [0.3, 2.0, 1.0, np.nan], [0.3, 2.0, 1.0, np.nan]])
+    values = np.array(
+        [[0.3, 1.0, np.inf, np.nan], [0.3, 2.0, 1.0, np.nan], [0.3, 2.0, 1.0, np.nan]]
+    )
     low, high = mean_intervals(values)
     assert low[0] == high[0] == pytest.approx(0.3)
     assert np.isfinite([low[1], high[1]]).all() and low[1] < 5 / 3 < high[1]
@@ -97,7 +115,9 @@ def test_mean_intervals_of_equal_or_missing_values():
 def test_paired_differences_are_covered(n):
     draw = np.random.default_rng(0)
     shared = draw.normal(size=(n, TRIALS))  # what makes an image hard for both models
-    first, second = (factor * np.exp(0.5 * (shared + draw.normal(size=(n, TRIALS)))) for factor in (1.0, 1.2))
+    first, second = (
+        factor * np.exp(0.5 * (shared + draw.normal(size=(n, TRIALS)))) for factor in (1.0, 1.2)
+    )
     differences = np.where(draw.random((n, TRIALS)) < 0.25, np.nan, first - second)
     mean, low, high = paired_intervals(differences)
     true = -0.2 * np.exp(0.25)  # each has the mean factor * exp(0.5 ** 2 * 2 / 2)
@@ -112,19 +132,25 @@ def test_paired_rates_are_covered(n, least):
     second = np.clip(first + draw.normal(0, 0.2, TRIALS), 0, 1)
     fooled = shared < first
     other = np.where(draw.random((n, TRIALS)) < 0.5, shared, draw.random((n, TRIALS))) < second
-    low, high = paired_rate_interval((fooled & ~other).sum(axis=0), (other & ~fooled).sum(axis=0), n)
+    low, high = paired_rate_interval(
+        (fooled & ~other).sum(axis=0), (other & ~fooled).sum(axis=0), n
+    )
     assert least <= np.mean((low <= first - second) & (first - second <= high)) <= 0.985
 
 
 def test_paired_rates_by_hand_and_at_the_ends():
     # 12 and 4 of 40 images: (13 - 5) / 42 -+ 1.959964 sqrt((18 / 42 - (8 / 42) ** 2) / 42)
-    np.testing.assert_allclose(paired_rate_interval(12, 4, 40), [8 / 42 - 0.189430, 8 / 42 + 0.189430], atol=1e-5)
+    np.testing.assert_allclose(
+        paired_rate_interval(12, 4, 40), [8 / 42 - 0.189430, 8 / 42 + 0.189430], atol=1e-5
+    )
     low, high = paired_rate_interval(0, 0, 20)
     assert low < 0 < high and low == -high  # no disagreement seen is not none
 
 
 def test_paired_intervals_leave_out_what_one_lacks():
-    gaps = np.array([[0.1, np.nan, np.inf, 2.0], [0.3, 0.5, np.nan, 2.0], [0.2, np.nan, np.nan, 2.0]])
+    gaps = np.array(
+        [[0.1, np.nan, np.inf, 2.0], [0.3, 0.5, np.nan, 2.0], [0.2, np.nan, np.nan, 2.0]]
+    )
     mean, low, high = paired_intervals(gaps)
     assert mean[0] == pytest.approx(0.2) and low[0] < 0.2 < high[0]
     assert np.isnan([mean[1:3], low[1:3], high[1:3]]).all()  # fewer than two images
@@ -133,4 +159,6 @@ def test_paired_intervals_leave_out_what_one_lacks():
     mean, low, high = paired_intervals(many)
     known = stats.t.interval(0.95, 4999, many.mean(), stats.sem(many[:, 0]))
     np.testing.assert_allclose([low[0], high[0]], known, rtol=1e-6)
-    assert [len(end) for end in paired_intervals(np.empty((0, 2)))] == [2, 2, 2] and np.isnan(paired_intervals(np.ones((1, 1)))[1]).all()
+    assert [len(end) for end in paired_intervals(np.empty((0, 2)))] == [2, 2, 2] and np.isnan(
+        paired_intervals(np.ones((1, 1)))[1]
+    ).all()

@@ -26,7 +26,11 @@ def arrays(file: str) -> dict[str, np.ndarray]:
 
 def fields(file: str, prefix: str) -> dict[str, np.ndarray]:
     """The recorded fields of one setting."""
-    return {key.removeprefix(prefix + "__"): value for key, value in arrays(file).items() if key.startswith(prefix + "__")}
+    return {
+        key.removeprefix(prefix + "__"): value
+        for key, value in arrays(file).items()
+        if key.startswith(prefix + "__")
+    }
 
 
 class NoisyItem(NamedTuple):
@@ -40,7 +44,9 @@ class NoisyItem(NamedTuple):
     noise: Any = None
 
 
-def items(net: str, kind: str = "untargeted", *, images: int = 16, noise: str | None = None, others=None) -> AttackItem | NoisyItem:
+def items(
+    net: str, kind: str = "untargeted", *, images: int = 16, noise: str | None = None, others=None
+) -> AttackItem | NoisyItem:
     """The recorded images of a net with their labels or targets, with a leading axis.
 
     noise: "uniform" or "normal", in units of its scale. others: (images, T), classes by falling logit.
@@ -54,10 +60,19 @@ def items(net: str, kind: str = "untargeted", *, images: int = 16, noise: str | 
     if noise is None:
         return AttackItem(known.images[rows], labels, targeted, draw, others)
     scale = {"uniform": 128, "normal": 32}[noise]
-    return NoisyItem(known.images[rows], labels, targeted, draw, others, arrays("noise")[noise][rows].astype(np.float32) / scale)
+    return NoisyItem(
+        known.images[rows],
+        labels,
+        targeted,
+        draw,
+        others,
+        arrays("noise")[noise][rows].astype(np.float32) / scale,
+    )
 
 
-def drive(probe, queue, net: str, *, dtype=np.float32, observe=lambda state: (), cycles: int | None = None):
+def drive(
+    probe, queue, net: str, *, dtype=np.float32, observe=lambda state: (), cycles: int | None = None
+):
     """Every item from its start until the schedule's end.
 
     Returns (results with a leading axis of items, what ``observe`` made of the state after each cycle, with axes cycle and item).
@@ -65,10 +80,15 @@ def drive(probe, queue, net: str, *, dtype=np.float32, observe=lambda state: (),
     known = recorded.net(net).classifier
     with jax.enable_x64(dtype == np.float64):
         params, queue = (
-            jax.tree.map(lambda leaf: leaf.astype(dtype) if np.issubdtype(leaf.dtype, np.floating) else leaf, tree)
+            jax.tree.map(
+                lambda leaf: leaf.astype(dtype) if np.issubdtype(leaf.dtype, np.floating) else leaf,
+                tree,
+            )
             for tree in (jax.tree.map(np.asarray, known.params), queue)
         )
-        return jax.tree.map(np.asarray, _loop(probe, params, queue, known.oracle.apply, observe, cycles))
+        return jax.tree.map(
+            np.asarray, _loop(probe, params, queue, known.oracle.apply, observe, cycles)
+        )
 
 
 def _loop(probe, params, queue, apply, observe, cycles):
@@ -78,16 +98,22 @@ def _loop(probe, params, queue, apply, observe, cycles):
 
     def cycle(states, _):
         for phase in schedule.cycle:
-            points, objectives = jax.vmap(lambda item, state, phase=phase: probe.ask(item, state, phase, classes))(queue, states)
+            points, objectives = jax.vmap(
+                lambda item, state, phase=phase: probe.ask(item, state, phase, classes)
+            )(queue, states)
             logits, pull_back = jax.vjp(lambda pixels: apply(params, pixels), points)
             gradient = None
             if phase.gradient:
                 several = objectives.label.ndim == 2
 
                 def of(objectives, logits=logits, pull_back=pull_back):
-                    return pull_back(jax.vmap(jax.grad(oracle.value, argnums=1))(objectives, logits))[0]
+                    return pull_back(
+                        jax.vmap(jax.grad(oracle.value, argnums=1))(objectives, logits)
+                    )[0]
 
-                gradient = jax.vmap(of, in_axes=1, out_axes=1)(objectives) if several else of(objectives)
+                gradient = (
+                    jax.vmap(of, in_axes=1, out_axes=1)(objectives) if several else of(objectives)
+                )
 
             def tell(item, state, answer, phase=phase):
                 following = probe.tell(item, state, answer, phase)

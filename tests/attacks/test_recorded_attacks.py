@@ -15,9 +15,13 @@ EVERY_NET = pytest.mark.parametrize("net", recorded.NETS)
 ROUNDING = 2.0**-24  # of a number near one, float32
 
 LONG = {  # of 9 steps of c by 1000 iterations each, those that the tests run
-    ("cw_long", "smooth"): tuple(f"long__{kind}__k{k}__lr0.01" for kind in ("untargeted", "top2") for k in (0, 10))
+    ("cw_long", "smooth"): tuple(
+        f"long__{kind}__k{k}__lr0.01" for kind in ("untargeted", "top2") for k in (0, 10)
+    )
     + ("long__random__k0__lr0.01", "long__untargeted__k0__lr0.002", "long__random__k0__lr0.002"),
-    ("ead_long", "smooth"): tuple(f"long__{kind}__k{k}" for kind in ("untargeted", "random", "least", "top2") for k in (0, 10)),
+    ("ead_long", "smooth"): tuple(
+        f"long__{kind}__k{k}" for kind in ("untargeted", "random", "least", "top2") for k in (0, 10)
+    ),
     ("cw_long", "tiny"): ("long__top2__k0__lr0.01", "long__untargeted__k0__lr0.01"),
 }
 
@@ -52,12 +56,18 @@ def test_fgsm(net):
     noisy = of_loss(run, "xent") & np.char.startswith(run.recorded["settings"], "untargeted")
     tolerance = np.where(noisy[:, None], np.where(rest < 1e-6, np.inf, 8 * ROUNDING / rest), 0)
     for norm in ("L0", "L1", "L2", "Linf"):
-        assert (difference(run.distances[norm.lower()], run.recorded[norm]) <= tolerance + 1e-6).all(), norm
+        assert (
+            difference(run.distances[norm.lower()], run.recorded[norm]) <= tolerance + 1e-6
+        ).all(), norm
     sure = tolerance < 1e-2
     np.testing.assert_array_equal(run.result.success, run.recorded["success"])
     np.testing.assert_array_equal(run.result.predicted[sure], run.recorded["pred"][sure])
-    logits = recorded.net(net).classifier.logits_in_batches(run.result.adversarial[~noisy].reshape(-1, 32, 32, 3), recorded.LANES)
-    np.testing.assert_allclose(logits.reshape(-1, 16, 10), run.recorded["logits"][~noisy], atol=1e-4)
+    logits = recorded.net(net).classifier.logits_in_batches(
+        run.result.adversarial[~noisy].reshape(-1, 32, 32, 3), recorded.LANES
+    )
+    np.testing.assert_allclose(
+        logits.reshape(-1, 16, 10), run.recorded["logits"][~noisy], atol=1e-4
+    )
     np.testing.assert_array_equal(np.isnan(run.result.l2), ~run.result.success)
     assert (run.result.gradients == 1).all() and (run.result.forwards == 1).all()
 
@@ -108,7 +118,9 @@ def test_ifgsm_search(net, group, steps, attempts):
 def assert_clean_where_failed(run, net):
     """The recording has an array of NaN there."""
     failed = ~run.result.success
-    clean = np.broadcast_to(recorded.net(net).images[: failed.shape[1]], run.result.adversarial.shape)
+    clean = np.broadcast_to(
+        recorded.net(net).images[: failed.shape[1]], run.result.adversarial.shape
+    )
     np.testing.assert_array_equal(run.result.adversarial[failed], clean[failed])
     for distance in (run.result.l0, run.result.l1, run.result.l2, run.result.linf):
         np.testing.assert_array_equal(np.isnan(distance), failed)
@@ -119,7 +131,9 @@ def assert_same_search(run, net, *, same_iterations: float):
     np.testing.assert_array_equal(run.result.success, run.recorded["success"])
     assert not run.result.near_tie.any()
     for field, name in (("const", "const"), ("best_const", "best_const")):
-        np.testing.assert_allclose(run.result.details[name], run.recorded[field], rtol=1e-5, err_msg=field)
+        np.testing.assert_allclose(
+            run.result.details[name], run.recorded[field], rtol=1e-5, err_msg=field
+        )
     iterations = run.result.details["iterations"]
     assert (iterations == run.recorded["n_iter"]).mean() >= same_iterations
     np.testing.assert_array_equal(run.result.gradients, iterations.sum(-1))
@@ -139,7 +153,9 @@ def test_short_carlini_wagner(net, group):
 
 
 @EVERY_NET
-@pytest.mark.parametrize("group", ["ead_short", pytest.param("ead_shortc1", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "group", ["ead_short", pytest.param("ead_shortc1", marks=pytest.mark.slow)]
+)
 def test_short_elastic_net(net, group):
     run = recorded.run(group, net)
     assert_same_search(run, net, same_iterations=1.0)
@@ -162,7 +178,9 @@ def test_long_runs(group, net):
     apart = difference(getattr(run.result, norm.lower()), run.recorded[norm])
     assert share(apart, 1e-2) >= 0.90
     assert np.median(apart) < 1e-3
-    np.testing.assert_allclose(run.result.details["const"][..., :3], run.recorded["const"][..., :3], rtol=1e-5)
+    np.testing.assert_allclose(
+        run.result.details["const"][..., :3], run.recorded["const"][..., :3], rtol=1e-5
+    )
     if net == "smooth":
         assert_not_below_the_optimum(run, norm, worst_median=1.6)
 
@@ -177,9 +195,17 @@ def assert_not_below_the_optimum(run, norm, *, worst_median):
     The recorded attacks (kappa 0) have median ratios of 1.27 to 1.56 (C&W), 1.40 to 1.49 (EAD), 1.2 to 1.46 (I-FGSM).
     """
     plain = [row for row, setting in enumerate(run.recorded["settings"]) if "__k10" not in setting]
-    kinds = [next(kind for kind in recorded.KINDS if kind in run.recorded["settings"][row]) for row in plain]
+    kinds = [
+        next(kind for kind in recorded.KINDS if kind in run.recorded["settings"][row])
+        for row in plain
+    ]
     count = run.result.success.shape[1]
-    optimum = np.stack([recorded.arrays("attacks.npz")[f"optimum__smooth__{kind}_{norm}"][:count] for kind in kinds])
+    optimum = np.stack(
+        [
+            recorded.arrays("attacks.npz")[f"optimum__smooth__{kind}_{norm}"][:count]
+            for kind in kinds
+        ]
+    )
     ratio = getattr(run.result, norm.lower())[plain] / optimum
     assert ratio.min() > 1 - 1e-4
     assert np.median(ratio, axis=1).max() < worst_median

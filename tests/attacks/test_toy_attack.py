@@ -17,7 +17,15 @@ import pytest
 import jaxadv
 from jaxadv.attacks import catalog
 from jaxadv.core import oracle
-from jaxadv.core.probe import AttackItem, AttackOutcome, Phase, Schedule, never_done, settings, uncentred
+from jaxadv.core.probe import (
+    AttackItem,
+    AttackOutcome,
+    Phase,
+    Schedule,
+    never_done,
+    settings,
+    uncentred,
+)
 from jaxadv.store.run import Run
 from jaxadv.support import checks
 

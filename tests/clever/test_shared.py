@@ -17,14 +17,24 @@ def classifier():
     """Its gradient is another one at every point."""
     weights = np.random.default_rng(0).normal(size=(PIXELS, 6), scale=0.3).astype(np.float32)
     params = {"weights": weights, "bias": np.zeros(6, np.float32)}
-    return jaxadv.Classifier(lambda p, x: linear_apply(p, jax.numpy.sin(9 * x)), params, input_size=SIZE, num_classes=6, name="waves")
+    return jaxadv.Classifier(
+        lambda p, x: linear_apply(p, jax.numpy.sin(9 * x)),
+        params,
+        input_size=SIZE,
+        num_classes=6,
+        name="waves",
+    )
 
 
 def scored(classifier, monkeypatch, from_samples: int, *arguments, **options):
     """Scores, and the shapes of the objectives that the gradient program was asked about."""
     asked, ask = [], classifier.oracle.ask
     monkeypatch.setattr(api, "SHARED_FROM", from_samples)
-    monkeypatch.setattr(classifier.oracle, "ask", lambda *question: asked.append(question[2].label.shape) or ask(*question))
+    monkeypatch.setattr(
+        classifier.oracle,
+        "ask",
+        lambda *question: asked.append(question[2].label.shape) or ask(*question),
+    )
     result = jaxadv.clever_scores(classifier, *arguments, **OPTIONS, **options)
     monkeypatch.setattr(classifier.oracle, "ask", ask)
     return result, asked
@@ -40,7 +50,9 @@ def test_rows_of_one_image_share_and_others_do_not(classifier, monkeypatch):
     shared, asked = scored(classifier, monkeypatch, BATCHES * SAMPLES, *question, ids=ids)
     assert asked == [(LANES // 3, 3)] * (-(-3 * BATCHES // (LANES // 3)) * SAMPLES)
     assert len(np.unique(apart.maxima)) == apart.maxima.size
-    np.testing.assert_allclose(shared.maxima, apart.maxima, rtol=1e-5)  # the batch has another shape, which rounds otherwise
+    np.testing.assert_allclose(
+        shared.maxima, apart.maxima, rtol=1e-5
+    )  # the batch has another shape, which rounds otherwise
     np.testing.assert_allclose(shared.score, apart.score, rtol=1e-5)
     np.testing.assert_array_equal(shared.margin, apart.margin)
 
@@ -57,5 +69,12 @@ def test_the_classes_of_an_untargeted_score_share(classifier, monkeypatch):
 
 
 def test_none_of_none(classifier, monkeypatch):
-    result, asked = scored(classifier, monkeypatch, 1, np.zeros((0, SIZE, SIZE, 3), np.float32), np.zeros(0, int), np.zeros(0, int))
+    result, asked = scored(
+        classifier,
+        monkeypatch,
+        1,
+        np.zeros((0, SIZE, SIZE, 3), np.float32),
+        np.zeros(0, int),
+        np.zeros(0, int),
+    )
     assert result.score.shape == (0, 3) and not asked

@@ -52,13 +52,17 @@ def test_chosen_fit_is_the_recorded_one(maxima, name, method):
         return
     assert fit.lipschitz[0] == fit.location[0]
     for field in FIELDS:
-        np.testing.assert_allclose(getattr(fit, field), [recorded[field]], rtol=OPTIMISER, err_msg=field)
+        np.testing.assert_allclose(
+            getattr(fit, field), [recorded[field]], rtol=OPTIMISER, err_msg=field
+        )
 
 
 def test_recordings_cover_fits_and_fall_backs():
     fell_back = [name for name, fits in RECORDED.items() if fits["released"]["shape"] is None]
     assert len(RECORDED) == 21 and len(fell_back) == 7
-    assert {"degenerate_all_equal", "degenerate_two_values", "degenerate_one_outlier"} < set(fell_back)
+    assert {"degenerate_all_equal", "degenerate_two_values", "degenerate_one_outlier"} < set(
+        fell_back
+    )
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -75,7 +79,10 @@ def test_each_of_the_seven_starts_ends_where_it_did(maxima, method):
             tolerance = OPTIMISER if recorded[0] > 1 else 1e-2
             for field, value in zip(FIELDS[:4], recorded, strict=False):
                 np.testing.assert_allclose(
-                    getattr(found, field)[0, row], value, rtol=tolerance, err_msg=f"{name} {field} from start {row}"
+                    getattr(found, field)[0, row],
+                    value,
+                    rtol=tolerance,
+                    err_msg=f"{name} {field} from start {row}",
                 )
             compared += 1
     assert compared == {"released": 17 * 7, "mle": 16 * 7}[method]
@@ -111,16 +118,23 @@ def test_known_end_point_is_recovered(method):
 
 def test_more_batches_come_closer():
     rng = np.random.default_rng(1)
-    errors = [np.abs(fit_reverse_weibull(draw(rng, 20, n)).lipschitz - 5).mean() for n in (100, 10_000)]
+    errors = [
+        np.abs(fit_reverse_weibull(draw(rng, 20, n)).lipschitz - 5).mean() for n in (100, 10_000)
+    ]
     assert errors[1] < errors[0] / 5  # the deviation falls by 10
 
 
 def test_unit_does_not_matter():
     rows = draw(np.random.default_rng(2), 5, 60)
-    fit, larger = fit_reverse_weibull(rows), fit_reverse_weibull(1024 * rows)  # a power of two: exact
+    fit, larger = (
+        fit_reverse_weibull(rows),
+        fit_reverse_weibull(1024 * rows),
+    )  # a power of two: exact
     assert_same(
         larger,
-        fit._replace(location=1024 * fit.location, scale=1024 * fit.scale, lipschitz=1024 * fit.lipschitz),
+        fit._replace(
+            location=1024 * fit.location, scale=1024 * fit.scale, lipschitz=1024 * fit.lipschitz
+        ),
     )
 
 
@@ -137,7 +151,9 @@ def mixed_rows():
     shapes = rng.uniform(0.7, 30, size=(30, 1))
     rows = np.maximum(draw(rng, 30, 50, shape=shapes, scale=0.5), 0)
     two_values = np.repeat([[2.0, 3.0]], 25, axis=1)
-    return np.concatenate([rows[:10], np.full((2, 50), 3.0), rows[10:], np.zeros((1, 50)), two_values])
+    return np.concatenate(
+        [rows[:10], np.full((2, 50), 3.0), rows[10:], np.zeros((1, 50)), two_values]
+    )
 
 
 def test_rows_do_not_see_each_other(monkeypatch):
@@ -198,7 +214,11 @@ def test_largest_p_value_wins_first_of_equals_and_nan_never(monkeypatch):
 
 
 def rosenbrock(p):
-    return 100 * (p[..., 1] - p[..., 0] ** 2) ** 2 + (1 - p[..., 0]) ** 2 + (p[..., 2] - p[..., 0]) ** 2
+    return (
+        100 * (p[..., 1] - p[..., 0] ** 2) ** 2
+        + (1 - p[..., 0]) ** 2
+        + (p[..., 2] - p[..., 0]) ** 2
+    )
 
 
 def walled(p):
@@ -219,7 +239,9 @@ def test_simplex_walks_as_fmin_does(function, monkeypatch):
     compared = 0
     for row, first in enumerate(start):
         with np.errstate(invalid="ignore"):
-            expected, *_, warning = optimize.fmin(function, first, xtol=1e-4, ftol=1e-4, disp=0, full_output=True)
+            expected, *_, warning = optimize.fmin(
+                function, first, xtol=1e-4, ftol=1e-4, disp=0, full_output=True
+            )
         if warning == 0:  # today's fmin cuts an iteration short at its limit
             np.testing.assert_array_equal(found[row], expected, err_msg=str(row))
             compared += 1
@@ -231,7 +253,11 @@ def test_simplex_stops_at_the_limit():
 
     def endless(parameters, problems):
         np.add.at(spent, problems, 1)
-        falling, bowl, ever_worse = -parameters.sum(axis=1), (parameters**2).sum(axis=1), 1.0 * spent[problems]
+        falling, bowl, ever_worse = (
+            -parameters.sum(axis=1),
+            (parameters**2).sum(axis=1),
+            1.0 * spent[problems],
+        )
         return np.select([problems == 0, problems == 1], [falling, bowl], ever_worse)
 
     weibull.minimise(endless, np.ones((3, 3)))
@@ -242,7 +268,13 @@ def test_simplex_stops_at_the_limit():
 def test_likelihood_is_that_of_weibull_min():
     rng = np.random.default_rng(9)
     data = np.sort(rng.random((4, 30)), axis=1)
-    regular = [[2.0, -0.1, 1.0], [0.5, -0.5, 0.3], [40.0, -3.0, 4.0], [3.0, 0.4, 0.7], [700.0, -0.1, 0.05]]
+    regular = [
+        [2.0, -0.1, 1.0],
+        [0.5, -0.5, 0.3],
+        [40.0, -3.0, 4.0],
+        [3.0, 0.4, 0.7],
+        [700.0, -0.1, 0.05],
+    ]
     parameters = np.array([*regular, [0.0, -1.0, 1.0], [2.0, -1.0, 0.0]])
     rows = np.array([0, 1, 2, 3, 0, 1, 2])
     with np.errstate(all="ignore"):
@@ -250,7 +282,11 @@ def test_likelihood_is_that_of_weibull_min():
         for row, (shape, location, scale) in enumerate(parameters[:5]):
             density = stats.weibull_min.logpdf(data[rows[row]], shape, location, scale)
             finite = np.isfinite(density)
-            expected = -density[finite].sum() + 0.01 * scale**2 + (~finite).sum() * 100 * np.log(np.finfo(float).max)
+            expected = (
+                -density[finite].sum()
+                + 0.01 * scale**2
+                + (~finite).sum() * 100 * np.log(np.finfo(float).max)
+            )
             # SciPy's penalised likelihood charges the scale of the points left out as well.
             expected += (~finite).sum() * np.log(scale)
             np.testing.assert_allclose(found[row], expected, rtol=1e-12, err_msg=str(row))
@@ -260,7 +296,9 @@ def test_likelihood_is_that_of_weibull_min():
 
 
 def test_start_is_scipys_of_2018():
-    flat = np.linspace(0, 1, 50)  # mean - deviation lies inside the data: a tenth of the range below, scale 1
+    flat = np.linspace(
+        0, 1, 50
+    )  # mean - deviation lies inside the data: a tenth of the range below, scale 1
     tailed = np.sort(np.random.default_rng(10).exponential(size=50) ** 3)
     tailed = (tailed - tailed[0]) / (tailed[-1] - tailed[0])
     location, scale = weibull._initial_location_and_scale(np.stack([flat, tailed]))
@@ -298,8 +336,12 @@ def test_p_value_in_a_row_keeps_the_largest():
     statistic = np.random.default_rng(12).uniform(0.6, 1.0, size=(200, 7)) / np.sqrt(500)
     statistic[0, 3] = np.nan
     each = weibull._ks_p_value(statistic.reshape(-1, 1), 500).reshape(200, 7)
-    np.testing.assert_array_equal(np.nanmax(weibull._ks_p_value(statistic, 500), axis=1), np.nanmax(each, axis=1))
-    assert (special.kolmogorov(statistic * np.sqrt(500)) > 0.65).any(axis=1).mean() < 1  # both laws occur
+    np.testing.assert_array_equal(
+        np.nanmax(weibull._ks_p_value(statistic, 500), axis=1), np.nanmax(each, axis=1)
+    )
+    assert (special.kolmogorov(statistic * np.sqrt(500)) > 0.65).any(
+        axis=1
+    ).mean() < 1  # both laws occur
 
 
 # --- bad input

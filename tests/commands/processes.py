@@ -23,12 +23,18 @@ class Command:
             self._said = Path(file.name)
         self._process = _fork.Process(target=_run, args=(arguments, self._said))
         self._process.start()
-        self.kill, self.pid, self.is_running = self._process.kill, self._process.pid, self._process.is_alive
+        self.kill, self.pid, self.is_running = (
+            self._process.kill,
+            self._process.pid,
+            self._process.is_alive,
+        )
 
     def end(self, seconds: float = 300) -> tuple[int, str]:
         """Wait for it: its status, below 0 for a signal, and what it said on both streams."""
         self._process.join(seconds)
-        assert self._process.exitcode is not None, f"still running after {seconds} s: {self._said.read_text()}"
+        assert self._process.exitcode is not None, (
+            f"still running after {seconds} s: {self._said.read_text()}"
+        )
         said = self._said.read_text()
         self._said.unlink()
         return self._process.exitcode, said
@@ -52,7 +58,9 @@ def refusal(*arguments: str) -> str:
 def _run(arguments: tuple[str, ...], said: Path) -> None:
     from jaxadv.commands import cli
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell takes away from what it runs in the background
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # which a shell takes away from what it runs in the background
     with said.open("w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

@@ -19,7 +19,12 @@ import jaxadv
 from jaxadv.data import validation
 
 ROOT = Path(__file__).parents[2]
-BITS, CLASSES, SIDE, SIZE = 16, 1000, 96, 64  # patches, 4 x 4 of them; pixels of a file and of the classifier
+BITS, CLASSES, SIDE, SIZE = (
+    16,
+    1000,
+    96,
+    64,
+)  # patches, 4 x 4 of them; pixels of a file and of the classifier
 CODES = np.random.default_rng(0).choice([-1.0, 1.0], (CLASSES, BITS)).astype(np.float32)
 CODES[:, :10] = 2.0 * (np.arange(CLASSES)[:, None] >> np.arange(10) & 1) - 1  # no two are alike
 
@@ -35,7 +40,9 @@ def make(folder: Path, count: int) -> None:
 def _encoded(patches: np.ndarray) -> bytes:
     pixels = (255 * patches.reshape(4, 4, 1).repeat(3, 2)).astype(np.uint8)
     written = io.BytesIO()
-    Image.fromarray(pixels.repeat(SIDE // 4, 0).repeat(SIDE // 4, 1)).save(written, "jpeg", quality=95)
+    Image.fromarray(pixels.repeat(SIDE // 4, 0).repeat(SIDE // 4, 1)).save(
+        written, "jpeg", quality=95
+    )
     return written.getvalue()
 
 
@@ -51,10 +58,25 @@ def reader() -> jaxadv.Classifier:
 
 def evaluate(pictures: Path, count: int, out: Path, *more: str) -> list[float]:
     """Attack the first ``count`` pictures; the most memory held, in MB, as it was told ten times a second."""
-    command = [sys.executable, ROOT / "run.py", "evaluate", "--models=none", f"--model_module={__file__}:reader", f"--out={out}"]
-    command += [f"--data=imagefolder:{pictures}", f"--num_images={count}", "--attacks=fgsm", "--eps=0.15", "--fgsm_targets=untargeted"]
+    command = [
+        sys.executable,
+        ROOT / "run.py",
+        "evaluate",
+        "--models=none",
+        f"--model_module={__file__}:reader",
+        f"--out={out}",
+    ]
+    command += [
+        f"--data=imagefolder:{pictures}",
+        f"--num_images={count}",
+        "--attacks=fgsm",
+        "--eps=0.15",
+        "--fgsm_targets=untargeted",
+    ]
     variables = {"JAX_PLATFORMS": "cpu", "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"}
-    process = subprocess.Popen([*command, "--parts=attacks,report", *more], env=os.environ | variables)
+    process = subprocess.Popen(
+        [*command, "--parts=attacks,report", *more], env=os.environ | variables
+    )
     held = []
     while process.poll() is None:
         held += _peak(process.pid)
@@ -72,7 +94,9 @@ def _peak(pid: int) -> list[float]:
 
 
 def attacked(out: Path) -> int:
-    return sum(parquet.read_metadata(part).num_rows for part in (out / "examples").glob("*.parquet"))
+    return sum(
+        parquet.read_metadata(part).num_rows for part in (out / "examples").glob("*.parquet")
+    )
 
 
 if __name__ == "__main__":
@@ -82,5 +106,7 @@ if __name__ == "__main__":
     print(f"made in {time.monotonic() - began:.0f} s")
     began = time.monotonic()
     held = evaluate(folder / "pictures", count, folder / f"run-{count}", "--noprogress")
-    print(f"{attacked(folder / f'run-{count}')} of {count} attacked in {time.monotonic() - began:.0f} s; at most MB held after each tenth:")
+    print(
+        f"{attacked(folder / f'run-{count}')} of {count} attacked in {time.monotonic() - began:.0f} s; at most MB held after each tenth:"
+    )
     print(", ".join(f"{held[len(held) * tenth // 10 - 1]:.0f}" for tenth in range(1, 11)))

@@ -14,7 +14,9 @@ from jaxadv.evaluation import estimate
 
 @pytest.fixture(scope="module")
 def rows() -> pd.DataFrame:
-    return pd.DataFrame(bench.measure(random_linear(0, 4), lanes=4, steps=6, turns=2)).set_index("what")
+    return pd.DataFrame(bench.measure(random_linear(0, 4), lanes=4, steps=6, turns=2)).set_index(
+        "what"
+    )
 
 
 def test_evaluations_of_an_item_are_counted(rows):
@@ -35,7 +37,9 @@ def test_evaluations_of_an_item_are_counted(rows):
 def test_the_ceiling_is_itself(rows):
     raw = rows.loc[["gradient", "forward"]]
     np.testing.assert_allclose(raw[["percent", "percent_low", "percent_high"]], 100)
-    assert (rows["percent_low"] <= rows["percent"]).all() and (rows["percent"] <= rows["percent_high"]).all()
+    assert (rows["percent_low"] <= rows["percent"]).all() and (
+        rows["percent"] <= rows["percent_high"]
+    ).all()
     assert (rows["evaluations_per_second"] > 0).all() and (rows["compile_seconds"] >= 0).all()
 
 
@@ -53,7 +57,13 @@ def test_raw_calls_wait_for_each_other():
     images = jnp.ones((1, 2, 2, 3))
     for logit, pixel in ((1.0, 1.0), (np.nan, np.nan)):
         seen = []
-        bench.repeat(lambda images, logit=logit, seen=seen: seen.append(np.array(images)) or jnp.full((1, 1), logit), images, 3)
+        bench.repeat(
+            lambda images, logit=logit, seen=seen: (
+                seen.append(np.array(images)) or jnp.full((1, 1), logit)
+            ),
+            images,
+            3,
+        )
         expected = np.ones((3, 1, 2, 2, 3))
         expected[1:, 0, 0, 0, 0] = pixel
         np.testing.assert_array_equal(seen, expected)
@@ -65,11 +75,22 @@ def test_the_command_writes_tables_and_keeps_history(tmp_path, monkeypatch, caps
     times = iter(["2026-01-01 00:00", "2026-01-02 00:00"])
     monkeypatch.setattr(bench.time, "strftime", lambda _: next(times))
     for _ in range(2):
-        arguments = ["run.py", "bench", "--models=mobilenet_v1_025", "--random_weights", "--lanes=2", "--bench_steps=4", "--bench_turns=1"]
+        arguments = [
+            "run.py",
+            "bench",
+            "--models=mobilenet_v1_025",
+            "--random_weights",
+            "--lanes=2",
+            "--bench_steps=4",
+            "--bench_turns=1",
+        ]
         with flagsaver.flagsaver():
             cli.main(cli.parse([*arguments, "--noprogress", "--compilation_cache="]))
     assert "clever" in capsys.readouterr().out
-    table, history = pd.read_csv("results/bench/bench.csv"), pd.read_csv("results/bench/history.csv")
+    table, history = (
+        pd.read_csv("results/bench/bench.csv"),
+        pd.read_csv("results/bench/history.csv"),
+    )
     assert len(table) == 8 and len(history) == 16
     assert history["date"].nunique() == 2 and {"commit", "device", "jax", "lanes"} <= set(history)
     assert "| mobilenet_v1_025 |" in (tmp_path / "results" / "bench" / "bench.md").read_text()

@@ -26,7 +26,9 @@ ROOT = Path(__file__).parents[2]
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess:
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(ROOT / "run.py"), *arguments]
-    return subprocess.run(command, cwd=cwd or ROOT, env=environment, capture_output=True, text=True, timeout=600)
+    return subprocess.run(
+        command, cwd=cwd or ROOT, env=environment, capture_output=True, text=True, timeout=600
+    )
 
 
 GREY = np.full((1, 24, 24, 3), 0.5, np.float32)
@@ -65,7 +67,10 @@ GREY = np.full((1, 24, 24, 3), 0.5, np.float32)
         (["evaluate", "--weights_dir=nowhere"], ["nowhere", "alexnet"]),
         (["report", "--out=nowhere"], ["nowhere"]),
         (["train", "--models=vgg61"], ["'vgg61'"]),
-        (["evaluate", "--model=vgg_16"], ["--model is a flag of convert, validate, predict", "--models"]),
+        (
+            ["evaluate", "--model=vgg_16"],
+            ["--model is a flag of convert, validate, predict", "--models"],
+        ),
         (["evaluate", "--nofloat64"], ["--float64", "predict"]),
         (["report", "--eps=0.1"], ["--eps", "evaluate"]),
         (["bench", "--attacks=fgsm"], ["--attacks", "evaluate"]),
@@ -77,10 +82,15 @@ GREY = np.full((1, 24, 24, 3), 0.5, np.float32)
         (["evaluate", "--attacks=C&W-L2"], ["here it is 'cw'"]),
         (["evaluate", "--dry_run=soon"], ["'soon'", "--dry_run=measure"]),
         (["predict", "--model=vgg_16", "--images=x.npy"], ["--save"]),
-        (["predict", "--model=vgg_16", "--images=x.npy", "--save=y.npz"], ["'x.npy'", "does not exist"]),
+        (
+            ["predict", "--model=vgg_16", "--images=x.npy", "--save=y.npz"],
+            ["'x.npy'", "does not exist"],
+        ),
     ],
 )
-def test_bad_input_is_one_line_with_status_2_and_nothing_written(tmp_path, refused, arguments, words):
+def test_bad_input_is_one_line_with_status_2_and_nothing_written(
+    tmp_path, refused, arguments, words
+):
     if arguments[0] in ("evaluate", "train"):
         arguments = [*arguments, "--out=out"]
     line = refused(*arguments)
@@ -116,7 +126,13 @@ def test_predict_gradient_is_the_slope_of_the_logits_in_double_precision(tmp_pat
     answers = []
     for step in (-1e-6, 0.0, 1e-6):
         np.save(tmp_path / "x.npy", images + step * direction)
-        common = ["--model=mobilenet_v1_025", "--images=x.npy", "--save=y.npz", "--float64", "--gradient=7,3"]
+        common = [
+            "--model=mobilenet_v1_025",
+            "--images=x.npy",
+            "--save=y.npz",
+            "--float64",
+            "--gradient=7,3",
+        ]
         assert run("predict", *common, cwd=tmp_path).returncode == 0
         with np.load(tmp_path / "y.npz") as stored:
             answers.append({name: stored[name] for name in stored.files})
@@ -125,15 +141,35 @@ def test_predict_gradient_is_the_slope_of_the_logits_in_double_precision(tmp_pat
     np.testing.assert_array_equal(middle["logits"], middle["raw_logits"][:, 1:])
     difference = ((high["raw_logits"] - low["raw_logits"]) @ (np.eye(11)[7] - np.eye(11)[3])) / 2e-6
     slope = (middle["gradient"] * direction).sum((1, 2, 3))
-    np.testing.assert_allclose(difference, slope, rtol=1e-5)  # the second difference of a step of 1e-6
+    np.testing.assert_allclose(
+        difference, slope, rtol=1e-5
+    )  # the second difference of a step of 1e-6
 
 
 def test_a_small_evaluation_end_to_end(tmp_path):
     """Two networks of different input sizes, every part: the rows and views that a run leaves are complete and consistent."""
     out = tmp_path / "run"
-    given = ["--models=mobilenet_v1_025,resnet_v2_50", "--num_images=40", "--attacked_images=3", "--lanes=8", f"--out={out}"]
-    given += ["--cw_steps=20", "--cw_search_steps=2", "--ead_steps=20", "--ead_search_steps=2", "--search_steps=3", "--attempts=3"]
-    given += ["--targets=random", "--fgsm_targets=untargeted,random,least,top2", "--clever_targets=random", "--clever_images=2"]
+    given = [
+        "--models=mobilenet_v1_025,resnet_v2_50",
+        "--num_images=40",
+        "--attacked_images=3",
+        "--lanes=8",
+        f"--out={out}",
+    ]
+    given += [
+        "--cw_steps=20",
+        "--cw_search_steps=2",
+        "--ead_steps=20",
+        "--ead_search_steps=2",
+        "--search_steps=3",
+        "--attempts=3",
+    ]
+    given += [
+        "--targets=random",
+        "--fgsm_targets=untargeted,random,least,top2",
+        "--clever_targets=random",
+        "--clever_images=2",
+    ]
     given += ["--clever_batches=4", "--clever_samples=4"]
     done = run("evaluate", *given)
     assert done.returncode == 0, done.stderr
@@ -142,7 +178,10 @@ def test_a_small_evaluation_end_to_end(tmp_path):
     rows = pd.read_parquet(out / "examples")
     assert len(rows) == 2 * (3 * 4 + 3 + 1 + 1 + 1) * 3
     assert not rows.duplicated(["model", "attack", "setting", "target_kind", "image_id"]).any()
-    assert (rows.loc[rows.target_kind != "untargeted", "target"] != rows.loc[rows.target_kind != "untargeted", "label"]).all()
+    assert (
+        rows.loc[rows.target_kind != "untargeted", "target"]
+        != rows.loc[rows.target_kind != "untargeted", "label"]
+    ).all()
     assert rows.loc[rows.success, ["l0", "l1", "l2", "linf"]].notna().all(axis=None)
     assert rows.loc[~rows.success, ["l0", "l1", "l2", "linf"]].isna().all(axis=None)
     aimed = rows.target_kind != "untargeted"
@@ -167,10 +206,20 @@ def test_a_small_evaluation_end_to_end(tmp_path):
 
 def test_too_many_lanes_for_the_memory_are_one_line(refused, monkeypatch):
     def compile(self, batch, programs):
-        raise jax.errors.JaxRuntimeError(f"RESOURCE_EXHAUSTED: out of memory while trying to allocate {batch} images")
+        raise jax.errors.JaxRuntimeError(
+            f"RESOURCE_EXHAUSTED: out of memory while trying to allocate {batch} images"
+        )
 
     monkeypatch.setattr(jaxadv.Classifier, "compile", compile)
-    line = refused("evaluate", "--models=alexnet", "--lanes=4096", "--num_images=5", "--parts=attacks", "--attacks=fgsm", "--out=out")
+    line = refused(
+        "evaluate",
+        "--models=alexnet",
+        "--lanes=4096",
+        "--num_images=5",
+        "--parts=attacks",
+        "--attacks=fgsm",
+        "--out=out",
+    )
     assert "alexnet" in line and "--lanes=4096" in line and "fewer" in line
 
 
@@ -179,7 +228,9 @@ def test_help_answers_at_once():
     began = os.times()
     done = run("--help")
     assert sum(os.times()[2:4]) - sum(began[2:4]) < 1  # of children, user and system
-    assert done.returncode == 0 and "--cw_learning_rate" in done.stdout and "evaluate" in done.stdout
+    assert (
+        done.returncode == 0 and "--cw_learning_rate" in done.stdout and "evaluate" in done.stdout
+    )
     piped = f"{sys.executable} {ROOT / 'run.py'} --help | head -1"
     done = subprocess.run(["sh", "-c", piped], capture_output=True, text=True, timeout=60)
     assert done.stdout.startswith("usage: ") and not done.stderr
@@ -189,15 +240,33 @@ def test_help_answers_at_once():
 def test_examples_run_as_printed(tmp_path):
     """All that --help shows, one after another in an empty folder."""
     (tmp_path / "run.py").symlink_to(ROOT / "run.py")
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "JAX_PLATFORMS": "cpu"}
-    examples = [line.strip() for line in run("--help").stdout.splitlines() if line.startswith("  python run.py ")]
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "JAX_PLATFORMS": "cpu",
+    }
+    examples = [
+        line.strip()
+        for line in run("--help").stdout.splitlines()
+        if line.startswith("  python run.py ")
+    ]
     assert len(examples) == len(cli.EXAMPLES)
     for example in examples:
-        done = subprocess.run(example, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
+        done = subprocess.run(
+            example,
+            shell=True,
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
         assert done.returncode == 0, f"{example}: {done.stderr}"
         if example.endswith(" list"):
             assert "resnet_v2_50" in done.stdout and "embedded" in done.stdout
-    assert {path.name for path in tmp_path.iterdir()} == {"run.py", "results"}  # the dry run left nothing
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "run.py",
+        "results",
+    }  # the dry run left nothing
     assert {path.name for path in (tmp_path / "results").iterdir()} == {"two", "sweep"}
 
 
@@ -214,16 +283,29 @@ def test_a_dry_run_counts_what_the_attacks_then_take():
     ):
         result = jaxadv.run_attack(classifier, attack, images, labels, labels + 1, lanes=2)
         gradients, forwards = estimate.attack_steps(attack, 5, 2)
-        assert gradients == 3 * result.gradients.max() and forwards == 3 * (result.forwards.max() - 1), attack  # the judgement's apart
+        assert gradients == 3 * result.gradients.max() and forwards == 3 * (
+            result.forwards.max() - 1
+        ), attack  # the judgement's apart
 
 
 def test_a_dry_run_tells_hosts_disk_and_missing_weights(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    arguments = ["evaluate", "--models=mobilenet_v1_025", "--weights_dir=.", "--attacks=fgsm", "--parts=attacks", "--dry_run=measure"]
+    arguments = [
+        "evaluate",
+        "--models=mobilenet_v1_025",
+        "--weights_dir=.",
+        "--attacks=fgsm",
+        "--parts=attacks",
+        "--dry_run=measure",
+    ]
     with flagsaver.flagsaver():
         cli.main(cli.parse(["run.py", *arguments, "--processes=3", "--out=out", "--noprogress"]))
     said = capsys.readouterr().out
-    assert "missing: no weights of mobilenet_v1_025 in ." in said and "of 3 processes" in said and f"are free in {tmp_path}" in said
+    assert (
+        "missing: no weights of mobilenet_v1_025 in ." in said
+        and "of 3 processes" in said
+        and f"are free in {tmp_path}" in said
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -232,11 +314,17 @@ def test_a_plan_and_a_list_answer_at_once():
     for arguments, most, words in (
         (["list"], 2, ["94.0", "embedded"]),
         (["list", "--zoo=imagenet"], 2, ["88,953,851", "82.7 / 96.2"]),
-        (["evaluate", "--models=alexnet,nasnet_large", "--attacks=fgsm", "--dry_run"], 6, ["--dry_run=measure", "nothing was written"]),
+        (
+            ["evaluate", "--models=alexnet,nasnet_large", "--attacks=fgsm", "--dry_run"],
+            6,
+            ["--dry_run=measure", "nothing was written"],
+        ),
     ):
         began = os.times()
         done = run(*arguments)
-        assert done.returncode == 0 and all(word in done.stdout for word in words), done.stdout + done.stderr
+        assert done.returncode == 0 and all(word in done.stdout for word in words), (
+            done.stdout + done.stderr
+        )
         assert sum(os.times()[2:4]) - sum(began[2:4]) < most, arguments
 
 
@@ -244,10 +332,15 @@ def test_a_truncated_or_foreign_checkpoint_is_refused_before_anything_is_written
     embedded = ROOT / "model_ports" / "digits"
     shutil.copytree(embedded / "mobilenet_v1_050", tmp_path / "foreign" / "mobilenet_v1_025")
     shutil.copytree(embedded / "mobilenet_v1_025", tmp_path / "truncated" / "mobilenet_v1_025")
-    largest = max((tmp_path / "truncated").rglob("*"), key=lambda path: path.stat().st_size if path.is_file() else 0)
+    largest = max(
+        (tmp_path / "truncated").rglob("*"),
+        key=lambda path: path.stat().st_size if path.is_file() else 0,
+    )
     largest.write_bytes(largest.read_bytes()[: largest.stat().st_size // 2])
     for kind in ("foreign", "truncated"):
-        line = refused("evaluate", "--models=mobilenet_v1_025", f"--weights_dir={kind}", "--out=out")
+        line = refused(
+            "evaluate", "--models=mobilenet_v1_025", f"--weights_dir={kind}", "--out=out"
+        )
         assert "mobilenet_v1_025" in line and not (tmp_path / "out").exists()
 
 
@@ -257,7 +350,11 @@ def test_it_begins_again_once_with_large_pages(monkeypatch):
     monkeypatch.setattr(os, "execv", lambda *command: begun.append(command))
     monkeypatch.setattr(sys, "orig_argv", ["python", "-u", "run.py", "--models=vgg_16"])
     monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
-    for choice, times in (("[always] madvise never", 0), ("always [madvise] never", 1), ("always [madvise] never", 1)):
+    for choice, times in (
+        ("[always] madvise never", 0),
+        ("always [madvise] never", 1),
+        ("always [madvise] never", 1),
+    ):
         monkeypatch.setattr(Path, "exists", lambda _: True)
         monkeypatch.setattr(Path, "read_text", lambda _, choice=choice: choice)
         machine.begin_with_large_pages()
@@ -288,14 +385,31 @@ def test_where_a_flag_stands_changes_nothing(arguments):
     """Base settings, then flagfiles, then flags: here the embedded job, a figure's attacks, and two flags."""
     found = parsed(*arguments)
     assert (found["attacked_images"], found["eps"]) == (4, ["0.5"])
-    assert (found["attacks"], found["steps"], found["parts"]) == (["ifgsm"], ["10", "30", "50"], ["attacks", "transfer", "report"])
+    assert (found["attacks"], found["steps"], found["parts"]) == (
+        ["ifgsm"],
+        ["10", "30", "50"],
+        ["attacks", "transfer", "report"],
+    )
     assert (found["zoo"], found["cw_steps"], found["selection"]) == ("digits", 100, "first")
     full = parsed(*arguments, "--data=imagefolder:x")
-    assert (full["zoo"], full["selection"], full["attacked_images"], full["eps"]) == ("imagenet", "study", None, ["0.5"])
+    assert (full["zoo"], full["selection"], full["attacked_images"], full["eps"]) == (
+        "imagenet",
+        "study",
+        None,
+        ["0.5"],
+    )
 
 
 def test_a_value_may_stand_behind_a_space():
-    found = parsed("evaluate", "--models", "alexnet,vgg_16", "--dry_run", "--num_images", "7", "--nocw_abort_early")
+    found = parsed(
+        "evaluate",
+        "--models",
+        "alexnet,vgg_16",
+        "--dry_run",
+        "--num_images",
+        "7",
+        "--nocw_abort_early",
+    )
     assert found["words"] == ["evaluate"] and found["models"] == ["alexnet", "vgg_16"]
     assert (found["num_images"], found["dry_run"], found["cw_abort_early"]) == (7, "count", False)
     bare = parsed("--models", "alexnet")  # the embedded job, of one network
@@ -305,4 +419,8 @@ def test_a_value_may_stand_behind_a_space():
 def test_a_fraction_is_a_number():
     found = parsed("evaluate", "--eps=8/255,0.1,2e-1")
     settings = evaluate.settings_of(SimpleNamespace(**found))
-    assert [attack.eps for attack in settings.attacks if isinstance(attack, jaxadv.FGSM)] == [8 / 255, 0.1, 0.2]
+    assert [attack.eps for attack in settings.attacks if isinstance(attack, jaxadv.FGSM)] == [
+        8 / 255,
+        0.1,
+        0.2,
+    ]

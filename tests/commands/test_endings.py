@@ -19,8 +19,18 @@ LIST = ["report", "--out=nowhere"]  # a command that needs no JAX
 
 def shell(command: str, **environment: str) -> subprocess.CompletedProcess:
     """A command line in which $RUN is the program."""
-    known = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT), "RUN": f"{sys.executable} {ROOT / 'run.py'}"}
-    return subprocess.run(["bash", "-c", command], env=known | environment, capture_output=True, text=True, timeout=120)
+    known = os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": str(ROOT),
+        "RUN": f"{sys.executable} {ROOT / 'run.py'}",
+    }
+    return subprocess.run(
+        ["bash", "-c", command],
+        env=known | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 def ended(error: BaseException, capsys, monkeypatch) -> tuple[int, str]:
@@ -43,7 +53,11 @@ def ended(error: BaseException, capsys, monkeypatch) -> tuple[int, str]:
         (UnicodeEncodeError("ascii", "ü", 0, 1, "ordinal not in range"), 2, "ordinal not in range"),
         (MemoryError(), 2, "memory ran out"),
         (BrokenPipeError(32, "Broken pipe"), 141, "has gone"),
-        (RuntimeError("Unable to initialize backend 'rocm': no such thing"), 2, "JAX finds no device"),
+        (
+            RuntimeError("Unable to initialize backend 'rocm': no such thing"),
+            2,
+            "JAX finds no device",
+        ),
         (RecursionError("maximum recursion depth exceeded"), 1, "RecursionError"),
         (SystemExit(0), 1, "something called sys.exit(0)"),
         (ZeroDivisionError("of mine\nin two lines"), 1, "ZeroDivisionError: of mine in two lines"),
@@ -93,7 +107,11 @@ def test_terminals_of_every_kind(command, status):
     done = shell(command)
     assert done.returncode == status, done.stderr
     lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-    assert len(lines) <= 1 and "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+    assert (
+        len(lines) <= 1
+        and "Traceback" not in done.stderr
+        and "Exception ignored" not in done.stderr
+    )
     assert lines or "2>&-" in command
 
 
@@ -101,8 +119,12 @@ def test_terminals_of_every_kind(command, status):
 def test_a_signal_to_end_is_an_interrupt(name, monkeypatch):
     code = "import os, signal, time; signal.signal(signal.SIGHUP, signal.SIG_DFL);"  # nohup takes it away
     code += "from jaxadv.support import ending; ending.catch_signals();"
-    code += f"ending.guarded(lambda: (os.kill(os.getpid(), signal.{name}), time.sleep(60)), 'run.py')"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    code += (
+        f"ending.guarded(lambda: (os.kill(os.getpid(), signal.{name}), time.sleep(60)), 'run.py')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 143 and done.stderr == "terminated; the same command goes on\n"
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -110,7 +132,11 @@ def test_a_signal_to_end_is_an_interrupt(name, monkeypatch):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_flagfiles_are_text_of_any_mark(tmp_path, encoding):
     (tmp_path / "inner.flags").write_bytes("# größer\r\n--eps=0.2\r\n\r\n".encode(encoding))
-    (tmp_path / "a.flags").write_bytes(f"--seed=3\n// a remark\n--flagfile={tmp_path / 'inner.flags'}\n  --steps=4\n".encode(encoding))
+    (tmp_path / "a.flags").write_bytes(
+        f"--seed=3\n// a remark\n--flagfile={tmp_path / 'inner.flags'}\n  --steps=4\n".encode(
+            encoding
+        )
+    )
     assert flagfiles.read(tmp_path / "a.flags", Path) == ["--seed=3", "--eps=0.2", "--steps=4"]
 
 
@@ -162,15 +188,26 @@ def test_a_home_directory_is_the_same_for_all(tmp_path, monkeypatch, capsys):
     assert f"no run in '{tmp_path / 'home' / 'run'}'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("call", ["sys.exit()", "sys.exit('enough')", "raise SystemExit(0)", "exit(3)"])
+@pytest.mark.parametrize(
+    "call", ["sys.exit()", "sys.exit('enough')", "raise SystemExit(0)", "exit(3)"]
+)
 def test_exits_in_a_users_file_are_errors(refused, tmp_path, call):
     (tmp_path / "mine.py").write_text(f"import sys\ndef models():\n    {call}\n")
-    assert "mine.py:3: SystemExit" in refused("evaluate", "--models=none", "--model_module=mine.py:models", "--out=out")
+    assert "mine.py:3: SystemExit" in refused(
+        "evaluate", "--models=none", "--model_module=mine.py:models", "--out=out"
+    )
     assert not (tmp_path / "out").exists()
 
 
 def test_a_backend_that_is_not_there_is_named():
     models = ROOT / "tests" / "commands" / "tiny_models.py"
-    done = shell(f"cd /tmp && $RUN evaluate --models=none --model_module={models}:models", JAX_PLATFORMS="cuda")
+    done = shell(
+        f"cd /tmp && $RUN evaluate --models=none --model_module={models}:models",
+        JAX_PLATFORMS="cuda",
+    )
     (line,) = done.stderr.splitlines()
-    assert done.returncode == 2 and "JAX finds no device for JAX_PLATFORMS='cuda'" in line and "tiny_models" not in line
+    assert (
+        done.returncode == 2
+        and "JAX finds no device for JAX_PLATFORMS='cuda'" in line
+        and "tiny_models" not in line
+    )

@@ -34,7 +34,10 @@ def run(*arguments: str) -> None:
         (["--study=x", "--weights_dir=y"], ["--study and --weights_dir are given"]),
         (["validate", "--study=x", "--model=vgg_16"], ["--study and --model are given"]),
         (["validate", "--study=x"], ["x", "convert or train"]),
-        (["evaluate", "--study=x", "--models=vgg_16", "--out=out"], ["no weights of vgg_16 in x/weights"]),
+        (
+            ["evaluate", "--study=x", "--models=vgg_16", "--out=out"],
+            ["no weights of vgg_16 in x/weights"],
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_is_written(refused, tmp_path, arguments, words):
@@ -47,7 +50,13 @@ def test_the_re_runs_record_is_fetched_once(tmp_path, monkeypatch, capsys, refus
     content = b'{"image_id": "1.00000001.jpg"}\r\n'
     (tmp_path / "copy").mkdir()
     (tmp_path / "copy" / addresses.RERUN.name).write_bytes(content)
-    asked = ["fetch", "rerun", f"--to={tmp_path / 'to'}", f"--source={tmp_path / 'copy'}", "--noprogress"]
+    asked = [
+        "fetch",
+        "rerun",
+        f"--to={tmp_path / 'to'}",
+        f"--source={tmp_path / 'copy'}",
+        "--noprogress",
+    ]
     line = refused(*asked)
     sha256 = hashlib.sha256(content).hexdigest()
     assert addresses.RERUN.sha256 in line and f"--sha256={sha256}" in line

@@ -14,9 +14,29 @@ from test_resume import same_rows, state
 from jaxadv.store.run import Run
 
 KILLS = 20
-JOB = ["evaluate", "--models=none", f"--model_module={processes.TINY}", "--num_images=300", "--attacked_images=20", "--block_images=6"]
-JOB += ["--lanes=8", "--attacks=fgsm,ifgsm,cw,ead", "--eps=0.1", "--cw_steps=150", "--cw_search_steps=3", "--ead_steps=50"]
-JOB += ["--ead_search_steps=2", "--clever_images=8", "--clever_batches=10", "--clever_samples=16", "--targets=random"]
+JOB = [
+    "evaluate",
+    "--models=none",
+    f"--model_module={processes.TINY}",
+    "--num_images=300",
+    "--attacked_images=20",
+    "--block_images=6",
+]
+JOB += [
+    "--lanes=8",
+    "--attacks=fgsm,ifgsm,cw,ead",
+    "--eps=0.1",
+    "--cw_steps=150",
+    "--cw_search_steps=3",
+    "--ead_steps=50",
+]
+JOB += [
+    "--ead_search_steps=2",
+    "--clever_images=8",
+    "--clever_batches=10",
+    "--clever_samples=16",
+    "--targets=random",
+]
 JOB += ["--parts=attacks,transfer,clever", "--noprogress", "--save_seconds=0.1"]
 
 
@@ -27,7 +47,10 @@ def together(out: Path, count: int) -> list[Command]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         place = f"127.0.0.1:{free.getsockname()[1]}"
-    each = [[f"--coordinator={place}", f"--processes={count}", f"--process={number}"] for number in range(count)]
+    each = [
+        [f"--coordinator={place}", f"--processes={count}", f"--process={number}"]
+        for number in range(count)
+    ]
     return [Command(*JOB, f"--out={out}", *arguments) for arguments in each]
 
 
@@ -43,14 +66,22 @@ def kill(command: Command) -> bool:
 def alone(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("alone") / "run"
     run(*JOB, f"--out={out}")
-    blocks = [f"{attack}-000{block}" for attack in ("cw", "ead", "fgsm", "ifgsm") for block in range(4)]
+    blocks = [
+        f"{attack}-000{block}" for attack in ("cw", "ead", "fgsm", "ifgsm") for block in range(4)
+    ]
     parts = [f"part-{name}-{block}" for name in ("tiny_12", "tiny_8") for block in blocks]
     assert sorted(path.stem for path in (out / "transfer").iterdir()) == parts
     return out
 
 
 def done(out: Path, expected: Path) -> None:
-    same_rows(out, {kind: Run(expected).read(kind) for kind in ("clean", "examples", "transfer", "clever", "dropped", "adversarial")})
+    same_rows(
+        out,
+        {
+            kind: Run(expected).read(kind)
+            for kind in ("clean", "examples", "transfer", "clever", "dropped", "adversarial")
+        },
+    )
     assert not (out / "unfinished").exists() and not list(out.rglob("*.tmp"))
 
 
@@ -68,7 +99,9 @@ def test_one_of_three_is_killed_and_started_again(alone, tmp_path):
         status, said = process.end()
         assert status == 0, said
     done(out, alone)
-    assert {path.name for path in (out / "log").iterdir()} == {f"process-{number}.log" for number in range(3)}
+    assert {path.name for path in (out / "log").iterdir()} == {
+        f"process-{number}.log" for number in range(3)
+    }
 
 
 @pytest.mark.slow
@@ -89,7 +122,9 @@ def test_killed_at_random_moments_and_continued(alone, tmp_path):
     while kills < KILLS:
         running = together(out, chance.choice([1, 1, 2, 3]))
         wait(running)
-        if len(running) > 1 and chance.random() < 0.5:  # not the first, whom the others find each other by
+        if (
+            len(running) > 1 and chance.random() < 0.5
+        ):  # not the first, whom the others find each other by
             kills += kill(running.pop())
             running.append(Command(*running[0].arguments[:-1], f"--process={len(running)}"))
             wait(running)
@@ -104,4 +139,6 @@ def test_killed_at_random_moments_and_continued(alone, tmp_path):
 
 def test_processes_that_cannot_be(refused):
     assert "go together" in refused("evaluate", "--process=1")
-    assert "count from 0" in refused("evaluate", "--process=2", "--processes=2", "--coordinator=127.0.0.1:1")
+    assert "count from 0" in refused(
+        "evaluate", "--process=2", "--processes=2", "--coordinator=127.0.0.1:1"
+    )

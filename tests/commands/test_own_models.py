@@ -33,20 +33,45 @@ def make(name="mine", classes=10):
 def test_three_models_of_ones_own_stand_beside_two_of_the_zoo(tmp_path):
     """One in pure JAX, one in linen and one in Equinox: in the tables of accuracy, robustness, transfer and law, and in the page."""
     own = ["own_linear", "own_linen", "own_equinox"]
-    modules = [f"{EXAMPLES / name}" for name in ("pure_jax.py:linear", "linen.py:convolutional", "equinox.py:perceptron")]
-    settings = ["--models=mobilenet_v1_025,alexnet", "--input_size=mobilenet_v1_025=26", f"--model_module={','.join(modules)}"]
-    settings += ["--num_images=100", "--attacked_images=4", "--lanes=8", "--attacks=fgsm", "--targets=random", "--fgsm_targets=untargeted"]
-    settings += ["--eps=0.1", "--clever_images=2", "--clever_batches=3", "--clever_samples=3", "--figures=none"]
+    modules = [
+        f"{EXAMPLES / name}"
+        for name in ("pure_jax.py:linear", "linen.py:convolutional", "equinox.py:perceptron")
+    ]
+    settings = [
+        "--models=mobilenet_v1_025,alexnet",
+        "--input_size=mobilenet_v1_025=26",
+        f"--model_module={','.join(modules)}",
+    ]
+    settings += [
+        "--num_images=100",
+        "--attacked_images=4",
+        "--lanes=8",
+        "--attacks=fgsm",
+        "--targets=random",
+        "--fgsm_targets=untargeted",
+    ]
+    settings += [
+        "--eps=0.1",
+        "--clever_images=2",
+        "--clever_batches=3",
+        "--clever_samples=3",
+        "--figures=none",
+    ]
     settings += [f"--out={tmp_path / 'run'}"]
     done = run("evaluate", *settings)
     assert done.returncode == 0, done.stderr
-    read = {name: pd.read_csv(tmp_path / "run" / "tables" / f"{name}.csv") for name in ("accuracy", "robustness", "transfer", "law")}
+    read = {
+        name: pd.read_csv(tmp_path / "run" / "tables" / f"{name}.csv")
+        for name in ("accuracy", "robustness", "transfer", "law")
+    }
     networks = ["mobilenet_v1_025", "alexnet", *own]
     assert list(read["accuracy"]["model"]) == list(read["robustness"]["model"]) == networks
     assert (read["accuracy"].set_index("model").loc[own, "top1_percent"] > 80).all()
     pairs = set(zip(read["transfer"]["source"], read["transfer"]["model"], strict=True))
     assert pairs == set(itertools.permutations(networks, 2))
-    matrix = pd.read_csv(tmp_path / "run" / "tables" / "transfer_fgsm_untargeted_eps_0.1.csv", index_col="source")
+    matrix = pd.read_csv(
+        tmp_path / "run" / "tables" / "transfer_fgsm_untargeted_eps_0.1.csv", index_col="source"
+    )
     assert list(matrix.index) == list(matrix) == networks and (np.diag(matrix)[2:] > 0).all()
     fitted = read["law"][read["law"]["fitted"] == "all"]
     assert (fitted["models"] == (read["accuracy"]["error_percent"] > 0).sum()).all() and len(fitted)
@@ -66,7 +91,14 @@ def test_the_other_examples_classify_and_have_gradients(example):
 def test_a_changed_model_is_not_mixed_with_rows_of_the_old_one(tmp_path, refused, capsys):
     """Nor one of which only a constant in the file has changed; an unchanged one is continued."""
     own = tmp_path / "own.py"
-    flags = ["evaluate", "--models=none", f"--model_module={own}:make", "--num_images=20", "--parts=attacks,report", "--attacks=fgsm"]
+    flags = [
+        "evaluate",
+        "--models=none",
+        f"--model_module={own}:make",
+        "--num_images=20",
+        "--parts=attacks,report",
+        "--attacks=fgsm",
+    ]
     flags += ["--targets=untargeted", "--lanes=4", "--figures=none", "--noprogress", "--out=run"]
     own.write_text(LINEAR)
     with flagsaver.flagsaver():
@@ -82,14 +114,18 @@ def test_a_changed_model_is_not_mixed_with_rows_of_the_old_one(tmp_path, refused
 def test_the_fingerprint_sees_parameters_and_what_a_function_closes_over(tmp_path):
     """Read from other files, so that the file of the function itself stays as it is."""
     own, closed, added = (tmp_path / name for name in ("own.py", "closed.npy", "added.npy"))
-    body = LINEAR.replace("FACTOR = 1.0", f"FACTOR = jnp.load({str(closed)!r})").replace("** 3", f"** 3 + jnp.load({str(added)!r})")
+    body = LINEAR.replace("FACTOR = 1.0", f"FACTOR = jnp.load({str(closed)!r})").replace(
+        "** 3", f"** 3 + jnp.load({str(added)!r})"
+    )
     own.write_text(body)
     seen = []
     for factor, more in ((1, 0), (2, 0), (1, 1), (1, 0)):
         np.save(closed, np.float32(factor))
         np.save(added, np.float32(more))
         seen.append(own_models.load([f"{own}:make"], reserved=())["mine"][1]["sha256"])
-        del sys.modules[own_models._module(own).__name__]  # the next begins as another process would
+        del sys.modules[
+            own_models._module(own).__name__
+        ]  # the next begins as another process would
     assert len(set(seen)) == 3 and seen[0] == seen[3]
 
 
@@ -102,14 +138,26 @@ def test_the_fingerprint_sees_parameters_and_what_a_function_closes_over(tmp_pat
         ("own.py:FACTOR", LINEAR, ["own.py", "'FACTOR'", "make"]),
         ("own.py:make", "def make():\n    return 3", ["own.py:1", "int", "jaxadv.Classifier"]),
         ("own.py:make", "def make():\n    return []", ["own.py:1", "list", "jaxadv.Classifier"]),
-        ("own.py:make", "def make():\n    return helper()\ndef helper():\n    return {}['a']", ["own.py:4", "KeyError: 'a'"]),
-        ("own.py:make", "import nowhere_at_all", ["own.py:1", "ModuleNotFoundError", "nowhere_at_all"]),
+        (
+            "own.py:make",
+            "def make():\n    return helper()\ndef helper():\n    return {}['a']",
+            ["own.py:4", "KeyError: 'a'"],
+        ),
+        (
+            "own.py:make",
+            "import nowhere_at_all",
+            ["own.py:1", "ModuleNotFoundError", "nowhere_at_all"],
+        ),
         ("own.py:make", "x = 1\ndef make(:", ["own.py:2", "SyntaxError"]),
         ("own.py:make", "def make(a): pass", ["own.py:1", "TypeError"]),
         ("own.py:make", LINEAR.replace('"mine"', '"vgg_16"'), ["own.py:7", "'vgg_16'", "rename"]),
         ("own.py:make", LINEAR.replace('"mine"', '"my-own"'), ["own.py:7", "'my-own'", "rename"]),
         ("own.py:make,own.py:make", LINEAR, ["own.py:7", "'mine'", "rename"]),
-        ("own.py:make", LINEAR.replace("num_classes=classes", "num_classes=7"), ["own.py:10", "(1, 10)"]),
+        (
+            "own.py:make",
+            LINEAR.replace("num_classes=classes", "num_classes=7"),
+            ["own.py:10", "(1, 10)"],
+        ),
         ("own.py:make", LINEAR.replace("classes=10", "classes=7"), ["10 classes", "mine has 7"]),
     ],
 )
@@ -121,8 +169,12 @@ def test_what_is_wrong_with_a_users_file_is_one_line(tmp_path, refused, place, b
 
 
 def test_several_functions_and_a_list(tmp_path):
-    (tmp_path / "own.py").write_text(LINEAR + "\ndef both():\n    return [make('one'), make('two')]\n")
-    found = own_models.load([f"{tmp_path / 'own.py'}:both", f"{tmp_path / 'own.py'}:make"], reserved=())
+    (tmp_path / "own.py").write_text(
+        LINEAR + "\ndef both():\n    return [make('one'), make('two')]\n"
+    )
+    found = own_models.load(
+        [f"{tmp_path / 'own.py'}:both", f"{tmp_path / 'own.py'}:make"], reserved=()
+    )
     assert list(found) == ["one", "two", "mine"]
     with pytest.raises(InputError, match="'mine'"):
         own_models.load([f"{tmp_path / 'own.py'}:make"], reserved=("mine",))

@@ -40,7 +40,9 @@ FULL_SIZE = ["--data=imagefolder:somewhere", "--weights_dir=somewhere"]
 def flags_of(name: str, *more: str) -> SimpleNamespace:
     with flagsaver.flagsaver():
         cli.parse(["run.py", f"--flagfile={PAPER / name}.flags", *more])
-        return SimpleNamespace(**{flag: flags.FLAGS[flag].value for group in options.GROUPS.values() for flag in group})
+        return SimpleNamespace(
+            **{flag: flags.FLAGS[flag].value for group in options.GROUPS.values() for flag in group}
+        )
 
 
 def job_of(given: SimpleNamespace, source: Source) -> plan.Job:
@@ -51,7 +53,16 @@ def job_of(given: SimpleNamespace, source: Source) -> plan.Job:
 def validation_set() -> Source:
     """ILSVRC2012's 50,000 validation images, of which nobody reads a pixel."""
     ids = np.arange(1, 50001)
-    return Source("imagefolder:somewhere", ids, validation.study_labels(), ids, 1000, "", lambda *_: None, validation=True)
+    return Source(
+        "imagefolder:somewhere",
+        ids,
+        validation.study_labels(),
+        ids,
+        1000,
+        "",
+        lambda *_: None,
+        validation=True,
+    )
 
 
 def test_there_is_a_file_for_each_table_and_figure():
@@ -63,13 +74,34 @@ def test_at_full_size_the_settings_are_the_studys(name, validation_set):
     given = flags_of(name, *FULL_SIZE)
     job = job_of(given, validation_set)
     assert given.zoo == "imagenet" and len(job.models) == 18 and given.out == f"results/{name}"
-    assert len(job.chosen) == {"table1": 50000, "clever": 100}.get(name, 50000 if given.selection == "first" else 1000)
-    assert (given.cw_search_steps, given.cw_steps, given.cw_learning_rate, given.cw_initial_const) == (9, 1000, ["0.002"], ["0.01"])
-    assert (given.ead_search_steps, given.ead_steps, given.ead_learning_rate, given.ead_beta) == (9, 1000, ["0.01"], ["0.001"])
+    assert len(job.chosen) == {"table1": 50000, "clever": 100}.get(
+        name, 50000 if given.selection == "first" else 1000
+    )
+    assert (
+        given.cw_search_steps,
+        given.cw_steps,
+        given.cw_learning_rate,
+        given.cw_initial_const,
+    ) == (9, 1000, ["0.002"], ["0.01"])
+    assert (given.ead_search_steps, given.ead_steps, given.ead_learning_rate, given.ead_beta) == (
+        9,
+        1000,
+        ["0.01"],
+        ["0.001"],
+    )
     assert (given.initial_eps, given.attempts, given.search_steps) == (["0.02"], 9, 50)
     assert (given.clever_batches, given.clever_samples) == (500, 1024)
-    assert given.clever_images == 100 or "clever" not in job.settings.parts or given.selection == "clever100"
-    assert job_of(flags_of(name, *FULL_SIZE, "--models=vgg_16", "--num_images=7"), validation_set).chosen.size == 7
+    assert (
+        given.clever_images == 100
+        or "clever" not in job.settings.parts
+        or given.selection == "clever100"
+    )
+    assert (
+        job_of(
+            flags_of(name, *FULL_SIZE, "--models=vgg_16", "--num_images=7"), validation_set
+        ).chosen.size
+        == 7
+    )
 
 
 @pytest.mark.parametrize("name", NOT_FOUND)
@@ -78,10 +110,23 @@ def test_on_the_embedded_zoo_amounts_are_those_of_the_embedded_job(name):
     job = job_of(given, open_source("digits"))
     assert given.zoo == given.data == "digits" and given.out == f"results/{name}"
     assert 8 <= given.attacked_images <= 24
-    assert (given.cw_steps, given.ead_search_steps, given.search_steps, given.clever_batches) == (100, 2, 10, 20)
-    alike = [flag for flag in ("parts", "attacks", "targets", "figures", "eps", "confidence") if flag in comments_of(name)]
+    assert (given.cw_steps, given.ead_search_steps, given.search_steps, given.clever_batches) == (
+        100,
+        2,
+        10,
+        20,
+    )
+    alike = [
+        flag
+        for flag in ("parts", "attacks", "targets", "figures", "eps", "confidence")
+        if flag in comments_of(name)
+    ]
     assert [getattr(given, flag) for flag in alike] == [getattr(full, flag) for flag in alike]
-    assert flags_of(name, "--cw_steps=7").cw_steps == flags_of(name, *FULL_SIZE, "--cw_steps=7").cw_steps == 7
+    assert (
+        flags_of(name, "--cw_steps=7").cw_steps
+        == flags_of(name, *FULL_SIZE, "--cw_steps=7").cw_steps
+        == 7
+    )
     assert job.settings.parts[-1] == "report"
 
 
@@ -112,9 +157,14 @@ def test_a_study_stands_for_zoo_data_and_weights(name, tmp_path):
     """In the place of --data and --weights_dir, for every file."""
     folder = tmp_path / "study"
     given = flags_of(name, f"--study={folder}")
-    expected = flags_of(name, f"--data=imagefolder:{folder}/pictures", f"--weights_dir={folder}/weights")
+    expected = flags_of(
+        name, f"--data=imagefolder:{folder}/pictures", f"--weights_dir={folder}/weights"
+    )
     assert given == expected and given.zoo == "imagenet"
-    assert f"--flagfile=flags/{'study' if 'study' in name else f'paper/{name}'}.flags" in (PAPER / f"{name}.flags").read_text()
+    assert (
+        f"--flagfile=flags/{'study' if 'study' in name else f'paper/{name}'}.flags"
+        in (PAPER / f"{name}.flags").read_text()
+    )
 
 
 def test_the_whole_study(validation_set):

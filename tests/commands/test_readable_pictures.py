@@ -10,7 +10,11 @@ def test_memory_is_flat(tmp_path):
     most = []
     for count in (200, 2000):
         small = ("--parts=attacks", "--block_images=64", "--noprogress")
-        held = readable_pictures.evaluate(tmp_path / "pictures", count, tmp_path / f"run-{count}", *small)
+        held = readable_pictures.evaluate(
+            tmp_path / "pictures", count, tmp_path / f"run-{count}", *small
+        )
         assert readable_pictures.attacked(tmp_path / f"run-{count}") == count
         most.append(held[-1])
-    assert most[1] - most[0] < 40  # MB: the images of 1800 are 88, and their adversarial images as many
+    assert (
+        most[1] - most[0] < 40
+    )  # MB: the images of 1800 are 88, and their adversarial images as many

@@ -20,13 +20,36 @@ from jaxadv.store.run import Run
 
 ROOT = Path(__file__).parents[2]
 TINY = ["--models=none", f"--model_module={processes.TINY}", "--noprogress"]
-JOB = ["evaluate", *TINY, "--num_images=200", "--attacked_images=10", "--block_images=4", "--lanes=4", "--attacks=fgsm,cw"]
-JOB += ["--eps=0.05,0.1", "--cw_steps=60", "--cw_search_steps=3", "--targets=random,least", "--clever_images=6", "--clever_batches=6"]
+JOB = [
+    "evaluate",
+    *TINY,
+    "--num_images=200",
+    "--attacked_images=10",
+    "--block_images=4",
+    "--lanes=4",
+    "--attacks=fgsm,cw",
+]
+JOB += [
+    "--eps=0.05,0.1",
+    "--cw_steps=60",
+    "--cw_search_steps=3",
+    "--targets=random,least",
+    "--clever_images=6",
+    "--clever_batches=6",
+]
 JOB += ["--clever_samples=8", "--parts=attacks,transfer,clever", "--save_seconds=0.1"]
 # In a process of its own
 COMMAND = [sys.executable, str(ROOT / "run.py")]
 ENVIRONMENT = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
-SHORT = ["evaluate", *TINY, "--parts=attacks,clever", "--attacks=fgsm", "--num_images=100", "--clever_batches=9", "--clever_samples=2"]
+SHORT = [
+    "evaluate",
+    *TINY,
+    "--parts=attacks,clever",
+    "--attacks=fgsm",
+    "--num_images=100",
+    "--clever_batches=9",
+    "--clever_samples=2",
+]
 
 
 def rows_of(directory: Path) -> dict[str, pd.DataFrame]:
@@ -57,7 +80,9 @@ def undisturbed(tmp_path_factory) -> Path:
 def test_an_interrupt_from_the_keyboard_ends_at_once(tmp_path):
     """In the middle of a long attack, in one line; what a second process then finds is free to be continued."""
     out = tmp_path / "run"
-    command = Command(*JOB, "--attacks=cw", "--cw_steps=100000", "--nocw_abort_early", f"--out={out}")
+    command = Command(
+        *JOB, "--attacks=cw", "--cw_steps=100000", "--nocw_abort_early", f"--out={out}"
+    )
     while command.is_running() and not list(out.glob("unfinished/*lanes*")):
         time.sleep(0.05)
     os.kill(command.pid, signal.SIGINT)
@@ -72,7 +97,13 @@ def test_an_interrupt_from_the_keyboard_ends_at_once(tmp_path):
 def test_a_finished_run_is_known_at_once(undisturbed):
     """Within 15 seconds of a processor, the start included, and nothing is written."""
     before, began = state(undisturbed), os.times()
-    done = subprocess.run([*COMMAND, *JOB, f"--out={undisturbed}"], env=ENVIRONMENT, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(
+        [*COMMAND, *JOB, f"--out={undisturbed}"],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
     assert done.returncode == 0 and "nothing is left to do" in done.stdout
     assert os.times().children_user - began.children_user < 15
     changed = {path for path, at in state(undisturbed).items() if before.get(path) != at}
@@ -89,7 +120,11 @@ def test_parts_cut_short_are_made_again(undisturbed, tmp_path):
     for path in chosen:
         os.truncate(path, chance.randrange(path.stat().st_size))
     assert "is not a readable part" in refusal("report", f"--out={out}")
-    lines = [line for line in run(*JOB, f"--out={out}").splitlines() if line.startswith("removed, to be made again: ")]
+    lines = [
+        line
+        for line in run(*JOB, f"--out={out}").splitlines()
+        if line.startswith("removed, to be made again: ")
+    ]
     assert len(lines) == 20 and all(any(str(path) in line for line in lines) for path in chosen)
     same_rows(out, rows_of(undisturbed))
 
@@ -97,8 +132,13 @@ def test_parts_cut_short_are_made_again(undisturbed, tmp_path):
 def test_other_settings_are_named_and_change_nothing(undisturbed):
     before = state(undisturbed)
     line = refusal(*JOB, f"--out={undisturbed}", "--eps=0.05,0.3", "--lanes=3")
-    assert "--lanes 4 there, 3 now; fgsm --eps 0.05,0.1 there, 0.05,0.3 now" in line and "--overwrite" in line
-    assert {path for path, at in state(undisturbed).items() if before[path] != at} <= {undisturbed / ".lock"}
+    assert (
+        "--lanes 4 there, 3 now; fgsm --eps 0.05,0.1 there, 0.05,0.3 now" in line
+        and "--overwrite" in line
+    )
+    assert {path for path, at in state(undisturbed).items() if before[path] != at} <= {
+        undisturbed / ".lock"
+    }
 
 
 def test_a_second_writer_is_told(tmp_path):
@@ -131,11 +171,16 @@ def test_a_full_disk_loses_nothing(small_disk, tmp_path):
         {command} 2> {tmp_path}/second
         cp -r {out} {tmp_path}/run
     """
-    done = subprocess.run([*before, script], env=ENVIRONMENT, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(
+        [*before, script], env=ENVIRONMENT, capture_output=True, text=True, timeout=600
+    )
     assert done.returncode == 0, done.stderr + (tmp_path / "first").read_text()
     (line,) = (tmp_path / "first").read_text().splitlines()
     assert "No space left on device" in line and (tmp_path / "status").read_text() == "2\n"
-    assert "part-tiny_8" in (tmp_path / "kept").read_text() and ".tmp" not in (tmp_path / "kept").read_text()
+    assert (
+        "part-tiny_8" in (tmp_path / "kept").read_text()
+        and ".tmp" not in (tmp_path / "kept").read_text()
+    )
     run(*SHORT, f"--out={tmp_path / 'whole'}")
     same_rows(tmp_path / "run", rows_of(tmp_path / "whole"))
 
@@ -143,6 +188,8 @@ def test_a_full_disk_loses_nothing(small_disk, tmp_path):
 def test_a_read_only_disk_is_one_line(small_disk, tmp_path):
     before, script = small_disk
     script += f"mount -o remount,ro none {tmp_path}/disk; {' '.join([*COMMAND, *SHORT])} --out={tmp_path}/disk/run"
-    done = subprocess.run([*before, script], env=ENVIRONMENT, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(
+        [*before, script], env=ENVIRONMENT, capture_output=True, text=True, timeout=600
+    )
     (line,) = done.stderr.splitlines()
     assert done.returncode == 2 and "cannot write" in line and "Read-only file system" in line

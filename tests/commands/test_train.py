@@ -64,14 +64,20 @@ def test_learns(toy, capsys):
     _, metrics = train.train_network("toy", seed=0, epochs=15, progress=True)
     assert metrics["test_accuracy"] > 0.5
     printed = capsys.readouterr().err.splitlines()
-    assert "toy: epoch 15/15, loss" in printed[-2] and "pictures/s" in printed[-2] and "on test" in printed[-1]
+    assert (
+        "toy: epoch 15/15, loss" in printed[-2]
+        and "pictures/s" in printed[-2]
+        and "on test" in printed[-1]
+    )
 
 
 def test_moving_statistics_are_those_of_the_drawings(toy):
     """Whatever the momentum (0.99 here) and the starting values (7 here)."""
     ink, _, ids = digits.glyphs("train")
     draw = train.drawer(ink, digits.colours(ids), 8)
-    params = train.moving_statistics(Toy(), Toy().init(jax.random.key(0)), draw, count=len(ids), key=jax.random.key(1))
+    params = train.moving_statistics(
+        Toy(), Toy().init(jax.random.key(0)), draw, count=len(ids), key=jax.random.key(1)
+    )
     many = np.asarray(draw(jnp.arange(1297), jax.random.key(2))).reshape(1297, -1)
     np.testing.assert_allclose(params["mean"], many.mean(0), atol=0.04)
     np.testing.assert_allclose(params["variance"], many.var(0), atol=0.02)
@@ -90,7 +96,12 @@ def test_drawings_are_new_in_range_and_partly_on_grey():
 @pytest.mark.slow
 def test_run_writes_a_checkpoint(tmp_path):
     report = train.run(["vgg_16"], out_dir=str(tmp_path / "zoo"), seed=1, epochs=1, progress=False)
-    params, meta = checkpoint.load(tmp_path / "zoo" / "vgg_16", network("vgg_16", zoo="digits").abstract(), model="vgg_16", zoo="digits")
+    params, meta = checkpoint.load(
+        tmp_path / "zoo" / "vgg_16",
+        network("vgg_16", zoo="digits").abstract(),
+        model="vgg_16",
+        zoo="digits",
+    )
     assert meta["seed"] == 1 and meta["recipe"]["epochs"] == 1
     assert meta["test_accuracy"] == report["vgg_16"]["test_accuracy"]
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
@@ -135,4 +146,6 @@ def test_checkpoint_fits_its_network(name):
 def test_recorded_accuracy_is_measured_again():
     net = network("vgg_16", zoo="digits")
     params, meta = checkpoint.load(ZOO / "vgg_16", net.abstract())
-    assert abs(train.accuracy(net, params, "test") - meta["test_accuracy"]) <= 0.002  # one picture at a tie
+    assert (
+        abs(train.accuracy(net, params, "test") - meta["test_accuracy"]) <= 0.002
+    )  # one picture at a tie

@@ -17,7 +17,10 @@ def model(size: int) -> jaxadv.Classifier:
     """Random weights: it is right by chance, on a tenth of the images."""
     generator = np.random.default_rng(size)
     shapes = {"inner": (size * size * 3, 16), "outer": (16, 10)}
-    params = {name: generator.normal(size=shape, scale=shape[0] ** -0.5).astype(np.float32) for name, shape in shapes.items()}
+    params = {
+        name: generator.normal(size=shape, scale=shape[0] ** -0.5).astype(np.float32)
+        for name, shape in shapes.items()
+    }
     return jaxadv.Classifier(apply, params, input_size=size, num_classes=10, name=f"tiny_{size}")
 
 

@@ -10,7 +10,9 @@ from model_ports.convert import tf_checkpoint
 from model_ports.errors import InputError
 
 ARRAYS = {
-    f"net/layer_{number}/{kind}": np.random.default_rng(number).normal(size=shape).astype(np.float32)
+    f"net/layer_{number}/{kind}": np.random.default_rng(number)
+    .normal(size=shape)
+    .astype(np.float32)
     for number in range(9)
     for kind, shape in (("weights", (3, 3, 2, 4)), ("biases", (4,)))
 }
@@ -34,7 +36,9 @@ def test_no_bit_changes_without_a_word(tmp_path, which, count):
             assert "\n" not in str(error)
             refused += 1
         else:  # the padding of the footer
-            assert arrays.keys() == ARRAYS.keys() and all(np.array_equal(arrays[name], ARRAYS[name]) for name in ARRAYS)
+            assert arrays.keys() == ARRAYS.keys() and all(
+                np.array_equal(arrays[name], ARRAYS[name]) for name in ARRAYS
+            )
     assert refused > 0.9 * min(count, 8 * len(whole))
 
 
@@ -42,11 +46,17 @@ def test_what_is_wrong_is_named(tmp_path):
     index, data = writers.bundle(ARRAYS)
     (tmp_path / "model.ckpt.index").write_bytes(index)
     (tmp_path / "model.ckpt.data-00000-of-00001").write_bytes(bytes([data[0] ^ 1]) + data[1:])
-    with pytest.raises(InputError, match="damaged or cut short .the checksum of net/layer_0/biases is wrong"):
+    with pytest.raises(
+        InputError, match="damaged or cut short .the checksum of net/layer_0/biases is wrong"
+    ):
         tf_checkpoint.read(tmp_path / "model.ckpt")
 
 
 def test_the_checksum_is_that_of_the_standard():
     """RFC 3720, B.4: 32 zeros have the CRC-32C 8a9136aa; LevelDB then turns it and adds a constant."""
     turned = ((0x8A9136AA >> 15 | 0x8A9136AA << 17) + 0xA282EAD8) & 0xFFFFFFFF
-    assert tf_checkpoint._checksum(memoryview(bytes(32))) == turned.to_bytes(4, "little") == writers.masked(bytes(32))
+    assert (
+        tf_checkpoint._checksum(memoryview(bytes(32)))
+        == turned.to_bytes(4, "little")
+        == writers.masked(bytes(32))
+    )

@@ -24,7 +24,13 @@ MOBILENET = "mobilenet_v1_025"
 
 
 def flags(**given) -> SimpleNamespace:
-    defaults = {"model": MOBILENET, "source": None, "weights_dir": None, "zoo": "digits", "progress": False}
+    defaults = {
+        "model": MOBILENET,
+        "source": None,
+        "weights_dir": None,
+        "zoo": "digits",
+        "progress": False,
+    }
     defaults["alexnet_lrn"] = None
     return SimpleNamespace(**defaults | given)
 
@@ -47,14 +53,27 @@ def test_full_size_network_from_a_frozen_graph(tmp_path, originals, capsys):
     convert.main(flags(source=str(source), weights_dir=str(tmp_path / "weights")))
     network = registry.network(MOBILENET, zoo="imagenet")
     params, meta = weights.load(network, weights.find(network, tmp_path / "weights"))
-    jax.tree.map(np.testing.assert_array_equal, params, assemble(network.spec.weight_map, originals, network.abstract()))
-    assert (meta["model"], meta["zoo"], meta["source"], meta["converter"]) == (MOBILENET, "imagenet", "frozen_mobilenet.pb", 1)
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        params,
+        assemble(network.spec.weight_map, originals, network.abstract()),
+    )
+    assert (meta["model"], meta["zoo"], meta["source"], meta["converter"]) == (
+        MOBILENET,
+        "imagenet",
+        "frozen_mobilenet.pb",
+        1,
+    )
     assert meta["source_sha256"] == hashlib.sha256(source.read_bytes()).hexdigest()
     assert meta["num_arrays"] == len(originals) and meta["source_format"] == "frozen graph"
     assert meta["logit_checksum"]["outputs"] == 1001 and meta["logit_checksum"]["size"] == 224
     out = capsys.readouterr()
     assert out.err == "" and len(out.out.splitlines()) == 1
-    assert f"{len(originals)} arrays" in out.out and "frozen_mobilenet.pb" in out.out and "norm" in out.out
+    assert (
+        f"{len(originals)} arrays" in out.out
+        and "frozen_mobilenet.pb" in out.out
+        and "norm" in out.out
+    )
     assert os.listdir(tmp_path / "weights") == [MOBILENET]
 
 
@@ -68,7 +87,10 @@ def test_the_same_arrays_in_any_format_are_the_same_checkpoint(tmp_path):
     assert len({meta["source_sha256"] for meta in metas}) == 4
     files = [tmp_path / f"model.ckpt.{ending}" for ending in ("index", "data-00000-of-00001")]
     assert metas[3]["source_files"] == [file.name for file in files]
-    assert metas[3]["source_sha256"] == hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    assert (
+        metas[3]["source_sha256"]
+        == hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    )
 
 
 def test_the_checksum_is_what_the_network_says(tmp_path):
@@ -79,7 +101,9 @@ def test_the_checksum_is_what_the_network_says(tmp_path):
     np.testing.assert_allclose(found["first8"], logits[:8], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found["norm"], np.linalg.norm(logits), rtol=1e-5)
     assert found["largest"] == logits.argmax() and found["outputs"] == 10
-    swapped = params | {"fc8": {"kernel": params["fc8"]["kernel"][..., ::-1], "bias": params["fc8"]["bias"]}}
+    swapped = params | {
+        "fc8": {"kernel": params["fc8"]["kernel"][..., ::-1], "bias": params["fc8"]["bias"]}
+    }
     assert logit_checksum(NETWORK, swapped)["first8"] != found["first8"]
 
 
@@ -106,7 +130,9 @@ def test_an_older_conversion_is_replaced_only_by_a_complete_one(tmp_path, monkey
     np.testing.assert_array_equal(kernel()[0], ARRAYS[KERNEL])
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "_write", fail)
-        refusal(lambda: conversion.convert(NETWORK, second, out), "vgg_16", "disk full", "--weights_dir")
+        refusal(
+            lambda: conversion.convert(NETWORK, second, out), "vgg_16", "disk full", "--weights_dir"
+        )
     assert kernel()[1] == "first.npz"
     conversion.convert(NETWORK, second, out)
     np.testing.assert_array_equal(kernel()[0], -ARRAYS[KERNEL])
@@ -130,7 +156,13 @@ def test_weights_that_give_no_numbers(tmp_path, originals):
     variance = "MobilenetV1/Conv2d_5_depthwise/BatchNorm/moving_variance"
     changed = originals | {variance: -originals[variance]}
     np.savez(tmp_path / "model.npz", **changed)
-    refusal(lambda: convert.main(flags(source=str(tmp_path / "model.npz"), weights_dir=str(tmp_path / "weights"))), MOBILENET, "not finite")
+    refusal(
+        lambda: convert.main(
+            flags(source=str(tmp_path / "model.npz"), weights_dir=str(tmp_path / "weights"))
+        ),
+        MOBILENET,
+        "not finite",
+    )
     assert not (tmp_path / "weights").exists()
 
 
@@ -139,7 +171,10 @@ def test_the_target_may_not_be_something_else(tmp_path):
     target = tmp_path / "weights" / "vgg_16"
     target.mkdir(parents=True)
     (target / "notes.txt").write_text("mine")
-    refusal(lambda: conversion.convert(NETWORK, source, tmp_path / "weights"), "exists and is not a checkpoint")
+    refusal(
+        lambda: conversion.convert(NETWORK, source, tmp_path / "weights"),
+        "exists and is not a checkpoint",
+    )
     assert (target / "notes.txt").read_text() == "mine"
     refusal(lambda: conversion.convert(NETWORK, source, source), "model.npz", "cannot be written")
 
@@ -151,12 +186,19 @@ def test_all_three_flags_are_needed(name):
 
 
 def test_unknown_model(tmp_path):
-    refusal(lambda: convert.main(flags(model="mobilenet_025", source="a.pb", weights_dir=str(tmp_path))), "did you mean 'mobilenet_v1_025'")
+    refusal(
+        lambda: convert.main(
+            flags(model="mobilenet_025", source="a.pb", weights_dir=str(tmp_path))
+        ),
+        "did you mean 'mobilenet_v1_025'",
+    )
 
 
 def test_progress_goes_to_standard_error(tmp_path, capsys):
     with Progress("convert vgg_16", 4, conversion.STEPS) as bar:
-        conversion.convert(NETWORK, write(tmp_path, "model.pb", ARRAYS), tmp_path, advance=bar.advance)
+        conversion.convert(
+            NETWORK, write(tmp_path, "model.pb", ARRAYS), tmp_path, advance=bar.advance
+        )
     out = capsys.readouterr()
     assert out.out == "" and "convert vgg_16: 4/4 steps" in out.err
 

@@ -20,17 +20,24 @@ def read(tmp_path, graph: bytes, **options) -> dict[str, np.ndarray]:
 
 def values(code: int, dimensions, payload: bytes) -> bytes:
     """A variable "w" whose TensorProto ends in these bytes."""
-    return constant("w", field(1, code) + field(2, shape(dimensions)) + payload) + node("w/read", "Identity", "w")
+    return constant("w", field(1, code) + field(2, shape(dimensions)) + payload) + node(
+        "w/read", "Identity", "w"
+    )
 
 
 def unpacked(number: int, wire: int, form: str, numbers) -> bytes:
-    return b"".join(writers.varint(number << 3 | wire) + struct.pack(form, value) for value in numbers)
+    return b"".join(
+        writers.varint(number << 3 | wire) + struct.pack(form, value) for value in numbers
+    )
 
 
 @pytest.mark.parametrize(
     ("graph", "expected"),
     [
-        (values(FLOAT, (2, 3), field(5, struct.pack("<6f", *range(6)))), np.arange(6).reshape(2, 3)),
+        (
+            values(FLOAT, (2, 3), field(5, struct.pack("<6f", *range(6)))),
+            np.arange(6).reshape(2, 3),
+        ),
         (values(FLOAT, (2, 3), unpacked(5, 5, "<f", range(6))), np.arange(6).reshape(2, 3)),
         (values(DOUBLE, (3,), field(6, struct.pack("<3d", 1, 2, 3))), [1, 2, 3]),
         (values(DOUBLE, (2,), unpacked(6, 1, "<d", (1.5, 2))), [1.5, 2]),
@@ -49,13 +56,18 @@ def test_every_way_to_write_numbers(tmp_path, graph, expected):
 
 def test_arithmetic_constants_are_no_weights(tmp_path):
     """Epsilons, shapes, and the ones in place of a missing gamma; the unrolled batch normalisation keeps its variables."""
-    arrays = {f"net/BatchNorm/{name}": np.full(4, 2, np.float32) for name in ("beta", "gamma", "moving_mean", "moving_variance")}
+    arrays = {
+        f"net/BatchNorm/{name}": np.full(4, 2, np.float32)
+        for name in ("beta", "gamma", "moving_mean", "moving_variance")
+    }
     assert read(tmp_path, frozen_graph(arrays)).keys() == arrays.keys()
 
 
 def test_variables_read_as_later_versions_do(tmp_path):
     ones = tensor(np.ones(3, np.float32))
-    graph = constant("w", ones) + node("conv/ReadVariableOp", "Identity", "w:0") + constant("k", ones)
+    graph = (
+        constant("w", ones) + node("conv/ReadVariableOp", "Identity", "w:0") + constant("k", ones)
+    )
     assert read(tmp_path, graph).keys() == {"w"}
 
 
@@ -77,12 +89,16 @@ def test_operations_on_files_or_in_python_are_refused(tmp_path, op, inside_funct
     bad = node("evil", op, "w", filename=field(2, str(target)))
     # A GraphDef's node is field 1, a FunctionDef's field 3 with the same content.
     hidden = field(2, field(1, field(1, b"") + b"\x1a" + bad[1:])) if inside_function else bad
-    with pytest.raises(InputError, match=rf"graph.pb has an operation '{op}' \('evil'\).*nothing was executed") as caught:
+    with pytest.raises(
+        InputError, match=rf"graph.pb has an operation '{op}' \('evil'\).*nothing was executed"
+    ) as caught:
         read(tmp_path, variable("w", np.ones(3, np.float32)) + hidden)
     assert "\n" not in str(caught.value) and not target.exists()
 
 
-@pytest.mark.parametrize("op", ["Merge", "Switch", "FusedBatchNorm", "DecodeJpeg", "Softmax", "NoOp", "Placeholder"])
+@pytest.mark.parametrize(
+    "op", ["Merge", "Switch", "FusedBatchNorm", "DecodeJpeg", "Softmax", "NoOp", "Placeholder"]
+)
 def test_ordinary_operations_are_not(tmp_path, op):
     assert read(tmp_path, variable("w", np.ones(3, np.float32)) + node("x", op)).keys() == {"w"}
 
@@ -133,7 +149,10 @@ def test_arrays_are_views_of_the_file(tmp_path):
 
 
 def test_a_graph_of_ten_thousand_nodes_takes_moments(tmp_path):
-    graph = b"".join(variable(f"net/layer_{i}/weights", np.ones((3, 3), np.float32)) + node(f"relu_{i}", "Relu") for i in range(3300))
+    graph = b"".join(
+        variable(f"net/layer_{i}/weights", np.ones((3, 3), np.float32)) + node(f"relu_{i}", "Relu")
+        for i in range(3300)
+    )
     began = time.perf_counter()
     assert len(read(tmp_path, graph)) == 3300
     assert time.perf_counter() - began < 5  # a third of a second alone

@@ -18,7 +18,10 @@ SPEC = SimpleNamespace(weight_map=layer_rows("fc8", "fc8"))
 
 def graph(*between: bytes, reads: str = "input") -> bytes:
     """A placeholder, whatever comes between, and a last layer that reads `reads`."""
-    last = [variable("fc8/weights", np.ones((3, 2), np.float32)), node("logits", "MatMul", reads, "fc8/weights/read")]
+    last = [
+        variable("fc8/weights", np.ones((3, 2), np.float32)),
+        node("logits", "MatMul", reads, "fc8/weights/read"),
+    ]
     return b"".join([node("input", "Placeholder"), *between, *last])
 
 
@@ -36,7 +39,9 @@ def test_without_tensorflow_one_line_tells_how_to_get_it(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("operation", ["ReadFile", "EagerPyFunc", "SaveV2", "WriteFile"])
-def test_operations_that_reach_outside_are_refused_wherever_they_stand(tmp_path, monkeypatch, operation):
+def test_operations_that_reach_outside_are_refused_wherever_they_stand(
+    tmp_path, monkeypatch, operation
+):
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     refusal(tmp_path, graph(node("stranger", operation)), repr(operation), "nothing was executed")
 
@@ -44,8 +49,21 @@ def test_operations_that_reach_outside_are_refused_wherever_they_stand(tmp_path,
 @pytest.mark.parametrize("operation", ["StatefulPartitionedCall", "Print", "MyOp"])
 def test_what_the_logits_need_is_arithmetic_alone(tmp_path, monkeypatch, operation):
     monkeypatch.setitem(sys.modules, "tensorflow", None)
-    refusal(tmp_path, graph(node("stranger", operation, "input"), reads="stranger"), repr(operation), "nothing was executed")
-    refusal(tmp_path, graph(node("same", "Identity", "input", "^stranger"), node("stranger", operation), reads="same"), repr(operation))
+    refusal(
+        tmp_path,
+        graph(node("stranger", operation, "input"), reads="stranger"),
+        repr(operation),
+        "nothing was executed",
+    )
+    refusal(
+        tmp_path,
+        graph(
+            node("same", "Identity", "input", "^stranger"),
+            node("stranger", operation),
+            reads="same",
+        ),
+        repr(operation),
+    )
 
 
 def test_one_placeholder_for_the_images(tmp_path):
@@ -85,12 +103,22 @@ class TestCheckpoints:
         self.refusal(prefix, b"\x0a\xff", "model.ckpt.meta cannot be read")
         self.refusal(prefix, field(2, b"\x0a\xff"), "cut short")
 
-    @pytest.mark.parametrize(("variable", "reading"), [("VariableV2", "Identity"), ("VarHandleOp", "ReadVariableOp")])
+    @pytest.mark.parametrize(
+        ("variable", "reading"), [("VariableV2", "Identity"), ("VarHandleOp", "ReadVariableOp")]
+    )
     def test_variables_of_both_kinds_are_found(self, prefix, variable, reading):
         """What saves and restores is no hindrance, nor is what only training needs, unless the logits need it."""
         for reads, words in (("input", "not installed"), ("file", "'ReadFile'")):
-            parts = [node("input", "Placeholder"), node("fc8/weights", variable), node("fc8/weights/read", reading, "fc8/weights")]
-            parts += [node("logits", "MatMul", reads, "fc8/weights/read"), node("file", "ReadFile"), node("save/RestoreV2", "RestoreV2")]
+            parts = [
+                node("input", "Placeholder"),
+                node("fc8/weights", variable),
+                node("fc8/weights/read", reading, "fc8/weights"),
+            ]
+            parts += [
+                node("logits", "MatMul", reads, "fc8/weights/read"),
+                node("file", "ReadFile"),
+                node("save/RestoreV2", "RestoreV2"),
+            ]
             self.refusal(prefix, field(2, b"".join(parts)), words)
 
 

@@ -48,7 +48,9 @@ def write(folder: Path, name: str, arrays: dict[str, np.ndarray]) -> Path:
         (folder / f"{name}.index").write_bytes(index)
         (folder / f"{name}.data-00000-of-00001").write_bytes(data)
     else:
-        path.write_bytes(writers.frozen_graph(arrays) if path.suffix == ".pb" else writers.safetensors(arrays))
+        path.write_bytes(
+            writers.frozen_graph(arrays) if path.suffix == ".pb" else writers.safetensors(arrays)
+        )
     return path
 
 
@@ -80,8 +82,16 @@ def test_round_trip(tmp_path, name):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_double_precision_is_rounded_to_single(tmp_path, name):
-    path = write(tmp_path, name, {key: array.astype(np.float64) + 1e-12 for key, array in ARRAYS.items()})
-    assert_arrays(sources.read(path), {key: (array.astype(np.float64) + 1e-12).astype(np.float32) for key, array in ARRAYS.items()})
+    path = write(
+        tmp_path, name, {key: array.astype(np.float64) + 1e-12 for key, array in ARRAYS.items()}
+    )
+    assert_arrays(
+        sources.read(path),
+        {
+            key: (array.astype(np.float64) + 1e-12).astype(np.float32)
+            for key, array in ARRAYS.items()
+        },
+    )
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -98,12 +108,20 @@ def test_what_only_training_needs_is_left_aside(tmp_path, name):
 
 
 def test_names_may_bear_the_number_of_their_output(tmp_path):
-    assert_arrays(sources.read(write(tmp_path, "model.npz", {f"{name}:0": array for name, array in ARRAYS.items()})))
+    assert_arrays(
+        sources.read(
+            write(tmp_path, "model.npz", {f"{name}:0": array for name, array in ARRAYS.items()})
+        )
+    )
 
 
 @pytest.mark.parametrize("layout", ["fortran", "big-endian", "compressed"])
 def test_npz_in_other_layouts(tmp_path, layout):
-    change = {"fortran": np.asfortranarray, "big-endian": lambda a: a.astype(">f4"), "compressed": np.asarray}[layout]
+    change = {
+        "fortran": np.asfortranarray,
+        "big-endian": lambda a: a.astype(">f4"),
+        "compressed": np.asarray,
+    }[layout]
     save = np.savez_compressed if layout == "compressed" else np.savez
     save(tmp_path / "model.npz", **{name: change(array) for name, array in ARRAYS.items()})
     assert_arrays(sources.read(tmp_path / "model.npz"))
@@ -115,33 +133,73 @@ class TestRefusals:
     def test_not_finite(self, tmp_path, name, value):
         bad = ARRAYS[KERNEL].copy()
         bad[0, 1, 2, 3] = value
-        refusal(write(tmp_path, name, ARRAYS | {KERNEL: bad}), KERNEL, "1 values", "NaN or infinite")
+        refusal(
+            write(tmp_path, name, ARRAYS | {KERNEL: bad}), KERNEL, "1 values", "NaN or infinite"
+        )
 
     def test_too_large_for_single_precision(self, tmp_path, name):
-        refusal(write(tmp_path, name, ARRAYS | {KERNEL: np.full(ARRAYS[KERNEL].shape, 1e300)}), KERNEL, "infinite")
+        refusal(
+            write(tmp_path, name, ARRAYS | {KERNEL: np.full(ARRAYS[KERNEL].shape, 1e300)}),
+            KERNEL,
+            "infinite",
+        )
 
     def test_half_precision(self, tmp_path, name):
-        refusal(write(tmp_path, name, ARRAYS | {KERNEL: ARRAYS[KERNEL].astype(np.float16)}), KERNEL, "float16", "float32")
+        refusal(
+            write(tmp_path, name, ARRAYS | {KERNEL: ARRAYS[KERNEL].astype(np.float16)}),
+            KERNEL,
+            "float16",
+            "float32",
+        )
 
     def test_wrong_shape(self, tmp_path, name):
-        refusal(write(tmp_path, name, ARRAYS | {KERNEL: ARRAYS[KERNEL][..., :5]}), KERNEL, "(3, 3, 3, 5)", "(3, 3, 3, 8)")
+        refusal(
+            write(tmp_path, name, ARRAYS | {KERNEL: ARRAYS[KERNEL][..., :5]}),
+            KERNEL,
+            "(3, 3, 3, 5)",
+            "(3, 3, 3, 8)",
+        )
 
     def test_renamed(self, tmp_path, name):
-        changed = {("vgg_16/first" if key == KERNEL else key): array for key, array in ARRAYS.items()}
-        refusal(write(tmp_path, name, changed), "vgg_16/first matches no row", "layers/conv1_1/kernel is filled by nothing")
+        changed = {
+            ("vgg_16/first" if key == KERNEL else key): array for key, array in ARRAYS.items()
+        }
+        refusal(
+            write(tmp_path, name, changed),
+            "vgg_16/first matches no row",
+            "layers/conv1_1/kernel is filled by nothing",
+        )
 
     def test_doubly_named(self, tmp_path, name):
         doubled = ARRAYS | {KERNEL.replace("vgg_16", "vgg_19"): ARRAYS[KERNEL]}
-        refusal(write(tmp_path, name, doubled), "layers/conv1_1/kernel is filled by vgg_16", "and vgg_19")
+        refusal(
+            write(tmp_path, name, doubled),
+            "layers/conv1_1/kernel is filled by vgg_16",
+            "and vgg_19",
+        )
 
     def test_another_network(self, tmp_path, name):
-        refusal(write(tmp_path, name, {"conv1/weights": np.ones((5, 5, 3, 4), np.float32)}), "conv1/weights matches no row")
+        refusal(
+            write(tmp_path, name, {"conv1/weights": np.ones((5, 5, 3, 4), np.float32)}),
+            "conv1/weights matches no row",
+        )
 
     def test_cut_short(self, tmp_path, name):
         path = write(tmp_path, name, ARRAYS)
         for file in sources.find(path).files:
             whole = file.read_bytes()
-            for size in {0, 1, 7, 8, 9, 60, len(whole) // 3, len(whole) // 2, len(whole) - 47, len(whole) - 1}:
+            for size in {
+                0,
+                1,
+                7,
+                8,
+                9,
+                60,
+                len(whole) // 3,
+                len(whole) // 2,
+                len(whole) - 47,
+                len(whole) - 1,
+            }:
                 file.write_bytes(whole[:size])
                 if name == "model.pb" and size > len(whole) - 4:
                     continue  # the last field of the graph holds no weights
@@ -171,7 +229,11 @@ class TestRefusals:
         ("one.pb", b"\x0a", ["not a frozen graph"]),
         ("pickle.pb", b"\x80\x04N.", ["pickle", "not loaded"]),
         ("text.pb", b"node {\n  name: 'a'\n}\n" * 9, ["not a frozen graph"]),
-        ("saved_model.pb", writers.field(1, 1) + writers.field(2, b"x"), ["is a SavedModel", "checkpoint or frozen graph"]),
+        (
+            "saved_model.pb",
+            writers.field(1, 1) + writers.field(2, b"x"),
+            ["is a SavedModel", "checkpoint or frozen graph"],
+        ),
         ("noise.pb", bytes(range(256)) * 9, ["not a frozen graph"]),
         ("text.npz", b"hello, world", ["is not an .npz"]),
         ("text.bin", b"hello, world", ["no known format"]),
@@ -180,7 +242,11 @@ class TestRefusals:
         ("header.safetensors", struct.pack("<Q", 2**62) + b"{}", ["longer than the file"]),
         ("deep.safetensors", struct.pack("<Q", 90_000) + b"[" * 90_000, ["header"]),
         ("list.safetensors", struct.pack("<Q", 2) + b"[]", ["header"]),
-        ("v1.ckpt", bytes(99) + 0xDB4775248B80FB57.to_bytes(8, "little"), ["version 1", "pip install 'jaxadv[tf]'"]),
+        (
+            "v1.ckpt",
+            bytes(99) + 0xDB4775248B80FB57.to_bytes(8, "little"),
+            ["version 1", "pip install 'jaxadv[tf]'"],
+        ),
     ],
 )
 def test_foreign_files(tmp_path, monkeypatch, name, content, words):
@@ -216,12 +282,22 @@ class Bomb:
 
 
 @pytest.mark.parametrize(
-    "kind", ["object array", "pickle for an array", "torch zip", "torch legacy", "bare pickle", "torch zip called npz"]
+    "kind",
+    [
+        "object array",
+        "pickle for an array",
+        "torch zip",
+        "torch legacy",
+        "bare pickle",
+        "torch zip called npz",
+    ],
 )
 def test_pickles_are_never_loaded(tmp_path, kind):
     target = tmp_path / "executed"
     code = pickle.dumps(Bomb(target), protocol=2)
-    path = tmp_path / {"torch zip": "m.pth", "torch legacy": "m.pt", "bare pickle": "m.ckpt"}.get(kind, "m.npz")
+    path = tmp_path / {"torch zip": "m.pth", "torch legacy": "m.pt", "bare pickle": "m.ckpt"}.get(
+        kind, "m.npz"
+    )
     match kind:
         case "object array":
             np.savez(path, **{KERNEL: np.array([Bomb(target)], object)})
@@ -259,7 +335,12 @@ def test_zip_bombs_cost_no_memory(tmp_path):
     """Zeros in few bytes: in one array, in many, in a header that lies."""
     path = tmp_path / "model.npz"
     zeros = np.zeros((1024, 1024), np.float32)
-    path.write_bytes(writers.npz({"a.npy": writers.npy_header((8, 1024, 1024)) + zeros.tobytes() * 8}, compression=zipfile.ZIP_DEFLATED))
+    path.write_bytes(
+        writers.npz(
+            {"a.npy": writers.npy_header((8, 1024, 1024)) + zeros.tobytes() * 8},
+            compression=zipfile.ZIP_DEFLATED,
+        )
+    )
     assert path.stat().st_size < 2**16
     tracemalloc.start()
     try:
@@ -268,15 +349,24 @@ def test_zip_bombs_cost_no_memory(tmp_path):
     finally:
         tracemalloc.stop()
     assert peak < 2**20
-    path.write_bytes(writers.npz({f"{i}.npy": zeros for i in range(6)}, compression=zipfile.ZIP_DEFLATED))
+    path.write_bytes(
+        writers.npz({f"{i}.npy": zeros for i in range(6)}, compression=zipfile.ZIP_DEFLATED)
+    )
     refusal(path, "larger than")
-    for shape, words in (((2**40, 2**40), "larger than"), ((10,), "size of its shape"), ((-1, 3), "damaged")):
+    for shape, words in (
+        ((2**40, 2**40), "larger than"),
+        ((10,), "size of its shape"),
+        ((-1, 3), "damaged"),
+    ):
         path.write_bytes(writers.npz({"a.npy": writers.npy_header(shape) + bytes(12)}))
         refusal(path, words)
 
 
 def test_npz_with_a_name_twice(tmp_path):
-    with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(tmp_path / "model.npz", "w") as archive:
+    with (
+        pytest.warns(UserWarning, match="Duplicate name"),
+        zipfile.ZipFile(tmp_path / "model.npz", "w") as archive,
+    ):
         for _ in range(2):
             archive.writestr("a.npy", writers.npy(np.ones(3, np.float32)))
     refusal(tmp_path / "model.npz", "two arrays called 'a'")
@@ -284,7 +374,9 @@ def test_npz_with_a_name_twice(tmp_path):
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_npz_with_a_compression_that_numpy_does_not_write(tmp_path, compression):
-    (tmp_path / "model.npz").write_bytes(writers.npz({"a.npy": np.ones(3, np.float32)}, compression=compression))
+    (tmp_path / "model.npz").write_bytes(
+        writers.npz({"a.npy": np.ones(3, np.float32)}, compression=compression)
+    )
     refusal(tmp_path / "model.npz", "compressed")
 
 
@@ -305,7 +397,11 @@ def test_npz_with_a_wrong_checksum(tmp_path):
         ('"F32"', "7", ["header"]),
         ('"shape": [3,', '"shape": [-3,', ["header"]),
         ('"shape": [3,', '"shape": [true,', ["header"]),
-        ('"__metadata__": {"format": "tf"}', '"b": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}', ["overlap"]),
+        (
+            '"__metadata__": {"format": "tf"}',
+            '"b": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}',
+            ["overlap"],
+        ),
     ],
 )
 def test_safetensors_headers_that_lie(tmp_path, old, new, words):
@@ -318,13 +414,19 @@ def test_safetensors_headers_that_lie(tmp_path, old, new, words):
 def test_safetensors_with_a_name_twice(tmp_path):
     path = tmp_path / "model.safetensors"
     arrays = {"a": np.ones(3, np.float32), "b": np.ones(3, np.float32)}
-    path.write_bytes(writers.safetensors(arrays, change=lambda header: header.replace('"b"', '"a"')))
+    path.write_bytes(
+        writers.safetensors(arrays, change=lambda header: header.replace('"b"', '"a"'))
+    )
     refusal(path, "two entries called 'a'")
 
 
 def test_a_checkpoint_named_by_objects(tmp_path):
     key = "_CHECKPOINTABLE_OBJECT_GRAPH"
-    refusal(write(tmp_path, "model.ckpt", {key: np.ones(3, np.float32)}), "names its arrays by objects", "Saver")
+    refusal(
+        write(tmp_path, "model.ckpt", {key: np.ones(3, np.float32)}),
+        "names its arrays by objects",
+        "Saver",
+    )
 
 
 def test_an_ordinary_file_may_hold_a_limit_of_bytes(tmp_path):
@@ -338,16 +440,26 @@ def test_an_ordinary_file_may_hold_a_limit_of_bytes(tmp_path):
 def test_depthwise_kernels_and_batch_normalisation(tmp_path):
     """A MobileNet, in whose file the kernels have another layout than in the port."""
     network = registry.network("mobilenet_v1_025", zoo="digits")
-    kinds = {"kernel": "weights", "bias": "beta", "scale": "gamma", "mean": "moving_mean", "var": "moving_variance"}
+    kinds = {
+        "kernel": "weights",
+        "bias": "beta",
+        "scale": "gamma",
+        "mean": "moving_mean",
+        "var": "moving_variance",
+    }
     random, named, expected = np.random.default_rng(4), {}, {}
     for path, leaf in flatten(network.abstract()).items():
         value = expected[path] = random.uniform(0.5, 1, leaf.shape).astype(np.float32)
         kind = kinds[path.rsplit("/", 1)[-1]]
         if path.startswith("logits"):
-            named[f"MobilenetV1/Logits/Conv2d_1c_1x1/{'weights' if kind == 'weights' else 'biases'}"] = value
+            named[
+                f"MobilenetV1/Logits/Conv2d_1c_1x1/{'weights' if kind == 'weights' else 'biases'}"
+            ] = value
             continue
         layer, number = path.split("/")[1].split("_")
-        scope = "MobilenetV1/Conv2d_0" if layer == "conv" else f"MobilenetV1/Conv2d_{number}_{layer}"
+        scope = (
+            "MobilenetV1/Conv2d_0" if layer == "conv" else f"MobilenetV1/Conv2d_{number}_{layer}"
+        )
         if kind != "weights":
             named[f"{scope}/BatchNorm/{kind}"] = value
         elif layer == "depthwise":
@@ -361,4 +473,9 @@ def test_depthwise_kernels_and_batch_normalisation(tmp_path):
 
 def test_every_problem_of_a_file_stands_in_one_line(tmp_path):
     changed = {**ARRAYS, "x": np.ones(1, np.float32), KERNEL: np.ones((1, 2), np.float32)}
-    refusal(write(tmp_path, "model.npz", changed), "x matches no row", f"{KERNEL} has shape (1, 2)", "2 of 21 arrays")
+    refusal(
+        write(tmp_path, "model.npz", changed),
+        "x matches no row",
+        f"{KERNEL} has shape (1, 2)",
+        "2 of 21 arrays",
+    )

@@ -12,7 +12,10 @@ from model_ports.convert import prefixes, same_function, shards, sources, torch_
 from model_ports.errors import InputError
 
 RANDOM = np.random.default_rng(0)
-ARRAYS = {f"vgg_16/fc{number}/biases": RANDOM.normal(size=size).astype(np.float32) for number, size in ((6, 9), (7, 5), (8, 3))}
+ARRAYS = {
+    f"vgg_16/fc{number}/biases": RANDOM.normal(size=size).astype(np.float32)
+    for number, size in ((6, 9), (7, 5), (8, 3))
+}
 
 
 def refusal(call, *words: str) -> str:
@@ -40,7 +43,11 @@ STRANGERS = [
     ("net.gguf", b"GGUF\3\0\0\0" + bytes(99), ["llama.cpp"]),
     ("config.json", b'{"model_type": "resnet"}', ["JSON without weights"]),
     ("pytorch_model.bin.index.json", b'{"weight_map": {}}', ["parts of pickles", ".safetensors"]),
-    ("model-00002-of-00005.safetensors", writers.safetensors(ARRAYS), ["one of 5 parts", "model.safetensors.index.json"]),
+    (
+        "model-00002-of-00005.safetensors",
+        writers.safetensors(ARRAYS),
+        ["one of 5 parts", "model.safetensors.index.json"],
+    ),
 ]
 
 
@@ -54,9 +61,15 @@ def test_what_is_not_weights_is_told_with_what_to_do(tmp_path, name, content, wo
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        (["saved_model.pb", "variables/variables.index"], ["is a SavedModel", "checkpoint or frozen graph"]),
+        (
+            ["saved_model.pb", "variables/variables.index"],
+            ["is a SavedModel", "checkpoint or frozen graph"],
+        ),
         (["model.safetensors", "config.json"], ["give the file in it", "model.safetensors"]),
-        (["model.safetensors.index.json", "model-00001-of-00002.safetensors"], ["model.safetensors.index.json"]),
+        (
+            ["model.safetensors.index.json", "model-00001-of-00002.safetensors"],
+            ["model.safetensors.index.json"],
+        ),
         (["notes.txt"], ["is a folder; a file is needed"]),
     ],
 )
@@ -74,16 +87,22 @@ def write_shards(folder, change=lambda index: index) -> None:
     names = sorted(ARRAYS)
     places = {name: f"model-{1 + at % 2:05d}-of-00002.safetensors" for at, name in enumerate(names)}
     for file in set(places.values()):
-        (folder / file).write_bytes(writers.safetensors({name: ARRAYS[name] for name in names if places[name] == file}))
+        (folder / file).write_bytes(
+            writers.safetensors({name: ARRAYS[name] for name in names if places[name] == file})
+        )
     index = change({"metadata": {"total_size": 68}, "weight_map": places})
-    (folder / "model.safetensors.index.json").write_text(index if isinstance(index, str) else json.dumps(index))
+    (folder / "model.safetensors.index.json").write_text(
+        index if isinstance(index, str) else json.dumps(index)
+    )
 
 
 def test_parts_of_safetensors_are_read_as_one(tmp_path):
     write_shards(tmp_path)
     source = sources.find(tmp_path / "model.safetensors.index.json")
     found = sources.read(source.path)
-    assert found.keys() == ARRAYS.keys() and all((found[name] == array).all() for name, array in ARRAYS.items())
+    assert found.keys() == ARRAYS.keys() and all(
+        (found[name] == array).all() for name, array in ARRAYS.items()
+    )
     assert source.format == shards.FORMAT and len(source.files) == 3
     before = source.sha256()
     shard = tmp_path / "model-00002-of-00002.safetensors"
@@ -98,10 +117,19 @@ def test_parts_of_safetensors_are_read_as_one(tmp_path):
         (lambda index: "[]", ["no index of safetensors"]),
         (lambda index: {"weight_map": {}}, ["no table of names"]),
         (lambda index: {"weight_map": {"a": 3}}, ["no table of names"]),
-        (lambda index: {"weight_map": {"a": "../x.safetensors"}}, ["'../x.safetensors'", "beside it"]),
+        (
+            lambda index: {"weight_map": {"a": "../x.safetensors"}},
+            ["'../x.safetensors'", "beside it"],
+        ),
         (lambda index: {"weight_map": {"a": "/etc/passwd"}}, ["beside it"]),
-        (lambda index: {"weight_map": {"a": "gone.safetensors"}}, ["gone.safetensors", "not beside it"]),
-        (lambda index: {"weight_map": index["weight_map"] | {"vgg_16/fc7/biases": FIRST}}, ["is not where"]),
+        (
+            lambda index: {"weight_map": {"a": "gone.safetensors"}},
+            ["gone.safetensors", "not beside it"],
+        ),
+        (
+            lambda index: {"weight_map": index["weight_map"] | {"vgg_16/fc7/biases": FIRST}},
+            ["is not where"],
+        ),
         (lambda index: "[" * 100_000, ["no index of safetensors"]),
     ],
 )
@@ -112,34 +140,62 @@ def test_an_index_that_lies_is_told(tmp_path, change, words):
 
 def test_parts_share_the_limit(tmp_path):
     write_shards(tmp_path)
-    refusal(lambda: sources.read(tmp_path / "model.safetensors.index.json", limit=50), "larger than")
+    refusal(
+        lambda: sources.read(tmp_path / "model.safetensors.index.json", limit=50), "larger than"
+    )
 
 
 MODEL = "inception_v4"
 
 
-@pytest.mark.parametrize("prefix", ["", "module.", "model.", "timm_model.", "_orig_mod.module.", "net.backbone.model."])
+@pytest.mark.parametrize(
+    "prefix", ["", "module.", "model.", "timm_model.", "_orig_mod.module.", "net.backbone.model."]
+)
 def test_a_prefix_of_all_names_is_left_aside(prefix):
-    names = {f"{prefix}{layer}.{part}": 1 for row in torch_state.ROWS[MODEL]()[:9] for layer in (row.layer,) for part in ("weight",)}
+    names = {
+        f"{prefix}{layer}.{part}": 1
+        for row in torch_state.ROWS[MODEL]()[:9]
+        for layer in (row.layer,)
+        for part in ("weight",)
+    }
     names |= {"n_averaged": 1, f"{prefix}features.0.bn.num_batches_tracked": 2}
     found = torch_state.own_names(names, MODEL)
-    assert list(found) == [name.removeprefix(prefix) for name in names if name.startswith(f"{prefix}features") and "num_" not in name]
+    assert list(found) == [
+        name.removeprefix(prefix)
+        for name in names
+        if name.startswith(f"{prefix}features") and "num_" not in name
+    ]
 
 
 def test_a_prefix_of_names_that_do_not_fit_is_named(tmp_path):
     path = tmp_path / "m.safetensors"
-    path.write_bytes(writers.safetensors({f"encoder.body.conv{n}.weight": np.zeros((2, 2), np.float32) for n in (1, 2)}))
+    path.write_bytes(
+        writers.safetensors(
+            {f"encoder.body.conv{n}.weight": np.zeros((2, 2), np.float32) for n in (1, 2)}
+        )
+    )
     network = registry.network(MODEL, zoo="imagenet")
-    refusal(lambda: sources.parameters(path, network), "all 2 names begin with 'encoder.body.'", "with it or without")
+    refusal(
+        lambda: sources.parameters(path, network),
+        "all 2 names begin with 'encoder.body.'",
+        "with it or without",
+    )
 
 
 def test_scopes_of_tensorflow_are_prefixes_too():
     network = registry.network("vgg_16", zoo="imagenet")
     for prefix in ("import/", "tower_0/model/"):
-        found = prefixes.without({f"{prefix}{name}": array for name, array in ARRAYS.items()}, network.spec.weight_map)
+        found = prefixes.without(
+            {f"{prefix}{name}": array for name, array in ARRAYS.items()}, network.spec.weight_map
+        )
         assert found.keys() == ARRAYS.keys()
-    same = prefixes.without({f"vgg_19/fc{number}/biases": 0 for number in (6, 7)}, network.spec.weight_map)
-    assert list(same) == ["vgg_19/fc6/biases", "vgg_19/fc7/biases"]  # `assemble` says that they are another network's
+    same = prefixes.without(
+        {f"vgg_19/fc{number}/biases": 0 for number in (6, 7)}, network.spec.weight_map
+    )
+    assert list(same) == [
+        "vgg_19/fc6/biases",
+        "vgg_19/fc7/biases",
+    ]  # `assemble` says that they are another network's
 
 
 @pytest.mark.parametrize(
@@ -156,13 +212,20 @@ def test_names_of_transformers_are_told_from_timms(tmp_path, name):
     path.write_bytes(writers.safetensors({name: np.zeros((2, 2), np.float32)}))
     for model in (MODEL, "mobilenet_v1_100", "resnet_v2_50"):
         network = registry.network(model, zoo="imagenet")
-        refusal(lambda network=network: sources.parameters(path, network), "Hugging Face's transformers", name, "timm's")
+        refusal(
+            lambda network=network: sources.parameters(path, network),
+            "Hugging Face's transformers",
+            name,
+            "timm's",
+        )
 
 
 def test_no_own_name_looks_like_transformers(tmp_path):
     for model, verdicts in same_function.VERDICTS.items():
         if verdicts["torch"] == same_function.SAME:
-            torch_state.refuse_transformers(tmp_path, [f"{row.layer}.weight" for row in torch_state.ROWS[model]()])
+            torch_state.refuse_transformers(
+                tmp_path, [f"{row.layer}.weight" for row in torch_state.ROWS[model]()]
+            )
 
 
 def test_a_keras_archive_without_h5py_or_damaged(tmp_path, monkeypatch):

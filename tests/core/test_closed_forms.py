@@ -33,10 +33,16 @@ def two_classes():
 
 def facts(classifier, images):
     """Labels, margins and slopes of a two-class linear model, the last two in double precision."""
-    weights, bias = (np.asarray(classifier.params[name], np.float64) for name in ("weights", "bias"))
+    weights, bias = (
+        np.asarray(classifier.params[name], np.float64) for name in ("weights", "bias")
+    )
     logits = images.reshape(len(images), -1).astype(np.float64) @ weights + bias
     labels = logits.argmax(1).astype(np.int32)
-    return labels, np.abs(logits[:, 0] - logits[:, 1]), (weights[:, 1 - labels] - weights[:, labels]).T
+    return (
+        labels,
+        np.abs(logits[:, 0] - logits[:, 1]),
+        (weights[:, 1 - labels] - weights[:, labels]).T,
+    )
 
 
 @pytest.mark.parametrize("loss", jaxadv.attacks.fgsm.LOSSES)
@@ -47,13 +53,17 @@ def test_fgsm_is_the_corner_of_the_box(loss, targeted, eps):
     images = inner_images(3, COUNT)
     labels = classifier.predict(images)
     targets = ((labels + 1) % 5).astype(np.int32)
-    result = jaxadv.run_attack(classifier, jaxadv.FGSM(eps, loss=loss), images, labels, targets if targeted else None)
+    result = jaxadv.run_attack(
+        classifier, jaxadv.FGSM(eps, loss=loss), images, labels, targets if targeted else None
+    )
     weights = classifier.params["weights"].astype(np.float64)
     ascent = weights[:, targets].T if targeted else -weights[:, labels].T
     if loss == "cross_entropy":
         logits = images.reshape(COUNT, -1) @ weights + classifier.params["bias"]
         shares = np.exp(logits - logits.max(1, keepdims=True))
-        ascent = ascent + (-1 if targeted else 1) * (shares / shares.sum(1, keepdims=True)) @ weights.T
+        ascent = (
+            ascent + (-1 if targeted else 1) * (shares / shares.sum(1, keepdims=True)) @ weights.T
+        )
     corner = np.clip(images + eps * np.sign(ascent).reshape(images.shape), 0, 1)
     np.testing.assert_allclose(result.adversarial, corner, atol=1e-6)
 
@@ -89,7 +99,12 @@ def test_ifgsm_search_brackets_the_smallest_eps(two_classes, initial_eps):
 
 def test_carlini_wagner_finds_the_least_l2(two_classes):
     classifier, images, labels, margins, slopes = two_classes
-    result = jaxadv.run_attack(classifier, jaxadv.CarliniWagnerL2(steps=1000, search_steps=9, learning_rate=0.002), images, labels)
+    result = jaxadv.run_attack(
+        classifier,
+        jaxadv.CarliniWagnerL2(steps=1000, search_steps=9, learning_rate=0.002),
+        images,
+        labels,
+    )
     excess = result.l2 / (margins / np.linalg.norm(slopes, axis=1))
     assert result.success.all()
     assert excess.min() >= 1 - 1e-4
@@ -104,7 +119,13 @@ def ead_excess(two_classes):
     attacks = {"released": {}, "patient": {"abort_early": False}, "sparse": EAD_SPARSE}
     queue = [jaxadv.ElasticNetL1(**options) for options in attacks.values() for _ in range(COUNT)]
     again = len(attacks)
-    result = run_attacks(classifier, queue, np.tile(images, (again, 1, 1, 1)), np.tile(labels, again), np.zeros(len(queue), bool))
+    result = run_attacks(
+        classifier,
+        queue,
+        np.tile(images, (again, 1, 1, 1)),
+        np.tile(labels, again),
+        np.zeros(len(queue), bool),
+    )
     assert result.success.all()
     return dict(zip(attacks, result.l1.reshape(again, COUNT) / optimum, strict=True))
 
@@ -114,17 +135,28 @@ def test_elastic_net_comes_near_the_least_l1(ead_excess):
     assert ead_excess["patient"].mean() <= 1.20
     assert ead_excess["sparse"].mean() <= 1.08
     # The release's early abort and its small threshold cost distortion.
-    assert ead_excess["sparse"].mean() < ead_excess["patient"].mean() < ead_excess["released"].mean() < 1.4
+    assert (
+        ead_excess["sparse"].mean()
+        < ead_excess["patient"].mean()
+        < ead_excess["released"].mean()
+        < 1.4
+    )
 
 
 @pytest.mark.parametrize("protocol", ["released", "paper"])
 def test_clever_of_a_linear_model_is_margin_over_dual_norm(two_classes, protocol):
     classifier, images, labels, margins, slopes = two_classes
-    result = jaxadv.clever_scores(classifier, images, labels, 1 - labels, batches=3, samples=4, protocol=protocol)
-    norms = np.stack([np.abs(slopes).max(1), np.linalg.norm(slopes, axis=1), np.abs(slopes).sum(1)], axis=1)
+    result = jaxadv.clever_scores(
+        classifier, images, labels, 1 - labels, batches=3, samples=4, protocol=protocol
+    )
+    norms = np.stack(
+        [np.abs(slopes).max(1), np.linalg.norm(slopes, axis=1), np.abs(slopes).sum(1)], axis=1
+    )
     np.testing.assert_allclose(result.score, margins[:, None] / norms, rtol=1e-3)
     np.testing.assert_allclose(result.maxima, np.repeat(norms[:, None], 3, axis=1), rtol=1e-5)
-    untargeted = jaxadv.clever_scores(classifier, images, labels, None, batches=3, samples=4, protocol=protocol)
+    untargeted = jaxadv.clever_scores(
+        classifier, images, labels, None, batches=3, samples=4, protocol=protocol
+    )
     np.testing.assert_array_equal(untargeted.score, result.score)
     np.testing.assert_array_equal(untargeted.target, 1 - labels)
 
@@ -134,8 +166,12 @@ def test_only_the_papers_clever_is_capped_at_the_radius(two_classes):
     options = {"norms": (2,), "batches": 3, "samples": 4, "radius": 0.03}
     exact = margins / np.linalg.norm(slopes, axis=1)
     assert exact.min() < 0.03 < exact.max()
-    paper = jaxadv.clever_scores(classifier, images, labels, 1 - labels, protocol="paper", **options)
-    released = jaxadv.clever_scores(classifier, images, labels, 1 - labels, protocol="released", **options)
+    paper = jaxadv.clever_scores(
+        classifier, images, labels, 1 - labels, protocol="paper", **options
+    )
+    released = jaxadv.clever_scores(
+        classifier, images, labels, 1 - labels, protocol="released", **options
+    )
     np.testing.assert_allclose(paper.score[:, 0], np.minimum(exact, 0.03), rtol=1e-3)
     np.testing.assert_allclose(released.score[:, 0], exact, rtol=1e-3)
 
@@ -156,7 +192,9 @@ def test_soft_threshold_moves_towards_the_centre():
 def test_one_step_of_elastic_net(two_classes):
     """Gradient step at the slack point, shrinkage to the candidate, extrapolation to the next slack point."""
     classifier, images, labels, _, slopes = two_classes
-    attack = jaxadv.ElasticNetL1(confidence=5.0, beta=0.02, steps=10, search_steps=1, learning_rate=0.1, initial_const=0.5)
+    attack = jaxadv.ElasticNetL1(
+        confidence=5.0, beta=0.02, steps=10, search_steps=1, learning_rate=0.1, initial_const=0.5
+    )
     item = AttackItem(jnp.asarray(images[0]), jnp.int32(labels[0]), jnp.array(False))
     state = attack.init(item)
     clean = images[0].astype(np.float64) - 0.5
@@ -164,18 +202,26 @@ def test_one_step_of_elastic_net(two_classes):
     for k in range(2):
         image, objective = attack.ask(item, state, SLACK, 2)
         np.testing.assert_allclose(image - 0.5, slack, atol=1e-6)
-        answer = classifier.oracle.ask(classifier.params, image[None], jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], objective))
+        answer = classifier.oracle.ask(
+            classifier.params,
+            image[None],
+            jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], objective),
+        )
         state = attack.tell(item, state, jax.tree.map(lambda leaf: leaf[0], answer), SLACK)
         # The hinge is active: its gradient is that of Z_label - Z_other.
         step = -0.5 * slopes[0].reshape(clean.shape) + 2 * (slack - clean)
         stepped = slack - 0.1 * np.sqrt(1 - k / 10) * step
         offset = stepped - clean
-        following = np.clip(clean + np.sign(offset) * np.maximum(np.abs(offset) - 0.02, 0), -0.5, 0.5)
+        following = np.clip(
+            clean + np.sign(offset) * np.maximum(np.abs(offset) - 0.02, 0), -0.5, 0.5
+        )
         slack, point = following + (k + 1) / (k + 4) * (following - point), following
         image, _ = attack.ask(item, state, CANDIDATE, 2)
         np.testing.assert_allclose(image - 0.5, point, atol=1e-6)
         assert (point == clean).any() and (point != clean).any()
-        state = attack.tell(item, state, oracle.Answer(classifier.logits(image[None])[0], None), CANDIDATE)
+        state = attack.tell(
+            item, state, oracle.Answer(classifier.logits(image[None])[0], None), CANDIDATE
+        )
 
 
 def test_the_tanh_variable_is_dear_at_the_edge_of_the_pixel_range(two_classes):
@@ -212,6 +258,9 @@ def test_distances_are_those_of_the_difference():
 def test_probes_run_on_any_function_through_the_engine(two_classes):
     """`engine.run` needs of a classifier its oracle, its parameters and its number of classes alone."""
     classifier, images, labels, _, _ = two_classes
-    items = [AttackItem(image, label, np.bool_(False)) for image, label in zip(images, labels, strict=True)]
+    items = [
+        AttackItem(image, label, np.bool_(False))
+        for image, label in zip(images, labels, strict=True)
+    ]
     results = dict(engine.run(classifier, [jaxadv.FGSM(0.1)] * COUNT, items, lanes=4))
     assert sorted(results) == list(range(COUNT))

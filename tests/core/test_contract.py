@@ -20,12 +20,22 @@ LABELS = np.array([0, 1, 2])
 
 def network(change, name="mine", **options) -> jaxadv.Classifier:
     """A linear network, whose logits (N, 5) ``change`` is applied to."""
-    return random_linear(2, CLASSES, scale=0.3, name=name, apply=lambda params, x: change(linear_apply(params, x)), **options)
+    return random_linear(
+        2,
+        CLASSES,
+        scale=0.3,
+        name=name,
+        apply=lambda params, x: change(linear_apply(params, x)),
+        **options,
+    )
 
 
 def refused(*parts: str):
     """An InputError of one line with all ``parts`` in this order."""
-    return pytest.raises(jaxadv.InputError, match="^" + ".*".join(re.escape(part) for part in ("", *parts, "")) + r"\Z")
+    return pytest.raises(
+        jaxadv.InputError,
+        match="^" + ".*".join(re.escape(part) for part in ("", *parts, "")) + r"\Z",
+    )
 
 
 def softmax_in_bfloat16(logits):
@@ -41,29 +51,62 @@ def other_draws(logits):
 
 ALONE = "each image must be judged alone"
 WRONG = {
-    "softmax": (jax.nn.softmax, ["gives probabilities", "sums to 1", "leave the softmax out", "log_softmax"]),
-    "softmax, clipped": (lambda z: jnp.clip(jax.nn.softmax(z), 1e-7, 1 - 1e-7), ["gives probabilities"]),
+    "softmax": (
+        jax.nn.softmax,
+        ["gives probabilities", "sums to 1", "leave the softmax out", "log_softmax"],
+    ),
+    "softmax, clipped": (
+        lambda z: jnp.clip(jax.nn.softmax(z), 1e-7, 1 - 1e-7),
+        ["gives probabilities"],
+    ),
     "softmax, saturated": (lambda z: jax.nn.softmax(1000 * z), ["gives probabilities"]),
     "softmax in bfloat16": (softmax_in_bfloat16, ["gives probabilities"]),
-    "per cent": (lambda z: 100 * jax.nn.softmax(z), ["gives probabilities", "between 0 and 100", "sums to 100"]),
+    "per cent": (
+        lambda z: 100 * jax.nn.softmax(z),
+        ["gives probabilities", "between 0 and 100", "sums to 100"],
+    ),
     "shares": (lambda z: z**2 / (z**2).sum(1, keepdims=True), ["gives probabilities"]),
     "centred on the batch": (lambda z: z - z.mean(0), ["other logits beside other images", ALONE]),
-    "largest of the batch": (lambda z: z / jnp.abs(z).max(), ["other logits beside other images", ALONE]),
-    "normalised by the batch": (lambda z: z / z.std(0), ["other logits beside other images", ALONE]),
-    "attention over the batch": (lambda z: jax.nn.softmax(z @ z.T) @ z, ["other logits beside other images", ALONE]),
-    "neighbour": (lambda z: z + 0.01 * jnp.roll(z, 1, 0), ["other logits beside other images", ALONE]),
+    "largest of the batch": (
+        lambda z: z / jnp.abs(z).max(),
+        ["other logits beside other images", ALONE],
+    ),
+    "normalised by the batch": (
+        lambda z: z / z.std(0),
+        ["other logits beside other images", ALONE],
+    ),
+    "attention over the batch": (
+        lambda z: jax.nn.softmax(z @ z.T) @ z,
+        ["other logits beside other images", ALONE],
+    ),
+    "neighbour": (
+        lambda z: z + 0.01 * jnp.roll(z, 1, 0),
+        ["other logits beside other images", ALONE],
+    ),
     "noise of the batch's shape": (
         lambda z: z + 0.1 * jax.random.normal(jax.random.key(0), z.shape),
         ["other logits in another place of the batch", "treat all places alike"],
     ),
-    "position": (lambda z: z + 0.1 * jnp.arange(len(z))[:, None], ["other logits in another place of the batch"]),
+    "position": (
+        lambda z: z + 0.1 * jnp.arange(len(z))[:, None],
+        ["other logits in another place of the batch"],
+    ),
     "noise": (other_draws, ["is random", "differ by", "switch dropout and noise off"]),
     "NaN": (lambda z: z * jnp.nan, ["gives NaN for 8 of 8 pictures", "finite logits"]),
     "logarithm": (lambda z: jnp.log(z), ["gives NaN for"]),
     "infinite": (lambda z: jnp.exp(z * 1e4), ["gives infinite logits for"]),
-    "masked": (lambda z: z.at[:, 1:3].set(-jnp.inf), ["-inf for class 1, 2", "num_classes", "-1e4"]),
-    "logarithm of softmax": (lambda z: jnp.log(jax.nn.softmax(1000 * z)), ["-inf for class", "jax.nn.log_softmax"]),
-    "one row": (lambda z: z.mean(0, keepdims=True), ["gives 1 rows for 8 images", "a row of 5 for each"]),
+    "masked": (
+        lambda z: z.at[:, 1:3].set(-jnp.inf),
+        ["-inf for class 1, 2", "num_classes", "-1e4"],
+    ),
+    "logarithm of softmax": (
+        lambda z: jnp.log(jax.nn.softmax(1000 * z)),
+        ["-inf for class", "jax.nn.log_softmax"],
+    ),
+    "one row": (
+        lambda z: z.mean(0, keepdims=True),
+        ["gives 1 rows for 8 images", "a row of 5 for each"],
+    ),
 }
 
 
@@ -74,7 +117,9 @@ def test_what_a_network_must_not_do(kind):
     for attempt in (
         lambda: jaxadv.run_attack(clf, jaxadv.FGSM(0.1), IMAGES, LABELS, lanes=LANES),
         lambda: jaxadv.clever_scores(clf, IMAGES, LABELS, batches=2, samples=1, lanes=LANES),
-        lambda: jaxadv.transfer_rates(IMAGES, IMAGES, LABELS, None, np.ones(3, bool), clf, lanes=LANES),
+        lambda: jaxadv.transfer_rates(
+            IMAGES, IMAGES, LABELS, None, np.ones(3, bool), clf, lanes=LANES
+        ),
     ):
         with refused("mine", *parts):
             attempt()
@@ -106,8 +151,15 @@ def test_what_a_network_may_do(kind, lanes, capsys):
 def test_a_background_column_does_not_hide_probabilities():
     weights = random_linear(2, CLASSES, scale=0.3).params
     for change, is_right in ((jax.nn.softmax, False), (lambda z: z, True)):
-        options = {"input_size": SIZE, "num_classes": CLASSES - 1, "label_offset": 1, "name": "mine"}
-        clf = jaxadv.Classifier(lambda p, x, change=change: change(linear_apply(p, x)), weights, **options)
+        options = {
+            "input_size": SIZE,
+            "num_classes": CLASSES - 1,
+            "label_offset": 1,
+            "name": "mine",
+        }
+        clf = jaxadv.Classifier(
+            lambda p, x, change=change: change(linear_apply(p, x)), weights, **options
+        )
         if is_right:
             contract.check(clf, LANES)
         else:
@@ -122,18 +174,27 @@ class Output(dict):
 STRUCTURES = [
     (lambda z: (z, z), ["a tuple of 2 arrays", "output[0]"]),
     (lambda z: [z], ["a list of 1 array"]),
-    (lambda z: {"logits": z, "features": z}, ["a dict of 'features', 'logits'", "output['logits']"]),
+    (
+        lambda z: {"logits": z, "features": z},
+        ["a dict of 'features', 'logits'", "output['logits']"],
+    ),
     (lambda z: {"head": z}, ["a dict of 'head'", "return them"]),
     (lambda z: None, ["nothing"]),
     (lambda z: z.astype(jnp.bfloat16), ["bfloat16", "compute in float32 from the first layer"]),
     (lambda z: z.astype(jnp.float16), ["float16", "compute in float32 from the first layer"]),
-    (lambda z: jnp.argmax(z, 1, keepdims=True) + jnp.zeros((1, 5), int), ["int32", "not the class"]),
+    (
+        lambda z: jnp.argmax(z, 1, keepdims=True) + jnp.zeros((1, 5), int),
+        ["int32", "not the class"],
+    ),
     (lambda z: z > 0, ["bool", "not the class"]),
     (lambda z: z.astype(jnp.complex64), ["complex64"]),
     (lambda z: z[:, :4], ["(1, 4)", "(1, 5)"]),
     (lambda z: z[0], ["(5,)", "(1, 5)"]),
     (lambda z: z.T, ["(5, 1)", "(1, 5)"]),
-    (lambda z: z.reshape(4, -1), ["fails for images of shape (1, 8, 8, 3)", "TypeError", "fix no batch size"]),
+    (
+        lambda z: z.reshape(4, -1),
+        ["fails for images of shape (1, 8, 8, 3)", "TypeError", "fix no batch size"],
+    ),
     (lambda z: z @ jnp.ones((3, 3)), ["fails for images of shape (1, 8, 8, 3)"]),
     (lambda z: z if z.max() > 0 else -z, ["cannot be traced by JAX", "jax.numpy"]),
     (lambda z: np.asarray(z), ["cannot be traced by JAX", "jax.numpy"]),
@@ -154,13 +215,18 @@ def test_float64_is_refused():
 def test_a_function_of_one_batch_size_is_refused_at_another():
     clf = network(lambda z: (z.reshape(-1) @ jnp.eye(5))[None])  # of one image
     contract.check(clf, 1)
-    with refused("mine fails for images of shape (8, 8, 8, 3)", "any number of images: fix no batch size"):
+    with refused(
+        "mine fails for images of shape (8, 8, 8, 3)", "any number of images: fix no batch size"
+    ):
         jaxadv.run_attack(clf, jaxadv.FGSM(0.1), IMAGES, LABELS, lanes=LANES)
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [(jax.nn.sigmoid, "between 0 and 1"), (lambda z: z.astype(jnp.bfloat16).astype(jnp.float32), "numbers of bfloat16")],
+    [
+        (jax.nn.sigmoid, "between 0 and 1"),
+        (lambda z: z.astype(jnp.bfloat16).astype(jnp.float32), "numbers of bfloat16"),
+    ],
 )
 def test_what_may_be_meant_is_a_warning(capsys, change, words):
     contract.check(network(change), LANES)
@@ -180,8 +246,12 @@ def test_nothing_is_compiled_for_it_and_it_is_asked_once():
     for _ in range(2):
         jaxadv.run_attack(clf, jaxadv.FGSM(0.1), IMAGES, LABELS, lanes=LANES)
     jax.effects_barrier()
-    assert traced == [(1, SIZE, SIZE, 3)] + [(LANES, SIZE, SIZE, 3)] * 2  # made; logits, and logits with gradient
-    assert len(batches) == 3 + 2 * 2  # three of the contract, once; a gradient and a judgement for each attack
+    assert (
+        traced == [(1, SIZE, SIZE, 3)] + [(LANES, SIZE, SIZE, 3)] * 2
+    )  # made; logits, and logits with gradient
+    assert (
+        len(batches) == 3 + 2 * 2
+    )  # three of the contract, once; a gradient and a judgement for each attack
 
 
 def test_copies_of_a_classifier_are_not_asked_again_and_the_zoo_never():
@@ -189,14 +259,27 @@ def test_copies_of_a_classifier_are_not_asked_again_and_the_zoo_never():
     contract.check(clf.at_rest(), LANES)
     assert clf.contract.batches == {LANES} == clf.awake().contract.batches
     embedded = jaxadv.load_classifier("mobilenet_v1_025")
-    assert embedded.contract.is_exempt and ensemble([embedded, embedded], name="both").contract.is_exempt
-    known = {"num_classes": 10, "input_size": embedded.input_size, "name": "other", "label_offset": embedded.label_offset}
+    assert (
+        embedded.contract.is_exempt
+        and ensemble([embedded, embedded], name="both").contract.is_exempt
+    )
+    known = {
+        "num_classes": 10,
+        "input_size": embedded.input_size,
+        "name": "other",
+        "label_offset": embedded.label_offset,
+    }
     other = jaxadv.Classifier(embedded.oracle.apply, embedded.params, **known | {"label_offset": 0})
-    assert not other.contract.is_exempt and not ensemble([embedded, other], name="mixed").contract.is_exempt
+    assert (
+        not other.contract.is_exempt
+        and not ensemble([embedded, other], name="mixed").contract.is_exempt
+    )
 
 
 def test_made_up_pictures_are_pictures_of_several_kinds():
     made = contract.pictures(64, SIZE)
     assert made.dtype == np.float32 and made.min() >= 0 and made.max() <= 1
     assert np.ptp(made.mean((1, 2, 3))) > 0.2 and np.ptp(made.std((1, 2, 3))) > 0.05
-    assert (made.std((1, 2, 3)) > 0.01).all()  # none is plain: networks that normalise a picture would divide by 0
+    assert (
+        made.std((1, 2, 3)) > 0.01
+    ).all()  # none is plain: networks that normalise a picture would divide by 0

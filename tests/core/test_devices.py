@@ -12,8 +12,18 @@ def test_devices_change_no_bit(tmp_path):
     """In a process with eight, of which one, two or all are used. So many lanes that a processor's vectors have no remainder, which
     rounds otherwise: then a lane is like another.
     """
-    variables = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "PYTHONPATH": f"{TESTS.parent}:{TESTS}"}
-    done = subprocess.run([sys.executable, __file__, tmp_path], env=os.environ | variables, capture_output=True, text=True, timeout=600)
+    variables = {
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+        "PYTHONPATH": f"{TESTS.parent}:{TESTS}",
+    }
+    done = subprocess.run(
+        [sys.executable, __file__, tmp_path],
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
     assert done.returncode == 0 and done.stdout == "same\n", done.stdout + done.stderr
 
 
@@ -30,14 +40,21 @@ def main(folder: Path) -> None:
     everywhere, used = jax.local_devices(), 8
     classifier.Classifier.devices = property(lambda self: everywhere[:used])
     clf, images = random_linear(3, 4, scale=0.3), inner_images(4, 26)
-    attacks = [jaxadv.CarliniWagnerL2(steps=15, search_steps=2, learning_rate=0.02, initial_const=0.5, confidence=i % 3) for i in range(26)]
+    attacks = [
+        jaxadv.CarliniWagnerL2(
+            steps=15, search_steps=2, learning_rate=0.02, initial_const=0.5, confidence=i % 3
+        )
+        for i in range(26)
+    ]
     attacks[::3] = [jaxadv.IFGSM(eps=0.05, steps=2)] * 9
     labels = clf.predict(images)
 
     def outcomes(devices: int, journal: Journal | None = None):
         nonlocal used
         used = devices
-        return run_attacks(clf, attacks, images, labels, np.zeros(26, bool), lanes=4, journal=journal)
+        return run_attacks(
+            clf, attacks, images, labels, np.zeros(26, bool), lanes=4, journal=journal
+        )
 
     class Impatient(Journal):
         left = 6
@@ -60,7 +77,9 @@ def main(folder: Path) -> None:
             raise AssertionError("it was to be interrupted")
         except KeyboardInterrupt:
             pass
-    jax.tree.map(np.testing.assert_array_equal, outcomes(2, Journal(folder, "queue", seconds=0)), alone)
+    jax.tree.map(
+        np.testing.assert_array_equal, outcomes(2, Journal(folder, "queue", seconds=0)), alone
+    )
     judge.AT_ONCE = ("cpu",)  # before the images leave their device
     for devices in (1, 8):
         jax.tree.map(np.testing.assert_array_equal, outcomes(devices), alone)

@@ -41,7 +41,9 @@ def half_dark(count=4) -> np.ndarray:
 
 
 @EVERY_ATTACK
-@pytest.mark.parametrize(("value", "column"), [(np.nan, slice(None)), (np.inf, slice(0, 1)), (-np.inf, slice(1, 3))])
+@pytest.mark.parametrize(
+    ("value", "column"), [(np.nan, slice(None)), (np.inf, slice(0, 1)), (-np.inf, slice(1, 3))]
+)
 def test_an_image_whose_logits_are_no_numbers_is_neither_fooled_nor_robust(name, value, column):
     clf, images = marked(value, column), half_dark()
     labels = random_linear(3, 4, scale=0.3).predict(images)
@@ -50,7 +52,10 @@ def test_an_image_whose_logits_are_no_numbers_is_neither_fooled_nor_robust(name,
     np.testing.assert_array_equal(result.predicted < 0, result.invalid)
     assert not result.success[::2].any() and np.isnan(result.l2[::2]).all()
     assert result.success[1::2].all()  # as if the others were not there
-    assert "2 with NaN or infinite logits" in repr(result) and result.summary().loc["success", "n"] == 2
+    assert (
+        "2 with NaN or infinite logits" in repr(result)
+        and result.summary().loc["success", "n"] == 2
+    )
 
 
 @EVERY_ATTACK
@@ -95,7 +100,9 @@ MASKS = {
 @pytest.mark.parametrize("name", ["fgsm", "ifgsm_search", "cw", "ead"])
 def test_zero_gradients_are_told_from_robustness(name, mask):
     images = inner_images(9, 3, width=0.02) + 0.01
-    clf = random_linear(8, 4, scale=0.5, apply=lambda params, images: linear_apply(params, MASKS[mask](images)))
+    clf = random_linear(
+        8, 4, scale=0.5, apply=lambda params, images: linear_apply(params, MASKS[mask](images))
+    )
     result = jaxadv.run_attack(clf, ATTACKS[name], images, clf.predict(images), lanes=LANES)
     assert result.zero_gradient.tolist() == [mask != "none"] * 3 and not result.invalid.any()
     np.testing.assert_array_equal((result.adversarial == images).all((1, 2, 3)), mask != "none")
@@ -108,7 +115,9 @@ def test_a_network_that_is_broken_for_one_image_keeps_the_scores_of_the_others()
     labels = random_linear(3, 4, scale=0.3).predict(images)
     for targets in (None, (labels + 1) % 4):
         broken = jaxadv.clever_scores(marked(np.nan), images, labels, targets, **options)
-        whole = jaxadv.clever_scores(random_linear(3, 4, scale=0.3), images, labels, targets, **options)
+        whole = jaxadv.clever_scores(
+            random_linear(3, 4, scale=0.3), images, labels, targets, **options
+        )
         np.testing.assert_array_equal(broken.invalid, [True, False, False])
         assert np.isnan(broken.score[0]).all() and np.isnan(broken.fit.lipschitz[0]).all()
         np.testing.assert_allclose(broken.score[1:], whole.score[1:], rtol=1e-5)
@@ -118,7 +127,16 @@ def test_a_network_that_is_broken_for_one_image_keeps_the_scores_of_the_others()
 
 def test_infinite_logits_give_no_infinite_score():
     images = half_dark(2)
-    scores = jaxadv.clever_scores(marked(-np.inf, slice(1, 2)), images, [0, 0], [1, 1], batches=2, samples=3, radius=0.02, lanes=LANES)
+    scores = jaxadv.clever_scores(
+        marked(-np.inf, slice(1, 2)),
+        images,
+        [0, 0],
+        [1, 1],
+        batches=2,
+        samples=3,
+        radius=0.02,
+        lanes=LANES,
+    )
     np.testing.assert_array_equal(scores.invalid, [True, False])
 
 
@@ -128,7 +146,9 @@ def test_a_class_of_no_number_is_none_at_all():
     for classes, targeted in (([1, 1, 0, 1], True), ([0, 1, 0, 0], False)):
         fooled = metrics.fooled(logits, np.array(classes), np.full(4, targeted))
         np.testing.assert_array_equal(fooled, [False, False, False, True])
-    assert not metrics.near_ties(np.array([[np.inf, np.inf, 0]]), np.array([1]), np.array([True])).any()
+    assert not metrics.near_ties(
+        np.array([[np.inf, np.inf, 0]]), np.array([1]), np.array([True])
+    ).any()
     clf = marked(np.nan)
     np.testing.assert_array_equal(clf.predict(half_dark()) < 0, [True, False, True, False])
 
@@ -138,12 +158,20 @@ def test_transfer_leaves_out_what_has_no_class():
     clf = marked(np.inf, slice(0, 1))
     labels = random_linear(3, 4, scale=0.3).predict(images)
     adversarial = images.copy()
-    adversarial[:, 0] = np.array([0.5, 0.05, 0.05, 0.5])[:, None, None]  # broken: 0 and 2 as clean, 1 and 2 as adversarial
+    adversarial[:, 0] = np.array([0.5, 0.05, 0.05, 0.5])[
+        :, None, None
+    ]  # broken: 0 and 2 as clean, 1 and 2 as adversarial
     rates = jaxadv.transfer_rates(adversarial, images, labels, None, np.ones(4, bool), clf)
     np.testing.assert_array_equal(rates.invalid, [False, True, True, False])
     np.testing.assert_array_equal(rates.attacked, [False, False, False, True])
-    assert rates.released.n == rates.left_out.n == 1 and not rates.success[1:3].any() and not rates.released_success[1:3].any()
+    assert (
+        rates.released.n == rates.left_out.n == 1
+        and not rates.success[1:3].any()
+        and not rates.released_success[1:3].any()
+    )
     targets = (labels + 1) % 4
     found = seen(np.full((4, 4), np.nan, np.float32))
-    aimed = judge_transfer(found, labels, labels, targets, np.ones(4, bool), source_success=np.ones(4, bool), clf=clf)
+    aimed = judge_transfer(
+        found, labels, labels, targets, np.ones(4, bool), source_success=np.ones(4, bool), clf=clf
+    )
     assert aimed.released.n == 0 and not aimed.top5.any() and not aimed.released_top5.any()

@@ -72,27 +72,43 @@ def test_lane_count_and_order_change_rounding_only(name):
             np.testing.assert_array_equal(other[field], base[field], err_msg=f"{lanes} {field}")
         for field in base:
             if field.startswith("details") or field in ("l1", "l2", "linf"):
-                np.testing.assert_allclose(other[field], base[field], rtol=1e-4, err_msg=f"{lanes} {field}")
+                np.testing.assert_allclose(
+                    other[field], base[field], rtol=1e-4, err_msg=f"{lanes} {field}"
+                )
 
 
 def test_clever_does_not_depend_on_lanes_targets_or_companions():
     known = recorded.net("tiny")
     options = {"batches": 3, "samples": 5, "method": "max"}
     labels, targets = known.labels[:3], known.targets["least"][:3]
-    base = jaxadv.clever_scores(known.classifier, known.images[:3], labels, targets, lanes=4, **options)
+    base = jaxadv.clever_scores(
+        known.classifier, known.images[:3], labels, targets, lanes=4, **options
+    )
     for lanes in (1, 16):
-        other = jaxadv.clever_scores(known.classifier, known.images[:3], labels, targets, lanes=lanes, **options)
+        other = jaxadv.clever_scores(
+            known.classifier, known.images[:3], labels, targets, lanes=lanes, **options
+        )
         np.testing.assert_allclose(other.maxima, base.maxima, rtol=1e-4)
-    second = jaxadv.clever_scores(known.classifier, known.images[1:2], labels[1:2], targets[1:2], ids=[1], lanes=4, **options)
+    second = jaxadv.clever_scores(
+        known.classifier, known.images[1:2], labels[1:2], targets[1:2], ids=[1], lanes=4, **options
+    )
     np.testing.assert_array_equal(second.maxima[0], base.maxima[1])
-    moved = jaxadv.clever_scores(known.classifier, known.images[1:2], labels[1:2], targets[1:2], ids=[7], lanes=4, **options)
+    moved = jaxadv.clever_scores(
+        known.classifier, known.images[1:2], labels[1:2], targets[1:2], ids=[7], lanes=4, **options
+    )
     assert (moved.maxima[0] != base.maxima[1]).any()
-    reseeded = jaxadv.clever_scores(known.classifier, known.images[:3], labels, targets, seed=1, lanes=4, **options)
+    reseeded = jaxadv.clever_scores(
+        known.classifier, known.images[:3], labels, targets, seed=1, lanes=4, **options
+    )
     assert (reseeded.maxima != base.maxima).any()
     # The same points for every target, so the untargeted score is the least of all the targeted ones.
-    untargeted = jaxadv.clever_scores(known.classifier, known.images[:1], labels[:1], None, lanes=4, **options)
+    untargeted = jaxadv.clever_scores(
+        known.classifier, known.images[:1], labels[:1], None, lanes=4, **options
+    )
     each = [
-        jaxadv.clever_scores(known.classifier, known.images[:1], labels[:1], [target], lanes=4, **options).score[0]
+        jaxadv.clever_scores(
+            known.classifier, known.images[:1], labels[:1], [target], lanes=4, **options
+        ).score[0]
         for target in range(10)
         if target != labels[0]
     ]
@@ -121,18 +137,40 @@ def test_a_sweep_compiles_the_model_twice():
     model = Counting(5)
     clf, images = model.classifier, inner_images(12, 6)
     labels = clf.predict(images[:LANES])
-    labels = np.concatenate([labels, clf.predict(images[2:])[2:]])  # in batches of one size, as the engine has them
+    labels = np.concatenate(
+        [labels, clf.predict(images[2:])[2:]]
+    )  # in batches of one size, as the engine has them
     assert model.traced == 1
     targets = ((labels + 1) % 5).astype(np.int32)
     for kind in (None, targets):
         for loss in LOSSES:
             for eps in (0.01, 0.1):
-                jaxadv.run_attack(clf, jaxadv.FGSM(eps, loss=loss), images, labels, kind, lanes=LANES)
-                jaxadv.run_attack(clf, jaxadv.IFGSM(eps=eps, steps=3, loss=loss), images, labels, kind, lanes=LANES)
-                jaxadv.run_attack(clf, jaxadv.IFGSM(initial_eps=eps, attempts=2, steps=3, loss=loss), images, labels, kind, lanes=LANES)
+                jaxadv.run_attack(
+                    clf, jaxadv.FGSM(eps, loss=loss), images, labels, kind, lanes=LANES
+                )
+                jaxadv.run_attack(
+                    clf,
+                    jaxadv.IFGSM(eps=eps, steps=3, loss=loss),
+                    images,
+                    labels,
+                    kind,
+                    lanes=LANES,
+                )
+                jaxadv.run_attack(
+                    clf,
+                    jaxadv.IFGSM(initial_eps=eps, attempts=2, steps=3, loss=loss),
+                    images,
+                    labels,
+                    kind,
+                    lanes=LANES,
+                )
         for confidence in (0.0, 2.0):
-            cw = jaxadv.CarliniWagnerL2(confidence=confidence, steps=5, search_steps=2, learning_rate=0.01 + confidence)
-            ead = jaxadv.ElasticNetL1(confidence=confidence, steps=5, search_steps=2, beta=1e-3 + confidence)
+            cw = jaxadv.CarliniWagnerL2(
+                confidence=confidence, steps=5, search_steps=2, learning_rate=0.01 + confidence
+            )
+            ead = jaxadv.ElasticNetL1(
+                confidence=confidence, steps=5, search_steps=2, beta=1e-3 + confidence
+            )
             for attack in (cw, ead):
                 jaxadv.run_attack(clf, attack, images, labels, kind, lanes=LANES)
     jaxadv.clever_scores(clf, images, labels, targets, batches=2, samples=3, lanes=LANES)
@@ -153,10 +191,23 @@ def test_compiling_ahead_leaves_nothing_to_compile():
 def test_sweeping_a_number_compiles_nothing_of_the_probe_either():
     clf, images = random_linear(13, 4), inner_images(14, 4)
     labels = clf.predict(images)
-    jaxadv.run_attack(clf, jaxadv.CarliniWagnerL2(steps=5, search_steps=2), images, labels, lanes=LANES)
+    jaxadv.run_attack(
+        clf, jaxadv.CarliniWagnerL2(steps=5, search_steps=2), images, labels, lanes=LANES
+    )
     compiled = engine._tell._cache_size()
-    for change in ({"confidence": 3.0}, {"learning_rate": 0.1}, {"initial_const": 5}, {"confidence": 1}):  # whole numbers too
-        jaxadv.run_attack(clf, jaxadv.CarliniWagnerL2(steps=5, search_steps=2, **change), images, labels, lanes=LANES)
+    for change in (
+        {"confidence": 3.0},
+        {"learning_rate": 0.1},
+        {"initial_const": 5},
+        {"confidence": 1},
+    ):  # whole numbers too
+        jaxadv.run_attack(
+            clf,
+            jaxadv.CarliniWagnerL2(steps=5, search_steps=2, **change),
+            images,
+            labels,
+            lanes=LANES,
+        )
     assert engine._tell._cache_size() == compiled
 
 
@@ -165,8 +216,12 @@ def test_whole_numbers_and_fractions_share_a_queue():
     clf, images = random_linear(13, 4, scale=0.3), inner_images(14, 4)
     labels = clf.predict(images)
     queue = [jaxadv.FGSM(eps) for eps in (1, 0.125, 0.25, 0.375)]
-    result = run_attacks(clf, queue, np.full_like(images, 0.5), labels, np.zeros(4, bool), lanes=LANES)
-    np.testing.assert_allclose(np.abs(result.adversarial - 0.5).max((1, 2, 3)), [0.5, 0.125, 0.25, 0.375], rtol=1e-5)
+    result = run_attacks(
+        clf, queue, np.full_like(images, 0.5), labels, np.zeros(4, bool), lanes=LANES
+    )
+    np.testing.assert_allclose(
+        np.abs(result.adversarial - 0.5).max((1, 2, 3)), [0.5, 0.125, 0.25, 0.375], rtol=1e-5
+    )
 
 
 @EVERY_ATTACK
@@ -177,7 +232,9 @@ def test_a_constant_on_all_logits_changes_no_decision(name):
     high = linear(low.params["weights"], low.params["bias"] + 1000)
     labels = low.predict(images)
     np.testing.assert_array_equal(high.predict(images), labels)
-    results = [jaxadv.run_attack(clf, ATTACKS[name], images, labels, lanes=LANES) for clf in (low, high)]
+    results = [
+        jaxadv.run_attack(clf, ATTACKS[name], images, labels, lanes=LANES) for clf in (low, high)
+    ]
     np.testing.assert_array_equal(results[0].success, results[1].success)
     np.testing.assert_array_equal(results[0].predicted, results[1].predicted)
     for field in ("eps", "const"):
@@ -192,16 +249,24 @@ def test_failure_leaves_a_picture(name, broken):
     """A model whose output never changes cannot be fooled, nor can one that says NaN; its gradient is 0, or NaN."""
 
     def nan_or_constant(params, images):
-        logits = jnp.full((images.shape[0], 3), jnp.nan) if broken else jnp.tile(jnp.array([[0.0, 1.0, 2.0]]), (images.shape[0], 1))
+        logits = (
+            jnp.full((images.shape[0], 3), jnp.nan)
+            if broken
+            else jnp.tile(jnp.array([[0.0, 1.0, 2.0]]), (images.shape[0], 1))
+        )
         return logits + 0 * linear_apply(params, images)
 
     clf = random_linear(17, 3, apply=nan_or_constant)
     clf.contract.is_exempt = True  # or it would be refused
     images = inner_images(18, 3)
-    labels = np.full(3, 0 if broken else 2)  # the argmax of NaN is class 0, so that is no success either
+    labels = np.full(
+        3, 0 if broken else 2
+    )  # the argmax of NaN is class 0, so that is no success either
     result = jaxadv.run_attack(clf, ATTACKS[name], images, labels, lanes=LANES)
     assert not result.success.any() and not result.near_tie.any()
-    np.testing.assert_array_equal(result.adversarial, images)  # of a fixed budget too: sign(0) is 0, and NaN moves no pixel
+    np.testing.assert_array_equal(
+        result.adversarial, images
+    )  # of a fixed budget too: sign(0) is 0, and NaN moves no pixel
     for distance in (result.l0, result.l1, result.l2, result.linf):
         assert np.isnan(distance).all()
 
@@ -213,7 +278,9 @@ def test_nan_logits_are_no_success(name, targeted):
     clf = random_linear(17, 3, apply=lambda params, images: linear_apply(params, images) * jnp.nan)
     clf.contract.is_exempt = True  # or it would be refused
     images, labels = inner_images(18, 2), np.array([2, 1])
-    result = jaxadv.run_attack(clf, ATTACKS[name], images, labels, np.zeros(2, int) if targeted else None, lanes=LANES)
+    result = jaxadv.run_attack(
+        clf, ATTACKS[name], images, labels, np.zeros(2, int) if targeted else None, lanes=LANES
+    )
     assert not result.success.any()
     np.testing.assert_array_equal(result.adversarial, images)
     assert np.isnan(result.l2).all()
@@ -244,10 +311,14 @@ def test_fixed_budget_returns_its_last_iterate_search_the_clean_image():
         moved = np.abs(result.adversarial - images).max((1, 2, 3))
         np.testing.assert_allclose(moved, tiny * 10, rtol=0.05)
         np.testing.assert_array_equal(result.predicted, labels)
-    result = jaxadv.run_attack(clf, jaxadv.IFGSM(initial_eps=tiny, attempts=3, steps=2), images, labels)
+    result = jaxadv.run_attack(
+        clf, jaxadv.IFGSM(initial_eps=tiny, attempts=3, steps=2), images, labels
+    )
     assert not result.success.any()
     np.testing.assert_array_equal(result.adversarial, images)
-    np.testing.assert_allclose(result.details["eps"], np.tile([tiny, 2 * tiny, 4 * tiny], (5, 1)), rtol=1e-6)
+    np.testing.assert_allclose(
+        result.details["eps"], np.tile([tiny, 2 * tiny, 4 * tiny], (5, 1)), rtol=1e-6
+    )
 
 
 @EVERY_ATTACK
@@ -295,25 +366,39 @@ def test_a_mixed_queue_gives_what_each_attack_gives_alone():
     names = list(ATTACKS)
     queue = [ATTACKS[name] for _ in range(4) for name in names]
     mixed = run_attacks(
-        clf, queue, np.repeat(images, len(names), axis=0), np.repeat(labels, len(names)), np.zeros(len(queue), bool), lanes=LANES
+        clf,
+        queue,
+        np.repeat(images, len(names), axis=0),
+        np.repeat(labels, len(names)),
+        np.zeros(len(queue), bool),
+        lanes=LANES,
     )
     for position, name in enumerate(names):
         alone = jaxadv.run_attack(clf, ATTACKS[name], images, labels, lanes=LANES)
         chosen = slice(position, None, len(names))
         for field in ("adversarial", "success", "predicted", "l1", "gradients", "forwards"):
-            np.testing.assert_array_equal(getattr(mixed, field)[chosen], getattr(alone, field), err_msg=f"{name} {field}")
+            np.testing.assert_array_equal(
+                getattr(mixed, field)[chosen], getattr(alone, field), err_msg=f"{name} {field}"
+            )
 
 
 def test_engine_yields_every_item_once_with_its_own_result():
     clf = random_linear(28, 3)
     images = inner_images(29, 9)
     items = [AttackItem(image, np.int32(0), np.bool_(False)) for image in images]
-    probes = [jaxadv.FGSM(0.01 * (1 + i)) if i % 2 else jaxadv.CarliniWagnerL2(0.1 * i, steps=6, search_steps=2) for i in range(9)]
+    probes = [
+        jaxadv.FGSM(0.01 * (1 + i))
+        if i % 2
+        else jaxadv.CarliniWagnerL2(0.1 * i, steps=6, search_steps=2)
+        for i in range(9)
+    ]
     results = list(engine.run(clf, probes, items, lanes=2))
     assert sorted(index for index, _ in results) == list(range(9))
     for index, outcome in results:
         if index % 2:
-            np.testing.assert_allclose(np.abs(outcome.image - images[index]).max(), 0.01 * (1 + index), rtol=1e-4)
+            np.testing.assert_allclose(
+                np.abs(outcome.image - images[index]).max(), 0.01 * (1 + index), rtol=1e-4
+            )
         else:
             assert outcome.details["iterations"].max() <= 6
 
@@ -329,7 +414,9 @@ def test_samples_lie_where_the_protocol_says():
         assert distance.max() <= 1 + 1e-5
         law = (lambda d: d) if protocol == "released" else (lambda d: d**192)  # n = 192 dimensions
         shares = np.sort(law(distance))
-        assert np.abs(shares - (np.arange(400) + 0.5) / 400).max() < 0.09  # Kolmogorov-Smirnov at 400 samples, 0.3 %
+        assert (
+            np.abs(shares - (np.arange(400) + 0.5) / 400).max() < 0.09
+        )  # Kolmogorov-Smirnov at 400 samples, 0.3 %
     wide = CleverSampler(radius=50.0, samples=1, protocol="released").draw(keys[0], image)
     assert float(wide.min()) >= 0 and float(wide.max()) <= 1
     item = SampleItem(image, *(jnp.int32(v) for v in (0, 1, 0, 0, 0)))
@@ -342,16 +429,30 @@ def test_samples_are_drawn_by_the_generator_of_jax():
     """Threefry, to the bit: of blocks of counters, and of a key and a number."""
     key, blocks = jax.random.key(7), np.arange(100, dtype=np.uint32).reshape(2, 50)
     words = threefry(jax.random.key_data(key), *blocks)
-    np.testing.assert_array_equal(np.concatenate(words), threefry_2x32(jax.random.key_data(key), blocks.ravel()))
+    np.testing.assert_array_equal(
+        np.concatenate(words), threefry_2x32(jax.random.key_data(key), blocks.ravel())
+    )
     words = threefry(jax.random.key_data(key), jnp.uint32(0), jnp.uint32(12))
-    np.testing.assert_array_equal(jnp.stack(words), jax.random.key_data(jax.random.fold_in(key, 12)))
+    np.testing.assert_array_equal(
+        jnp.stack(words), jax.random.key_data(jax.random.fold_in(key, 12))
+    )
 
 
 def test_near_tie_rule_of_the_release():
     """Targeted only, two logits within 0.001 of the largest, the target among them, the last class left out."""
-    logits = np.array([[1.0, 0.9995, 0.0, 0.0], [1.0, 0.99, 0.0, 0.0], [1.0, 0.0, 0.0, 0.9995], [1.0, 0.9995, 0.0, 0.0]], np.float32)
+    logits = np.array(
+        [
+            [1.0, 0.9995, 0.0, 0.0],
+            [1.0, 0.99, 0.0, 0.0],
+            [1.0, 0.0, 0.0, 0.9995],
+            [1.0, 0.9995, 0.0, 0.0],
+        ],
+        np.float32,
+    )
     classes = np.array([1, 1, 3, 0])
-    np.testing.assert_array_equal(near_ties(logits, classes, np.ones(4, bool)), [True, False, False, False])
+    np.testing.assert_array_equal(
+        near_ties(logits, classes, np.ones(4, bool)), [True, False, False, False]
+    )
     assert not near_ties(logits, classes, np.zeros(4, bool)).any()
 
 
@@ -373,7 +474,9 @@ def test_memory_does_not_grow_with_the_number_of_items():
     classifier, peaks = random_linear(0, 4), []
     for count in (100, 100, 10_000):  # the first compiles
         tracemalloc.start()
-        seen = sum(1 for _ in engine.run(classifier, [ATTACKS["fgsm"]] * count, Endless(count), lanes=32))
+        seen = sum(
+            1 for _ in engine.run(classifier, [ATTACKS["fgsm"]] * count, Endless(count), lanes=32)
+        )
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert seen == count

@@ -17,7 +17,8 @@ LANES = 3
 ATTACKS = {
     "ifgsm_search": [jaxadv.IFGSM(initial_eps=0.02, attempts=4, steps=4)] * 8,
     "two kinds": [jaxadv.IFGSM(eps=0.05, steps=steps) for steps in (2, 5) for _ in range(4)],
-    "cw": [jaxadv.CarliniWagnerL2(steps=20, search_steps=3, learning_rate=0.02, initial_const=0.5)] * 8,
+    "cw": [jaxadv.CarliniWagnerL2(steps=20, search_steps=3, learning_rate=0.02, initial_const=0.5)]
+    * 8,
     "ead": [jaxadv.ElasticNetL1(steps=20, search_steps=3, initial_const=0.5)] * 8,
 }
 
@@ -78,7 +79,10 @@ def test_what_was_done_is_not_done_again(tmp_path, monkeypatch):
 def test_samples_of_clever_are_continued(tmp_path):
     known = recorded.net("tiny")
     probe = CleverSampler(radius=0.5, samples=9)
-    items = [SampleItem(known.images[0], known.labels[0], np.int32(1), 0, 0, np.int32(batch)) for batch in range(7)]
+    items = [
+        SampleItem(known.images[0], known.labels[0], np.int32(1), 0, 0, np.int32(batch))
+        for batch in range(7)
+    ]
 
     def maxima(journal=None):
         found = dict(engine.run(known.classifier, [probe] * 7, items, lanes=LANES, journal=journal))
@@ -94,10 +98,17 @@ def test_a_damaged_file_is_work_done_again(tmp_path):
     with pytest.raises(Killed):
         attack("ead", Impatient(tmp_path, writings=60))
     files = sorted(tmp_path.iterdir())
-    assert {path.name.partition("+")[2].partition("-")[0] for path in files} == {"outcomes", "lanes"}
+    assert {path.name.partition("+")[2].partition("-")[0] for path in files} == {
+        "outcomes",
+        "lanes",
+    }
     for path in files:
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    jax.tree.map(np.testing.assert_array_equal, attack("ead", Journal(tmp_path, "queue", seconds=9)), attack("ead"))
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        attack("ead", Journal(tmp_path, "queue", seconds=9)),
+        attack("ead"),
+    )
 
 
 def test_writing_takes_a_small_share_of_the_time(tmp_path, monkeypatch):

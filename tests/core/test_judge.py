@@ -28,10 +28,15 @@ def ended():
 
 def outcome(image, number: int) -> AttackOutcome:
     """Number 6 is of an attack that does not search; with one detail that others have in another shape, and one that they do not have."""
-    details = {"best_const": np.float32(number), "const": np.arange(2 + (number == 1), dtype=np.float32)}
+    details = {
+        "best_const": np.float32(number),
+        "const": np.arange(2 + (number == 1), dtype=np.float32),
+    }
     if number == 6:
         details = {"best_const": np.float32(6), "eps": np.zeros(1, np.float32)}
-    return AttackOutcome(image, np.bool_(number != 5), np.int32(number), np.int32(2 * number), details)
+    return AttackOutcome(
+        image, np.bool_(number != 5), np.int32(number), np.int32(2 * number), details
+    )
 
 
 @pytest.mark.parametrize("lanes", [1, 3, 8, 20])
@@ -45,9 +50,13 @@ def test_every_attack_is_judged_by_its_own_image(ended, order, lanes):
     np.testing.assert_array_equal(result.adversarial, adversarial)
     np.testing.assert_array_equal(result.predicted, clf.predict(adversarial))
     np.testing.assert_array_equal(result.success, [True] * 5 + [False] * 3)  # 5 was not found
-    np.testing.assert_array_equal(result.revoked, [False] * 7 + [True])  # 6 did not say that it had been
+    np.testing.assert_array_equal(
+        result.revoked, [False] * 7 + [True]
+    )  # 6 did not say that it had been
     for name, values in metrics.distances(adversarial, images).items():
-        np.testing.assert_array_equal(getattr(result, name), np.where(result.success, values, np.nan), err_msg=name)
+        np.testing.assert_array_equal(
+            getattr(result, name), np.where(result.success, values, np.nan), err_msg=name
+        )
     np.testing.assert_array_equal(result.gradients, np.arange(COUNT))
     np.testing.assert_array_equal(result.forwards, 2 * np.arange(COUNT) + 1)
     assert set(result.details) == {"best_const"}
@@ -63,7 +72,9 @@ def test_a_revoked_success_is_the_clean_image(ended):
         for number in range(4, COUNT):
             judge.add(number, outcome(images[number], 4), searches=True)
         result = judge.result()
-    assert result.revoked[:4].all() and not result.success[:4].any() and np.isnan(result.l2[:4]).all()
+    assert (
+        result.revoked[:4].all() and not result.success[:4].any() and np.isnan(result.l2[:4]).all()
+    )
     np.testing.assert_array_equal(result.adversarial, images)
     np.testing.assert_array_equal(result.predicted, clf.predict(images))
 
@@ -110,4 +121,8 @@ def test_nothing_to_judge(ended):
     clf, images, _, classes = ended
     with Judge(clf, images[:0], classes[:0], np.zeros(0, bool), 4) as judge:
         result = judge.result()
-    assert result.adversarial.shape == (0, *images.shape[1:]) and len(result.success) == len(result.l1) == 0 and result.details == {}
+    assert (
+        result.adversarial.shape == (0, *images.shape[1:])
+        and len(result.success) == len(result.l1) == 0
+        and result.details == {}
+    )

@@ -27,27 +27,38 @@ def test_plenty_of_memory_gives_the_most_and_compiles_nothing(classifier, capsys
 
 
 def test_each_number_that_does_not_fit_is_told_and_halved(classifier, monkeypatch, capsys):
-    monkeypatch.setattr(memory, "free_bytes", lambda: memory.needed_bytes(classifier, 8) / memory.SHARE)
+    monkeypatch.setattr(
+        memory, "free_bytes", lambda: memory.needed_bytes(classifier, 8) / memory.SHARE
+    )
     assert memory.choose([classifier]) == 8
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 2 and "32 lanes" in told[0] and told[1].endswith("8 lanes are tried")
 
 
-def test_what_seems_to_fit_is_called_and_halved_where_memory_runs_out(classifier, monkeypatch, capsys):
+def test_what_seems_to_fit_is_called_and_halved_where_memory_runs_out(
+    classifier, monkeypatch, capsys
+):
     called = []
 
     def compile(batch):
         called.append(batch)
         if batch > 16:
-            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 12345 bytes.")
+            raise jax.errors.JaxRuntimeError(
+                "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 12345 bytes."
+            )
 
     monkeypatch.setattr(classifier, "compile", compile)
     monkeypatch.setattr(memory, "SURELY", 1e9)
     monkeypatch.setattr(memory, "needed_bytes", lambda classifier, lanes: 0)
     assert memory.choose([classifier]) == 16 and called == [32, 16]
-    assert capsys.readouterr().err == "linear with 32 lanes needs more memory than there is: 16 lanes are tried\n"
+    assert (
+        capsys.readouterr().err
+        == "linear with 32 lanes needs more memory than there is: 16 lanes are tried\n"
+    )
     monkeypatch.setattr(classifier, "compile", lambda batch: compile(99))
-    with pytest.raises(InputError, match="linear with 1 lanes needs more memory than there is; free memory"):
+    with pytest.raises(
+        InputError, match="linear with 1 lanes needs more memory than there is; free memory"
+    ):
         memory.choose([classifier])
 
     def fail(batch):
@@ -61,10 +72,15 @@ def test_what_seems_to_fit_is_called_and_halved_where_memory_runs_out(classifier
 def test_not_even_one_lane_is_one_line(classifier, monkeypatch):
     monkeypatch.setattr(memory, "free_bytes", lambda: 16)
     monkeypatch.setattr(memory, "needed_bytes", lambda classifier, lanes: 2e9 * lanes)
-    with pytest.raises(InputError, match="1 lanes needs 2 GB, and of what is free it may take .*; free memory"):
+    with pytest.raises(
+        InputError, match="1 lanes needs 2 GB, and of what is free it may take .*; free memory"
+    ):
         memory.choose([classifier])
 
 
 def test_weights_at_rest_take_memory_for_each_call(classifier):
     """Those that lie on the device are no longer free, and not counted again."""
-    assert memory.needed_bytes(classifier.at_rest(), 4) - memory.needed_bytes(classifier.awake(), 4) == classifier.bytes
+    assert (
+        memory.needed_bytes(classifier.at_rest(), 4) - memory.needed_bytes(classifier.awake(), 4)
+        == classifier.bytes
+    )

@@ -13,7 +13,11 @@ from jaxadv.core import metrics
         ([1.0, 1.0, 0.0, 0.0], 1, True),
         ([1.0, 1.002, 0.0, 0.0], 0, False),  # 0.002 below the largest
         ([0.0, 1.0005, 0.0, 1.0], 3, False),  # the last class is left out
-        ([1.0, 1.0005, 0.0, 1.0], 3, False),  # of it as the target, also where the first class is near
+        (
+            [1.0, 1.0005, 0.0, 1.0],
+            3,
+            False,
+        ),  # of it as the target, also where the first class is near
         ([1.0, 0.0, 0.0, 1.0005], 0, False),  # the last class is no second one
         ([1.0005, 1.0, 0.0, 0.0], 0, False),  # a success is no near tie
     ],

@@ -25,10 +25,17 @@ def library_calls(program, *question) -> int:
 
 def test_no_convolution_is_left_to_a_slower_library():
     random = np.random.default_rng(0)
-    params = [random.normal(size=(3, 3, channels, CHANNELS)).astype(np.float32) for channels in (3, CHANNELS)]
+    params = [
+        random.normal(size=(3, 3, channels, CHANNELS)).astype(np.float32)
+        for channels in (3, CHANNELS)
+    ]
     network = jaxadv.Classifier(convolved, params, input_size=SIZE, num_classes=2, name="convolved")
     images, objectives = network.grey(8)
-    assert library_calls(network.oracle.logits, params, images) == library_calls(network.oracle.ask, params, images, objectives) == 0
+    assert (
+        library_calls(network.oracle.logits, params, images)
+        == library_calls(network.oracle.ask, params, images, objectives)
+        == 0
+    )
 
 
 def test_a_jaxlib_without_the_option_is_not_given_it(monkeypatch):

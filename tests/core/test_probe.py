@@ -24,7 +24,11 @@ FIXED = {
     "ifgsm": jaxadv.IFGSM(eps=0.5, steps=2),
     "ifgsm, attempts given": jaxadv.IFGSM(eps=0.5, steps=2, attempts=9),
 }
-PROBES = {f"search: {name}": probe for name, probe in SEARCHES.items()} | FIXED | {"clever": CleverSampler(radius=1.0, samples=3)}
+PROBES = (
+    {f"search: {name}": probe for name, probe in SEARCHES.items()}
+    | FIXED
+    | {"clever": CleverSampler(radius=1.0, samples=3)}
+)
 
 
 @pytest.mark.parametrize("name", PROBES)
@@ -32,18 +36,31 @@ def test_every_probe_keeps_the_contract(name):
     """It has all that the protocol has, under the same names of arguments, and is done at the end of its schedule at the latest."""
     probe = PROBES[name]
     for member in ("check", "init", "ask", "tell", "done", "result"):
-        expected, actual = inspect.signature(getattr(Probe, member)), inspect.signature(getattr(type(probe), member))
+        expected, actual = (
+            inspect.signature(getattr(Probe, member)),
+            inspect.signature(getattr(type(probe), member)),
+        )
         assert list(expected.parameters) == list(actual.parameters), member
     assert isinstance(probe, Probe) and isinstance(probe, AttackProbe) == (name != "clever")
     image, label = jnp.full((8, 8, 3), 0.5), jnp.int32(0)
-    item = SampleItem(image, label, jnp.int32(1), label, label, label) if name == "clever" else AttackItem(image, label, jnp.array(False))
+    item = (
+        SampleItem(image, label, jnp.int32(1), label, label, label)
+        if name == "clever"
+        else AttackItem(image, label, jnp.array(False))
+    )
     classifier, state, schedule = random_linear(1, 3), probe.init(item), probe.schedule
     tell = jax.jit(probe.tell, static_argnums=3)
     for phase in schedule.phases():
         asked, objective = probe.ask(item, state, phase, 3)
-        answer = classifier.oracle.ask(classifier.params, asked[None], jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], objective))
+        answer = classifier.oracle.ask(
+            classifier.params,
+            asked[None],
+            jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], objective),
+        )
         answer = jax.tree.map(lambda leaf: leaf[0], answer)
-        state = tell(item, state, answer if phase.gradient else answer._replace(gradient=None), phase)
+        state = tell(
+            item, state, answer if phase.gradient else answer._replace(gradient=None), phase
+        )
     assert bool(probe.done(state)) == (schedule.cycles is None)
     jax.tree.map(np.asarray, probe.result(item, state))
 
@@ -56,14 +73,18 @@ def refuted(monkeypatch):
 
     def stubborn(self, images, batch):
         for start in range(0, len(images), batch):
-            yield jnp.tile(jnp.float32(np.eye(4)[labels[0]]), (len(images[start : start + batch]), 1))
+            yield jnp.tile(
+                jnp.float32(np.eye(4)[labels[0]]), (len(images[start : start + batch]), 1)
+            )
 
     def attack(probe):
         chosen = labels == labels[0]
         assert jaxadv.run_attack(classifier, probe, images[chosen], labels[chosen]).success.all()
         with monkeypatch.context() as patch:
             patch.setattr(Classifier, "logits_of_batches", stubborn)
-            return images[chosen], jaxadv.run_attack(classifier, probe, images[chosen], labels[chosen])
+            return images[chosen], jaxadv.run_attack(
+                classifier, probe, images[chosen], labels[chosen]
+            )
 
     return attack
 

@@ -49,11 +49,23 @@ def test_a_program_is_traced_once_on_a_machine(folder):
 
 
 def test_another_name_or_shape_is_another_program(folder):
-    assert kept(PARAMS, IMAGES)[1] == kept(PARAMS, IMAGES, name="another")[1] == kept(PARAMS, IMAGES[:1])[1] == 1
+    assert (
+        kept(PARAMS, IMAGES)[1]
+        == kept(PARAMS, IMAGES, name="another")[1]
+        == kept(PARAMS, IMAGES[:1])[1]
+        == 1
+    )
     assert len(list(folder.iterdir())) == 3
 
 
-@pytest.mark.parametrize("damage", [lambda content: content[:-1], lambda content: b"", lambda content: content[:50] + b"?" + content[51:]])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[:-1],
+        lambda content: b"",
+        lambda content: content[:50] + b"?" + content[51:],
+    ],
+)
 def test_a_damaged_text_is_made_again(folder, damage):
     kept(PARAMS, IMAGES)
     (text,) = folder.iterdir()
@@ -75,18 +87,36 @@ def test_where_nothing_can_be_kept_it_is_traced(folder):
     assert kept(PARAMS, IMAGES)[1] == kept(PARAMS, IMAGES)[1] == 1
 
 
-@pytest.mark.parametrize("model", ["mobilenet_v1_025", pytest.param("vgg_16", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "model", ["mobilenet_v1_025", pytest.param("vgg_16", marks=pytest.mark.slow)]
+)
 def test_a_network_of_the_zoo_answers_the_same_and_is_compiled_once(folder, model):
     lanes = 4
     classifier, plain = jaxadv.load_classifier(model), jaxadv.load_classifier(model)
     classifier.compile(lanes)
-    images = np.random.default_rng(0).uniform(0.1, 0.9, (6, classifier.input_size, classifier.input_size, 3)).astype(np.float32)
+    images = (
+        np.random.default_rng(0)
+        .uniform(0.1, 0.9, (6, classifier.input_size, classifier.input_size, 3))
+        .astype(np.float32)
+    )
     labels = plain.predict(images)
-    answers = [one.oracle.ask(one.params, images[:lanes], classifier.grey(lanes)[1]) for one in (classifier, plain)]
+    answers = [
+        one.oracle.ask(one.params, images[:lanes], classifier.grey(lanes)[1])
+        for one in (classifier, plain)
+    ]
     jax.tree.map(np.testing.assert_array_equal, *answers)
     attack = jaxadv.IFGSM(eps=0.1, steps=3)
-    results = [jaxadv.run_attack(one, attack, images, labels, lanes=lanes) for one in (classifier, plain)]
+    results = [
+        jaxadv.run_attack(one, attack, images, labels, lanes=lanes) for one in (classifier, plain)
+    ]
     np.testing.assert_array_equal(results[0].adversarial, results[1].adversarial)
     assert len(list(folder.iterdir())) == 2
-    compiled = [run for program in (classifier.oracle.logits, classifier.oracle.ask) for run in program._kept.values()]
-    assert [run._cache_size() for run in compiled] == [1, 2]  # the second of ask: of the arrays above, which are on no device
+    compiled = [
+        run
+        for program in (classifier.oracle.logits, classifier.oracle.ask)
+        for run in program._kept.values()
+    ]
+    assert [run._cache_size() for run in compiled] == [
+        1,
+        2,
+    ]  # the second of ask: of the arrays above, which are on no device

@@ -18,7 +18,10 @@ def fixed_batches(iterations: np.ndarray, lanes: int) -> int:
 
     iterations: (N, search_steps), of each image alone, which nothing else changes.
     """
-    return sum(int(iterations[start : start + lanes].max(0).sum()) for start in range(0, len(iterations), lanes))
+    return sum(
+        int(iterations[start : start + lanes].max(0).sum())
+        for start in range(0, len(iterations), lanes)
+    )
 
 
 @contextmanager
@@ -37,14 +40,20 @@ def test_refilled_lanes_take_fewer_steps_than_fixed_batches():
     """Here 1.45 times fewer: images are few and attacks short. `pytest -m paper` counts a long queue at the study's settings."""
     known = recorded.net("smooth")
     kinds = [(confidence, kind) for confidence in (0.0, 10.0) for kind in recorded.KINDS]
-    attacks = [jaxadv.CarliniWagnerL2(confidence=confidence, **ATTACK) for confidence, _ in kinds for _ in known.labels]
+    attacks = [
+        jaxadv.CarliniWagnerL2(confidence=confidence, **ATTACK)
+        for confidence, _ in kinds
+        for _ in known.labels
+    ]
     images = np.concatenate([known.images] * len(kinds))
     classes = np.concatenate([known.targets[kind] for _, kind in kinds])
     targeted = np.repeat([kind != "untargeted" for _, kind in kinds], len(known.labels))
     classifier = known.classifier
 
     def attack(rows: slice):
-        return run_attacks(classifier, attacks[rows], images[rows], classes[rows], targeted[rows], lanes=LANES)
+        return run_attacks(
+            classifier, attacks[rows], images[rows], classes[rows], targeted[rows], lanes=LANES
+        )
 
     with counted(classifier.oracle) as asked:
         result = attack(slice(None))

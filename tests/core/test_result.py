@@ -16,7 +16,9 @@ def attacked():
     """A linear classifier of 3 classes, images, labels, and an attack that fails on some of them."""
     classifier, images = random_linear(3, 3, scale=0.3), inner_images(4, COUNT)
     labels = classifier.predict(images)
-    result = jaxadv.run_attack(classifier, jaxadv.IFGSM(initial_eps=0.0008, attempts=2, steps=2), images, labels)
+    result = jaxadv.run_attack(
+        classifier, jaxadv.IFGSM(initial_eps=0.0008, attempts=2, steps=2), images, labels
+    )
     assert 0 < result.success.sum() < COUNT
     return images, labels, result
 
@@ -25,18 +27,25 @@ def attacked():
 def scored():
     classifier, images = random_linear(3, 3, scale=0.3), inner_images(4, COUNT)
     labels = classifier.predict(images)
-    return labels, jaxadv.clever_scores(classifier, images, labels, (labels + 1) % 3, norms=(2, np.inf), batches=5, samples=2)
+    return labels, jaxadv.clever_scores(
+        classifier, images, labels, (labels + 1) % 3, norms=(2, np.inf), batches=5, samples=2
+    )
 
 
 def test_a_repr_says_what_it_is_in_a_line(attacked, scored):
     _, _, result = attacked
     successes = int(result.success.sum())
     text = repr(result)
-    assert text.startswith(f"<AttackResult: 6 images of 8 x 8 pixels, {successes} fooled ({100 * successes / 6:.0f} %); median l1 ")
+    assert text.startswith(
+        f"<AttackResult: 6 images of 8 x 8 pixels, {successes} fooled ({100 * successes / 6:.0f} %); median l1 "
+    )
     assert f"l2 {np.median(result.l2[result.success]):.3g}" in text
     _, scores = scored
     l2, linf = np.median(scores.score, axis=0)
-    assert repr(scores) == f"<CleverResult: 6 images, 5 batches; median score {l2:.3g} in l2, {linf:.3g} in linf>"
+    assert (
+        repr(scores)
+        == f"<CleverResult: 6 images, 5 batches; median score {l2:.3g} in l2, {linf:.3g} in linf>"
+    )
     assert max(len(repr(result)), len(repr(scores))) < 160
 
 
@@ -46,20 +55,32 @@ def test_a_repr_of_targets_and_of_nothing(attacked):
     targeted = jaxadv.run_attack(classifier, jaxadv.FGSM(1e-6), images, labels, (labels + 1) % 3)
     assert repr(targeted) == "<AttackResult: 6 images of 8 x 8 pixels, 0 reached the target (0 %)>"
     assert repr(result.part(slice(0, 0))) == "<AttackResult: 0 images of 8 x 8 pixels>"
-    empty = jaxadv.clever_scores(classifier, images[:0], labels[:0], labels[:0], batches=2, samples=1)
+    empty = jaxadv.clever_scores(
+        classifier, images[:0], labels[:0], labels[:0], batches=2, samples=1
+    )
     assert repr(empty) == "<CleverResult: 0 images, 2 batches>"
-    assert result.part(slice(0, 0)).summary().loc["l2", "n"] == 0 and list(empty.summary()["n"]) == [0, 0, 0]
+    assert result.part(slice(0, 0)).summary().loc["l2", "n"] == 0 and list(
+        empty.summary()["n"]
+    ) == [0, 0, 0]
 
 
 def test_rows_are_a_data_frame(attacked):
     images, labels, result = attacked
     rows = result.to_pandas()
     assert len(rows) == COUNT and rows.index.name == "image"
-    for column, values in {"class": labels, "success": result.success, "l2": result.l2, "forwards": result.forwards}.items():
+    for column, values in {
+        "class": labels,
+        "success": result.success,
+        "l2": result.l2,
+        "forwards": result.forwards,
+    }.items():
         np.testing.assert_array_equal(rows[column], values)
     np.testing.assert_array_equal(rows["best_eps"], result.details["best_eps"])
     assert "eps" not in rows and not rows["targeted"].any()
-    pd.testing.assert_frame_equal(result.part(slice(2, 4)).to_pandas().reset_index(drop=True), rows[2:4].reset_index(drop=True))
+    pd.testing.assert_frame_equal(
+        result.part(slice(2, 4)).to_pandas().reset_index(drop=True),
+        rows[2:4].reset_index(drop=True),
+    )
 
 
 def test_a_summary_counts_successes_and_measures_them_alone(attacked):
@@ -67,9 +88,19 @@ def test_a_summary_counts_successes_and_measures_them_alone(attacked):
     table = result.summary()
     assert list(table.index) == ["success", "l0", "l1", "l2", "linf", "gradients", "forwards"]
     distances = result.l2[result.success].astype(float)
-    expected = [len(distances), distances.mean(), np.median(distances), distances.min(), distances.max()]
-    np.testing.assert_allclose(table.loc["l2", ["n", "mean", "median", "min", "max"]].to_numpy(float), expected)
-    assert table.loc["success", "n"] == COUNT and table.loc["success", "mean"] == result.success.mean()
+    expected = [
+        len(distances),
+        distances.mean(),
+        np.median(distances),
+        distances.min(),
+        distances.max(),
+    ]
+    np.testing.assert_allclose(
+        table.loc["l2", ["n", "mean", "median", "min", "max"]].to_numpy(float), expected
+    )
+    assert (
+        table.loc["success", "n"] == COUNT and table.loc["success", "mean"] == result.success.mean()
+    )
 
 
 def test_scores_are_rows_and_a_summary(scored):
@@ -78,7 +109,9 @@ def test_scores_are_rows_and_a_summary(scored):
     assert list(rows["norm"][:2]) == ["l2", "linf"] and len(rows) == 2 * COUNT
     np.testing.assert_array_equal(rows.loc[rows["norm"] == "linf", "score"], scores.score[:, 1])
     np.testing.assert_array_equal(rows.loc[rows["norm"] == "l2", "label"], labels)
-    np.testing.assert_array_equal(rows.loc[rows["norm"] == "l2", "lipschitz"], scores.fit.lipschitz[:, 0])
+    np.testing.assert_array_equal(
+        rows.loc[rows["norm"] == "l2", "lipschitz"], scores.fit.lipschitz[:, 0]
+    )
     table = scores.summary()
     np.testing.assert_allclose(table["median"], np.median(scores.score.astype(float), axis=0))
     assert table["not_fitted"].tolist() == np.isnan(scores.fit.shape).sum(0).tolist()
@@ -91,13 +124,18 @@ def test_a_plot_has_clean_adversarial_and_difference(attacked):
     assert len(shown) == 6
     fooled = int(np.flatnonzero(result.success)[0])
     figure = result.plot([fooled])
-    clean, adversarial, difference = (np.asarray(axes.images[0].get_array()) for axes in figure.axes)
+    clean, adversarial, difference = (
+        np.asarray(axes.images[0].get_array()) for axes in figure.axes
+    )
     np.testing.assert_array_equal(clean, images[fooled])
     np.testing.assert_array_equal(adversarial, result.adversarial[fooled])
     moved = result.adversarial[fooled] - images[fooled]
     np.testing.assert_allclose(difference, 0.5 + 0.5 * moved / np.abs(moved).max(), atol=1e-6)
     titles = [axes.get_title() for axes in figure.axes]
-    assert titles[0] == f"image {fooled}, true class {labels[fooled]}" and titles[1] == f"success: class {result.predicted[fooled]}"
+    assert (
+        titles[0] == f"image {fooled}, true class {labels[fooled]}"
+        and titles[1] == f"success: class {result.predicted[fooled]}"
+    )
     failed = int(np.flatnonzero(~result.success)[0])
     assert result.plot([failed]).axes[2].get_title() == "no difference"
     assert len(result.plot().axes) == 12

@@ -12,7 +12,16 @@ from PIL import Image
 
 from jaxadv.data import validation
 
-SIDES = ((500, 375), (375, 500), (500, 333), (500, 500), (640, 480), (333, 500), (500, 375), (400, 300))
+SIDES = (
+    (500, 375),
+    (375, 500),
+    (500, 333),
+    (500, 500),
+    (640, 480),
+    (333, 500),
+    (500, 375),
+    (400, 300),
+)
 DIFFERENT = 64
 
 
@@ -30,7 +39,12 @@ def make(folder: Path, count: int) -> None:
 def photograph(seed: int) -> Image.Image:
     """Waves with grain."""
     width, height = SIDES[seed % len(SIDES)]
-    grain = np.random.default_rng(seed).normal(scale=8, size=(height // 2 + 1, width // 2 + 1, 1)).repeat(2, axis=0).repeat(2, axis=1)
+    grain = (
+        np.random.default_rng(seed)
+        .normal(scale=8, size=(height // 2 + 1, width // 2 + 1, 1))
+        .repeat(2, axis=0)
+        .repeat(2, axis=1)
+    )
     smooth = np.asarray(drawn.picture(seed, width, height), float)
     return Image.fromarray((smooth + grain[:height, :width]).clip(0, 255).astype(np.uint8))
 

@@ -60,7 +60,9 @@ def test_set_do_not_change():
 
 def test_colours_depend_on_the_id_and_not_on_the_size(test_set):
     other = digits.load("test", 24)
-    np.testing.assert_allclose(other.images[:, 0, 0], test_set.images[:, 0, 0], atol=1e-6)  # the paper
+    np.testing.assert_allclose(
+        other.images[:, 0, 0], test_set.images[:, 0, 0], atol=1e-6
+    )  # the paper
     paper, _ = digits.colours(test_set.ids[7:9])
     np.testing.assert_allclose(test_set.images[7:9, 0, 0], paper, atol=1e-6)
 

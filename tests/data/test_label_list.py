@@ -34,7 +34,9 @@ CSV = {
     "order, empty lines, comment": "# mine\n\nd.png,999\n,\nb c.jpg,0\n\na.jpg,5\n",
     "without suffixes": "a,5\nb c,0\nd,999\n",
     "with folders": "val/a.jpg,5\n./b c.jpg,0\nval\\d.png,999\n",
-    "WordNet ids": f"a.jpg,n01491361\nb c.jpg,n01440764\nd.png,{TISSUE}\n".replace("n01491361", "5"),
+    "WordNet ids": f"a.jpg,n01491361\nb c.jpg,n01440764\nd.png,{TISSUE}\n".replace(
+        "n01491361", "5"
+    ),
     "UTF-16": "a.jpg,5\nb c.jpg,0\nd.png,999\n".encode("utf-16"),
     "byte order mark": b"\xef\xbb\xbf" + b"a.jpg,5\nb c.jpg,0\nd.png,999\n",
     "other words in the head": "Bild,Klasse\na.jpg,5\nb c.jpg,0\nd.png,999\n",
@@ -47,8 +49,12 @@ def test_what_programs_write_is_read(tmp_path, kind):
 
 
 def test_tabs_and_words(tmp_path):
-    assert read(tmp_path, "name\tlabel\na.jpg\t5\nb c.jpg\t0.0\nd.png\t999\n", "labels.tsv") == CLASSES
-    assert read(tmp_path, f"a.jpg 5\nb c.jpg n01440764\n'd.png' {TISSUE}\n", "labels.txt") == CLASSES
+    assert (
+        read(tmp_path, "name\tlabel\na.jpg\t5\nb c.jpg\t0.0\nd.png\t999\n", "labels.tsv") == CLASSES
+    )
+    assert (
+        read(tmp_path, f"a.jpg 5\nb c.jpg n01440764\n'd.png' {TISSUE}\n", "labels.txt") == CLASSES
+    )
     assert read(tmp_path, "a.jpg\t5\nb c.jpg\t0\nd.png\t999\n", "labels.txt") == CLASSES
 
 
@@ -56,12 +62,20 @@ def test_names_in_latin_1(tmp_path):
     """In the list alone, or on the disk too."""
     accented = "caf\u00e9.jpg"
     assert read(tmp_path, f"{accented},3\n".encode("latin-1"), files=[accented]) == [3]
-    assert read(tmp_path, f"{accented},3\n".encode("latin-1"), files=[os.fsdecode(accented.encode("latin-1"))]) == [3]
-    assert read(tmp_path, f"{accented},3\n", files=["cafe\u0301.jpg"]) == [3]  # accents apart, as macOS has them
+    assert read(
+        tmp_path,
+        f"{accented},3\n".encode("latin-1"),
+        files=[os.fsdecode(accented.encode("latin-1"))],
+    ) == [3]
+    assert read(tmp_path, f"{accented},3\n", files=["cafe\u0301.jpg"]) == [
+        3
+    ]  # accents apart, as macOS has them
 
 
 def test_kaggles_list_may_name_more_than_is_there(tmp_path):
-    lines = "ImageId,PredictionString\n" + "".join(f"ILSVRC2012_val_{n:08d},{TISSUE} 1 2 3 4 {TISSUE} 5 6 7 8 \n" for n in range(1, 9))
+    lines = "ImageId,PredictionString\n" + "".join(
+        f"ILSVRC2012_val_{n:08d},{TISSUE} 1 2 3 4 {TISSUE} 5 6 7 8 \n" for n in range(1, 9)
+    )
     files = ["ILSVRC2012_val_00000007.JPEG", "ILSVRC2012_val_00000002.JPEG"]
     assert read(tmp_path, lines, KAGGLE, files) == [999, 999]
     with pytest.raises(InputError, match=r"no label for 'z.JPEG' \(1 of 3 lack one\)"):
@@ -76,7 +90,10 @@ WRONG = [
     ("a.jpg,\u0665\n", "label '\u0665'"),
     ("a.jpg,cat\nb c.jpg,dog\nd.png,2\n", "line 1: label 'cat'"),
     ("a.jpg,5\nb c.jpg\nd.png,1\n", "line 2: label ''"),
-    ("a.jpg,5,7\nb c.jpg,0,3\nd.png,999,4\n", "has 3 columns, and no header tells which is the label"),
+    (
+        "a.jpg,5,7\nb c.jpg,0,3\nd.png,999,4\n",
+        "has 3 columns, and no header tells which is the label",
+    ),
     ("a.jpg,5\n", r"no label for 'b c.jpg' \(2 of 3 lack one\)"),
     ("a.jpg,5\nb c.jpg,0\nd.png,9\nd,9\n", "line 4: 'd.png' has a label already"),
     ("a.jpg,5\nb c.jpg,0\nd.png,9\nx.png,9\n", "line 4: no picture 'x.png' beside it"),
@@ -92,7 +109,11 @@ WRONG = [
 def test_what_is_wrong_is_said_in_a_line(tmp_path, content, message):
     with pytest.raises(InputError, match=message) as error:
         read(tmp_path, content)
-    assert "\n" not in str(error.value) and str(tmp_path / "labels.csv") in str(error.value) and len(str(error.value)) < 400
+    assert (
+        "\n" not in str(error.value)
+        and str(tmp_path / "labels.csv") in str(error.value)
+        and len(str(error.value)) < 400
+    )
 
 
 def test_a_list_that_is_too_long_or_cannot_be_read(tmp_path, monkeypatch):

@@ -21,7 +21,9 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(loader, "SHARD", 4)
     root = tmp_path / "pictures"
     for seed in range(10):
-        drawn.write(root / f"{seed}.png", seed, mode={2: "L", 9: "RGBA"}.get(seed, "RGB"), kind="PNG")
+        drawn.write(
+            root / f"{seed}.png", seed, mode={2: "L", 9: "RGBA"}.get(seed, "RGB"), kind="PNG"
+        )
     (root / "5.png").write_bytes(b"no picture")
     (root / "labels.tsv").write_text("".join(f"{seed}\t{seed + 100}\n" for seed in range(10)))
     return sources.open_source(f"imagefolder:{root}")
@@ -32,7 +34,10 @@ KEPT = [1, 3, 8, 6, 7, 0]
 
 
 def check(batch: loader.Batch, kept: list[int]) -> None:
-    expected = [pictures.floats(np.asarray(pictures.prepare(drawn.picture(seed), 24, Reading()))) for seed in kept]
+    expected = [
+        pictures.floats(np.asarray(pictures.prepare(drawn.picture(seed), 24, Reading())))
+        for seed in kept
+    ]
     assert batch.images.dtype == np.float32 and np.array_equal(batch.images, expected)
     assert batch.ids.tolist() == kept and batch.labels.tolist() == [seed + 100 for seed in kept]
 
@@ -47,10 +52,14 @@ def test_order_and_what_is_left_out(folder, threads):
         (2, "2.png", 102, "not RGB (mode L)"),
         (5, "5.png", 105, "unreadable (no known format)"),
     ]
-    assert batch.dropped[2].digest == hashlib.sha256(b"no picture").hexdigest() and len(set(batch.digests)) == len(KEPT)
+    assert batch.dropped[2].digest == hashlib.sha256(b"no picture").hexdigest() and len(
+        set(batch.digests)
+    ) == len(KEPT)
     assert [len(part.ids) for part in found] == [2, 3, 1]
     converted = loader.Pictures(folder, CHOSEN, size=24, reading=Reading(not_rgb="convert")).load()
-    assert converted.ids.tolist() == [9, 1, 2, 3, 8, 6, 7, 0] and [left.image_id for left in converted.dropped] == [5]
+    assert converted.ids.tolist() == [9, 1, 2, 3, 8, 6, 7, 0] and [
+        left.image_id for left in converted.dropped
+    ] == [5]
     nothing = loader.Pictures(folder, np.array([2, 5]), size=24).load()
     assert nothing.images.shape == (0, 24, 24, 3) and len(nothing.dropped) == 2
     assert loader.Pictures(folder, CHOSEN[:0], size=24).load().images.shape == (0, 24, 24, 3)
@@ -75,10 +84,14 @@ def test_some_images_again(folder, tmp_path, cached):
     images = found.load().images
     asked.clear()
     assert np.array_equal(found.take(np.array([0, 8, 1, 8])), images[[5, 2, 0, 2]])
-    assert sorted(asked) == ([8, 8] if cached else [0, 1, 8, 8])  # its shard has the unreadable picture and is not kept
+    assert sorted(asked) == (
+        [8, 8] if cached else [0, 1, 8, 8]
+    )  # its shard has the unreadable picture and is not kept
     with pytest.raises(InputError, match="image 4 is not among those selected"):
         found.take(np.array([4]))
-    with pytest.raises(InputError, match=r"'5.png' of data .* is unreadable \(no known format\); put it back"):
+    with pytest.raises(
+        InputError, match=r"'5.png' of data .* is unreadable \(no known format\); put it back"
+    ):
         found.take(np.array([5]))
 
 
@@ -97,7 +110,11 @@ def test_the_cache_decodes_once_and_is_never_stale(folder, tmp_path):
     assert np.array_equal(again.images, first.images) and again.dropped == first.dropped
     longer = load(np.append(CHOSEN[:4], [0, 1]))
     assert sorted(asked) == [0, 1] and longer.ids.tolist() == [1, 3, 0, 1]
-    for settings in ({"size": 32}, {"reading": Reading("resize-256-crop")}, {"reading": Reading(not_rgb="convert")}):
+    for settings in (
+        {"size": 32},
+        {"reading": Reading("resize-256-crop")},
+        {"reading": Reading(not_rgb="convert")},
+    ):
         load(**settings)
         assert len(asked) == len(CHOSEN)
     load(source=dataclasses.replace(source, fingerprint="other"))
@@ -132,13 +149,19 @@ def test_digits_are_cached_as_floats(tmp_path):
     source = sources.open_source("digits")
     found = loader.Pictures(source, np.arange(5), size=24, cache=tmp_path)
     first, again = found.load(), found.load()
-    assert np.array_equal(first.images, again.images) and np.array_equal(first.images[3], source.draw(3, 24, Reading()))
+    assert np.array_equal(first.images, again.images) and np.array_equal(
+        first.images[3], source.draw(3, 24, Reading())
+    )
     assert np.load(next(tmp_path.glob("*.npy"))).dtype == np.float32
 
 
 def rewritten(source, index: int, seed: int) -> None:
     """Another picture of as many bytes in a file's place, and its old times."""
-    path = next(path for path in Path(source.name.partition(":")[2]).iterdir() if path.name == source.names[index])
+    path = next(
+        path
+        for path in Path(source.name.partition(":")[2]).iterdir()
+        if path.name == source.names[index]
+    )
     state, size = path.stat(), path.stat().st_size
     other = drawn.encoded(drawn.picture(seed), kind="PNG")[:size]
     path.write_bytes(other + bytes(size - len(other)))
@@ -148,15 +171,21 @@ def rewritten(source, index: int, seed: int) -> None:
 @pytest.mark.parametrize("cached", [False, True])
 def test_a_picture_that_was_changed_is_noticed(folder, tmp_path, cached):
     """Of the same name, size and time: nothing but its content says so, nor does the data's fingerprint."""
-    found = loader.Pictures(folder, CHOSEN[:4], size=24, cache=tmp_path / "cache" if cached else None)
+    found = loader.Pictures(
+        folder, CHOSEN[:4], size=24, cache=tmp_path / "cache" if cached else None
+    )
     batch = found.load()
-    assert batch.ids.tolist() == [1, 3] and np.array_equal(found.take(batch.ids, batch.digests), batch.images)
+    assert batch.ids.tolist() == [1, 3] and np.array_equal(
+        found.take(batch.ids, batch.digests), batch.images
+    )
     rewritten(folder, 3, seed=20)
     again = sources.open_source(folder.name)
     assert again.fingerprint == folder.fingerprint
     later = loader.Pictures(again, CHOSEN[:4], size=24, cache=found.cache)
     assert np.array_equal(later.take(batch.ids[:1], batch.digests[:1]), batch.images[:1])
-    with pytest.raises(InputError, match=r"'3.png' of data .* is not what it was when the run classified it"):
+    with pytest.raises(
+        InputError, match=r"'3.png' of data .* is not what it was when the run classified it"
+    ):
         later.take(batch.ids, batch.digests)
     assert later.load().digests[1] != batch.digests[1]  # nor does the cache give the old one
 

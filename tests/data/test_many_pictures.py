@@ -26,12 +26,18 @@ def resident() -> float:
 @pytest.mark.slow
 def test_memory_is_flat(folder):
     source = sources.open_source(f"imagefolder:{folder}")
-    assert source.validation and len(set(source.labels)) > 800 and np.array_equal(source.labels, validation.study_labels()[source.ids - 1])
+    assert (
+        source.validation
+        and len(set(source.labels)) > 800
+        and np.array_equal(source.labels, validation.study_labels()[source.ids - 1])
+    )
     after = []
     for batch in loader.Pictures(source, np.arange(2000), size=64):
         assert batch.images.shape == (len(batch.ids), 64, 64, 3) and not batch.dropped
         after.append(resident())
-    assert len(after) == 63 and max(after[10:]) - after[10] < 30  # all the pictures would be 98 MB, their files 187 MB
+    assert (
+        len(after) == 63 and max(after[10:]) - after[10] < 30
+    )  # all the pictures would be 98 MB, their files 187 MB
 
 
 @pytest.mark.slow
@@ -39,8 +45,17 @@ def test_arithmetic_and_speed_of_a_bare_loop(folder):
     source = sources.open_source(f"imagefolder:{folder}")
     for size in (224, 227, 299, 331):
         for batch in loader.Pictures(source, np.arange(64), size=size):
-            expected = [np.asarray(throughput.square(folder / source.names[np.flatnonzero(source.ids == i)[0]], size)) for i in batch.ids]
-            assert np.array_equal(batch.images, np.stack(expected).astype(np.float32) / np.float32(255))
+            expected = [
+                np.asarray(
+                    throughput.square(
+                        folder / source.names[np.flatnonzero(source.ids == i)[0]], size
+                    )
+                )
+                for i in batch.ids
+            ]
+            assert np.array_equal(
+                batch.images, np.stack(expected).astype(np.float32) / np.float32(255)
+            )
     # Measured alone: 92 to 97 %. Here beside other tests, so only what no load explains is refused.
     _, _, share = throughput.rates(folder, 224, 1, 7, chunk=128)
     assert share > 0.6

@@ -18,21 +18,27 @@ from jaxadv.data import pictures
 from jaxadv.data.pictures import Reading, Unusable
 from model_ports.errors import InputError
 
-ROUNDING = 0.5 * 1.3 + 0.5  # levels: Pillow rounds after each direction, and the weights of the second add up to less than 1.3 in magnitude
+ROUNDING = (
+    0.5 * 1.3 + 0.5
+)  # levels: Pillow rounds after each direction, and the weights of the second add up to less than 1.3 in magnitude
 STUDY, USUAL = Reading("study"), Reading("resize-256-crop")
 
 
 def lanczos(count_in: int, count_out: int) -> np.ndarray:
     """(count_out, count_in): weights of the windowed sinc of three lobes, widened where it makes smaller."""
     scale = count_in / count_out
-    at = ((np.arange(count_out)[:, None] + 0.5) * scale - (np.arange(count_in) + 0.5)) / max(scale, 1)
+    at = ((np.arange(count_out)[:, None] + 0.5) * scale - (np.arange(count_in) + 0.5)) / max(
+        scale, 1
+    )
     weights = np.sinc(at) * np.sinc(at / 3) * (abs(at) < 3)
     return weights / weights.sum(1, keepdims=True)
 
 
 def test_study_scales_the_shorter_side_and_takes_the_centre():
     photograph = drawn.picture(1, 500, 375)
-    wide = np.einsum("xw,hwc->hxc", lanczos(500, 298), np.asarray(photograph, float))  # 500 * 224 / 375 = 298.7
+    wide = np.einsum(
+        "xw,hwc->hxc", lanczos(500, 298), np.asarray(photograph, float)
+    )  # 500 * 224 / 375 = 298.7
     whole = np.einsum("yh,hxc->yxc", lanczos(375, 224), wide)
     ours = np.asarray(pictures.prepare(photograph, 224, STUDY), float)
     assert abs(ours - whole[:, 37:261].clip(0, 255)).max() <= ROUNDING
@@ -50,7 +56,9 @@ def test_study_scales_the_shorter_side_and_takes_the_centre():
 def test_study_geometry(width, height, size, resized, corner):
     photograph = drawn.picture(2, width, height)
     left, top = corner
-    expected = np.asarray(photograph.resize(resized, Image.Resampling.LANCZOS))[top : top + size, left : left + size]
+    expected = np.asarray(photograph.resize(resized, Image.Resampling.LANCZOS))[
+        top : top + size, left : left + size
+    ]
     assert np.array_equal(np.asarray(pictures.prepare(photograph, size, STUDY)), expected)
 
 
@@ -58,18 +66,28 @@ def test_study_geometry(width, height, size, resized, corner):
 def test_a_few_squares_get_the_black_column_of_the_release(side, size, column):
     ours = np.asarray(pictures.prepare(Image.new("RGB", (side, side), "white"), size, STUDY))
     black = (ours == 0).all(axis=(0, 2))
-    assert ours.shape == (size, size, 3) and np.flatnonzero(black).tolist() == [column] and (ours[:, ~black] == 255).all()
+    assert (
+        ours.shape == (size, size, 3)
+        and np.flatnonzero(black).tolist() == [column]
+        and (ours[:, ~black] == 255).all()
+    )
 
 
 @pytest.mark.parametrize(
     ("width", "height", "size", "resized", "corner"),
     # torchvision's Resize(256), CenterCrop(224), and 342 for 299
-    [(500, 375, 224, (341, 256), (58, 16)), (375, 500, 299, (342, 456), (22, 78)), (256, 256, 224, (256, 256), (16, 16))],
+    [
+        (500, 375, 224, (341, 256), (58, 16)),
+        (375, 500, 299, (342, 456), (22, 78)),
+        (256, 256, 224, (256, 256), (16, 16)),
+    ],
 )
 def test_resize_256_crop_geometry(width, height, size, resized, corner):
     photograph = drawn.picture(3, width, height)
     left, top = corner
-    expected = np.asarray(photograph.resize(resized, Image.Resampling.BILINEAR))[top : top + size, left : left + size]
+    expected = np.asarray(photograph.resize(resized, Image.Resampling.BILINEAR))[
+        top : top + size, left : left + size
+    ]
     assert np.array_equal(np.asarray(pictures.prepare(photograph, size, USUAL)), expected)
 
 
@@ -80,7 +98,10 @@ def test_floats_are_resized_without_rounding():
     assert ours.dtype == np.float32 and 0 < abs(ours - rounded).max() <= ROUNDING / 255
     edge = np.zeros((40, 40, 3))
     edge[:, 20:] = 1
-    assert pictures.prepare_floats(edge, 24, STUDY).min() == 0 and pictures.prepare_floats(edge, 24, STUDY).max() == 1
+    assert (
+        pictures.prepare_floats(edge, 24, STUDY).min() == 0
+        and pictures.prepare_floats(edge, 24, STUDY).max() == 1
+    )
 
 
 def bad_files() -> dict[str, tuple[bytes, str]]:
@@ -111,7 +132,10 @@ def test_a_missing_file_is_unusable(tmp_path):
         pictures.decode(tmp_path / "gone.jpg", 24, STUDY)
 
 
-@pytest.mark.parametrize(("mode", "kind"), [("L", "JPEG"), ("CMYK", "JPEG"), ("RGBA", "PNG"), ("LA", "PNG"), ("P", "GIF"), ("1", "PNG")])
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [("L", "JPEG"), ("CMYK", "JPEG"), ("RGBA", "PNG"), ("LA", "PNG"), ("P", "GIF"), ("1", "PNG")],
+)
 def test_pictures_that_are_not_rgb_are_dropped_or_converted(mode, kind):
     original = drawn.picture(5)
     content = drawn.encoded(original.convert(mode), kind)
@@ -119,10 +143,14 @@ def test_pictures_that_are_not_rgb_are_dropped_or_converted(mode, kind):
         pictures.decode(content, 24, Reading(not_rgb="drop"))
     ours = pictures.decode(content, 24, Reading(not_rgb="convert"))
     if mode in ("L", "LA", "1"):
-        assert np.array_equal(ours[..., 0], ours[..., 1]) and np.array_equal(ours[..., 0], ours[..., 2])
+        assert np.array_equal(ours[..., 0], ours[..., 1]) and np.array_equal(
+            ours[..., 0], ours[..., 2]
+        )
     else:
         colours = np.asarray(pictures.prepare(original, 24, STUDY), float)
-        assert abs(ours - colours).mean() < 20  # the same colours but for the palette and JPEG: inverted they would be 100 away
+        assert (
+            abs(ours - colours).mean() < 20
+        )  # the same colours but for the palette and JPEG: inverted they would be 100 away
     assert ours.shape == (24, 24, 3) and ours.dtype == np.uint8 and ours.std() > 5
 
 
@@ -155,7 +183,9 @@ def test_documented_formats_are_read_whatever_a_file_is_called(tmp_path, kind):
 
 def claims(kind: str, side: int) -> bytes:
     """A small file whose header says ``side`` x ``side`` pixels."""
-    content = bytearray(drawn.encoded(drawn.picture(0).convert("P" if kind == "GIF" else "RGB"), kind))
+    content = bytearray(
+        drawn.encoded(drawn.picture(0).convert("P" if kind == "GIF" else "RGB"), kind)
+    )
     if kind == "PNG":
         content[16:24] = struct.pack(">II", side, side)
         content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
@@ -197,7 +227,10 @@ def test_large_pictures_are_decoded_one_at_a_time(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("mode", "kind"), [("RGB", "JPEG"), ("P", "PNG"), ("CMYK", "JPEG"), ("LA", "PNG"), ("RGB", "WEBP")])
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [("RGB", "JPEG"), ("P", "PNG"), ("CMYK", "JPEG"), ("LA", "PNG"), ("RGB", "WEBP")],
+)
 def test_the_largest_picture_takes_less_than_a_gigabyte(tmp_path, mode, kind):
     """In a process of its own, whose most memory the system knows."""
     code = f"""
@@ -213,5 +246,12 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     for script in (code, decode):
-        done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
     assert int(done.stdout) < 1000

@@ -11,7 +11,16 @@ from model_ports.errors import InputError
 @pytest.fixture
 def everything() -> Source:
     ids = np.arange(1, 50001)
-    return Source("imagefolder:x", ids, validation.study_labels(), ids, 1000, "", lambda *_: None, validation=True)
+    return Source(
+        "imagefolder:x",
+        ids,
+        validation.study_labels(),
+        ids,
+        1000,
+        "",
+        lambda *_: None,
+        validation=True,
+    )
 
 
 def test_another_seed_selects_other_images(everything):
@@ -19,7 +28,9 @@ def test_another_seed_selects_other_images(everything):
     assert everything.ids[chosen].tolist() == study.images(1216).tolist()
     assert everything.ids[chosen][0] == 48470  # 518.00048470.jpg, as the re-run of seed 1216 has it
     default = selection.select(everything, "study", count=None, seed=7)
-    assert everything.ids[default].tolist() == study.images(1215).tolist() == study.images().tolist()
+    assert (
+        everything.ids[default].tolist() == study.images(1215).tolist() == study.images().tolist()
+    )
 
 
 def test_the_clever_list_is_of_one_seed(everything):

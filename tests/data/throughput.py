@@ -38,7 +38,9 @@ def square(file: Path, size: int) -> Image.Image:
         return picture.crop((left, top, left + size, top + size))
 
 
-def rates(folder: Path, size: int, threads: int, turns: int, chunk: int = CHUNK) -> tuple[float, float, float]:
+def rates(
+    folder: Path, size: int, threads: int, turns: int, chunk: int = CHUNK
+) -> tuple[float, float, float]:
     """Pictures a second of the loader and of the bare loop, medians over the turns, and the median of their ratios."""
     source = sources.open_source(f"imagefolder:{folder}")
     ours, theirs = [], []
@@ -51,7 +53,11 @@ def rates(folder: Path, size: int, threads: int, turns: int, chunk: int = CHUNK)
             assert len(batch.ids) + len(batch.dropped) > 0
         theirs.append(len(chosen) / (between - began))
         ours.append(len(chosen) / (time.perf_counter() - between))
-    return statistics.median(ours), statistics.median(theirs), statistics.median(np.divide(ours, theirs))
+    return (
+        statistics.median(ours),
+        statistics.median(theirs),
+        statistics.median(np.divide(ours, theirs)),
+    )
 
 
 def peak() -> float:
@@ -66,4 +72,6 @@ if __name__ == "__main__":
     size, turns = map(int, given + ["224", "5"][len(given) :])
     for threads in sorted({1, os.cpu_count()}):
         ours, theirs, share = rates(folder, size, threads, turns)
-        print(f"{size} pixels, {threads} threads: {ours:.0f}/s, bare Pillow {theirs:.0f}/s, {share:.0%} of it; at most {peak():.0f} MB")
+        print(
+            f"{size} pixels, {threads} threads: {ours:.0f}/s, bare Pillow {theirs:.0f}/s, {share:.0%} of it; at most {peak():.0f} MB"
+        )

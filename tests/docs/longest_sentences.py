@@ -1,6 +1,6 @@
 """The longest sentences that a person reads: README, docs, docstrings, comments and messages.
 
-    python tests/docs/longest_sentences.py [COUNT]
+python tests/docs/longest_sentences.py [COUNT]
 """
 
 import ast
@@ -59,7 +59,11 @@ def _of(paragraph: str, place: str) -> Iterator[tuple[int, str, str]]:
     plain = " ".join(re.sub(r"`[^`]*`", "x", paragraph).split())
     for sentence in re.split(r"(?<=[.:;?!])\s+", plain):
         words = re.findall(r"[A-Za-z][A-Za-z'-]+", sentence)
-        if len(words) > 3 and not COMMON.isdisjoint(word.lower() for word in words) and not CODE.search(sentence):
+        if (
+            len(words) > 3
+            and not COMMON.isdisjoint(word.lower() for word in words)
+            and not CODE.search(sentence)
+        ):
             yield len(words), place, sentence[:300]
 
 

@@ -14,7 +14,13 @@ from jaxadv.commands import cli
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-MARKS = ("needs: data", "needs: a connection", "needs: frameworks", "needs: several hosts", "needs: an accelerator")
+MARKS = (
+    "needs: data",
+    "needs: a connection",
+    "needs: frameworks",
+    "needs: several hosts",
+    "needs: an accelerator",
+)
 MARKS += ("run: minutes", "run: tests")
 """What a comment above a block may say. Such a block is parsed here, and not run."""
 
@@ -32,7 +38,13 @@ def blocks(page: Path) -> list[Block]:
     text = page.read_text()
     pattern = r"(?:<!-- (?P<mark>[^>]*?) -->\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$"
     return [
-        Block(page.name, text[: match.start()].count("\n") + 1, match["language"], match["mark"] or "", match["text"])
+        Block(
+            page.name,
+            text[: match.start()].count("\n") + 1,
+            match["language"],
+            match["mark"] or "",
+            match["text"],
+        )
         for match in re.finditer(pattern, text, re.MULTILINE | re.DOTALL)
     ]
 
@@ -66,17 +78,27 @@ WITH_PYTHON = [page for page in PAGES if any(block.language == "python" for bloc
 
 @pytest.mark.parametrize(
     "page",
-    [pytest.param(page, id=page.name, marks=() if page.name == "README.md" else pytest.mark.slow) for page in WITH_PYTHON],
+    [
+        pytest.param(page, id=page.name, marks=() if page.name == "README.md" else pytest.mark.slow)
+        for page in WITH_PYTHON
+    ],
 )
 def test_what_a_page_shows_runs_in_its_order(page, somewhere):
     """Python blocks share one namespace a page; commands run in the same folder."""
     names: dict = {"__name__": "documentation"}
     for block in blocks(page):
-        if block.language == "python" and block.mark != "needs: frameworks":  # tests/foreign runs these
+        if (
+            block.language == "python" and block.mark != "needs: frameworks"
+        ):  # tests/foreign runs these
             exec(compile(block.text, f"{block.page}:{block.line}", "exec"), names)
         elif block.language == "sh" and not block.mark:
             for words in commands(block):
-                if words[:2] != ["pip", "install"] and words[0] not in INSTALLED and len(words) > 1 and words[:2] != ["python", "run.py"]:
+                if (
+                    words[:2] != ["pip", "install"]
+                    and words[0] not in INSTALLED
+                    and len(words) > 1
+                    and words[:2] != ["python", "run.py"]
+                ):
                     run(words)
 
 
@@ -102,7 +124,11 @@ def test_every_command_has_flags_that_are_there(block, somewhere):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "block",
-    [block for block in PARSED if not block.mark and block.page in ("command_line.md", "getting_started.md")],
+    [
+        block
+        for block in PARSED
+        if not block.mark and block.page in ("command_line.md", "getting_started.md")
+    ],
     ids=lambda block: f"{block.page}:{block.line}",
 )
 def test_commands_of_pages_without_python_run(block, somewhere):

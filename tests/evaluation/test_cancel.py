@@ -41,7 +41,12 @@ def fail() -> None:
 
 def test_a_failure_ends_what_runs_beside_it_and_is_raised():
     cancel, ended = Cancel(), []
-    tasks = [partial(work, cancel, ended, "first"), partial(work, cancel, ended, "second"), fail, partial(work, cancel, ended, "never")]
+    tasks = [
+        partial(work, cancel, ended, "first"),
+        partial(work, cancel, ended, "second"),
+        fail,
+        partial(work, cancel, ended, "never"),
+    ]
     with pytest.raises(KeyError, match="the cause"):
         _at_once(3, tasks, cancel)
     assert sorted(ended) == ["first", "second"]
@@ -65,7 +70,11 @@ def test_another_run_of_the_process_goes_on():
     assert finished.is_set()
 
 
-@pytest.mark.parametrize("attack", [jaxadv.FGSM(0.1), jaxadv.CarliniWagnerL2(steps=4, search_steps=2)], ids=["fgsm", "cw"])
+@pytest.mark.parametrize(
+    "attack",
+    [jaxadv.FGSM(0.1), jaxadv.CarliniWagnerL2(steps=4, search_steps=2)],
+    ids=["fgsm", "cw"],
+)
 def test_attacks_end_at_their_next_item(attacked, attack):
     classifier, images, labels = attacked
     cancel, counted = Cancel(), []
@@ -77,7 +86,15 @@ def test_attacks_end_at_their_next_item(attacked, attack):
             cancel.request()
 
     with pytest.raises(Cancelled):
-        run_attacks(classifier, [attack] * COUNT, images, labels, np.zeros(COUNT, bool), lanes=1, advance=advance)
+        run_attacks(
+            classifier,
+            [attack] * COUNT,
+            images,
+            labels,
+            np.zeros(COUNT, bool),
+            lanes=1,
+            advance=advance,
+        )
     assert len(counted) == 3
 
 
@@ -92,7 +109,16 @@ def test_scores_end_at_their_next_batch(attacked):
             cancel.request()
 
     with pytest.raises(Cancelled):
-        jaxadv.clever_scores(classifier, images, labels, (labels + 1) % 3, batches=3, samples=2, lanes=1, advance=advance)
+        jaxadv.clever_scores(
+            classifier,
+            images,
+            labels,
+            (labels + 1) % 3,
+            batches=3,
+            samples=2,
+            lanes=1,
+            advance=advance,
+        )
     assert len(counted) == 3
 
 

@@ -45,14 +45,22 @@ def test_rows_are_dataframes_with_the_settings_as_columns(run, networks, data):
     assert len(run.clean) == 24 and len(run.examples) == right * 3 * 2
     fgsm, ifgsm = (run.examples[run.examples["attack"] == name] for name in ("fgsm", "ifgsm"))
     assert set(fgsm["setting"]) == {"eps=0.1", "eps=0.2"} and set(fgsm["norm"]) == {"linf"}
-    assert fgsm["steps"].isna().all() and (ifgsm["steps"] == 3).all() and set(ifgsm["loss"]) == {"logit"}
+    assert (
+        fgsm["steps"].isna().all()
+        and (ifgsm["steps"] == 3).all()
+        and set(ifgsm["loss"]) == {"logit"}
+    )
     assert len(run.clever) == 2 * 2 * 3 * 2 and len(run.transfer) == len(run.examples)
 
 
 def test_attempts_are_those_of_run_attack(run, networks, data):
     images, labels = data
-    rows = run.examples.query("model == 'first' and attack == 'fgsm' and eps < 0.15 and target_kind == 'untargeted'")
-    result = jaxadv.run_attack(networks[0], jaxadv.FGSM(eps=0.1), images[rows["image_id"]], labels[rows["image_id"]])
+    rows = run.examples.query(
+        "model == 'first' and attack == 'fgsm' and eps < 0.15 and target_kind == 'untargeted'"
+    )
+    result = jaxadv.run_attack(
+        networks[0], jaxadv.FGSM(eps=0.1), images[rows["image_id"]], labels[rows["image_id"]]
+    )
     np.testing.assert_array_equal(rows["success"], result.success)
     np.testing.assert_allclose(rows["linf"], result.linf, rtol=1e-6)
 
@@ -60,9 +68,13 @@ def test_attempts_are_those_of_run_attack(run, networks, data):
 def test_tables_and_report_come_from_the_rows(run):
     table = run.table("robustness")
     first = table.query("model == 'first' and attack == 'fgsm' and target_kind == 'untargeted'")
-    rows = run.examples.query("model == 'first' and attack == 'fgsm' and target_kind == 'untargeted'")
+    rows = run.examples.query(
+        "model == 'first' and attack == 'fgsm' and target_kind == 'untargeted'"
+    )
     by_setting = rows.groupby("setting")["success"].mean()
-    assert dict(zip(first["setting"], first["success_rate"], strict=True)) == pytest.approx(dict(by_setting))
+    assert dict(zip(first["setting"], first["success_rate"], strict=True)) == pytest.approx(
+        dict(by_setting)
+    )
     assert (first["success_rate_low"] <= first["success_rate"]).all()
     with pytest.raises(jaxadv.InputError, match="did you mean 'robustness'"):
         run.table("robustnes")
@@ -85,9 +97,16 @@ def test_the_same_call_finds_nothing_to_do_and_another_is_refused(run, networks,
 
 
 def test_settings_may_be_no_product_of_lists():
-    attacks = (jaxadv.IFGSM(eps=0.1, steps=3), jaxadv.IFGSM(eps=0.2, steps=5), jaxadv.IFGSM(eps=0.1, steps=3))
+    attacks = (
+        jaxadv.IFGSM(eps=0.1, steps=3),
+        jaxadv.IFGSM(eps=0.2, steps=5),
+        jaxadv.IFGSM(eps=0.1, steps=3),
+    )
     settings = Settings(attacks=attacks, targets=("random",))
-    assert [attempt.label for attempt in settings.attempts()] == ["eps=0.1,steps=3", "eps=0.2,steps=5"]
+    assert [attempt.label for attempt in settings.attempts()] == [
+        "eps=0.1,steps=3",
+        "eps=0.2,steps=5",
+    ]
     assert Settings.from_dict(settings.to_dict()).attempts() == settings.attempts()
     assert "ifgsm settings" in settings.identity()
 
@@ -95,7 +114,9 @@ def test_settings_may_be_no_product_of_lists():
 def test_values_that_print_alike_have_two_labels_and_equal_ones_one():
     """Six digits are shown, and all of them where six would make two settings one."""
     near = 0.1 + 1e-9
-    alike = Settings(attacks=tuple(jaxadv.FGSM(eps=eps) for eps in (0.1, near, 0.10)), targets=("random",))
+    alike = Settings(
+        attacks=tuple(jaxadv.FGSM(eps=eps) for eps in (0.1, near, 0.10)), targets=("random",)
+    )
     assert [attempt.label for attempt in alike.attempts()] == ["eps=0.1", f"eps={near!r}"]
 
 
@@ -145,14 +166,20 @@ def test_networks_of_one_name_are_refused(networks, data):
         jaxadv.evaluate([networks[0], networks[0]], data, SMALL)
 
 
-def test_a_network_that_breaks_its_contract_is_refused_before_anything_is_written(networks, data, tmp_path):
-    soft = random_linear(5, 4, name="soft", apply=lambda params, x: jax.nn.softmax(linear_apply(params, x)))
+def test_a_network_that_breaks_its_contract_is_refused_before_anything_is_written(
+    networks, data, tmp_path
+):
+    soft = random_linear(
+        5, 4, name="soft", apply=lambda params, x: jax.nn.softmax(linear_apply(params, x))
+    )
     with pytest.raises(jaxadv.InputError, match="^soft gives probabilities.*leave the softmax out"):
         jaxadv.evaluate([networks[0], soft], data, SMALL, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_answers_that_are_no_numbers_are_counted_in_rows_tables_page_and_last_lines(networks, data, tmp_path, capsys):
+def test_answers_that_are_no_numbers_are_counted_in_rows_tables_page_and_last_lines(
+    networks, data, tmp_path, capsys
+):
     """A network that says NaN of two clean images, and infinity wherever FGSM goes, beside one that is well."""
     images, labels = data
     pictures = images.copy()
@@ -167,11 +194,18 @@ def test_answers_that_are_no_numbers_are_counted_in_rows_tables_page_and_last_li
     broken = random_linear(0, 4, name="broken", apply=apply)
     broken.contract.is_exempt = True
     labels = np.concatenate([labels[:2], networks[0].predict(images[2:])])
-    settings = replace(SMALL, attacks=(jaxadv.FGSM(eps=0.1),), targets=("untargeted",), clever=replace(CLEVER, images=3))
+    settings = replace(
+        SMALL,
+        attacks=(jaxadv.FGSM(eps=0.1),),
+        targets=("untargeted",),
+        clever=replace(CLEVER, images=3),
+    )
     run = jaxadv.evaluate([broken, networks[0]], (pictures, labels), settings, out=tmp_path / "out")
     clean = run.clean.query("model == 'broken'")
     np.testing.assert_array_equal(clean["invalid"], np.arange(12) < 2)
-    assert (clean["predicted"][clean["invalid"]] == -1).all() and run.table("accuracy").set_index("model").loc["broken", "invalid"] == 2
+    assert (clean["predicted"][clean["invalid"]] == -1).all() and run.table("accuracy").set_index(
+        "model"
+    ).loc["broken", "invalid"] == 2
     attempts = run.examples.set_index("model")
     assert attempts.loc["broken", "invalid"].all() and not attempts.loc["broken", "success"].any()
     assert not attempts.loc["first", ["invalid", "zero_gradient"]].any(axis=None)
@@ -180,7 +214,9 @@ def test_answers_that_are_no_numbers_are_counted_in_rows_tables_page_and_last_li
     assert np.isnan(robust.loc["broken", "success_rate"]) and robust.loc["first", "invalid"] == 0
     shown = run.transfer.query("model == 'broken'")
     assert shown["invalid"].any() and not shown["attacked"][shown["invalid"]].any()
-    assert run.table("transfer").set_index("model").loc["broken", "invalid"] == shown["invalid"].sum()
+    assert (
+        run.table("transfer").set_index("model").loc["broken", "invalid"] == shown["invalid"].sum()
+    )
     said = capsys.readouterr().err
     page = (tmp_path / "out" / "report.html").read_text()
     for line in (
@@ -198,10 +234,21 @@ def test_masked_gradients_are_a_warning(networks, data, tmp_path, capsys):
 
     images, _ = data
     steps = random_linear(0, 4, name="steps", apply=apply)
-    settings = replace(SMALL, parts=("attacks", "report"), attacks=(jaxadv.FGSM(eps=0.01),), targets=("untargeted",))
+    settings = replace(
+        SMALL,
+        parts=("attacks", "report"),
+        attacks=(jaxadv.FGSM(eps=0.01),),
+        targets=("untargeted",),
+    )
     jaxadv.evaluate([steps], (images, steps.predict(images)), settings, out=tmp_path / "out")
-    assert "gradients of zero everywhere: steps, fgsm eps=0.01 12 of 12 attempts failed" in capsys.readouterr().err
+    assert (
+        "gradients of zero everywhere: steps, fgsm eps=0.01 12 of 12 attempts failed"
+        in capsys.readouterr().err
+    )
     jaxadv.run_attack(steps, jaxadv.FGSM(0.01), images, steps.predict(images))
-    assert "gradients of zero everywhere: FGSM on steps 12 of 12 attempts failed" in capsys.readouterr().err
+    assert (
+        "gradients of zero everywhere: FGSM on steps 12 of 12 attempts failed"
+        in capsys.readouterr().err
+    )
     jaxadv.run_attack(networks[0], jaxadv.FGSM(0.01), images, networks[0].predict(images))
     assert capsys.readouterr().err == ""

@@ -29,8 +29,16 @@ def job() -> plan.Job:
 @pytest.mark.parametrize("processes", [1, 2, 3, 8])
 def test_shares_are_balanced_and_leave_nothing_out(job, processes):
     """No process has more than another by more than one unit costs, and each unit has one owner."""
-    listed = [units.Unit(name, "attack", attack, block) for name in job.models for attack in job.attacks for block in range(5)]
-    shares = [units.share(job, listed, process=process, processes=processes) for process in range(processes)]
+    listed = [
+        units.Unit(name, "attack", attack, block)
+        for name in job.models
+        for attack in job.attacks
+        for block in range(5)
+    ]
+    shares = [
+        units.share(job, listed, process=process, processes=processes)
+        for process in range(processes)
+    ]
     assert sorted(unit for share in shares for unit in share) == sorted(listed)
     loads = [sum(units.cost(job, unit) for unit in share) for share in shares]
     assert max(loads) - min(loads) <= max(units.cost(job, unit) for unit in listed)

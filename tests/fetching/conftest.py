@@ -18,7 +18,9 @@ def serve():
     begun = []
 
     def start(**files: bytes) -> file_server.Server:
-        context = file_server.serving({name.replace("__", "."): data for name, data in files.items()})
+        context = file_server.serving(
+            {name.replace("__", "."): data for name, data in files.items()}
+        )
         begun.append(context)
         return context.__enter__()
 

@@ -67,9 +67,7 @@ def test_a_hash_that_is_none(tmp_path, refusal):
 @pytest.mark.parametrize("change", [-1, 1])
 def test_another_length_than_recorded(published, tmp_path, monkeypatch, refusal, change):
     archive = addresses.STUDY["pictures"]
-    monkeypatch.setitem(
-        addresses.STUDY, "pictures", archive._replace(size=archive.size + change)
-    )
+    monkeypatch.setitem(addresses.STUDY, "pictures", archive._replace(size=archive.size + change))
     call = order(tmp_path, only="pictures")
     refusal(lambda: study.fetch(call), f"has {archive.size} bytes", "are recorded")
     (tmp_path / "copy").mkdir()
@@ -122,7 +120,10 @@ def test_networks_before_a_missing_one_stay(published, tmp_path, monkeypatch, re
         (lambda: photographs(NUMBERS[1:]), ["has 11 pictures", "12 are needed"]),
         (lambda: [], ["has 0 pictures"]),
         (lambda: photographs() + photographs(NUMBERS[:1]), [f"{NUMBERS[0]:08d} twice"]),
-        (lambda: [*photographs(), ("imgs/7.00000003.jpg", b"x")], ["the label of picture 00000003"]),
+        (
+            lambda: [*photographs(), ("imgs/7.00000003.jpg", b"x")],
+            ["the label of picture 00000003"],
+        ),
         (lambda: [("imgs/" + picture_name(3) + "/", b"")], ["has 0 pictures"]),
         (lambda: [*photographs(), ("/etc/" + picture_name(3), b"x")], ["outside its folder"]),
     ],

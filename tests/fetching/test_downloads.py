@@ -198,9 +198,7 @@ def test_a_disk_that_fills_meanwhile_is_one_line_and_loses_nothing(
 def test_no_server_and_no_file_are_one_line(serve, tmp_path, refusal):
     server = serve(net=WHOLE)
     url = f"{server.url}/absent"
-    refusal(
-        lambda: transfer.receive(url, tmp_path / "a", report=print), url, "404", "--source"
-    )
+    refusal(lambda: transfer.receive(url, tmp_path / "a", report=print), url, "404", "--source")
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/net"

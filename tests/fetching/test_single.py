@@ -122,7 +122,10 @@ def test_names_without_an_address(tmp_path, refusal):
 
 def test_addresses_are_of_networks_and_over_https():
     names = [spec.name for spec in registry.MODELS]
-    assert list(GRAPHS) == names and set(SINGLE) == {*names} - {"densenet121_k32", "densenet169_k32"}
+    assert list(GRAPHS) == names and set(SINGLE) == {*names} - {
+        "densenet121_k32",
+        "densenet169_k32",
+    }
     for archive in (*STUDY.values(), *SINGLE.values()):
         assert archive.url.startswith("https://")
         assert archive.name.endswith((".tar.gz", ".tgz", ".pb"))

@@ -17,9 +17,7 @@ LONG = "a/" + "long_folder/" * 20 + "b.pb"
 
 def read(path) -> dict[str, bytes]:
     return {
-        member.path: b"".join(member.blocks())
-        for member in tarball.members(path)
-        if member.is_file
+        member.path: b"".join(member.blocks()) for member in tarball.members(path) if member.is_file
     }
 
 

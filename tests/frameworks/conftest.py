@@ -3,7 +3,9 @@
 import gc
 import os
 
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # as `validate` sets it, before any test imports TensorFlow
+os.environ.setdefault(
+    "TF_ENABLE_ONEDNN_OPTS", "0"
+)  # as `validate` sets it, before any test imports TensorFlow
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import jax

@@ -31,7 +31,9 @@ WRONG = {
 def original(model: str):
     """The network with random weights that keep the size of what passes, normalisation's included."""
     (name, settings, _), size = originals_keras.NETWORKS[model], PIXELS[model]
-    net = getattr(applications, name)(weights=None, classifier_activation=None, input_shape=(size, size, 3), **settings)
+    net = getattr(applications, name)(
+        weights=None, classifier_activation=None, input_shape=(size, size, 3), **settings
+    )
     random = np.random.default_rng(1)
     for weight in net.weights:
         layer, part = weight.path.split("/")[-2:]
@@ -48,7 +50,11 @@ def original(model: str):
 
 
 def test_all_that_are_said_to_be_the_same_are_run():
-    same = {model for model, verdicts in same_function.VERDICTS.items() if verdicts["keras"] == same_function.SAME}
+    same = {
+        model
+        for model, verdicts in same_function.VERDICTS.items()
+        if verdicts["keras"] == same_function.SAME
+    }
     assert PIXELS.keys() == keras_h5.ROWS.keys() == originals_keras.NETWORKS.keys() == same
 
 
@@ -66,12 +72,17 @@ def test_converted_it_is_the_same_function(tmp_path, command, model):
     status, out, error = command("validate", *common)
     assert status == 0 and "the same function within tolerance" in out, out + error
     report = json.loads((tmp_path / "report.json").read_text())
-    assert report["input"].startswith("keras.applications.") and report["overall"]["gradient_cosine"] > 0.999
+    assert (
+        report["input"].startswith("keras.applications.")
+        and report["overall"]["gradient_cosine"] > 0.999
+    )
     if model in WRONG:
         path, before = WRONG[model]
         spoil(tmp_path / "converted" / model, path)
         status, out, _ = command("validate", *common)
-        assert status == 1 and f"first layer that differs: {path.rpartition('/')[0]}, node " in out, out
+        assert (
+            status == 1 and f"first layer that differs: {path.rpartition('/')[0]}, node " in out
+        ), out
         assert f"; {before} before it agrees" in out, out
     shutil.rmtree(tmp_path)  # half a gigabyte
 
@@ -86,18 +97,30 @@ def test_double_precision_leaves_nothing_but_rounding(tmp_path, command, ending)
         net.save_weights(tmp_path / "net.weights.h5")
         (tmp_path / "net.weights.h5").rename(tmp_path / ending)
     status, out, error = command(
-        "validate", "--model=mobilenet_v1_025", f"--source={ending}", "--input_size=128", "--float64", "--save=report.json"
+        "validate",
+        "--model=mobilenet_v1_025",
+        f"--source={ending}",
+        "--input_size=128",
+        "--float64",
+        "--save=report.json",
     )
     assert status == 0, out + error
     overall = json.loads((tmp_path / "report.json").read_text())["overall"]
-    assert overall["relative_logit_difference"] < 1e-12 and overall["relative_gradient_difference"] < 1e-11
+    assert (
+        overall["relative_logit_difference"] < 1e-12
+        and overall["relative_gradient_difference"] < 1e-11
+    )
 
 
 def test_layers_without_names_may_be_numbered_from_anywhere(tmp_path):
     """Keras goes on counting from one network to the next."""
     first = original("inception_v3")
     second = original("inception_v3")
-    numbers = [int(layer.name.rpartition("_")[2]) for layer in second.layers if layer.name.startswith("conv2d_")]
+    numbers = [
+        int(layer.name.rpartition("_")[2])
+        for layer in second.layers
+        if layer.name.startswith("conv2d_")
+    ]
     assert min(numbers) > 0
     network = registry.network("inception_v3", zoo="imagenet")
     params = []
@@ -109,7 +132,9 @@ def test_layers_without_names_may_be_numbered_from_anywhere(tmp_path):
 
 def test_what_is_not_the_same_is_refused(tmp_path):
     """Another function is refused unread; then a network without its classifier, of another width, or another altogether."""
-    net = applications.MobileNet(weights=None, alpha=0.25, input_shape=(128, 128, 3), include_top=False)
+    net = applications.MobileNet(
+        weights=None, alpha=0.25, input_shape=(128, 128, 3), include_top=False
+    )
     net.save_weights(tmp_path / "net.weights.h5")
     for model, words in (
         ("resnet_v2_50", same_function.VERDICTS["resnet_v2_50"]["keras"]),
@@ -120,7 +145,9 @@ def test_what_is_not_the_same_is_refused(tmp_path):
         source = tmp_path / "net.weights.h5"
         if model == "mobilenet_v1_050":
             source = tmp_path / "other.weights.h5"
-            applications.MobileNet(weights=None, alpha=0.25, input_shape=(128, 128, 3)).save_weights(source)
+            applications.MobileNet(
+                weights=None, alpha=0.25, input_shape=(128, 128, 3)
+            ).save_weights(source)
         with pytest.raises(InputError) as caught:
             sources.parameters(source, registry.network(model, zoo="imagenet"))
         assert words in str(caught.value) and "\n" not in str(caught.value)
@@ -152,7 +179,9 @@ class TestHostileFiles:
     def test_data_outside_the_file(self, tmp_path, h5py):
         (tmp_path / "secret").write_bytes(bytes(12))
         with h5py.File(tmp_path / "m.h5", "w") as file:
-            file.create_dataset("conv1/kernel", (3,), "f4", external=[(str(tmp_path / "secret"), 0, 12)])
+            file.create_dataset(
+                "conv1/kernel", (3,), "f4", external=[(str(tmp_path / "secret"), 0, 12)]
+            )
         self.refusal(tmp_path / "m.h5", "another file")
 
     def test_a_bomb_of_zeros(self, tmp_path, h5py):

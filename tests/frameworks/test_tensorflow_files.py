@@ -8,12 +8,21 @@ from model_ports.errors import InputError
 
 pytestmark = pytest.mark.frameworks
 
-SHAPES = {"net/conv/weights": (3, 3, 3, 8), "net/conv/BatchNorm/beta": (8,), "net/conv/BatchNorm/moving_mean": (8,)}
+SHAPES = {
+    "net/conv/weights": (3, 3, 3, 8),
+    "net/conv/BatchNorm/beta": (8,),
+    "net/conv/BatchNorm/moving_mean": (8,),
+}
 SHAPES |= {"net/conv/BatchNorm/gamma": (8,), "net/conv/BatchNorm/moving_variance": (8,)}
-ARRAYS = {name: np.random.default_rng(1).uniform(0.5, 1, shape).astype(np.float32) for name, shape in SHAPES.items()}
+ARRAYS = {
+    name: np.random.default_rng(1).uniform(0.5, 1, shape).astype(np.float32)
+    for name, shape in SHAPES.items()
+}
 
 
-@pytest.fixture(scope="module", params=["reference variables, fused", "resource variables, unrolled"])
+@pytest.fixture(
+    scope="module", params=["reference variables, fused", "resource variables, unrolled"]
+)
 def files(request, tmp_path_factory):
     """A folder with one small network, frozen, unfrozen and as checkpoints."""
     import tensorflow
@@ -22,19 +31,30 @@ def files(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tensorflow")
     resource = request.param.startswith("resource")
     with tf.Graph().as_default() as graph, tf.Session() as session:
-        variables = {name: tf.get_variable(name, initializer=array, use_resource=resource) for name, array in ARRAYS.items()}
+        variables = {
+            name: tf.get_variable(name, initializer=array, use_resource=resource)
+            for name, array in ARRAYS.items()
+        }
         kernel, *norm = variables.values()
         beta, mean, gamma, variance = norm
-        tf.get_variable("global_step", initializer=np.int64(3), trainable=False, use_resource=resource)
-        features = tf.nn.conv2d(tf.placeholder(tf.float32, (None, 8, 8, 3), "input"), kernel, 2, "SAME")
+        tf.get_variable(
+            "global_step", initializer=np.int64(3), trainable=False, use_resource=resource
+        )
+        features = tf.nn.conv2d(
+            tf.placeholder(tf.float32, (None, 8, 8, 3), "input"), kernel, 2, "SAME"
+        )
         if resource:
             features = tf.nn.batch_normalization(features, mean, variance, beta, gamma, 1e-3)
         else:
-            features = tf.nn.fused_batch_norm(features, gamma, beta, mean, variance, 1e-3, is_training=False)[0]
+            features = tf.nn.fused_batch_norm(
+                features, gamma, beta, mean, variance, 1e-3, is_training=False
+            )[0]
         tf.reduce_mean(tf.nn.relu(features), [1, 2], name="logits")
         session.run(tf.global_variables_initializer())
         whole = graph.as_graph_def()
-        frozen = tensorflow.compat.v1.graph_util.convert_variables_to_constants(session, whole, ["logits"])
+        frozen = tensorflow.compat.v1.graph_util.convert_variables_to_constants(
+            session, whole, ["logits"]
+        )
         (folder / "frozen.pb").write_bytes(frozen.SerializeToString())
         (folder / "unfrozen.pb").write_bytes(whole.SerializeToString())
         for version in ("V1", "V2"):

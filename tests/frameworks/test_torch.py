@@ -22,7 +22,12 @@ pytestmark = pytest.mark.frameworks
 
 SIZE = 139
 # A layer, and the one before it.
-WRONG = {"inception_v4": ("layers/mixed_6g/branch_2/conv_0d/convolution", "layers/mixed_6g/branch_2/conv_0c/norm")}
+WRONG = {
+    "inception_v4": (
+        "layers/mixed_6g/branch_2/conv_0d/convolution",
+        "layers/mixed_6g/branch_2/conv_0c/norm",
+    )
+}
 
 
 def original(model: str):
@@ -44,13 +49,23 @@ def original(model: str):
 def safetensors(arrays: dict[str, np.ndarray]) -> bytes:
     header, at = {}, 0
     for name, array in arrays.items():
-        header[name] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": [at, at := at + array.nbytes]}
+        header[name] = {
+            "dtype": "F32",
+            "shape": list(array.shape),
+            "data_offsets": [at, at := at + array.nbytes],
+        }
     text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + b"".join(array.tobytes() for array in arrays.values())
+    return (
+        struct.pack("<Q", len(text)) + text + b"".join(array.tobytes() for array in arrays.values())
+    )
 
 
 def test_all_that_are_said_to_be_the_same_are_run():
-    same = {model for model, verdicts in same_function.VERDICTS.items() if verdicts["torch"] == same_function.SAME}
+    same = {
+        model
+        for model, verdicts in same_function.VERDICTS.items()
+        if verdicts["torch"] == same_function.SAME
+    }
     assert torch_state.ROWS.keys() == same
 
 
@@ -71,32 +86,57 @@ def test_converted_it_is_the_same_function(tmp_path, command, model):
         path, before = WRONG[model]
         spoil(tmp_path / "converted" / model, f"{path}/kernel")
         status, out, _ = command("validate", *common)
-        assert status == 1 and f"first layer that differs: {path}, node " in out and f"; {before} before it agrees" in out, out
+        assert (
+            status == 1
+            and f"first layer that differs: {path}, node " in out
+            and f"; {before} before it agrees" in out
+        ), out
 
 
 def test_double_precision_leaves_nothing_but_rounding(tmp_path, command):
-    arrays = {name: value.numpy() for name, value in original("inception_v4").state_dict().items() if value.ndim}
+    arrays = {
+        name: value.numpy()
+        for name, value in original("inception_v4").state_dict().items()
+        if value.ndim
+    }
     (tmp_path / "net.safetensors").write_bytes(safetensors(arrays))
     status, out, error = command(
-        "validate", "--model=inception_v4", "--source=net.safetensors", f"--input_size={SIZE}", "--float64", "--save=report.json"
+        "validate",
+        "--model=inception_v4",
+        "--source=net.safetensors",
+        f"--input_size={SIZE}",
+        "--float64",
+        "--save=report.json",
     )
     assert status == 0, out + error
     overall = json.loads((tmp_path / "report.json").read_text())["overall"]
     # The port's kernels have taken the gammas of PyTorch's normalisations in single precision.
-    assert overall["relative_logit_difference"] < 1e-7 and overall["relative_gradient_difference"] < 1e-6
+    assert (
+        overall["relative_logit_difference"] < 1e-7
+        and overall["relative_gradient_difference"] < 1e-6
+    )
 
 
 def test_every_way_of_saving_gives_the_same_arrays(tmp_path):
     state = original("inception_v4").state_dict()
     torch.save(state, tmp_path / "net.pth")
-    torch.save({"state_dict": {f"module.{name}": value for name, value in state.items()}}, tmp_path / "parallel.pth")
+    torch.save(
+        {"state_dict": {f"module.{name}": value for name, value in state.items()}},
+        tmp_path / "parallel.pth",
+    )
     torch.save(state, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
-    arrays = {name: value.numpy() for name, value in state.items() if not name.endswith("num_batches_tracked")}
+    arrays = {
+        name: value.numpy()
+        for name, value in state.items()
+        if not name.endswith("num_batches_tracked")
+    }
     (tmp_path / "net.safetensors").write_bytes(safetensors(arrays))
     network = registry.network("inception_v4", zoo="imagenet")
     params = sources.parameters(tmp_path / "net.pth", network)
     for name in ("parallel.pth", "old.pt", "net.safetensors"):
-        jax.tree.map(np.testing.assert_array_equal, params, sources.parameters(tmp_path / name, network))
+        jax.tree.map(
+            np.testing.assert_array_equal, params, sources.parameters(tmp_path / name, network)
+        )
 
 
 def state(prefix="", **more) -> dict:
@@ -110,7 +150,11 @@ def state(prefix="", **more) -> dict:
         {"state_dict_ema": state(), "epoch": 3},  # timm's trainer, averages alone
         {"model_ema": state("module."), "args": None},
         {"ema": {"state_dict": state()}},
-        {"state_dict": state("model."), "state_dict_ema": state("model.", extra=torch.zeros(1)), "lr": 0.1},  # Lightning's
+        {
+            "state_dict": state("model."),
+            "state_dict_ema": state("model.", extra=torch.zeros(1)),
+            "lr": 0.1,
+        },  # Lightning's
         state("module.", n_averaged=torch.tensor(7)),  # torch.optim.swa_utils.AveragedModel
         {"model": state("_orig_mod.")},  # torch.compile
     ],
@@ -118,20 +162,26 @@ def state(prefix="", **more) -> dict:
 def test_trainers_files_and_averages_are_read(tmp_path, saved):
     torch.save(saved, tmp_path / "net.pth")
     arrays = torch_state.own_names(sources.read(tmp_path / "net.pth"), "inception_v4")
-    assert {name: array.tolist() for name, array in arrays.items()} == {name: values.tolist() for name, values in state().items()}
+    assert {name: array.tolist() for name, array in arrays.items()} == {
+        name: values.tolist() for name, values in state().items()
+    }
 
 
 def test_a_torchvision_of_another_build_is_not_needed(tmp_path):
     """Its import fails as that of a build for GPUs does beside PyTorch's for CPUs; afterwards nothing of the stand-in is left."""
     (tmp_path / "torchvision").mkdir()
-    (tmp_path / "torchvision" / "__init__.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    (tmp_path / "torchvision" / "__init__.py").write_text(
+        "raise RuntimeError('operator torchvision::nms does not exist')"
+    )
     program = """
 import sys
 from model_ports.convert import frameworks
 assert frameworks.timm().create_model("inception_v4", pretrained=False)
 assert not [name for name in sys.modules if name.startswith("torchvision")]
 """
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+    }
     subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=600)
 
 
@@ -155,11 +205,15 @@ class Bomb:
 @pytest.mark.parametrize("new", [True, False])
 def test_what_would_run_code_is_not_loaded(tmp_path, new):
     path, target = tmp_path / "m.pth", tmp_path / "made"
-    torch.save({"a.weight": torch.ones(3), "b": Bomb(target)}, path, _use_new_zipfile_serialization=new)
+    torch.save(
+        {"a.weight": torch.ones(3), "b": Bomb(target)}, path, _use_new_zipfile_serialization=new
+    )
     refusal(path, "not loaded", "run code")
     path.write_bytes(pickle.dumps(Bomb(target)))
     refusal(path, "not loaded", "run code")
-    torch.save(torch.nn.Linear(2, 3), path)  # a whole model, which its own class would have to be called for
+    torch.save(
+        torch.nn.Linear(2, 3), path
+    )  # a whole model, which its own class would have to be called for
     refusal(path, "not loaded", "state_dict()")
     assert not target.exists()
 

@@ -30,13 +30,26 @@ def frozen(tmp_path_factory) -> Path:
 
 def test_the_port_is_the_original(frozen, tmp_path):
     """In a process of its own, in single precision, at the size that the graph asks for; the JSON holds what was printed."""
-    command = [sys.executable, str(ROOT / "run.py"), "validate", MODEL, f"--source={frozen}", f"--save={tmp_path / 'report.json'}"]
+    command = [
+        sys.executable,
+        str(ROOT / "run.py"),
+        "validate",
+        MODEL,
+        f"--source={frozen}",
+        f"--save={tmp_path / 'report.json'}",
+    ]
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "the same function within tolerance" in done.stdout
     report = json.loads((tmp_path / "report.json").read_text())
-    assert (report["input_size"], report["input"], report["logits"]) == (128, "input:0", "MobilenetV1/Logits/SpatialSqueeze:0")
+    assert (report["input_size"], report["input"], report["logits"]) == (
+        128,
+        "input:0",
+        "MobilenetV1/Logits/SpatialSqueeze:0",
+    )
     assert report["tolerances"] == {"logits": 5e-5, "gradient": 0.25}
     assert report["overall"]["top1_agrees"] == report["overall"]["top5_agreement"] == 1
     assert len(report["images"]) == 2 and report["passed"]
@@ -67,8 +80,18 @@ def test_converted_it_is_the_same_function_in_double_precision(tmp_path, command
 @pytest.mark.parametrize(
     ("name", "change", "layer", "before"),
     [
-        ("frozen.pb", {"epsilon": 1e-5}, "layers/depthwise_5/norm", "layers/depthwise_5/convolution"),
-        ("frozen.pb", {"epsilon": 1e-5, "unrolled": True}, "layers/depthwise_5/norm", "layers/depthwise_5/convolution"),
+        (
+            "frozen.pb",
+            {"epsilon": 1e-5},
+            "layers/depthwise_5/norm",
+            "layers/depthwise_5/convolution",
+        ),
+        (
+            "frozen.pb",
+            {"epsilon": 1e-5, "unrolled": True},
+            "layers/depthwise_5/norm",
+            "layers/depthwise_5/convolution",
+        ),
         ("model.ckpt", {"capped": False}, "logits", "layers/pointwise_13/norm"),
     ],
 )
@@ -85,9 +108,13 @@ def test_converted_weights_are_held_against_the_source(frozen, tmp_path, command
     """One number of a converted checkpoint is wrong: --weights_dir tells."""
     network = registry.network("mobilenet_v1_025", zoo="imagenet", input_size=128)
     params = sources.parameters(frozen, network)
-    kernel = params["layers"]["pointwise_3"]["convolution"]["kernel"] = params["layers"]["pointwise_3"]["convolution"]["kernel"].copy()
+    kernel = params["layers"]["pointwise_3"]["convolution"]["kernel"] = params["layers"][
+        "pointwise_3"
+    ]["convolution"]["kernel"].copy()
     kernel[0, 0, 0, 0] += 1
-    checkpoint.save(tmp_path / "mobilenet_v1_025", params, {"model": "mobilenet_v1_025", "zoo": "imagenet"})
+    checkpoint.save(
+        tmp_path / "mobilenet_v1_025", params, {"model": "mobilenet_v1_025", "zoo": "imagenet"}
+    )
     status, out, _ = command("validate", MODEL, f"--source={frozen}", f"--weights_dir={tmp_path}")
     assert status == 1 and "differs: layers/pointwise_3/convolution, node " in out
 
@@ -99,13 +126,19 @@ def test_own_images_at_a_size_that_the_graph_leaves_open(tmp_path, command):
     status, out, error = command("validate", MODEL, "--source=frozen.pb", *settings)
     assert status == 0 and "160 pixels; gradient of logit 1 minus logit 2" in out, out + error
     head, *rows = (tmp_path / "table.csv").read_text().splitlines()
-    assert head.startswith("image,largest_logit_difference,") and len(rows) == 3 and rows[-1].startswith("overall,")
+    assert (
+        head.startswith("image,largest_logit_difference,")
+        and len(rows) == 3
+        and rows[-1].startswith("overall,")
+    )
 
 
 def test_alexnet_with_groups_and_normalisation(tmp_path, command):
     """A batch of one is fixed in the graph. It pools first, as until 2017-08, which shows at the next convolution."""
     graphs.alexnet(tmp_path / "frozen.pb", alpha=2e-5, pool_first=True)
-    status, out, error = command("validate", "--model=alexnet", "--source=frozen.pb", "--alexnet_lrn=2017-08")
+    status, out, error = command(
+        "validate", "--model=alexnet", "--source=frozen.pb", "--alexnet_lrn=2017-08"
+    )
     assert status == 0 and "Placeholder:0 -> fc8/fc8:0" in out, out + error
     status, out, error = command("validate", "--model=alexnet", "--source=frozen.pb")
     assert status == 1 and "first layer that differs: conv2, node BiasAdd_1" in out, out + error
@@ -121,7 +154,10 @@ def test_local_response_normalisation_in_double_precision():
     with tf.Graph().as_default() as graph:
         tf.nn.lrn(tf.placeholder(tf.float32, x.shape, "x"), 2, 1.0, 2e-3, 0.75, name="normalised")
     found = {}
-    for kind, definition in (("float32", graph.as_graph_def()), ("float64", widened(graph.as_graph_def()))):
+    for kind, definition in (
+        ("float32", graph.as_graph_def()),
+        ("float64", widened(graph.as_graph_def())),
+    ):
         with tf.Graph().as_default() as copy, tf.Session() as session:
             tf.import_graph_def(definition, name="")
             output = copy.get_tensor_by_name("normalised:0")
@@ -129,7 +165,9 @@ def test_local_response_normalisation_in_double_precision():
             found[kind] = session.run([output, gradient], {"x:0": x})
     for single, double in zip(found["float32"], found["float64"], strict=True):
         assert double.dtype == np.float64
-        np.testing.assert_allclose(single, double, rtol=1e-4, atol=1e-5)  # TensorFlow's own is of single precision
+        np.testing.assert_allclose(
+            single, double, rtol=1e-4, atol=1e-5
+        )  # TensorFlow's own is of single precision
     padded = np.pad(x**2, [(0, 0)] * 3 + [(2, 2)])
     window = sum(padded[..., start : start + 7] for start in range(5))
     np.testing.assert_allclose(found["float64"][0], x / (1 + 2e-3 * window) ** 0.75, rtol=1e-13)
@@ -140,7 +178,11 @@ def test_a_graph_that_reads_files_is_not_executed(tmp_path, command):
         graphs.mobilenet(tmp_path / name, file_name=str(tmp_path / "secret"))
         status, _, error = command("validate", MODEL, f"--source={name}", "--save=report.json")
         (line,) = error.splitlines()
-        assert status == 2 and ("ReadFile" in line or "StringToNumber" in line) and "nothing was executed" in line
+        assert (
+            status == 2
+            and ("ReadFile" in line or "StringToNumber" in line)
+            and "nothing was executed" in line
+        )
         assert not (tmp_path / "report.json").exists()
 
 
@@ -149,11 +191,16 @@ def test_a_checkpoint_that_cannot_be_executed(tmp_path, command):
     graphs.mobilenet(tmp_path / "model.ckpt")
     (tmp_path / "model.ckpt.meta").rename(tmp_path / "away.meta")
     graphs.mobilenet(tmp_path / "trained.ckpt", training=True)
-    for name, words in (("model.ckpt", "put its .meta beside it"), ("trained.ckpt", "normalises by the batch")):
+    for name, words in (
+        ("model.ckpt", "put its .meta beside it"),
+        ("trained.ckpt", "normalises by the batch"),
+    ):
         status, _, error = command("validate", MODEL, f"--source={name}")
         (line,) = error.splitlines()
         assert status == 2 and words in line, line
-    (tmp_path / "model.ckpt.meta").write_bytes((tmp_path / "away.meta").read_bytes().replace(b"Conv2d_0/weights", b"Conv2d_0/weightz"))
+    (tmp_path / "model.ckpt.meta").write_bytes(
+        (tmp_path / "away.meta").read_bytes().replace(b"Conv2d_0/weights", b"Conv2d_0/weightz")
+    )
     status, _, error = command("validate", MODEL, "--source=model.ckpt")
     (line,) = error.splitlines()
     assert status == 2 and "weightz" in line, line

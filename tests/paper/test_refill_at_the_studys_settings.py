@@ -24,8 +24,17 @@ def test_refilled_lanes_take_half_the_steps_of_fixed_batches():
     attack = jaxadv.CarliniWagnerL2(confidence=0.0, steps=1000, search_steps=9, learning_rate=0.01)
     with counted(classifier.oracle) as asked:
         start = time.monotonic()
-        result = run_attacks(classifier, [attack] * len(images), images, labels, np.zeros(len(images), bool), lanes=LANES)
+        result = run_attacks(
+            classifier,
+            [attack] * len(images),
+            images,
+            labels,
+            np.zeros(len(images), bool),
+            lanes=LANES,
+        )
         seconds = time.monotonic() - start
     usual = fixed_batches(result.details["iterations"], LANES)
-    print(f"{len(images) / seconds:.2f} images/s, {len(asked)} steps; fixed batches {usual}, {usual / len(asked):.2f} times as many")
+    print(
+        f"{len(images) / seconds:.2f} images/s, {len(asked)} steps; fixed batches {usual}, {usual / len(asked):.2f} times as many"
+    )
     assert usual >= RATIO * len(asked)

@@ -19,8 +19,14 @@ META = {"model": "toy", "zoo": "digits", "note": "kept"}
 def toy(seed=0):
     generator = np.random.default_rng(seed)
     return {
-        "stem": {"kernel": generator.normal(size=(3, 3, 3, 4)).astype(np.float32), "bias": np.zeros(4, np.float32)},
-        "blocks": {0: {"scale": np.float32(generator.normal())}, 1: {"steps": np.arange(3, dtype=np.int32)}},
+        "stem": {
+            "kernel": generator.normal(size=(3, 3, 3, 4)).astype(np.float32),
+            "bias": np.zeros(4, np.float32),
+        },
+        "blocks": {
+            0: {"scale": np.float32(generator.normal())},
+            1: {"steps": np.arange(3, dtype=np.int32)},
+        },
         "empty": np.zeros((0, 2), np.float32),
     }
 
@@ -73,13 +79,18 @@ def test_large_vectors_are_cut_into_chunks(tmp_path, monkeypatch):
 
 def test_small_on_disk(tmp_path):
     generator = np.random.default_rng(0)
-    params = {f"layer_{i}": {k: generator.normal(size=256).astype(np.float32) for k in "abcd"} for i in range(150)}
+    params = {
+        f"layer_{i}": {k: generator.normal(size=256).astype(np.float32) for k in "abcd"}
+        for i in range(150)
+    }
     checkpoint.save(tmp_path / "c", params, META)
     files = [path for path in (tmp_path / "c").rglob("*") if path.is_file()]
     numbers = 150 * 4 * 256 * 4
     assert len(files) <= 8
     assert sum(path.stat().st_size for path in files if path.name != "meta.json") < numbers + 2000
-    assert not [path for path in files if path.name.startswith(".")]  # package builders leave dot files out
+    assert not [
+        path for path in files if path.name.startswith(".")
+    ]  # package builders leave dot files out
 
 
 def test_replaces_a_checkpoint_and_leaves_nothing_behind(saved):
@@ -200,5 +211,7 @@ def test_unknown_format(saved):
 def test_a_network_is_loaded_without_a_warning_of_a_library():
     """Neither of Python nor of a logger: all of them write on standard error."""
     program = "import jaxadv; print(jaxadv.load_classifier('alexnet').num_classes)"
-    done = subprocess.run([sys.executable, "-W", "default", "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "default", "-c", program], capture_output=True, text=True, check=True
+    )
     assert (done.stdout, done.stderr) == ("10\n", "")

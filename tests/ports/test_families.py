@@ -26,11 +26,15 @@ WITH_AUXILIARY_HEAD = ("inception_v3", "inception_v4", "inception_resnet_v2", "n
 @pytest.mark.parametrize("name", WITH_AUXILIARY_HEAD)
 def test_only_the_auxiliary_head_is_left_out(name):
     meta, net = golden.recording(name).meta, registry.network(name, zoo="imagenet")
-    source = {name: np.broadcast_to(np.float32(0), shape) for name, shape in meta["variables"].items()}
+    source = {
+        name: np.broadcast_to(np.float32(0), shape) for name, shape in meta["variables"].items()
+    }
     assemble(net.spec.weight_map, source, net.abstract())
     with pytest.raises(InputError) as error:
         assemble(net.spec.weight_map, source, net.abstract(), ignored=())
-    assert sorted(re.findall(r"(\S+) matches no row", str(error.value))) == sorted(meta["auxiliary"])
+    assert sorted(re.findall(r"(\S+) matches no row", str(error.value))) == sorted(
+        meta["auxiliary"]
+    )
     assert str(error.value).startswith(f"{len(meta['auxiliary'])} of ")
 
 
@@ -57,11 +61,18 @@ def test_average_pool_leaves_the_padding_out(window, stride, padding):
         rows, columns = (_mean_weights(size, window, stride, padding) for size in (height, width))
         expected = np.einsum("ph,qw,nhwc->npqc", rows, columns, x)
         with strict(double=True):
-            found, pull = jax.vjp(lambda x: average_pool(x, window, stride, padding=padding), jnp.asarray(x))
+            found, pull = jax.vjp(
+                lambda x: average_pool(x, window, stride, padding=padding), jnp.asarray(x)
+            )
             (gradient,) = pull(jnp.asarray(expected))
         np.testing.assert_allclose(found, expected, atol=1e-14)
-        np.testing.assert_allclose(gradient, np.einsum("ph,qw,npqc->nhwc", rows, columns, expected), atol=1e-14)
-        assert average_pool(jnp.ones((1, height, width, 1)), window, stride, padding=padding).dtype == jnp.float32
+        np.testing.assert_allclose(
+            gradient, np.einsum("ph,qw,npqc->nhwc", rows, columns, expected), atol=1e-14
+        )
+        assert (
+            average_pool(jnp.ones((1, height, width, 1)), window, stride, padding=padding).dtype
+            == jnp.float32
+        )
 
 
 @pytest.mark.parametrize("size", [5, 6])
@@ -72,7 +83,9 @@ def test_factorized_reduction_shifts_its_second_path_by_a_pixel(size):
     x = np.arange(1.0, size * size + 1, dtype=np.float32).reshape(1, size, size, 1)
     beyond = np.pad(x, ((0, 0), (0, 2), (0, 2), (0, 0)))
     half = (size + 1) // 2
-    expected = np.concatenate([x[:, ::2, ::2], beyond[:, 1 : 2 * half : 2, 1 : 2 * half : 2]], axis=3)
+    expected = np.concatenate(
+        [x[:, ::2, ::2], beyond[:, 1 : 2 * half : 2, 1 : 2 * half : 2]], axis=3
+    )
     np.testing.assert_allclose(module(jnp.asarray(x)), expected / np.sqrt(1 + 1e-3), rtol=1e-5)
 
 
@@ -115,5 +128,7 @@ def test_members_of_a_family_differ_in_depth_as_the_originals_do(names):
 
 def test_the_wide_densenet_is_the_widest():
     names = ("densenet121_k32", "densenet169_k32", "densenet161_k48")
-    growth = {name: min(shape[3] for shape in _kernels(name) if shape[:2] == (3, 3)) for name in names}
+    growth = {
+        name: min(shape[3] for shape in _kernels(name) if shape[:2] == (3, 3)) for name in names
+    }
     assert growth["densenet161_k48"] > growth["densenet169_k32"] == growth["densenet121_k32"]

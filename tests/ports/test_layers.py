@@ -83,12 +83,17 @@ def _agree(ours, stock, *arrays: np.ndarray, double: bool):
     assert len(found) == len(arrays) + 1
     for a, b in zip(found, expected, strict=True):
         assert a.dtype == dtype and a.shape == b.shape
-        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * max(1.0, float(np.abs(b).max())))
+        np.testing.assert_allclose(
+            a, b, rtol=tolerance, atol=tolerance * max(1.0, float(np.abs(b).max()))
+        )
 
 
 def _convolutions(stride: int, padding, groups: int):
     ours = partial(
-        layers.conv_general_dilated, window_strides=(stride, stride), padding=padding, feature_group_count=groups
+        layers.conv_general_dilated,
+        window_strides=(stride, stride),
+        padding=padding,
+        feature_group_count=groups,
     )
     stock = partial(
         lax.conv_general_dilated,
@@ -112,7 +117,9 @@ def test_ordinary_convolution(kernel, stride, padding, size):
     _agree(*_convolutions(stride, padding, 1), x, weights, double=kernel % 2 == 0)
 
 
-@pytest.mark.parametrize("kernel, stride, padding, size", [geometry for geometry in GEOMETRIES if geometry[1] <= 2])
+@pytest.mark.parametrize(
+    "kernel, stride, padding, size", [geometry for geometry in GEOMETRIES if geometry[1] <= 2]
+)
 @pytest.mark.parametrize("inputs, outputs", [(6, 2), (2, 12)], ids=["forward", "backward"])
 def test_convolution_of_few_outputs(kernel, stride, padding, size, inputs, outputs):
     """Backward the remainders modulo a stride of 2 are outputs too, 8 of them."""
@@ -195,12 +202,18 @@ def test_other_platforms_use_the_stock_operations(groups, platform, own, monkeyp
     here = run(x)
     monkeypatch.setattr(layers, "_platform", lambda: platform)
     jaxpr = str(jax.make_jaxpr(run)(x))
-    assert jaxpr.count("custom_vjp_call[") == own and ("custom_vjp" in jaxpr) == bool(own) and jaxpr.count("conv_general_dilated[") == 1
+    assert (
+        jaxpr.count("custom_vjp_call[") == own
+        and ("custom_vjp" in jaxpr) == bool(own)
+        and jaxpr.count("conv_general_dilated[") == 1
+    )
     np.testing.assert_allclose(run(x), here, rtol=1e-5, atol=1e-5)
 
 
 def test_initial_kernels_follow_their_key_and_fan_in():
-    one, same, other = (layers.convolution(64, 128, 3, rngs=nnx.Rngs(seed)).kernel[...] for seed in (1, 1, 2))
+    one, same, other = (
+        layers.convolution(64, 128, 3, rngs=nnx.Rngs(seed)).kernel[...] for seed in (1, 1, 2)
+    )
     np.testing.assert_array_equal(one, same)
     assert not np.array_equal(one, other)
     assert float(jnp.std(one)) == pytest.approx(np.sqrt(2 / (9 * 64)), rel=0.02)
@@ -210,7 +223,9 @@ def test_initial_kernels_follow_their_key_and_fan_in():
 
 def test_geometries_cover_what_they_claim():
     kernels, strides, paddings, sizes = (set(column) for column in zip(*GEOMETRIES, strict=True))
-    assert kernels == set(range(1, 12)) and strides == {1, 2, 3, 4} and paddings == {"SAME", "VALID"}
+    assert (
+        kernels == set(range(1, 12)) and strides == {1, 2, 3, 4} and paddings == {"SAME", "VALID"}
+    )
     met = {(kernel, padding) for kernel, _, padding, _ in GEOMETRIES}
     assert met == set(itertools.product(kernels, paddings))
     parities = {(stride, size % 2) for _, stride, _, size in GEOMETRIES}

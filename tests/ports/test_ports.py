@@ -18,7 +18,9 @@ from model_ports import registry
 from model_ports.errors import InputError
 from model_ports.weight_map import assemble, flatten
 
-RECORDINGS = {entry.name: (entry.name, entry.input_size) for entry in registry.MODELS} | {  # recording: (model, input size)
+RECORDINGS = {
+    entry.name: (entry.name, entry.input_size) for entry in registry.MODELS
+} | {  # recording: (model, input size)
     "mobilenet_v1_025_128": ("mobilenet_v1_025", 128),
     "mobilenet_v1_050_160": ("mobilenet_v1_050", 160),
 }
@@ -63,7 +65,12 @@ def case(request):
     net = registry.network(name, zoo="imagenet", input_size=size)
     images = {kind: golden.images(kind, size) for kind in ("uniform", "smooth")}
     assert {kind: golden.digest(x) for kind, x in images.items()} == record.meta["input_sha256"]
-    return record, net, assemble(net.spec.weight_map, golden.weights(record.meta), net.abstract()), images
+    return (
+        record,
+        net,
+        assemble(net.spec.weight_map, golden.weights(record.meta), net.abstract()),
+        images,
+    )
 
 
 def evaluated(net, params, images, *, double: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -76,8 +83,12 @@ def evaluated(net, params, images, *, double: bool) -> tuple[np.ndarray, np.ndar
 
     with strict(double=double):
         params = jax.tree.map(lambda a: jnp.asarray(a, dtype), params)
-        pixels = jnp.concatenate([jnp.asarray(images[kind][:1], dtype) + 0.5 for kind in ("uniform", "smooth")])
-        program = jax.jit(jax.grad(objective, has_aux=True), compiler_options={} if double else QUICK)  # some loops of doubles need it
+        pixels = jnp.concatenate(
+            [jnp.asarray(images[kind][:1], dtype) + 0.5 for kind in ("uniform", "smooth")]
+        )
+        program = jax.jit(
+            jax.grad(objective, has_aux=True), compiler_options={} if double else QUICK
+        )  # some loops of doubles need it
         gradient, logits = program(pixels, params)
         assert logits.dtype == gradient.dtype == dtype
     return np.asarray(logits), np.asarray(gradient)
@@ -88,7 +99,10 @@ def hold(case, *, double: bool, logits: float, gradient: float) -> None:
     found, slopes = evaluated(net, params, images, double=double)
     for number, kind in enumerate(("uniform", "smooth")):
         assert distance(found[number], record.logits[kind][0]) < logits, kind
-        assert distance(slopes[number].reshape(-1)[record.sample_index], record.gradient[kind][0]) < gradient, kind
+        assert (
+            distance(slopes[number].reshape(-1)[record.sample_index], record.gradient[kind][0])
+            < gradient
+        ), kind
 
 
 def test_double_precision_logits_and_gradients_are_the_originals(case):
@@ -127,7 +141,9 @@ def test_assemble_ignores_only_what_it_is_told_to():
         path: a.shape for path, a in flatten(net.abstract()).items()
     }
     with pytest.raises(InputError, match="global_step matches no row"):
-        assemble(net.spec.weight_map, source | {"global_step": np.zeros(())}, net.abstract(), ignored=())
+        assemble(
+            net.spec.weight_map, source | {"global_step": np.zeros(())}, net.abstract(), ignored=()
+        )
 
 
 def test_assemble_lists_every_problem_in_one_line():
@@ -157,14 +173,20 @@ def test_assemble_lists_every_problem_in_one_line():
 def test_assemble_refuses_two_sources_of_one_array():
     rows = (("[ab]", "kernel", None),)
     with pytest.raises(InputError, match="kernel is filled by a and b"):
-        assemble(rows, {"a": np.zeros(2), "b": np.zeros(2)}, {"kernel": jax.ShapeDtypeStruct((2,), np.float32)})
+        assemble(
+            rows,
+            {"a": np.zeros(2), "b": np.zeros(2)},
+            {"kernel": jax.ShapeDtypeStruct((2,), np.float32)},
+        )
 
 
 # --- the registry ------------------------------------------------------------------------------------------------
 
 
 def test_unknown_names_are_answered_with_the_nearest():
-    with pytest.raises(InputError, match=re.escape("unknown model 'vgg61'; did you mean 'vgg_16'? known: alexnet")):
+    with pytest.raises(
+        InputError, match=re.escape("unknown model 'vgg61'; did you mean 'vgg_16'? known: alexnet")
+    ):
         registry.spec("vgg61")
     with pytest.raises(InputError, match="unknown zoo 'digit'; did you mean 'digits'"):
         registry.network("alexnet", zoo="digit")
@@ -173,7 +195,9 @@ def test_unknown_names_are_answered_with_the_nearest():
 def test_another_input_size_is_refused_where_parameters_depend_on_it():
     with pytest.raises(InputError, match="input size 128 for vgg_16"):
         registry.network("vgg_16", zoo="imagenet", input_size=128)
-    small, large = (registry.network("mobilenet_v1_100", zoo="digits", input_size=size) for size in (24, 30))
+    small, large = (
+        registry.network("mobilenet_v1_100", zoo="digits", input_size=size) for size in (24, 30)
+    )
     assert small.abstract() == large.abstract()
 
 
@@ -229,7 +253,11 @@ def test_small_network_learns(name):
         updates, state = optimizer.update(gradient, state)
         moved = optax.apply_updates(params, updates)
         mask = net.trainable()
-        return jax.tree.map(lambda yes, new, stats: new if yes else stats, mask, moved, updated), state, value
+        return (
+            jax.tree.map(lambda yes, new, stats: new if yes else stats, mask, moved, updated),
+            state,
+            value,
+        )
 
     state, values, start = optimizer.init(params), [], params
     for _ in range(20):
@@ -245,7 +273,9 @@ def test_entries_are_complete_and_distinct():
     assert len({entry.name for entry in registry.MODELS}) == len(registry.MODELS)
     for entry in registry.MODELS:
         assert entry.label_offset in (0, 1) and entry.input_size > entry.digits_input_size
-        assert dataclasses.is_dataclass(entry.config) and type(entry.config) is type(entry.digits_config)
+        assert dataclasses.is_dataclass(entry.config) and type(entry.config) is type(
+            entry.digits_config
+        )
         assert entry.config != entry.digits_config
 
 

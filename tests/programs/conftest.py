@@ -26,7 +26,14 @@ def browser(tmp_path_factory):
         pytest.fail(f"selenium is missing; run: {HOW}", pytrace=False)
     options = webdriver.ChromeOptions()
     options.binary_location = program
-    quiet = ["headless=new", "no-sandbox", "disable-gpu", "disable-background-networking", "disable-component-update", "disable-sync"]
+    quiet = [
+        "headless=new",
+        "no-sandbox",
+        "disable-gpu",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-sync",
+    ]
     for flag in [*quiet, "no-first-run", f"user-data-dir={tmp_path_factory.mktemp('profile')}"]:
         options.add_argument(f"--{flag}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})

@@ -30,7 +30,15 @@ def pictures() -> pd.DataFrame:
     rows = []
     for name in MODELS:
         for number, (attack, setting, kind) in enumerate(last.values()):
-            how = {"model": name, "attack": attack, "setting": setting, "target_kind": kind, "image_id": 0, "label": 3, "target": 1}
+            how = {
+                "model": name,
+                "attack": attack,
+                "setting": setting,
+                "target_kind": kind,
+                "image_id": 0,
+                "label": 3,
+                "target": 1,
+            }
             changed = (clean + draw.normal(0, 0.02, clean.shape)).clip(0, 1).astype(np.float32)
             pixels = {"size": 24, "clean": clean.ravel(), "adversarial": changed.ravel()}
             rows.append(how | {"predicted": 1, "success": number != 1} | pixels)
@@ -52,24 +60,38 @@ def show(browser, page: Path, *, width: int, scheme: str) -> None:
 
     metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width == PHONE}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+    browser.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia",
+        {"features": [{"name": "prefers-color-scheme", "value": scheme}]},
+    )
     browser.get("about:blank")  # or else the page as it was before is there for a moment
     browser.get(page.as_uri())
     # The driver can come back while a busy machine still reads the page: figures below are then not there yet.
-    WebDriverWait(browser, 60).until(lambda window: window.execute_script("return document.readyState") == "complete")
+    WebDriverWait(browser, 60).until(
+        lambda window: window.execute_script("return document.readyState") == "complete"
+    )
 
 
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_asks_for_nothing_and_follows_the_scheme(browser, page, width, scheme):
     show(browser, page, width=width, scheme=scheme)
-    browser.execute_script("for (const part of document.querySelectorAll('details')) part.open = true")
+    browser.execute_script(
+        "for (const part of document.querySelectorAll('details')) part.open = true"
+    )
     widths = "return [document.documentElement.scrollWidth, document.body.scrollWidth, window.innerWidth]"
     whole, body, inner = browser.execute_script(widths)
     assert whole <= inner and body <= inner
-    assert browser.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)") == []
+    assert (
+        browser.execute_script(
+            "return performance.getEntriesByType('resource').map(entry => entry.name)"
+        )
+        == []
+    )
     assert browser.get_log("browser") == []
-    paper, ink = browser.execute_script("const how = getComputedStyle(document.body); return [how.backgroundColor, how.color]")
+    paper, ink = browser.execute_script(
+        "const how = getComputedStyle(document.body); return [how.backgroundColor, how.color]"
+    )
     light = [sum(map(int, colour.strip("rgb()").split(","))) for colour in (paper, ink)]
     assert (light[0] > light[1]) == (scheme == "light")
     drawn = "return getComputedStyle(document.querySelector('svg [style*=\"--ink\"]')).fill"
@@ -78,7 +100,9 @@ def test_it_fits_asks_for_nothing_and_follows_the_scheme(browser, page, width, s
     SEEN.mkdir(exist_ok=True)
     height = browser.execute_script("return document.documentElement.scrollHeight")
     clip = {"x": 0, "y": 0, "width": width, "height": min(height, 16000), "scale": 1}
-    shot = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
+    shot = browser.execute_cdp_cmd(
+        "Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip}
+    )
     (SEEN / f"report-{width}-{scheme}.png").write_bytes(base64.b64decode(shot["data"]))
 
 

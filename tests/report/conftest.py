@@ -19,7 +19,14 @@ from jaxadv.evaluation.settings import Settings
 from jaxadv.report.views import Views, views
 from jaxadv.store.run import Run
 
-MODELS = ["alexnet", "vgg_16", "resnet_v2_50", "mobilenet_v1_025", "mobilenet_v1_050", "mobilenet_v1_100"]
+MODELS = [
+    "alexnet",
+    "vgg_16",
+    "resnet_v2_50",
+    "mobilenet_v1_025",
+    "mobilenet_v1_050",
+    "mobilenet_v1_100",
+]
 IMAGES = 24
 ATTACKED = 12
 # attack, a parameter and its value, target kind, number of i % 4 that succeed
@@ -31,7 +38,11 @@ ATTEMPTS = [
     ("cw", ("confidence", 0.0), "untargeted", 3),
     ("ead", ("confidence", 10.0), "least", 0),
 ]
-SHOWN = [("cw", "confidence=0", "untargeted"), ("cw", "confidence=0", "random"), ("fgsm", "eps=0.3", "untargeted")]
+SHOWN = [
+    ("cw", "confidence=0", "untargeted"),
+    ("cw", "confidence=0", "random"),
+    ("fgsm", "eps=0.3", "untargeted"),
+]
 MANIFEST = {
     "models": MODELS,
     "settings": {"zoo": "digits", "data": "digits"}
@@ -67,7 +78,9 @@ def clean_rows(m: int) -> pd.DataFrame:
     )
 
 
-def example_rows(m: int, attack: str, parameter: tuple[str, float], kind: str, successes: int) -> pd.DataFrame:
+def example_rows(
+    m: int, attack: str, parameter: tuple[str, float], kind: str, successes: int
+) -> pd.DataFrame:
     image = np.arange(ATTACKED)
     label, step = image % 10, image % 4
     success = step < successes
@@ -119,7 +132,9 @@ def clever_rows(m: int, norm: str) -> pd.DataFrame:
             "margin": 5.0,
             "score": score,
             "lipschitz": 5.0 / score,
-            **{name: np.where(fitted, 2.0, np.nan) for name in ("shape", "location", "scale", "ks")},
+            **{
+                name: np.where(fitted, 2.0, np.nan) for name in ("shape", "location", "scale", "ks")
+            },
             "p_value": np.where(fitted, 0.1 * (image + 1), np.nan),
             "maxima": [[1.0, 2.0, 3.0]] * 8,
         }
@@ -152,18 +167,30 @@ def transfer_rows(source: int, model: int, attack: str, setting: str, kind: str)
             "success": fooled,
             "top5": fooled | (image == 4) if targeted else fooled,
             "released_success": np.where(has_image, fooled, not targeted),
-            "released_top5": np.where(has_image, fooled | (image == 4) if targeted else fooled, not targeted),
+            "released_top5": np.where(
+                has_image, fooled | (image == 4) if targeted else fooled, not targeted
+            ),
         }
     )
 
 
 def fill(run: Run, models=range(6)) -> Run:
-    for m in models:  # parts are read by name, so out of order on purpose: tables follow the manifest
+    for (
+        m
+    ) in models:  # parts are read by name, so out of order on purpose: tables follow the manifest
         part = MODELS[m]
         run.append("clean", clean_rows(m), part=part)
         attempts.append(run, pd.concat([example_rows(m, *attempt) for attempt in ATTEMPTS]), part)
-        run.append("clever", pd.concat([clever_rows(m, norm) for norm in ("inf", "2", "1")]), part=part)
-        run.append("transfer", pd.concat([transfer_rows(m, other, *how) for other in models if other != m for how in SHOWN]), part=part)
+        run.append(
+            "clever", pd.concat([clever_rows(m, norm) for norm in ("inf", "2", "1")]), part=part
+        )
+        run.append(
+            "transfer",
+            pd.concat(
+                [transfer_rows(m, other, *how) for other in models if other != m for how in SHOWN]
+            ),
+            part=part,
+        )
     run.write_manifest(run.manifest() | MANIFEST)
     return run
 

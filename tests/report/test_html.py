@@ -20,7 +20,11 @@ from jaxadv.report.views import views
 from jaxadv.store.run import Run
 from model_ports.errors import InputError
 
-DRAWN = ("sweep_fgsm_eps", "accuracy_cw_random_confidence_0", "clever_fits")  # enough to see that figures find their place
+DRAWN = (
+    "sweep_fgsm_eps",
+    "accuracy_cw_random_confidence_0",
+    "clever_fits",
+)  # enough to see that figures find their place
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 
 
@@ -88,9 +92,17 @@ def test_page_needs_nothing_else(text, page):
     assert not re.search(r"https?:|//[a-z]|@import|@font-face", text)
     assert all(place.startswith("#") for place in re.findall(r"url\(([^)]*)", text))
     tags = [tag for tag, _ in page.tags]
-    assert not set(tags) & {"iframe", "object", "embed", "base", "form"} and tags.count("script") == tags.count("link") == 1
+    assert (
+        not set(tags) & {"iframe", "object", "embed", "base", "form"}
+        and tags.count("script") == tags.count("link") == 1
+    )
     for tag, attributes in page.tags:
-        assert attributes.get("src", "data:").startswith("data:") and not {"srcset", "data", "onload", "onclick"} & set(attributes)
+        assert attributes.get("src", "data:").startswith("data:") and not {
+            "srcset",
+            "data",
+            "onload",
+            "onclick",
+        } & set(attributes)
         assert tag == "a" or attributes.get("href", "#").startswith(("#", "data:"))
     assert ("meta", {"http-equiv": "Content-Security-Policy", "content": POLICY}) in page.tags
     links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
@@ -101,17 +113,32 @@ def test_page_needs_nothing_else(text, page):
     used = re.findall(r'(?:href="|url\()#([^")]+)', text)
     assert set(used) <= set(identifiers)
     assert "prefers-color-scheme:dark" in text
-    assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in page.tags
+    assert (
+        "meta",
+        {"name": "viewport", "content": "width=device-width, initial-scale=1"},
+    ) in page.tags
 
 
 def test_wide_tables_scroll_in_their_own_box(text):
-    assert len(re.findall("<table class=.(?:numbers|heat)", text)) == len(re.findall('<div class="scroll" tabindex="0"><table', text)) > 10
+    assert (
+        len(re.findall("<table class=.(?:numbers|heat)", text))
+        == len(re.findall('<div class="scroll" tabindex="0"><table', text))
+        > 10
+    )
 
 
 def test_what_was_run(page):
     about = {row[0][2]: row[1][2] for row in page.of_class("about")[0]}
-    assert about["models"] == "alexnet, vgg_16, resnet_v2_50, mobilenet_v1_025, mobilenet_v1_050, mobilenet_v1_100"
-    assert (about["data"], about["num images"], about["seed"], about["seconds"]) == ("digits", "24", "1215", "61.5")
+    assert (
+        about["models"]
+        == "alexnet, vgg_16, resnet_v2_50, mobilenet_v1_025, mobilenet_v1_050, mobilenet_v1_100"
+    )
+    assert (about["data"], about["num images"], about["seed"], about["seconds"]) == (
+        "digits",
+        "24",
+        "1215",
+        "61.5",
+    )
     assert about["FGSM"] == "eps=0.05; eps=0.3 (untargeted)"
     told = "steps 1000, search steps 9, learning rate 0.002, initial const 0.01, abort early yes, warm start yes"
     assert about["C&W L2"] == f"confidence=0 (untargeted, random target) · {told}"
@@ -119,13 +146,25 @@ def test_what_was_run(page):
     assert about["CLEVER"] == f"L1; L2; L∞ (random target) · {told}"
     everything = "".join(page.words)
     assert '"test_accuracy": 0.97' in everything
-    for fact in ("6 models", "24 clean images", "432 attempts", "144 CLEVER scores", "1,080 transfer checks"):
+    for fact in (
+        "6 models",
+        "24 clean images",
+        "432 attempts",
+        "144 CLEVER scores",
+        "1,080 transfer checks",
+    ):
         assert fact in everything
 
 
 def test_it_says_what_the_means_leave_out(page):
     words = "".join(page.words)
-    for phrase in ("means over successful attempts", "near tie", "within 0.001", "image of NaN", "stays in the count"):
+    for phrase in (
+        "means over successful attempts",
+        "near tie",
+        "within 0.001",
+        "image of NaN",
+        "stays in the count",
+    ):
         assert phrase in words
 
 
@@ -133,37 +172,85 @@ def test_findings(page):
     words = "".join(page.words)
     assert "alexnet is the most accurate (100.0 % [86.2, 100.0] of 24 clean images), " in words
     assert "mobilenet_v1_100 the least (79.2 % [59.5, 90.8])." in words
-    assert "mobilenet_v1_100 needs the largest mean L2, 1.20 [" in words and "(n 12, 3 failed); alexnet the smallest, 0.200 [" in words
+    assert (
+        "mobilenet_v1_100 needs the largest mean L2, 1.20 [" in words
+        and "(n 12, 3 failed); alexnet the smallest, 0.200 [" in words
+    )
     assert "FGSM · eps=0.3 · untargeted: 75 % (n 12)" in words
     # 30 pairs: 15 with a later source fool 5 of 12 or 11 images, 15 with an earlier one 4 or 3 of them
-    assert "C&W L2 · confidence=0 · untargeted transfers best: 3" in words and "With a target it is at most 1" in words
+    assert (
+        "C&W L2 · confidence=0 · untargeted transfers best: 3" in words
+        and "With a target it is at most 1" in words
+    )
 
 
 def test_overview(page):
     (rows,) = page.of_class("numbers overview")
     assert texts(rows[1])[0] == "alexnet" and len(rows) == 7
-    assert texts(rows[3])[:3] == ["resnet_v2_50", "91.7 % [74.2, 97.7]n 24", "75 % [47, 91]n 12, 3 failed"]
+    assert texts(rows[3])[:3] == [
+        "resnet_v2_50",
+        "91.7 % [74.2, 97.7]n 24",
+        "75 % [47, 91]n 12, 3 failed",
+    ]
     assert re.fullmatch(r"0\.600 \[0\.\d+, \d\.\d+\]n 12, 3 failed", texts(rows[3])[4])
     assert texts(rows[1])[5] == "–n 12, 12 failed"  # EAD, where nothing succeeds
     values = [float(row[1][1]["data-v"]) for row in rows[1:]]
-    assert values == pytest.approx([100, 100 * 23 / 24, 100 * 22 / 24, 87.5, 100 * 20 / 24, 100 * 19 / 24])
-    assert [attributes["data-c"] for _, attributes, _ in rows[0]] == [str(number) for number in range(len(rows[1]))]
+    assert values == pytest.approx(
+        [100, 100 * 23 / 24, 100 * 22 / 24, 87.5, 100 * 20 / 24, 100 * 19 / 24]
+    )
+    assert [attributes["data-c"] for _, attributes, _ in rows[0]] == [
+        str(number) for number in range(len(rows[1]))
+    ]
 
 
 def test_numbers(page):
     tables = page.of_class("numbers")[1:]  # the first is of transfer maps
     assert len(tables) == 1 + 4 + 1  # accuracy, four attacks, CLEVER
-    assert texts(tables[0][-1]) == ["mobilenet_v1_100", "24", "19", "79.2 % [59.5, 90.8]", "83.3 %", "20.8 % [9.2, 40.5]"]
-    weiss = [texts(row) for row in tables[3]]  # C&W: two header rows, and a heading before each kind of target
-    assert weiss[2] == ["untargeted · confidence=0"] and weiss[9] == ["random target · confidence=0"]
+    assert texts(tables[0][-1]) == [
+        "mobilenet_v1_100",
+        "24",
+        "19",
+        "79.2 % [59.5, 90.8]",
+        "83.3 %",
+        "20.8 % [9.2, 40.5]",
+    ]
+    weiss = [
+        texts(row) for row in tables[3]
+    ]  # C&W: two header rows, and a heading before each kind of target
+    assert weiss[2] == ["untargeted · confidence=0"] and weiss[9] == [
+        "random target · confidence=0"
+    ]
     found = [text.split(" [")[0] for text in weiss[12]]
     assert found == [
         *("resnet_v2_50", "12", "75.0 %", "3", "0"),
-        *("1100", "81.6", "1100", "6.00", "2.45", "6.00", "0.600", "0.245", "0.600", "0.0600", "0.0245", "0.0600"),
+        *(
+            "1100",
+            "81.6",
+            "1100",
+            "6.00",
+            "2.45",
+            "6.00",
+            "0.600",
+            "0.245",
+            "0.600",
+            "0.0600",
+            "0.0245",
+            "0.0600",
+        ),
         *("1.95e-4", "7.97e-5", "1.95e-4", "115", "9.00"),
     ]
-    assert weiss[12][2] == "75.0 % [46.8, 91.1]" and re.fullmatch(r"0\.600 \[0\.\d+, \d\.\d+\]", weiss[12][11])
-    assert texts(tables[4][3])[:7] == ["alexnet", "12", "0.0 % [0.0, 24.2]", "12", "1", "–", "–"]  # EAD, where nothing succeeds
+    assert weiss[12][2] == "75.0 % [46.8, 91.1]" and re.fullmatch(
+        r"0\.600 \[0\.\d+, \d\.\d+\]", weiss[12][11]
+    )
+    assert texts(tables[4][3])[:7] == [
+        "alexnet",
+        "12",
+        "0.0 % [0.0, 24.2]",
+        "12",
+        "1",
+        "–",
+        "–",
+    ]  # EAD, where nothing succeeds
     assert texts(tables[5][1]) == ["L1 · random target"]
     clever = [text.split(" [")[0] for text in texts(tables[5][2])]
     assert clever == ["alexnet", "8", "4.50", "4.50", "2.29", "1.00", "12.5 %", "0.429"]
@@ -171,7 +258,12 @@ def test_numbers(page):
 
 def test_headings_carry_their_meaning_and_their_column(page):
     for rows in page.of_class("numbers")[1:]:
-        heads = [attributes for row in rows for tag, attributes, _ in row if tag == "th" and attributes["scope"].startswith("col")]
+        heads = [
+            attributes
+            for row in rows
+            for tag, attributes, _ in row
+            if tag == "th" and attributes["scope"].startswith("col")
+        ]
         assert heads and all(attributes["title"].endswith(".") for attributes in heads)
         places = [int(attributes["data-c"]) for attributes in heads if "data-c" in attributes]
         assert sorted(places) == list(range(len(rows[-1])))
@@ -184,10 +276,17 @@ def test_signature_tells_its_rate_and_every_network(page, synthetic_views):
     """The last network of the made-up run is fooled equally often by all others, so that nothing can be told of it."""
     (rows,) = page.of_class("numbers signature")
     found = synthetic_views.study["signature"]
-    assert [texts(row)[:4] for row in rows[1:]] == found[["model", "family", "named", "nearest"]].to_numpy().tolist()
+    assert [texts(row)[:4] for row in rows[1:]] == found[
+        ["model", "family", "named", "nearest"]
+    ].to_numpy().tolist()
     total = synthetic_views.study["signature_confusion"].iloc[-1]
-    assert total["networks"] == 2 and "mobilenet_v1_100" not in set(found["model"])  # of other families there is one network each
-    assert f"of the 2 whose family has another member, {total['right']} are named rightly" in " ".join(page.words)
+    assert total["networks"] == 2 and "mobilenet_v1_100" not in set(
+        found["model"]
+    )  # of other families there is one network each
+    assert (
+        f"of the 2 whose family has another member, {total['right']} are named rightly"
+        in " ".join(page.words)
+    )
 
 
 def test_figures_follow_the_page_and_are_described(text, page):
@@ -202,24 +301,41 @@ def test_figures_follow_the_page_and_are_described(text, page):
 
 
 def test_heat_maps(page):
-    captions = [attributes for tag, attributes in page.tags if tag == "figcaption" and not attributes]  # a chart's is of another class
+    captions = [
+        attributes for tag, attributes in page.tags if tag == "figcaption" and not attributes
+    ]  # a chart's is of another class
     maps = page.of_class("heat")
-    assert len(captions) == 3 and len(maps) == 8  # released, left out and as failures; targeted, the last is the first
+    assert (
+        len(captions) == 3 and len(maps) == 8
+    )  # released, left out and as failures; targeted, the last is the first
     assert all(len(rows) == 7 and all(len(row) == 7 for row in rows) for rows in maps)
     words = "".join(page.words)
     assert "C&W L2 · confidence=0 · untargeted" in words and "FGSM · eps=0.3 · untargeted" in words
     assert "as the study counts (released); n 11–12, white box 12" in words
-    assert "failed sources left out; n 8–9, white box 12" not in words and "failed sources left out; n 9, white box 12" in words
+    assert (
+        "failed sources left out; n 8–9, white box 12" not in words
+        and "failed sources left out; n 9, white box 12" in words
+    )
     weiss = maps[3]  # FGSM's three come first
     assert texts(weiss[0])[1:3] == ["alexnet", "vgg_16"]
     assert texts(weiss[2]) == ["vgg_16", "42", "75", "33", "27", "33", "27"]
     assert weiss[2][1][1]["title"] == "vgg_16, shown to alexnet: 41.7 % of 12"
     assert weiss[2][2][1]["title"] == "vgg_16, white box: 75.0 % of 12"
     for number, cells in enumerate(weiss[1:], 1):
-        own = [position for position, (_, attributes, _) in enumerate(cells) if "own" in attributes.get("class", "").split()]
+        own = [
+            position
+            for position, (_, attributes, _) in enumerate(cells)
+            if "own" in attributes.get("class", "").split()
+        ]
         assert own == [number]
-    assert weiss[2][1][1]["class"] == "h42" and weiss[2][3][1]["class"].split() == ["h33", "gap"]  # ResNet begins
-    assert f".h42{{background:{heat.colour(0.42)};color:{heat.text_colour(heat.colour(0.42))}}}" in heat.heat_style()
+    assert weiss[2][1][1]["class"] == "h42" and weiss[2][3][1]["class"].split() == [
+        "h33",
+        "gap",
+    ]  # ResNet begins
+    assert (
+        f".h42{{background:{heat.colour(0.42)};color:{heat.text_colour(heat.colour(0.42))}}}"
+        in heat.heat_style()
+    )
     assert texts(maps[4][2])[1] == "22" and texts(maps[5][2])[1] == "17"  # 2 of 9, 2 of 12
 
 
@@ -231,54 +347,127 @@ def test_the_other_treatments_are_shown_only_where_they_differ(tmp_path):
     assert len(Page(text).of_class("heat")) == 1 and "counted otherwise" not in text
     assert "Robustness of 2 classifiers" in text and "white box not run" in text
     assert 'id="transfer"' in text
-    assert 'id="models-compared"' not in text and 'id="clever-fits"' not in text and 'id="all-numbers"' not in text
+    assert (
+        'id="models-compared"' not in text
+        and 'id="clever-fits"' not in text
+        and 'id="all-numbers"' not in text
+    )
 
 
 def transfer(count, source, model):
     classes = {"label": 1, "target": -1, "clean_predicted": 1, "predicted": 2}
-    verdicts = {name: True for name in ("attacked", "source_success", "success", "top5", "released_success", "released_top5")}
+    verdicts = {
+        name: True
+        for name in (
+            "attacked",
+            "source_success",
+            "success",
+            "top5",
+            "released_success",
+            "released_top5",
+        )
+    }
     verdicts["invalid"] = False
-    names = {"source": source, "model": model, "attack": "cw", "setting": "", "target_kind": "untargeted"}
+    names = {
+        "source": source,
+        "model": model,
+        "attack": "cw",
+        "setting": "",
+        "target_kind": "untargeted",
+    }
     return pd.DataFrame({"image_id": range(count), **classes, **verdicts, **names})
 
 
 def test_every_text_is_escaped(tmp_path):
     evil = "<script>alert('x')</script>\"&<b"
     run = Run.begin(tmp_path / "run")
-    example = {"model": evil, "attack": evil, "setting": evil, "target_kind": evil, "success": True, "near_tie": False, "revoked": True}
+    example = {
+        "model": evil,
+        "attack": evil,
+        "setting": evil,
+        "target_kind": evil,
+        "success": True,
+        "near_tie": False,
+        "revoked": True,
+    }
     example |= {"invalid": False, "zero_gradient": True}
-    whole = {name: 1 for name in ("image_id", "label", "target", "predicted", "gradients", "forwards")}
+    whole = {
+        name: 1 for name in ("image_id", "label", "target", "predicted", "gradients", "forwards")
+    }
     real = {name: 0.5 for name in ("l0", "l1", "l2", "linf", "l2_per_pixel", "eps", "const")}
     run.append("examples", pd.DataFrame([example | whole | real]), part="all")
-    clean = {"model": evil, "image_id": 0, "label": 1, "predicted": 1, "top5": True, "invalid": True}
+    clean = {
+        "model": evil,
+        "image_id": 0,
+        "label": 1,
+        "predicted": 1,
+        "top5": True,
+        "invalid": True,
+    }
     run.append("clean", pd.DataFrame([clean]), part="all")
-    fit = {name: 0.5 for name in ("margin", "score", "lipschitz", "shape", "location", "scale", "ks", "p_value")}
-    names = {"model": evil, "target_kind": evil, "norm": evil, "maxima": [1.0], "image_id": 0, "label": 1, "target": 2}
+    fit = {
+        name: 0.5
+        for name in ("margin", "score", "lipschitz", "shape", "location", "scale", "ks", "p_value")
+    }
+    names = {
+        "model": evil,
+        "target_kind": evil,
+        "norm": evil,
+        "maxima": [1.0],
+        "image_id": 0,
+        "label": 1,
+        "target": 2,
+    }
     run.append("clever", pd.DataFrame([names | fit]), part="all")
-    run.append("transfer", transfer(2, evil, "b").assign(attack=evil, setting=evil, target_kind=evil), part="all")
-    run.write_manifest({"models": [evil], evil: evil, "settings": {"data": evil, evil: [evil]}, "deep": [{evil: evil}]})
+    run.append(
+        "transfer",
+        transfer(2, evil, "b").assign(attack=evil, setting=evil, target_kind=evil),
+        part="all",
+    )
+    run.write_manifest(
+        {
+            "models": [evil],
+            evil: evil,
+            "settings": {"data": evil, evil: [evil]},
+            "deep": [{evil: evil}],
+        }
+    )
     picture = {name: evil for name in ("model", "attack", "setting", "target_kind")}
     classes = {"image_id": 0, "label": 1, "target": 2, "predicted": 1}
     pixels = {"success": True, "size": 1, "clean": [0.0] * 3, "adversarial": [1.0] * 3}
     run.append("adversarial", pd.DataFrame([picture | classes | pixels]), part="all")
     shown = views(run)
-    html.write(shown, tmp_path / "report.html", figures.write_all(figures.planned(shown), tmp_path / "figures"))
+    html.write(
+        shown,
+        tmp_path / "report.html",
+        figures.write_all(figures.planned(shown), tmp_path / "figures"),
+    )
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     page = Page(text)
-    assert [tag for tag, _ in page.tags].count("script") == 1 and "<b&" not in text and "<script>alert" not in text
+    assert (
+        [tag for tag, _ in page.tags].count("script") == 1
+        and "<b&" not in text
+        and "<script>alert" not in text
+    )
     assert ">revoked</th>" in text  # a column that is shown where there are any
     assert "alert" not in page.scripts[0] and len(page.scripts) == 1
     assert "".join(page.words).count("alert('x')") > 10
     outside = [attributes for tag, attributes in page.tags if tag not in page.drawn]
-    known = set("class style title scope colspan rowspan id href rel lang charset name content role aria-label tabindex".split())
+    known = set(
+        "class style title scope colspan rowspan id href rel lang charset name content role aria-label tabindex".split()
+    )
     known |= {"http-equiv", "data-c", "data-v", "src", "alt", "width", "height", "viewbox"}
     assert {name for attributes in outside for name in attributes} <= known
     drawn = sorted(path.name for path in (tmp_path / "figures").iterdir())
-    assert len(drawn) == 3 * 4 and all(re.fullmatch(r"[\w.-]+\.(png|svg|txt)", name) for name in drawn)  # accuracy, map, fit, picture
+    assert len(drawn) == 3 * 4 and all(
+        re.fullmatch(r"[\w.-]+\.(png|svg|txt)", name) for name in drawn
+    )  # accuracy, map, fit, picture
 
 
 def test_a_manifest_may_lack_anything(tmp_path):
-    for number, manifest in enumerate([{}, {"models": "a", "settings": [1]}, {"models": None, "x": {"y": None, "z": [True]}}]):
+    for number, manifest in enumerate(
+        [{}, {"models": "a", "settings": [1]}, {"models": None, "x": {"y": None, "z": [True]}}]
+    ):
         run = Run.begin(tmp_path / str(number))
         run.append("transfer", transfer(1, "b", "a"), part="b")
         run.write_manifest(manifest)
@@ -292,7 +481,9 @@ def test_colours_grow_lighter_evenly_and_text_stands_out():
     colours = [heat.colour(share) for share in shares]
     light = np.array([heat.luminance(colour) for colour in colours])
     assert (np.diff(light) > 0).all()
-    lightness = 116 * np.cbrt(light) - 16  # CIE L*, another measure of it than the scale is made with
+    lightness = (
+        116 * np.cbrt(light) - 16
+    )  # CIE L*, another measure of it than the scale is made with
     assert lightness[0] < 20 and lightness[-1] > 88
     steps = np.diff(lightness[::20])
     assert steps.max() < 1.6 * steps.min()
@@ -310,7 +501,17 @@ def test_luminance_of_known_colours():
 
 
 @pytest.mark.parametrize(
-    "share, text", [(0.0, "0"), (0.001, "<1"), (0.006, "1"), (0.456, "46"), (0.994, "99"), (0.999, ">99"), (1.0, "100"), (np.nan, "–")]
+    "share, text",
+    [
+        (0.0, "0"),
+        (0.001, "<1"),
+        (0.006, "1"),
+        (0.456, "46"),
+        (0.994, "99"),
+        (0.999, ">99"),
+        (1.0, "100"),
+        (np.nan, "–"),
+    ],
 )
 def test_percent_never_claims_all_or_nothing_wrongly(share, text):
     assert heat.percent(share) == text
@@ -322,7 +523,9 @@ def test_report_command_makes_the_same_again_without_jax(synthetic_run, tmp_path
     main(SimpleNamespace(out=str(synthetic_run.directory), figures=None))
     assert (synthetic_run.directory / "tables" / "robustness.csv").exists()
     drawn = {path: path.read_bytes() for path in (synthetic_run.directory / "figures").iterdir()}
-    assert len(drawn) == 3 * (1 + 3 + 3 + 1 + 3 + 1 + 1)  # a sweep, three searches, CLEVER, three at once, maps, signature, fits
+    assert len(drawn) == 3 * (
+        1 + 3 + 3 + 1 + 3 + 1 + 1
+    )  # a sweep, three searches, CLEVER, three at once, maps, signature, fits
     assert capsys.readouterr().out == f"report: {page}\n"
     first = page.read_bytes()
     code = (
@@ -330,10 +533,14 @@ def test_report_command_makes_the_same_again_without_jax(synthetic_run, tmp_path
         f"report.remake({str(synthetic_run.directory)!r}); assert 'matplotlib.pyplot' not in sys.modules; assert 'jax' not in sys.modules"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert page.read_bytes() == first
-    assert drawn == {path: path.read_bytes() for path in (synthetic_run.directory / "figures").iterdir()}
+    assert drawn == {
+        path: path.read_bytes() for path in (synthetic_run.directory / "figures").iterdir()
+    }
 
 
 def test_report_without_a_run(tmp_path):

@@ -14,7 +14,9 @@ from jaxadv.report.latex import PRINTED, escape, latex
 @pytest.fixture(scope="module")
 def texts(synthetic_run, tmp_path_factory):
     written = tables.write_all(synthetic_run, tmp_path_factory.mktemp("tables"))
-    return {path.stem: path.read_text(encoding="ascii") for path in written if path.suffix == ".tex"}
+    return {
+        path.stem: path.read_text(encoding="ascii") for path in written if path.suffix == ".tex"
+    }
 
 
 def cells(text):
@@ -25,17 +27,28 @@ def cells(text):
 
 
 def test_rows_have_as_many_cells_as_the_table_has_columns(texts):
-    assert {"accuracy", "robustness", "clever", "law", "transfer_cw_random_confidence_0"} <= set(texts)
+    assert {"accuracy", "robustness", "clever", "law", "transfer_cw_random_confidence_0"} <= set(
+        texts
+    )
     for name, text in texts.items():
         columns = re.search(r"\\begin\{tabular\}\{([lr]+)\}", text)[1]
         assert {len(row) for row in cells(text)} == {len(columns)}, name
-        assert text.count("{") == text.count("}") and text.count("\\begin{") == text.count("\\end{"), name
+        assert text.count("{") == text.count("}") and text.count("\\begin{") == text.count(
+            "\\end{"
+        ), name
 
 
 def test_values_with_their_intervals(texts):
     rows = cells(texts["accuracy"])
     assert rows[0][3] == "top1\\_percent (\\%)"
-    assert rows[1] == ["alexnet", "24", "24", "100.0 {[}86.2, 100.0{]}", "100.0", "0.0 {[}0.0, 13.8{]}"]
+    assert rows[1] == [
+        "alexnet",
+        "24",
+        "24",
+        "100.0 {[}86.2, 100.0{]}",
+        "100.0",
+        "0.0 {[}0.0, 13.8{]}",
+    ]
     rows = cells(texts["robustness"])
     assert rows[0][:4] == ["attack", "setting", "target\\_kind", "model"] and len(rows) == 1 + 36
     failed = next(row for row in rows if row[0] == "ead")
@@ -61,7 +74,9 @@ def test_long_texts_take_several_lines_and_their_rows_fewer_to_a_page(synthetic_
     text = latex("claims", claims, list(claims))
     longest = claims["evidence"].str.len().max()
     assert longest > 100 and text.count("\\parbox[t]{300pt}{\\raggedright ") == 2 * len(claims)
-    assert text.count("\\begin{tabular}{lllll}") == -(-len(claims) // int(50 * 300 / (4.2 * longest)))
+    assert text.count("\\begin{tabular}{lllll}") == -(
+        -len(claims) // int(50 * 300 / (4.2 * longest))
+    )
 
 
 def test_special_characters():

@@ -26,7 +26,9 @@ from jaxadv.store.run import Run
 MODELS = [f"model_{number:02d}" for number in range(18)]
 SETTINGS = [("fgsm", f"eps={eps}", "untargeted") for eps in (0.1, 0.2, 0.3)]
 SETTINGS += [("ifgsm_search", f"initial_eps={eps}", "random") for eps in (0.01, 0.02, 0.04)]
-SETTINGS += [(attack, f"confidence={level}", "random") for attack in ("cw", "ead") for level in (0, 10, 20)]
+SETTINGS += [
+    (attack, f"confidence={level}", "random") for attack in ("cw", "ead") for level in (0, 10, 20)
+]
 
 
 def made_up_run(directory, images: int = 1000, settings=SETTINGS) -> Run:
@@ -36,35 +38,86 @@ def made_up_run(directory, images: int = 1000, settings=SETTINGS) -> Run:
     common = {"image_id": image, "label": label}
     for number, name in enumerate(MODELS):
         predicted = np.where(draw.random(images) < 0.01 * (number + 1), (label + 1) % 10, label)
-        run.append("clean", pd.DataFrame(common | {"model": name, "predicted": predicted, "top5": True, "invalid": False}), part=name)
+        run.append(
+            "clean",
+            pd.DataFrame(
+                common | {"model": name, "predicted": predicted, "top5": True, "invalid": False}
+            ),
+            part=name,
+        )
         rows = []
         for attack, setting, kind in settings:
             success = draw.random(images) < 0.8
             how = {"model": name, "attack": attack, "setting": setting, "target_kind": kind}
-            lengths = {length: np.where(success, draw.lognormal(size=images), np.nan) for length in DISTANCES}
-            spent = {"target": 1, "predicted": 1, "gradients": 100, "forwards": 9, "eps": np.nan, "const": np.nan}
+            lengths = {
+                length: np.where(success, draw.lognormal(size=images), np.nan)
+                for length in DISTANCES
+            }
+            spent = {
+                "target": 1,
+                "predicted": 1,
+                "gradients": 100,
+                "forwards": 9,
+                "eps": np.nan,
+                "const": np.nan,
+            }
             spent |= dict.fromkeys(("near_tie", "revoked", "invalid", "zero_gradient"), False)
             name_of, value = setting.split("=")
             spent |= {"eps": float(value) if name_of == "eps" else np.nan}
-            own = pd.DataFrame(common | how | lengths | spent | {"success": success} | attempts.columns(attack, **{name_of: float(value)}))
+            own = pd.DataFrame(
+                common
+                | how
+                | lengths
+                | spent
+                | {"success": success}
+                | attempts.columns(attack, **{name_of: float(value)})
+            )
             rows.append(own)
             pairs = []
             for other in MODELS:
                 if other != name:
                     fooled = draw.random((4, images)) < 0.3
-                    shown = {"source": name, "model": other, "clean_predicted": label, "source_success": success}
+                    shown = {
+                        "source": name,
+                        "model": other,
+                        "clean_predicted": label,
+                        "source_success": success,
+                    }
                     shown |= {"attacked": True, "invalid": False}
-                    answers = dict(zip(("success", "top5", "released_success", "released_top5"), fooled, strict=True))
-                    pairs.append(pd.DataFrame(common | how | {"target": 1, "predicted": 1} | shown | answers))
-            run.append("transfer", pd.concat(pairs), part=f"{name}-{attack}-{setting.split('=')[1]}")
+                    answers = dict(
+                        zip(
+                            ("success", "top5", "released_success", "released_top5"),
+                            fooled,
+                            strict=True,
+                        )
+                    )
+                    pairs.append(
+                        pd.DataFrame(common | how | {"target": 1, "predicted": 1} | shown | answers)
+                    )
+            run.append(
+                "transfer", pd.concat(pairs), part=f"{name}-{attack}-{setting.split('=')[1]}"
+            )
         attempts.append(run, pd.concat(rows), name)
-        fit = {column: 1.0 for column in ("margin", "lipschitz", "shape", "location", "scale", "ks", "p_value")}
+        fit = {
+            column: 1.0
+            for column in ("margin", "lipschitz", "shape", "location", "scale", "ks", "p_value")
+        }
         scores = [
-            common | fit | {"model": name, "target": 1, "target_kind": "random", "norm": norm, "score": draw.lognormal(size=images)}
+            common
+            | fit
+            | {
+                "model": name,
+                "target": 1,
+                "target_kind": "random",
+                "norm": norm,
+                "score": draw.lognormal(size=images),
+            }
             for norm in ("1", "2", "inf")
         ]
         clever = pd.concat([pd.DataFrame(rows) for rows in scores])
-        run.append("clever", clever.assign(maxima=[np.ones(50, np.float32)] * len(clever)), part=name)
+        run.append(
+            "clever", clever.assign(maxima=[np.ones(50, np.float32)] * len(clever)), part=name
+        )
     run.write_manifest(run.manifest() | {"models": MODELS})
     run.close()
     return run
@@ -78,7 +131,9 @@ def blocks_of(directory, count: int, images: int = 250, settings=SETTINGS) -> Ru
         for path in (run.directory / kind).iterdir():
             path.unlink()
         for (name, attack), own in all_rows.groupby([of, "attack"]):
-            run.append(kind, attempts.own(own) if kind == "examples" else own, part=f"{name}-{attack}-0000")
+            run.append(
+                kind, attempts.own(own) if kind == "examples" else own, part=f"{name}-{attack}-0000"
+            )
             first = run.directory / kind / f"part-{name}-{attack}-0000.parquet"
             for number in range(1, count):
                 shutil.copy(first, first.with_name(f"part-{name}-{attack}-{number:04d}.parquet"))
@@ -101,7 +156,9 @@ def test_blocks_add_up(tmp_path):
         np.testing.assert_allclose(made.robustness[column], once.robustness[column])
 
 
-def remade(directory, code="from jaxadv.report.remake import remake; remake(sys.argv[1])") -> tuple[float, float, float]:
+def remade(
+    directory, code="from jaxadv.report.remake import remake; remake(sys.argv[1])"
+) -> tuple[float, float, float]:
     """Of a process of its own that remakes the views: seconds of the processor (which other processes' work does not lengthen),
     seconds of the clock, and peak GiB.
     """
@@ -109,7 +166,12 @@ def remade(directory, code="from jaxadv.report.remake import remake; remake(sys.
     told = "; used = resource.getrusage(resource.RUSAGE_SELF); status = open('/proc/self/status').read().split(); "
     told += "most = int(status[status.index('VmHWM:') + 1]); "
     told += "print(json.dumps([used.ru_utime + used.ru_stime, time.time() - begun, most / 2**20]))"
-    command = [sys.executable, "-c", f"import json, resource, sys, time; begun = time.time(); {code}{told}", str(directory)]
+    command = [
+        sys.executable,
+        "-c",
+        f"import json, resource, sys, time; begun = time.time(); {code}{told}",
+        str(directory),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     processor, clock, memory = json.loads(done.stdout.splitlines()[-1])
@@ -135,4 +197,8 @@ if __name__ == "__main__":
     only_tables = "from jaxadv.report import tables; from jaxadv.store.run import Run; run = Run(sys.argv[1]); "
     only_tables += "tables.write_all(run, run.directory / 'tables')"
     for what, measured in (("tables", remade(folder, only_tables)), ("report", remade(folder))):
-        print("{}: {:.1f} s of the processor, {:.1f} s of the clock, {:.2f} GiB".format(what, *measured))
+        print(
+            "{}: {:.1f} s of the processor, {:.1f} s of the clock, {:.2f} GiB".format(
+                what, *measured
+            )
+        )

@@ -30,7 +30,10 @@ SETTINGS = {  # attack and setting: success at random targets, factor of the dis
     ("ead", "confidence=20"): ((0.9, 0.8), (15, 8), (0.38, 0.4)),
 }
 VALUES = {
-    label: {name: float(value) if name != "steps" else int(value) for name, value in (part.split("=") for part in label.split(","))}
+    label: {
+        name: float(value) if name != "steps" else int(value)
+        for name, value in (part.split("=") for part in label.split(","))
+    }
     for _, label in SETTINGS
 }
 FAMILIES = ("densenet", "resnet", "vgg")
@@ -44,31 +47,80 @@ def made_up(directory, *, otherwise: bool, images: int = 150, shown: int = 20, l
     for model, world in WORLDS.items():
         error, distance = world[side]
         every = np.arange(1000)
-        clean = _rows(model=model, image_id=every, label=0, predicted=(every >= 1000 - error), top5=True, invalid=False)
+        clean = _rows(
+            model=model,
+            image_id=every,
+            label=0,
+            predicted=(every >= 1000 - error),
+            top5=True,
+            invalid=False,
+        )
         run.append("clean", clean, part=model)
         attempts, pairs = [], []
         for (attack, setting), (rates, factor, transfer) in SETTINGS.items():
             if (attack, setting) in left_out:
                 continue
-            kinds = ("random", "least") if attack == "ifgsm_search" else ("untargeted", "random", "least")[: 3 if attack == "cw" else 2]
+            kinds = (
+                ("random", "least")
+                if attack == "ifgsm_search"
+                else ("untargeted", "random", "least")[: 3 if attack == "cw" else 2]
+            )
             for kind in kinds:
                 success = image % 10 < 10 * (rates[side] if kind != "untargeted" else 1)
                 factor = factor[side] if isinstance(factor, tuple) else factor
-                value = np.where(success, factor * distance * hardness * draw.lognormal(0, 0.02, images), np.nan)
-                how = {"model": model, "attack": attack, "setting": setting, "target_kind": kind, "image_id": image, "label": 0}
-                how |= {"target": -1 if kind == "untargeted" else 1, "success": success, "predicted": 1}
+                value = np.where(
+                    success, factor * distance * hardness * draw.lognormal(0, 0.02, images), np.nan
+                )
+                how = {
+                    "model": model,
+                    "attack": attack,
+                    "setting": setting,
+                    "target_kind": kind,
+                    "image_id": image,
+                    "label": 0,
+                }
+                how |= {
+                    "target": -1 if kind == "untargeted" else 1,
+                    "success": success,
+                    "predicted": 1,
+                }
                 how |= dict.fromkeys(("near_tie", "revoked", "invalid", "zero_gradient"), False)
                 how |= dict.fromkeys(("l0", "l1", "l2", "linf", "l2_per_pixel"), value)
-                attempts.append(_rows(**how, gradients=1, forwards=1, const=np.nan, **setting_columns(attack, VALUES[setting])))
+                attempts.append(
+                    _rows(
+                        **how,
+                        gradients=1,
+                        forwards=1,
+                        const=np.nan,
+                        **setting_columns(attack, VALUES[setting]),
+                    )
+                )
                 if kind != "least" and attack != "ifgsm_search":
                     pairs.append(
-                        _shown(how, {other: _rate(model, other, attack, transfer[side], kind, otherwise) for other in WORLDS}, shown)
+                        _shown(
+                            how,
+                            {
+                                other: _rate(model, other, attack, transfer[side], kind, otherwise)
+                                for other in WORLDS
+                            },
+                            shown,
+                        )
                     )
         made_up_attempts.append(run, pd.concat(attempts), model)
         run.append("transfer", pd.concat(pairs), part=model)
-        fit = dict.fromkeys(("margin", "lipschitz", "shape", "location", "scale", "ks", "p_value"), 1.0)
+        fit = dict.fromkeys(
+            ("margin", "lipschitz", "shape", "location", "scale", "ks", "p_value"), 1.0
+        )
         score = 0.5 * distance * hardness[:20]
-        what = {"model": model, "image_id": image[:20], "label": 0, "target": 1, "target_kind": "random", "norm": "2", "score": score}
+        what = {
+            "model": model,
+            "image_id": image[:20],
+            "label": 0,
+            "target": 1,
+            "target_kind": "random",
+            "norm": "2",
+            "score": score,
+        }
         run.append("clever", _rows(**what, **fit).assign(maxima=[[1.0, 2.0]] * 20), part=model)
     run.write_manifest(run.manifest() | {"models": list(WORLDS), "settings": {"zoo": "imagenet"}})
     run.close()
@@ -98,7 +150,10 @@ def _shown(how: dict, rates: dict[str, float], shown: int) -> pd.DataFrame:
     others = [name for name in rates if name != how["model"]]
     image = np.tile(np.arange(shown), len(others))
     fooled = image < np.repeat([round(rates[name] * shown) for name in others], shown)
-    columns = {name: how[name] for name in ("attack", "setting", "target_kind", "label", "target", "predicted")}
+    columns = {
+        name: how[name]
+        for name in ("attack", "setting", "target_kind", "label", "target", "predicted")
+    }
     columns |= dict.fromkeys(("success", "top5", "released_success", "released_top5"), fooled)
     columns |= {"source": how["model"], "model": np.repeat(others, shown), "image_id": image}
     return _rows(**columns, attacked=True, invalid=False, clean_predicted=0, source_success=True)

@@ -30,7 +30,13 @@ def identity(machine=HERE, **facts) -> Identity:
     return Identity(FACTS | {f"--{name}": value for name, value in facts.items()}, ONLY, machine)
 
 
-def made(directory, identity: Identity, *units: str, kinds=("clean", "examples", "clever"), count: int = 3) -> Run:
+def made(
+    directory,
+    identity: Identity,
+    *units: str,
+    kinds=("clean", "examples", "clever"),
+    count: int = 3,
+) -> Run:
     """A run with parts of some kinds for each unit."""
     with Run.begin(directory, identity) as run:
         for unit in units:
@@ -54,10 +60,21 @@ def test_a_part_says_of_which_run_it_is(tmp_path):
         assert (about.format, about.kind, about.unit, about.rows) == (2, kind, "a", 3)
         assert about.identity == identity() and about.digest == identity().digest(kind)
         file = pq.ParquetFile(part(tmp_path, kind, "a"))  # as any program reads it
-        assert file.metadata.num_rows == 3 and b'"--lanes": 4' in file.metadata.metadata[b"jaxadv.part"]
+        assert (
+            file.metadata.num_rows == 3
+            and b'"--lanes": 4' in file.metadata.metadata[b"jaxadv.part"]
+        )
 
 
-@pytest.mark.parametrize("name", ["part-a (1).parquet", "part-a - Copy.parquet", "part-a_conflict-2024.parquet", "part-A.parquet"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "part-a (1).parquet",
+        "part-a - Copy.parquet",
+        "part-a_conflict-2024.parquet",
+        "part-A.parquet",
+    ],
+)
 def test_a_copy_is_named_and_not_counted(tmp_path, capsys, name):
     run = made(tmp_path, identity(), "a", "b")
     for kind in ("clean", "examples"):
@@ -79,14 +96,18 @@ def test_a_part_of_another_run_is_named_and_not_counted(tmp_path, capsys):
     capsys.readouterr()
     assert len(run.read("clean")) == 3 and len(run.read("examples")) == 6
     lines = said(capsys)
-    assert len(lines) == 2 and all("of another run (--lanes 8 there, 4 now)" in line for line in lines)
+    assert len(lines) == 2 and all(
+        "of another run (--lanes 8 there, 4 now)" in line for line in lines
+    )
     with Run.begin(tmp_path / "here", identity()) as again:
         assert again.has("clean", "a") and not again.has("clean", "b")
         (line,) = said(capsys)
         assert "now called 'part-b.parquet.set-aside', and the part is made again" in line
         again.append("clean", rows("clean"), part="b")
         assert again.has("clean", "b")
-    assert parts.read(tmp_path / "here" / "clean" / "part-b.parquet.set-aside").about.identity == identity(lanes=8)
+    assert parts.read(
+        tmp_path / "here" / "clean" / "part-b.parquet.set-aside"
+    ).about.identity == identity(lanes=8)
 
 
 def test_parts_that_changed_places_are_named_and_made_again(tmp_path, capsys):
@@ -97,17 +118,25 @@ def test_parts_that_changed_places_are_named_and_made_again(tmp_path, capsys):
     os.rename(tmp_path / "between", second)
     os.rename(part(tmp_path, "clever", "a"), part(tmp_path, "clean", "c"))
     capsys.readouterr()
-    assert run.read("examples").empty and len(run.read("clean")) == 6 and len(run.read("clever")) == 3
+    assert (
+        run.read("examples").empty and len(run.read("clean")) == 6 and len(run.read("clever")) == 3
+    )
     lines = said(capsys)
     assert len(lines) == 3 and "took its place" in lines[0] and "'clever'" in lines[2]
     with Run.begin(tmp_path, identity()) as again:
-        assert not again.has("examples", "a") and not again.has("examples", "b") and not again.has("clever", "a")
+        assert (
+            not again.has("examples", "a")
+            and not again.has("examples", "b")
+            and not again.has("clever", "a")
+        )
 
 
 def test_a_part_of_no_run_is_named_and_not_counted(tmp_path, capsys):
     run = made(tmp_path, identity(), "a")
     table = pq.read_table(part(tmp_path, "clean", "a"))
-    pq.write_table(table.replace_schema_metadata(), part(tmp_path, "clean", "b"))  # as other programs write it
+    pq.write_table(
+        table.replace_schema_metadata(), part(tmp_path, "clean", "b")
+    )  # as other programs write it
     part(tmp_path, "clean", "c").write_bytes(b"\x89HDF\r\n\x1a\n and more")
     capsys.readouterr()
     assert len(run.read("clean")) == 3 and len(run.transfer_sums()) == 0
@@ -115,12 +144,18 @@ def test_a_part_of_no_run_is_named_and_not_counted(tmp_path, capsys):
     assert "another program" in lines[0] and "no Parquet file" in lines[1]
 
 
-def test_what_a_kind_does_not_depend_on_may_change_until_there_are_rows_of_those_that_do(tmp_path, capsys):
+def test_what_a_kind_does_not_depend_on_may_change_until_there_are_rows_of_those_that_do(
+    tmp_path, capsys
+):
     """CLEVER is added later with other settings than those that nobody used before."""
     made(tmp_path, identity(), "a", kinds=("clean", "examples"))
     made(tmp_path, identity(clever_samples=16), "a", kinds=("clever",))
     run = Run(tmp_path)
-    assert [len(run.read(kind)) for kind in ("clean", "examples", "clever")] == [3, 3, 3] and not said(capsys)
+    assert [len(run.read(kind)) for kind in ("clean", "examples", "clever")] == [
+        3,
+        3,
+        3,
+    ] and not said(capsys)
     assert run.manifest()["identity"]["--clever_samples"] == 16
     with pytest.raises(InputError, match="--clever_samples 16 there, 8 now"):
         Run.begin(tmp_path, identity())
@@ -137,15 +172,23 @@ def test_what_a_kind_does_not_depend_on_may_change_until_there_are_rows_of_those
 def test_another_kind_of_machine_goes_on_only_if_asked(tmp_path, capsys):
     other = {"processor": "Xeon", "instructions": "avx512f"}
     made(tmp_path, identity(), "a", kinds=("clean",))
-    with pytest.raises(InputError, match="processor EPYC there, Xeon now; instructions avx2 there, avx512f now.*--any_machine"):
+    with pytest.raises(
+        InputError,
+        match="processor EPYC there, Xeon now; instructions avx2 there, avx512f now.*--any_machine",
+    ):
         Run.begin(tmp_path, identity(other))
     made(tmp_path / "there", identity(other), "b", kinds=("clean",))
     shutil.copy(part(tmp_path / "there", "clean", "b"), part(tmp_path, "clean", "b"))
     assert len(Run(tmp_path).read("clean")) == 3
-    assert "made on another kind of machine (processor Xeon, instructions avx512f)" in said(capsys)[-1]
+    assert (
+        "made on another kind of machine (processor Xeon, instructions avx512f)" in said(capsys)[-1]
+    )
     with Run.begin(tmp_path, identity(other), any_machine=True) as run:
         assert run.has("clean", "b")
-    assert len(Run(tmp_path).read("clean")) == 6 and Run(tmp_path).manifest()["machines"] == [HERE, other]
+    assert len(Run(tmp_path).read("clean")) == 6 and Run(tmp_path).manifest()["machines"] == [
+        HERE,
+        other,
+    ]
     Run.begin(tmp_path, identity()).close()  # it has worked on it
 
 

@@ -90,13 +90,18 @@ def test_a_manifest_is_made_again_from_the_parts(tmp_path, capsys, damage, count
         store._said.clear()
         assert run.manifest() == expected
         harmless = path.read_bytes().strip() == whole.strip()  # cut before the last line break
-        assert harmless or "what it said of the run is taken from the parts" in capsys.readouterr().err
+        assert (
+            harmless or "what it said of the run is taken from the parts" in capsys.readouterr().err
+        )
         with pytest.raises(InputError, match="--lanes 4 there, 9 now"):
             Run.begin(tmp_path, identity(lanes=9))
         with Run.begin(tmp_path, identity()) as again:
             assert again.manifest() == expected and len(again.read("clean")) == 3
     path.unlink()
-    assert run.manifest() == expected and "is missing; what it said of the run is taken from the parts" in capsys.readouterr().err
+    assert (
+        run.manifest() == expected
+        and "is missing; what it said of the run is taken from the parts" in capsys.readouterr().err
+    )
 
 
 def test_a_manifest_is_that_of_most_parts(tmp_path, capsys):
@@ -117,7 +122,9 @@ def test_a_damaged_journal_is_told_and_its_work_done_again(tmp_path, capsys, wha
     journal = Journal(tmp_path, "a-cw-0000", seconds=0, digest="d")
     for item in range(3):
         journal.add(item, [np.arange(20.0), np.float32(item)])
-    journal.write("0-0", {"holds": np.arange(4), "leaf0": np.random.default_rng(0).random((4, 8, 8))})
+    journal.write(
+        "0-0", {"holds": np.arange(4), "leaf0": np.random.default_rng(0).random((4, 8, 8))}
+    )
     (path,) = tmp_path.glob(f"*+{what}*")
     whole = path.read_bytes()
     for damage in (flipped, cut):
@@ -125,7 +132,10 @@ def test_a_damaged_journal_is_told_and_its_work_done_again(tmp_path, capsys, wha
             again = Journal(tmp_path, "a-cw-0000", seconds=0, digest="d")
             assert not (again.lanes("0-0") if what == "lanes" else again.outcomes())
             (line,) = said(capsys)
-            assert "is damaged; the unfinished work that it kept is done again" in line or "now called" in line
+            assert (
+                "is damaged; the unfinished work that it kept is done again" in line
+                or "now called" in line
+            )
             assert not path.exists()
             for aside in tmp_path.glob("*.set-aside*"):
                 aside.unlink()
@@ -158,7 +168,9 @@ def test_no_bit_of_kept_images_changes_without_a_word(tmp_path, count):
                     assert np.array_equal(image_store.read(tmp_path, "a"), images)
                 except InputError as error:
                     assert changed and "\n" not in str(error)
-    assert image_store.has(tmp_path, "a", digest="d") and not image_store.has(tmp_path, "a", digest="e")
+    assert image_store.has(tmp_path, "a", digest="d") and not image_store.has(
+        tmp_path, "a", digest="e"
+    )
 
 
 def test_hostile_metadata_of_images_ends_in_one_line(tmp_path):
@@ -166,7 +178,12 @@ def test_hostile_metadata_of_images_ends_in_one_line(tmp_path):
     image_store.write(tmp_path, "a", np.zeros((2, 8, 8, 3), np.float32))
     path = tmp_path / "adversarial" / "part-a.zarr" / "zarr.json"
     metadata = json.loads(path.read_text())
-    for text in (json.dumps(metadata | {"shape": [2**40, 8, 8, 3]}), "[" * 100_000, "null", '{"attributes": 3}'):
+    for text in (
+        json.dumps(metadata | {"shape": [2**40, 8, 8, 3]}),
+        "[" * 100_000,
+        "null",
+        '{"attributes": 3}',
+    ):
         path.write_text(text)
         assert not image_store.has(tmp_path, "a")
         with pytest.raises(InputError, match="is no readable array"):

@@ -10,15 +10,36 @@ from jaxadv.store.run import Run
 from model_ports.errors import InputError
 
 THEIRS = (
-    *("figures/me.png", "tables/robustness.csv", "report.html", "clean/part-mine.parquet", "clean/part-a.parquet.bak"),
-    *("examples/mine.parquet", "tables/thesis.csv", "log/mine.log", "unfinished/notes.txt", "unfinished/mine.npz"),
-    *("adversarial/mine.zarr/zarr.json", "adversarial/part-x.zarr/zarr.json", "notes/report.html", "part-a.parquet"),
+    *(
+        "figures/me.png",
+        "tables/robustness.csv",
+        "report.html",
+        "clean/part-mine.parquet",
+        "clean/part-a.parquet.bak",
+    ),
+    *(
+        "examples/mine.parquet",
+        "tables/thesis.csv",
+        "log/mine.log",
+        "unfinished/notes.txt",
+        "unfinished/mine.npz",
+    ),
+    *(
+        "adversarial/mine.zarr/zarr.json",
+        "adversarial/part-x.zarr/zarr.json",
+        "notes/report.html",
+        "part-a.parquet",
+    ),
     *("manifest.json.txt", ".env", "figures/transfer_fgsm.svg"),
 )
 
 
 def state(directory) -> dict[str, bytes]:
-    return {path.relative_to(directory).as_posix(): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(directory).as_posix(): path.read_bytes()
+        for path in directory.rglob("*")
+        if path.is_file()
+    }
 
 
 def put(directory, names=THEIRS) -> dict[str, bytes]:
@@ -28,7 +49,10 @@ def put(directory, names=THEIRS) -> dict[str, bytes]:
     return state(directory)
 
 
-@pytest.mark.parametrize("manifest", [None, b'{"name": "my web page", "icons": []}', b"[]", b"name: mine\n", b"", b"\xff\xfe{"])
+@pytest.mark.parametrize(
+    "manifest",
+    [None, b'{"name": "my web page", "icons": []}', b"[]", b"name: mine\n", b"", b"\xff\xfe{"],
+)
 @pytest.mark.parametrize("overwrite", [True, False])
 def test_without_a_manifest_of_ours_nothing_goes(tmp_path, manifest, overwrite):
     """Whatever manifest.json is there instead."""
@@ -53,14 +77,19 @@ def test_a_run_in_a_folder_of_others_files_leaves_them_alone(tmp_path, overwrite
     with Run.begin(tmp_path, identity(), overwrite=True):
         pass
     after = state(tmp_path)
-    assert {name: after.get(name) for name in theirs} == theirs and set(after) - set(theirs) == {".lock", "manifest.json"}
+    assert {name: after.get(name) for name in theirs} == theirs and set(after) - set(theirs) == {
+        ".lock",
+        "manifest.json",
+    }
 
 
 def test_rows_of_format_1_are_not_removed(tmp_path):
     (tmp_path / "manifest.json").write_text('{"identity": {"--lanes": 4}, "models": ["a"]}')
     before = put(tmp_path, ["clean/part-a.parquet"])
     for overwrite in (True, False):
-        with pytest.raises(InputError, match="of format 1, and this version reads and writes 2 alone"):
+        with pytest.raises(
+            InputError, match="of format 1, and this version reads and writes 2 alone"
+        ):
             Run.begin(tmp_path, identity(), overwrite=overwrite)
     assert {name: content for name, content in state(tmp_path).items() if name != ".lock"} == before
 
@@ -72,25 +101,37 @@ def test_overwriting_removes_what_the_run_wrote_and_nothing_else(tmp_path):
     journal = Journal(tmp_path / "unfinished", "b-cw-0000", seconds=0, digest=digest)
     journal.add(0, [np.ones(3)])
     journal.write("0-0", {"holds": np.arange(4)})
-    Journal(tmp_path / "unfinished", "b-ead-0000", seconds=0, digest="of another run").write("0-0", {"holds": np.arange(4)})
+    Journal(tmp_path / "unfinished", "b-ead-0000", seconds=0, digest="of another run").write(
+        "0-0", {"holds": np.arange(4)}
+    )
     written = ["report.html", "tables/accuracy.csv", "figures/frontier.svg", "figures/frontier.png"]
     run.claim(tmp_path / name for name in written)
     put(tmp_path, written)
     (tmp_path / "clean" / ".part-c.parquet.12.tmp").write_bytes(b"half")
     ours = set(state(tmp_path))
-    theirs = {name: content for name, content in put(tmp_path, [*set(THEIRS) - {"report.html"}]).items() if name not in ours}
+    theirs = {
+        name: content
+        for name, content in put(tmp_path, [*set(THEIRS) - {"report.html"}]).items()
+        if name not in ours
+    }
     with Run.begin(tmp_path, identity(), overwrite=True) as again:
         assert again.read("clean").empty and not again.manifest().get("files")
     after = state(tmp_path)
     assert {name: after.get(name) for name in theirs} == theirs
-    assert set(after) - set(theirs) == {".lock", "manifest.json", "unfinished/b-ead-0000+lanes-0-0.npz"}
+    assert set(after) - set(theirs) == {
+        ".lock",
+        "manifest.json",
+        "unfinished/b-ead-0000+lanes-0-0.npz",
+    }
 
 
 def test_a_file_in_the_way_is_not_replaced(tmp_path):
     run = made(tmp_path, identity(), "a")
     put(tmp_path, ["tables/robustness.tex"])
     before = state(tmp_path)
-    with pytest.raises(InputError, match=r"robustness\.tex' was not written by this run; move it away"):
+    with pytest.raises(
+        InputError, match=r"robustness\.tex' was not written by this run; move it away"
+    ):
         run.claim([tmp_path / "tables" / f"robustness.{kind}" for kind in ("csv", "tex")])
     assert state(tmp_path) == before
     (tmp_path / "tables" / "robustness.tex").unlink()
@@ -107,7 +148,11 @@ def test_the_list_is_kept_twice(tmp_path, lost):
     put(tmp_path, ["report.html"])
     (tmp_path / lost).unlink()
     run.claim([tmp_path / "report.html", tmp_path / "tables" / "law.csv"])
-    assert clearing.listed(tmp_path) == {"report.html", "tables/law.csv"} == set(run.manifest()["files"])
+    assert (
+        clearing.listed(tmp_path)
+        == {"report.html", "tables/law.csv"}
+        == set(run.manifest()["files"])
+    )
 
 
 def test_unfinished_work_of_another_run_is_not_used_nor_lost(tmp_path, capsys):
@@ -122,7 +167,9 @@ def test_unfinished_work_of_another_run_is_not_used_nor_lost(tmp_path, capsys):
     ours.write("0-0", {"holds": np.arange(2)})
     assert list(ours.outcomes()) == [0] and ours.lanes("0-0")["holds"].tolist() == [0, 1]
     after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert {f"{name}.set-aside": content for name, content in before.items()}.items() <= after.items()
+    assert {
+        f"{name}.set-aside": content for name, content in before.items()
+    }.items() <= after.items()
 
 
 def test_rows_are_not_written_over_a_folder_of_rows_of_nobody(tmp_path):

@@ -23,7 +23,9 @@ def pictures(count: int = 5, size: int = 24, seed: int = 0) -> np.ndarray:
 
 
 def files(directory: Path) -> list[str]:
-    return sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
+    return sorted(
+        path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()
+    )
 
 
 @pytest.mark.parametrize("count", [0, 1, 4, 9])
@@ -37,11 +39,20 @@ def test_what_is_written_is_read_to_the_bit_by_others_too(tmp_path, monkeypatch,
     place = tmp_path / "adversarial" / "part-vgg_16-cw-3.zarr"
     assert files(place) == [*(f"c/{shard}/0/0/0" for shard in range(-(-count // 4))), "zarr.json"]
     theirs = zarr.open_array(place, mode="r")
-    assert theirs.shape == images.shape and theirs.dtype == np.float32 and np.array_equal(theirs[:], images)
-    assert theirs.attrs["rows"] == "examples/part-vgg_16-cw-3.parquet" and theirs.metadata.dimension_names[0] == "row"
+    assert (
+        theirs.shape == images.shape
+        and theirs.dtype == np.float32
+        and np.array_equal(theirs[:], images)
+    )
+    assert (
+        theirs.attrs["rows"] == "examples/part-vgg_16-cw-3.parquet"
+        and theirs.metadata.dimension_names[0] == "row"
+    )
     if count:
         assert np.array_equal(theirs[count - 1], images[-1])  # a single one
-        assert np.array_equal(tensorstore.open(f"file://{place}|zarr3:").result()[0].read().result(), images[0])
+        assert np.array_equal(
+            tensorstore.open(f"file://{place}|zarr3:").result()[0].read().result(), images[0]
+        )
 
 
 def test_a_part_is_replaced(tmp_path):
@@ -62,15 +73,21 @@ def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
 
 def test_a_full_disk_is_one_line(tmp_path):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, before[1]))  # bytes in a file: the system refuses more, as a full disk does
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (5000, before[1])
+    )  # bytes in a file: the system refuses more, as a full disk does
     try:
-        with pytest.raises(InputError, match=r"^cannot write '.*part-a\.zarr': File too large; free it [^\n]*$"):
+        with pytest.raises(
+            InputError, match=r"^cannot write '.*part-a\.zarr': File too large; free it [^\n]*$"
+        ):
             image_store.write(tmp_path, "a", pictures())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert files(tmp_path) == []
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"^cannot write '.*part-a\.zarr': Not a directory; [^\n]*$"):
+    with pytest.raises(
+        InputError, match=r"^cannot write '.*part-a\.zarr': Not a directory; [^\n]*$"
+    ):
         image_store.write(tmp_path / "file", "a", pictures())
 
 
@@ -82,7 +99,10 @@ def test_damage_is_told(tmp_path, monkeypatch):
     whole = shard.read_bytes()
     for damaged in (whole[:50], whole[:-1], whole[:40] + bytes([whole[40] ^ 1]) + whole[41:], b""):
         shard.write_bytes(damaged)
-        with pytest.raises(InputError, match=r"part-a\.zarr' is no readable array \([^\n]*\); give the command that made it again"):
+        with pytest.raises(
+            InputError,
+            match=r"part-a\.zarr' is no readable array \([^\n]*\); give the command that made it again",
+        ):
             image_store.read(tmp_path, "a")
     shard.unlink()
     assert not image_store.has(tmp_path, "a")
@@ -104,9 +124,14 @@ def test_overwriting_a_run_removes_its_images_and_nothing_of_others(tmp_path):
         (tmp_path / "adversarial" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "adversarial" / name).write_text("x")
     with Run.begin(tmp_path):
-        assert image_store.has(tmp_path, "a", digest=digest) and not (tmp_path / "adversarial" / ".part-c.zarr.12.tmp").exists()
+        assert (
+            image_store.has(tmp_path, "a", digest=digest)
+            and not (tmp_path / "adversarial" / ".part-c.zarr.12.tmp").exists()
+        )
     with Run.begin(tmp_path, overwrite=True):
-        assert not image_store.has(tmp_path, "a", digest=digest) and not image_store.has(tmp_path, "b", digest=digest)
+        assert not image_store.has(tmp_path, "a", digest=digest) and not image_store.has(
+            tmp_path, "b", digest=digest
+        )
     theirs = ["part-other.zarr/c/0/0/0/0", "part-other.zarr/zarr.json"]
     assert files(tmp_path / "adversarial") == sorted([*foreign, *theirs])
     names = sorted(path.name for path in (tmp_path / "adversarial").iterdir())

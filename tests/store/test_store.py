@@ -22,33 +22,60 @@ ROOT = Path(jaxadv.__file__).parents[1]
 
 
 def clean(count=3, **columns):
-    rows = {"model": "vgg_16", "image_id": np.arange(count), "label": 7, "predicted": np.int64(1), "top5": True, "invalid": False}
+    rows = {
+        "model": "vgg_16",
+        "image_id": np.arange(count),
+        "label": 7,
+        "predicted": np.int64(1),
+        "top5": True,
+        "invalid": False,
+    }
     return pd.DataFrame(rows | columns)
 
 
 def clever(maxima):
-    numbers = {name: np.nan for name in ("margin", "score", "lipschitz", "shape", "location", "scale", "ks", "p_value")}
+    numbers = {
+        name: np.nan
+        for name in ("margin", "score", "lipschitz", "shape", "location", "scale", "ks", "p_value")
+    }
     names = {"model": "vgg_16", "target_kind": "random", "norm": "2"}
-    return pd.DataFrame({**names, "image_id": range(len(maxima)), "label": 1, "target": 2, **numbers, "maxima": maxima})
+    return pd.DataFrame(
+        {
+            **names,
+            "image_id": range(len(maxima)),
+            "label": 1,
+            "target": 2,
+            **numbers,
+            "maxima": maxima,
+        }
+    )
 
 
 def files(directory):
-    return sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file())
+    return sorted(
+        str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()
+    )
 
 
 def test_what_is_appended_is_read_in_order_and_type(tmp_path, monkeypatch):
     run = Run.begin(tmp_path / "runs" / "eps=0.1")
     for part in range(11):
-        run.append("clean", clean(2, label=part)[::-1][list(reversed(clean().columns))], part=f"{part:02d}")
+        run.append(
+            "clean", clean(2, label=part)[::-1][list(reversed(clean().columns))], part=f"{part:02d}"
+        )
     rows = Run(tmp_path / "runs" / "eps=0.1").read("clean")
     assert list(rows.columns) == list(KINDS["clean"])  # a folder named "eps=0.1" adds no column
     assert rows["label"].tolist() == [part for part in range(11) for _ in range(2)]
     assert rows["image_id"].tolist() == [1, 0] * 11
-    assert all(str(rows[name].dtype) == dtype for name, dtype in KINDS["clean"].items() if dtype != "str")
+    assert all(
+        str(rows[name].dtype) == dtype for name, dtype in KINDS["clean"].items() if dtype != "str"
+    )
     assert rows["model"].tolist() == ["vgg_16"] * 22
     assert files(run.directory)[1:3] == ["clean/part-00.parquet", "clean/part-01.parquet"]
     text = dict.fromkeys(("model", "digest"), rows["model"].dtype)
-    assert rows.equals(pd.concat([part.astype(text) for part in run.parts("clean")], ignore_index=True))
+    assert rows.equals(
+        pd.concat([part.astype(text) for part in run.parts("clean")], ignore_index=True)
+    )
     assert run.read("clean", ["label"], part="03")["label"].tolist() == [3, 3]
     assert [str(part["model"].dtype) for part in run.parts("clean", ["model"])] == ["category"]
     monkeypatch.setattr(store, "TOGETHER", 100)  # bytes: two parts of two rows
@@ -61,7 +88,11 @@ def test_without_parts_there_are_columns(tmp_path):
     for kind, columns in KINDS.items():
         rows = run.read(kind)
         assert rows.empty and list(rows.columns) == list(columns)
-        assert all(str(rows[name].dtype) == dtype for name, dtype in columns.items() if dtype not in ("str", "list<float32>"))
+        assert all(
+            str(rows[name].dtype) == dtype
+            for name, dtype in columns.items()
+            if dtype not in ("str", "list<float32>")
+        )
     assert not (tmp_path / "nothing").exists()
     assert run.manifest() == {} and run.count_parts() == 0
 
@@ -112,8 +143,13 @@ def test_wrong_rows_are_refused_and_nothing_is_written(tmp_path, rows, said):
 
 
 def test_unknown_kind(tmp_path):
-    for use in (lambda: Run(tmp_path).append("exmples", clean(), part="a"), lambda: Run(tmp_path).read("exmples")):
-        with pytest.raises(InputError, match="unknown kind of rows 'exmples'; did you mean 'examples'"):
+    for use in (
+        lambda: Run(tmp_path).append("exmples", clean(), part="a"),
+        lambda: Run(tmp_path).read("exmples"),
+    ):
+        with pytest.raises(
+            InputError, match="unknown kind of rows 'exmples'; did you mean 'examples'"
+        ):
             use()
 
 
@@ -127,7 +163,10 @@ def test_an_interrupted_write_leaves_the_old_content(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(written.os, "replace", interrupted)
-    for write in (lambda: run.append("clean", clean(), part="a"), lambda: run.write_manifest({"models": ["b"]})):
+    for write in (
+        lambda: run.append("clean", clean(), part="a"),
+        lambda: run.write_manifest({"models": ["b"]}),
+    ):
         with pytest.raises(KeyboardInterrupt):
             write()
     monkeypatch.undo()
@@ -139,10 +178,18 @@ def test_a_part_is_synced_before_it_appears(tmp_path, monkeypatch):
     events = []
     sync, replace = os.fsync, os.replace
     monkeypatch.setattr(written.os, "fsync", lambda handle: (events.append("sync"), sync(handle)))
-    monkeypatch.setattr(written.os, "replace", lambda *paths: (events.append(Path(paths[0]).parent), replace(*paths)))
+    monkeypatch.setattr(
+        written.os,
+        "replace",
+        lambda *paths: (events.append(Path(paths[0]).parent), replace(*paths)),
+    )
     run = Run(tmp_path)
     run.append("clean", clean(), part="a")
-    assert events == ["sync", tmp_path / "clean", "sync"]  # the file, the rename in its own folder, the folder
+    assert events == [
+        "sync",
+        tmp_path / "clean",
+        "sync",
+    ]  # the file, the rename in its own folder, the folder
 
 
 def test_what_is_not_a_part_is_left_alone_and_leftovers_of_writing_go(tmp_path):
@@ -164,7 +211,10 @@ def test_a_part_cut_short_or_changed_is_named_and_made_again(tmp_path, capsys, s
     whole = path.read_bytes()
     for length in random.integers(len(whole), size=10):
         path.write_bytes(whole[:length])
-        with pytest.raises(InputError, match=r"part-a\.parquet' is not a readable part .*; give the command that made it again") as caught:
+        with pytest.raises(
+            InputError,
+            match=r"part-a\.parquet' is not a readable part .*; give the command that made it again",
+        ) as caught:
             run.read("clean")
         assert "\n" not in str(caught.value)
         assert not run.has("clean", "a") and not path.exists()
@@ -179,8 +229,16 @@ def shown(count: int, seed: int, **columns) -> pd.DataFrame:
     """Transfer rows of any outcome."""
     draw = np.random.default_rng(seed)
     names = {name: draw.choice(["a", "b,c", "\u00fc"], count) for name in sums.KEYS}
-    flags = {name: draw.random(count) < 0.5 for name in sums.COLUMNS if name not in sums.KEYS}  # invalid among them
-    numbers = {"image_id": range(count), "label": 1, "target": 2, "clean_predicted": 1, "predicted": 3}
+    flags = {
+        name: draw.random(count) < 0.5 for name in sums.COLUMNS if name not in sums.KEYS
+    }  # invalid among them
+    numbers = {
+        "image_id": range(count),
+        "label": 1,
+        "target": 2,
+        "clean_predicted": 1,
+        "predicted": 3,
+    }
     return pd.DataFrame(names | flags | numbers | columns)
 
 
@@ -196,7 +254,10 @@ def test_the_sums_of_transfer_are_those_of_its_rows_and_come_from_footers(tmp_pa
     expected = sorted_sums(sums.of(rows))
     assert len(rows) == expected["rows"].sum() == sum(counts) and len(expected) > 100
     by_hand = rows[(rows[sums.KEYS] == list(expected.loc[7, sums.KEYS])).all(axis=1)]
-    assert expected["left_out"][7] == (by_hand["attacked"] & by_hand["source_success"] & by_hand["success"]).sum()
+    assert (
+        expected["left_out"][7]
+        == (by_hand["attacked"] & by_hand["source_success"] & by_hand["success"]).sum()
+    )
     pd.testing.assert_frame_equal(sorted_sums(run.transfer_sums()), expected)
     path = tmp_path / "transfer" / "part-3.parquet"
     whole = path.read_bytes()
@@ -206,16 +267,32 @@ def test_the_sums_of_transfer_are_those_of_its_rows_and_come_from_footers(tmp_pa
     pd.testing.assert_frame_equal(sorted_sums(run.transfer_sums()), expected)
     place = whole.index(sums.ENTRY.encode()) + 80  # in the sums
     path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-    with pytest.raises(InputError, match=r"part-3\.parquet' is not a readable part \([^\n]*\); give the command"):
+    with pytest.raises(
+        InputError, match=r"part-3\.parquet' is not a readable part \([^\n]*\); give the command"
+    ):
         run.transfer_sums()
     assert not run.has("transfer", "3") and run.has("transfer", "4")
 
 
 def test_manifest_is_plain_indented_json(tmp_path):
     run = Run(tmp_path)
-    manifest = {"models": ("a", "ü"), "eps": np.float32(0.5), "norms": [1, np.inf], "counts": np.arange(2), "at": tmp_path, "no": None}
+    manifest = {
+        "models": ("a", "ü"),
+        "eps": np.float32(0.5),
+        "norms": [1, np.inf],
+        "counts": np.arange(2),
+        "at": tmp_path,
+        "no": None,
+    }
     run.write_manifest(manifest)
-    expected = {"models": ["a", "ü"], "eps": 0.5, "norms": [1, "inf"], "counts": [0, 1], "at": str(tmp_path), "no": None}
+    expected = {
+        "models": ["a", "ü"],
+        "eps": 0.5,
+        "norms": [1, "inf"],
+        "counts": [0, 1],
+        "at": str(tmp_path),
+        "no": None,
+    }
     assert run.manifest() == {"format": 2} | expected
     text = (tmp_path / "manifest.json").read_text(encoding="utf-8")
     assert text.startswith('{\n  "format": 2,\n  "models": [\n    "a",') and text.endswith("}\n")
@@ -223,7 +300,12 @@ def test_manifest_is_plain_indented_json(tmp_path):
 
 
 def test_a_run_is_continued_with_its_own_identity_only(tmp_path):
-    identity = {"--eps": ("0.1", "0.2"), "--lanes": 8, "jax": "0.10", "weights of vgg_16": "ab" * 32}
+    identity = {
+        "--eps": ("0.1", "0.2"),
+        "--lanes": 8,
+        "jax": "0.10",
+        "weights of vgg_16": "ab" * 32,
+    }
     with Run.begin(tmp_path, identity) as run:
         run.append("clean", clean(), part="a")
     with Run.begin(tmp_path, identity) as run:
@@ -236,7 +318,11 @@ def test_a_run_is_continued_with_its_own_identity_only(tmp_path):
     ):
         with pytest.raises(InputError) as caught:
             Run.begin(tmp_path, other)
-        assert words in str(caught.value) and "--overwrite" in str(caught.value) and "\n" not in str(caught.value)
+        assert (
+            words in str(caught.value)
+            and "--overwrite" in str(caught.value)
+            and "\n" not in str(caught.value)
+        )
     assert files(tmp_path) == before and run.manifest()["identity"]["--lanes"] == 8
     with Run.begin(tmp_path, identity | {"--seed": 3}, overwrite=True) as run:
         assert not run.count_parts()
@@ -276,8 +362,13 @@ def test_a_directory_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied", "x")
 
     monkeypatch.setattr("builtins.open", refuse)  # not by chmod, which does not bind root
-    for use in (lambda: Run.begin(tmp_path), lambda: Run(tmp_path).append("clean", clean(), part="a")):
-        with pytest.raises(InputError, match="cannot write .*Permission denied; free it or choose another") as caught:
+    for use in (
+        lambda: Run.begin(tmp_path),
+        lambda: Run(tmp_path).append("clean", clean(), part="a"),
+    ):
+        with pytest.raises(
+            InputError, match="cannot write .*Permission denied; free it or choose another"
+        ) as caught:
             use()
         assert "\n" not in str(caught.value)
     monkeypatch.undo()

@@ -27,7 +27,10 @@ def clf():
 
 def expect(*parts: str):
     """An InputError, which is a ValueError, of one line with all ``parts`` in this order."""
-    return pytest.raises(jaxadv.InputError, match="^" + ".*".join(re.escape(part) for part in ("", *parts, "")) + r"\Z")
+    return pytest.raises(
+        jaxadv.InputError,
+        match="^" + ".*".join(re.escape(part) for part in ("", *parts, "")) + r"\Z",
+    )
 
 
 def test_input_error_is_a_value_error():
@@ -119,7 +122,10 @@ def test_labels_and_targets(clf, classes, parts):
     success = np.ones(3, bool)
     for name, call in (
         ("labels", lambda: jaxadv.run_attack(clf, jaxadv.FGSM(0.1), IMAGES, classes)),
-        ("targets", lambda: jaxadv.run_attack(clf, jaxadv.FGSM(0.1), IMAGES, OTHERS[::-1], classes)),
+        (
+            "targets",
+            lambda: jaxadv.run_attack(clf, jaxadv.FGSM(0.1), IMAGES, OTHERS[::-1], classes),
+        ),
         ("labels", lambda: jaxadv.clever_scores(clf, IMAGES, classes, OTHERS)),
         ("targets", lambda: jaxadv.clever_scores(clf, IMAGES, LABELS, classes)),
         ("labels", lambda: jaxadv.transfer_rates(IMAGES, IMAGES, classes, None, success, clf)),
@@ -195,7 +201,10 @@ def test_what_is_no_attack(clf, attack):
 
 def test_classifier():
     build = jaxadv.Classifier
-    params = {"weights": np.zeros((SIZE * SIZE * 3, 5), np.float32), "bias": np.zeros(5, np.float32)}
+    params = {
+        "weights": np.zeros((SIZE * SIZE * 3, 5), np.float32),
+        "bias": np.zeros(5, np.float32),
+    }
     with expect("wrong", "(1, 5)", "(1, 4)", "num_classes=4", "label_offset=0"):
         build(linear_apply, params, input_size=SIZE, num_classes=4, name="wrong")
     with expect("(1, 5)", "(1, 6)", "label_offset=1"):
@@ -206,7 +215,11 @@ def test_classifier():
         ({"label_offset": -1}, ("label_offset is -1", "at least 0")),
     ):
         with expect(*parts):
-            build(linear_apply, params, **({"input_size": SIZE, "num_classes": 5, "name": "wrong"} | options))
+            build(
+                linear_apply,
+                params,
+                **({"input_size": SIZE, "num_classes": 5, "name": "wrong"} | options),
+            )
     kept = build(linear_apply, params, input_size=SIZE, num_classes=4, name="right", label_offset=1)
     assert kept.logits(IMAGES).shape == (3, 4) and kept.raw_logits(IMAGES).shape == (3, 5)
     with expect("weights", "(3, 5)", "(3, 4)", "a row of classes for each image"):
@@ -245,7 +258,10 @@ def test_transfer(clf):
 
 def test_what_is_allowed_passes():
     assert checks.images(np.zeros((0, 8, 8, 3), np.float64)).dtype == np.float32
-    assert checks.classes(np.arange(3, dtype=np.uint8), count=3, num_classes=3, name="labels").dtype == np.int32
+    assert (
+        checks.classes(np.arange(3, dtype=np.uint8), count=3, num_classes=3, name="labels").dtype
+        == np.int32
+    )
     checks.number("eps", np.float32(0.5), low=0, above=True)
     checks.number("confidence", 0, low=0)
     checks.count("steps", np.int64(3))
@@ -258,7 +274,11 @@ def test_targets_by_kind():
     np.testing.assert_array_equal(choose["untargeted"], labels)
     np.testing.assert_array_equal(choose["least"], [3, 2])
     np.testing.assert_array_equal(choose["top2"], [2, 3])
-    many = targets.choose("random", np.zeros((4000, 4)), np.zeros(4000, int), ids=np.arange(4000), seed=1)
-    np.testing.assert_allclose(np.bincount(many, minlength=4) / 4000, [0, 1 / 3, 1 / 3, 1 / 3], atol=0.03)
+    many = targets.choose(
+        "random", np.zeros((4000, 4)), np.zeros(4000, int), ids=np.arange(4000), seed=1
+    )
+    np.testing.assert_allclose(
+        np.bincount(many, minlength=4) / 4000, [0, 1 / 3, 1 / 3, 1 / 3], atol=0.03
+    )
     one = targets.choose("random", np.zeros((1, 4)), np.zeros(1, int), ids=np.array([17]), seed=1)
     assert one[0] == many[17]  # of (seed, image) alone

@@ -15,7 +15,12 @@ def test_every_name_is_where_it_is_said_to_be():
 def test_tools_that_read_types_see_the_same_names():
     tree = ast.parse(Path(jaxadv.__file__).read_text())
     block = next(node for node in tree.body if isinstance(node, ast.If))
-    typed = {alias.asname: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    typed = {
+        alias.asname: node.module
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
     assert typed == jaxadv._HOME
 
 

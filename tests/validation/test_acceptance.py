@@ -35,7 +35,9 @@ def ours() -> pd.DataFrame:
 def rerun_of(rows: pd.DataFrame, recorded: int | None = RECORDED) -> Rerun:
     """What a re-run would record that gave exactly this."""
     attacked = rows[rows["source_clean"] == rows["label"]]
-    return Rerun(attacked.head(recorded or 1000), counts(rows), attacked["l2"].mean(), recorded is None)
+    return Rerun(
+        attacked.head(recorded or 1000), counts(rows), attacked["l2"].mean(), recorded is None
+    )
 
 
 def test_counts_are_those_of_the_study():

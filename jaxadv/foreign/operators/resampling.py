@@ -125,7 +125,9 @@ def targets(
     if scale_factors is not None and output_size is None:
         given = [float(factor) for factor in scale_factors]
         return [int(math.floor(s * f)) for s, f in zip(shape, given, strict=True)], list(given)
-    factors: list[float | None] = list(scale_factors) if scale_factors is not None else [None for _ in shape]
+    factors: list[float | None] = (
+        list(scale_factors) if scale_factors is not None else [None for _ in shape]
+    )
     return list(output_size), factors
 
 

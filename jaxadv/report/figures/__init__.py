@@ -44,7 +44,10 @@ class Rendered(NamedTuple):
     svg: bytes
 
 
-PARTS_A_PROCESS, MOST_PROCESSES = 100, 8  # of a run whose figures take about as long as a process takes to start
+PARTS_A_PROCESS, MOST_PROCESSES = (
+    100,
+    8,
+)  # of a run whose figures take about as long as a process takes to start
 _FIGURE_2 = "figure_2"  # whose panels a page shows one by one
 
 
@@ -55,36 +58,64 @@ def planned(views: Views) -> list[Figure]:
     for sweep in swept(robustness, views.made.settings):
         parameter = parameter_title(sweep.parameter)
         title = f"{catalog.title(sweep.attack)}: success rate against {parameter}"
-        found.append(Figure(sweep.stem, title, captions.of_sweep(views, sweep), partial(sweep_figure, sweep)))
+        found.append(
+            Figure(sweep.stem, title, captions.of_sweep(views, sweep), partial(sweep_figure, sweep))
+        )
     measured = [measure for measure in views.measures if measure.points["error"].notna().any()]
     for measure in measured:
         caption = captions.of_measures(views, [measure])
-        found.append(Figure(f"accuracy_{measure.stem}", measure.figure_title, caption, partial(scatter, measure)))
+        found.append(
+            Figure(
+                f"accuracy_{measure.stem}", measure.figure_title, caption, partial(scatter, measure)
+            )
+        )
     three = [
-        measure
-        for measure in chief(measured)
-        if FIGURE_2.get(measure.attack) == measure.length
+        measure for measure in chief(measured) if FIGURE_2.get(measure.attack) == measure.length
     ]
     if len(three) > 1:
         title = f"Robustness against accuracy: {', '.join(measure.short for measure in three)}"
-        found.append(Figure(_FIGURE_2, title, captions.of_measures(views, three), partial(scatters, three)))
+        found.append(
+            Figure(_FIGURE_2, title, captions.of_measures(views, three), partial(scatters, three))
+        )
     for panel in tables.panels(transfer):
         pairs, own = tables.of_panel(transfer, panel), tables.of_panel(robustness, panel)
         names = grouped(tables.sorted_models(views.models, pairs["source"], pairs["model"]))
         caption = captions.of_map(views, panel, pairs, own)
         title = panel_name(*panel)
         stem = "_".join(["transfer", *filter(None, panel)])
-        found.append(Figure(stem, f"Transfer, {title}", caption, partial(_draw_map, pairs, own, names, title)))
+        found.append(
+            Figure(
+                stem, f"Transfer, {title}", caption, partial(_draw_map, pairs, own, names, title)
+            )
+        )
     named = views.study["signature_confusion"]
     if len(named):
-        found.append(Figure("signature", confusion.TITLE, confusion.caption(named), partial(confusion.confusion_map, named)))
+        found.append(
+            Figure(
+                "signature",
+                confusion.TITLE,
+                confusion.caption(named),
+                partial(confusion.confusion_map, named),
+            )
+        )
     if len(views.fits):
         title = "CLEVER: fitted densities over histograms of batch maxima"
-        found.append(Figure("clever_fits", title, captions.of_fits(views), partial(weibull_figure, views.fits)))
+        found.append(
+            Figure(
+                "clever_fits", title, captions.of_fits(views), partial(weibull_figure, views.fits)
+            )
+        )
     if len(views.adversarial):
         models = tables.sorted_models(views.models, views.adversarial["model"])
         draw = partial(pictures_figure, views.adversarial, models)
-        found.append(Figure("pictures", "Adversarial images and their differences", captions.of_pictures(views), draw))
+        found.append(
+            Figure(
+                "pictures",
+                "Adversarial images and their differences",
+                captions.of_pictures(views),
+                draw,
+            )
+        )
     taken: list[str] = []
     for number, figure in enumerate(found):
         taken.append(file_name(figure.stem, taken))
@@ -109,8 +140,18 @@ def write_all(
     """
     figures, drawn = list(figures), {}
     if claim:
-        claim([directory / f"{figure.stem}.{kind}" for figure in figures for kind in ("png", "svg", "txt")])
-    for figure, files in zip(figures, (pool.map if pool else map)(render, [figure.draw for figure in figures]), strict=True):
+        claim(
+            [
+                directory / f"{figure.stem}.{kind}"
+                for figure in figures
+                for kind in ("png", "svg", "txt")
+            ]
+        )
+    for figure, files in zip(
+        figures,
+        (pool.map if pool else map)(render, [figure.draw for figure in figures]),
+        strict=True,
+    ):
         for kind, content in (files | {"txt": f"{figure.caption}\n".encode()}).items():
             write_atomically(directory / f"{figure.stem}.{kind}", content)
         drawn[figure.stem] = Rendered(figure.stem, figure.title, figure.caption, **files)
@@ -125,7 +166,9 @@ def drawers(parts: int) -> Iterator[Executor | None]:
         yield None
         return
     fresh = multiprocessing.get_context("spawn")  # a fork would copy locks that threads of JAX hold
-    with ProcessPoolExecutor(workers, fresh, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as pool:
+    with ProcessPoolExecutor(
+        workers, fresh, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
+    ) as pool:
         for _ in range(workers):
             pool.submit(_import)
         yield pool

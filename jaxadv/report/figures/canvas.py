@@ -52,7 +52,9 @@ def look():
     import matplotlib
 
     with matplotlib.rc_context(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a name in a script that the font lacks: boxes
+        warnings.filterwarnings(
+            "ignore", "Glyph .* missing from font"
+        )  # a name in a script that the font lacks: boxes
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_LOOK)
         yield
@@ -95,13 +97,20 @@ def inline(svg: bytes, name: str, description: str) -> str:
 
     text = svg.decode()
     text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>|<!--.*?-->|xmlns:xlink=\"[^\"]*\"", "", text, flags=re.S)
+    text = re.sub(
+        r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>|<!--.*?-->|xmlns:xlink=\"[^\"]*\"",
+        "",
+        text,
+        flags=re.S,
+    )
     text = re.sub(r'(\bid=")', rf"\g<1>{name}-", text)
     text = re.sub(r"xlink:href=\"#", f'href="#{name}-', text)
     text = re.sub(r"url\(#", f"url(#{name}-", text)
     for colour, variable in VARIABLES.items():
         text = text.replace(colour, variable)
-    text = re.sub(r"(scale\([^)]*\))|-?\d+\.\d{3,}", lambda match: match[1] or f"{float(match[0]):.2f}", text)
+    text = re.sub(
+        r"(scale\([^)]*\))|-?\d+\.\d{3,}", lambda match: match[1] or f"{float(match[0]):.2f}", text
+    )
     head, rest = text.split(">", 1)
     [box] = re.findall(r'viewBox="([^"]*)"', head)
     rest = re.sub(r">\s+<", "><", rest).strip()

@@ -15,15 +15,14 @@ from jaxadv.report.views import Views
 def of_sweep(views: Views, sweep: Sweep) -> str:
     rows = views.made.robustness[views.made.robustness["attack"] == sweep.attack]
     name, parameter = catalog.title(sweep.attack), parameter_title(sweep.parameter)
-    text = (
-        f"Success rate of {name} against {parameter}, a panel a family, the other models in grey; n {counted(rows['n'])} attempts a point."
-    )
+    text = f"Success rate of {name} against {parameter}, a panel a family, the other models in grey; n {counted(rows['n'])} attempts a point."
     return text + _settings(views, [sweep.attack])
 
 
 def of_measures(views: Views, found: list[Measure]) -> str:
     told = [
-        f"{measure.title} (n {counted(measure.points['n'])} a model, {int(measure.points['failures'].sum())} failed)" for measure in found
+        f"{measure.title} (n {counted(measure.points['n'])} a model, {int(measure.points['failures'].sum())} failed)"
+        for measure in found
     ]
     text = f"Robustness against top-1 accuracy: {'; '.join(told)}. A point a model, its mean over successes with the 95 % interval, "
     text += "larger is more robust; ringed: on the Pareto frontier, to which the dashed law a + b ln(error) is fitted."
@@ -31,9 +30,7 @@ def of_measures(views: Views, found: list[Measure]) -> str:
 
 
 def of_map(views: Views, panel: Panel, pairs: pd.DataFrame, own: pd.DataFrame) -> str:
-    text = (
-        f"Transfer, {panel_name(*panel)}: rows are the models that the images were made for, columns those that are shown them, cells the "
-    )
+    text = f"Transfer, {panel_name(*panel)}: rows are the models that the images were made for, columns those that are shown them, cells the "
     text += "percentage fooled of the images that the shown model has right when clean"
     text += " (any wrong class)" if panel.target_kind == "untargeted" else " (the attack's target)"
     text += f", as the study counts; n {counted(pairs['n_released'])} a pair"
@@ -43,9 +40,7 @@ def of_map(views: Views, panel: Panel, pairs: pd.DataFrame, own: pd.DataFrame) -
 
 def of_fits(views: Views) -> str:
     batches = counted([len(maxima) for maxima in views.fits["maxima"]])
-    text = (
-        f"The largest gradient norms of {batches} batches, and the reverse Weibull density fitted to them; dotted: its end point. Of three "
-    )
+    text = f"The largest gradient norms of {batches} batches, and the reverse Weibull density fitted to them; dotted: its end point. Of three "
     text += "models the worst, a middling and the best fit."
     return text + _settings(views, ["clever"])
 
@@ -62,6 +57,10 @@ def _settings(views: Views, attacks: list[str]) -> str:
     if not isinstance(settings, dict):
         return ""
     data = [f"{name} {settings[name]}" for name in ("zoo", "data") if settings.get(name)]
-    own = [f"{catalog.title(attack)}: {told}" for attack in attacks if (told := of_attack(settings, attack))]
+    own = [
+        f"{catalog.title(attack)}: {told}"
+        for attack in attacks
+        if (told := of_attack(settings, attack))
+    ]
     told = "; ".join(filter(None, [", ".join(data), *own]))
     return f" {told[:1].upper()}{told[1:]}." if told else ""

@@ -23,11 +23,31 @@ def confusion_map(table: pd.DataFrame):
             back = colour(share) if counts[line, place] else LINE
             axes.add_patch(_cell(place, line, back))
             if counts[line, place]:
-                axes.text(place + 0.5, line + 0.5, counts[line, place], ha="center", va="center", color=text_colour(back), zorder=4)
+                axes.text(
+                    place + 0.5,
+                    line + 0.5,
+                    counts[line, place],
+                    ha="center",
+                    va="center",
+                    color=text_colour(back),
+                    zorder=4,
+                )
             if table["family"].iloc[line] == FAMILIES[place]:
-                axes.add_patch(_cell(place, line, "none", edgecolor=INK, linewidth=1.2, zorder=3, clip_on=False))
-    axes.set_xticks([place + 0.5 for place in range(across)], FAMILIES, rotation=30, ha="left", rotation_mode="anchor")
-    axes.set_yticks([line + 0.5 for line in range(lines)], [_line(row) for row in table.itertuples()])
+                axes.add_patch(
+                    _cell(
+                        place, line, "none", edgecolor=INK, linewidth=1.2, zorder=3, clip_on=False
+                    )
+                )
+    axes.set_xticks(
+        [place + 0.5 for place in range(across)],
+        FAMILIES,
+        rotation=30,
+        ha="left",
+        rotation_mode="anchor",
+    )
+    axes.set_yticks(
+        [line + 0.5 for line in range(lines)], [_line(row) for row in table.itertuples()]
+    )
     axes.tick_params(length=0, labelcolor=INK)
     axes.xaxis.tick_top()
     axes.set_xlim(0, across)
@@ -35,7 +55,9 @@ def confusion_map(table: pd.DataFrame):
     axes.set_aspect("equal")
     axes.grid(False)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel("taken for (columns); of family (rows); outlined: right", fontsize=8, color=SOFT, loc="left")
+    axes.set_xlabel(
+        "taken for (columns); of family (rows); outlined: right", fontsize=8, color=SOFT, loc="left"
+    )
     settle(figure)
     return figure
 
@@ -51,7 +73,9 @@ def caption(table: pd.DataFrame) -> str:
 def _cell(place: int, line: int, back: str, **look):
     from matplotlib.patches import Rectangle
 
-    return Rectangle((place, line), 1, 1, **({"facecolor": back, "edgecolor": PAPER, "linewidth": 1.5} | look))
+    return Rectangle(
+        (place, line), 1, 1, **({"facecolor": back, "edgecolor": PAPER, "linewidth": 1.5} | look)
+    )
 
 
 def _line(row) -> str:

@@ -37,7 +37,9 @@ def amplification(rows: pd.DataFrame) -> int:
 
 def attempts(rows: pd.DataFrame) -> list[tuple[str, str, str]]:
     """The columns of a grid: (attack, target kind, setting), each once."""
-    return list(dict.fromkeys(rows[["attack", "target_kind", "setting"]].itertuples(index=False, name=None)))
+    return list(
+        dict.fromkeys(rows[["attack", "target_kind", "setting"]].itertuples(index=False, name=None))
+    )
 
 
 def by_place(rows: pd.DataFrame) -> dict[tuple[str, tuple[str, str, str]], dict]:
@@ -62,7 +64,11 @@ def scaled(pixels: np.ndarray, side: int) -> np.ndarray:
     from PIL import Image
 
     image = Image.fromarray((255 * pixels).round().astype(np.uint8))
-    return np.asarray(image.resize((side, side), Image.Resampling.NEAREST if len(pixels) <= side else Image.Resampling.BOX))
+    return np.asarray(
+        image.resize(
+            (side, side), Image.Resampling.NEAREST if len(pixels) <= side else Image.Resampling.BOX
+        )
+    )
 
 
 def pictures_figure(rows: pd.DataFrame, order):
@@ -76,14 +82,26 @@ def pictures_figure(rows: pd.DataFrame, order):
     figure.set_layout_engine("none")
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
     axes.axis("off")
-    left = [_NAME + _CELL + 3 * _GAP + (2 * _CELL + 3 * _GAP) * number for number in range(len(columns))]
-    sheet = np.full((round((_CELL + _FOOT) * len(models) * _PIXELS / _CELL), round((width - _NAME) * _PIXELS / _CELL), 3), 255, np.uint8)
+    left = [
+        _NAME + _CELL + 3 * _GAP + (2 * _CELL + 3 * _GAP) * number for number in range(len(columns))
+    ]
+    sheet = np.full(
+        (
+            round((_CELL + _FOOT) * len(models) * _PIXELS / _CELL),
+            round((width - _NAME) * _PIXELS / _CELL),
+            3,
+        ),
+        255,
+        np.uint8,
+    )
 
     def words(x, y, text, **how):
         axes.text(x, y, text, **({"va": "center", "ha": "center", "fontsize": 7.5} | how))
 
     def image(x, line, pixels):
-        top, start = (round(inches * _PIXELS / _CELL) for inches in ((_CELL + _FOOT) * line, x - _NAME))
+        top, start = (
+            round(inches * _PIXELS / _CELL) for inches in ((_CELL + _FOOT) * line, x - _NAME)
+        )
         sheet[top : top + _PIXELS, start : start + _PIXELS] = scaled(pixels, _PIXELS)
 
     title = "Adversarial images: for each attack the image, and its difference from the clean one, enlarged around grey"
@@ -98,16 +116,32 @@ def pictures_figure(rows: pd.DataFrame, order):
         shown = [place.get((model, how)) for how in columns]
         first = next(row for row in shown if row is not None)
         image(_NAME, line, picture(first["clean"], first["size"]))
-        words(_NAME + _CELL / 2, y + _CELL + 0.07, f"label {first['label']}", fontsize=6.5, color=SOFT)
+        words(
+            _NAME + _CELL / 2, y + _CELL + 0.07, f"label {first['label']}", fontsize=6.5, color=SOFT
+        )
         for x, row, factor in zip(left, shown, factors, strict=True):
             if row is None:
                 continue
-            clean, adversarial = picture(row["clean"], row["size"]), picture(row["adversarial"], row["size"])
+            clean, adversarial = (
+                picture(row["clean"], row["size"]),
+                picture(row["adversarial"], row["size"]),
+            )
             image(x, line, adversarial)
             image(x + _CELL + _GAP, line, amplified(clean, adversarial, factor))
-            words(x + _CELL, y + _CELL + 0.07, verdict(row), fontsize=6.5, color=INK if row["success"] else SOFT)
+            words(
+                x + _CELL,
+                y + _CELL + 0.07,
+                verdict(row),
+                fontsize=6.5,
+                color=INK if row["success"] else SOFT,
+            )
     bottom = _HEAD + sheet.shape[0] * _CELL / _PIXELS
-    axes.imshow(sheet, extent=(_NAME, _NAME + sheet.shape[1] * _CELL / _PIXELS, bottom, _HEAD), interpolation="none", aspect="auto")
+    axes.imshow(
+        sheet,
+        extent=(_NAME, _NAME + sheet.shape[1] * _CELL / _PIXELS, bottom, _HEAD),
+        interpolation="none",
+        aspect="auto",
+    )
     axes.set(xlim=(0, width), ylim=(height, 0))
     return figure
 
@@ -118,7 +152,11 @@ def verdict(row: dict) -> str:
         return "no class: NaN or infinite"
     if row["success"]:
         return f"seen as {row['predicted']}"
-    return f"failed: still {row['predicted']}" if row["predicted"] == row["label"] else f"failed: seen as {row['predicted']}"
+    return (
+        f"failed: still {row['predicted']}"
+        if row["predicted"] == row["label"]
+        else f"failed: seen as {row['predicted']}"
+    )
 
 
 def _short(text: str) -> str:

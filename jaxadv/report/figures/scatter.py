@@ -9,7 +9,9 @@ from jaxadv.report.figures.labels import place
 from jaxadv.report.measures import Measure
 
 _TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)  # errors
-_FINE_TICKS = tuple(np.arange(0.05, 1, 0.05).round(2))  # where models are so alike that few of the others are in sight
+_FINE_TICKS = tuple(
+    np.arange(0.05, 1, 0.05).round(2)
+)  # where models are so alike that few of the others are in sight
 _MARKER = 7.0  # points
 
 
@@ -26,7 +28,9 @@ def scatters(measures: list[Measure]):
     """Such panels side by side, with one key: the study's Fig. 2 has I-FGSM, C&W and CLEVER."""
     figure = new_figure((7.6 if len(measures) == 1 else 5.6 * len(measures)), 5.3)
     panels = []
-    for axes, measure in zip(figure.subplots(1, len(measures), squeeze=False)[0], measures, strict=True):
+    for axes, measure in zip(
+        figure.subplots(1, len(measures), squeeze=False)[0], measures, strict=True
+    ):
         points = measure.points[measure.points["error"].notna()].reset_index(drop=True)
         error, mean = points["error"].to_numpy(float), points["mean"].to_numpy(float)
         shown = np.maximum(error, 0.5 / points["images"].to_numpy(float))
@@ -49,15 +53,22 @@ def _frame(axes, shown, points, measure):
     axes.set_xscale("log")
     low, high = (shown.min(), shown.max()) if len(shown) else (0.01, 0.1)
     room = max((high / low) ** 0.12, 1.25)
-    axes.set_xlim(min(high * room, 1.0 if high < 1 else 1.1), low / room)  # accuracy grows to the right
-    ticks, fine = ([tick for tick in among if low / room <= tick <= high * room] for among in (_TICKS, _FINE_TICKS))
+    axes.set_xlim(
+        min(high * room, 1.0 if high < 1 else 1.1), low / room
+    )  # accuracy grows to the right
+    ticks, fine = (
+        [tick for tick in among if low / room <= tick <= high * room]
+        for among in (_TICKS, _FINE_TICKS)
+    )
     ticks = ticks if len(ticks) > 2 else max(ticks, fine, key=len)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(lambda tick, _: f"{100 * (1 - tick):.4g} %")
     axes.xaxis.set_minor_formatter(NullFormatter())
     least, most = points["mean"].min(), points["mean"].max()
-    spread = most - least or abs(most) or 1.0  # a bar may go beyond the means by this, and is cut there
+    spread = (
+        most - least or abs(most) or 1.0
+    )  # a bar may go beyond the means by this, and is cut there
     bottom = np.nanmax([np.nanmin([least, points["low"].min()]), least - spread])
     top = np.nanmin([np.nanmax([most, points["high"].max()]), most + spread])
     margin = 0.12 * (top - bottom or spread)
@@ -76,19 +87,36 @@ def _law(axes, error, measure, *, narrow):
         text = "no law: too few models on the frontier"
     else:
         ends = np.array([error[error > 0].min(), error.max()])
-        axes.plot(ends, law["intercept"] + law["slope"] * np.log(ends), color=INK, linewidth=1.4, zorder=2, dashes=(5, 2), label="_law")
+        axes.plot(
+            ends,
+            law["intercept"] + law["slope"] * np.log(ends),
+            color=INK,
+            linewidth=1.4,
+            zorder=2,
+            dashes=(5, 2),
+            label="_law",
+        )
         if law["models"] < 3:
             text = f"line through the {law['models']} models on the frontier: too few to test a law"
         else:
             text = _formula(law, measure, ",\n" if narrow else ", ")
-    corner = {"xycoords": "axes fraction", "xytext": (5, -3), "textcoords": "offset points", "va": "top"}
+    corner = {
+        "xycoords": "axes fraction",
+        "xytext": (5, -3),
+        "textcoords": "offset points",
+        "va": "top",
+    }
     corner["bbox"] = {"facecolor": PAPER, "edgecolor": "none", "pad": 1}
     axes.annotate(text, (0, 1), **corner, color=SOFT, fontsize=8, label="_formula")
 
 
 def _formula(law: dict, measure: Measure, separator: str) -> str:
     sign = "+" if law["slope"] >= 0 else "−"
-    ends = (law["slope_low"], law["slope_high"]) if law["slope"] >= 0 else (-law["slope_high"], -law["slope_low"])
+    ends = (
+        (law["slope_low"], law["slope_high"])
+        if law["slope"] >= 0
+        else (-law["slope_high"], -law["slope_low"])
+    )
     return (
         f"{measure.distance} = {law['intercept']:.3g} {sign} {abs(law['slope']):.2g} [{ends[0]:.2g}, {ends[1]:.2g}] · ln(error){separator}"
         f"fitted to the {law['models']} models on the frontier, R² = {law['r_squared']:.2f}"
@@ -104,11 +132,37 @@ def _points(axes, points, shown, mean, frontier, *, below):
             bottom, top = axes.get_ylim()
             if high > top:
                 up = {"va": "top", "ha": "left", "fontsize": 6.5, "color": SOFT, "label": "_cut"}
-                axes.annotate(f"↑ {high:.2g}", (shown[number], top), xytext=(3, -below), textcoords="offset points", **up)
+                axes.annotate(
+                    f"↑ {high:.2g}",
+                    (shown[number], top),
+                    xytext=(3, -below),
+                    textcoords="offset points",
+                    **up,
+                )
             low, high = max(low, bottom), min(high, top)
-            axes.plot([shown[number]] * 2, [low, high], color=look.colour, alpha=0.6, linewidth=1.1, zorder=1.5, solid_capstyle="butt")
-        edge = {"markeredgecolor": INK, "markeredgewidth": 1.3} if frontier[number] else {"markeredgecolor": PAPER, "markeredgewidth": 0.6}
-        axes.plot(shown[number], mean[number], look.marker, color=look.colour, markersize=_size(look.marker), zorder=3, **edge)
+            axes.plot(
+                [shown[number]] * 2,
+                [low, high],
+                color=look.colour,
+                alpha=0.6,
+                linewidth=1.1,
+                zorder=1.5,
+                solid_capstyle="butt",
+            )
+        edge = (
+            {"markeredgecolor": INK, "markeredgewidth": 1.3}
+            if frontier[number]
+            else {"markeredgecolor": PAPER, "markeredgewidth": 0.6}
+        )
+        axes.plot(
+            shown[number],
+            mean[number],
+            look.marker,
+            color=look.colour,
+            markersize=_size(look.marker),
+            zorder=3,
+            **edge,
+        )
 
 
 def _size(marker: str) -> float:
@@ -121,7 +175,16 @@ def _key(figure, points, frontier):
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], linestyle="", marker=marker, color=colour, markersize=_size(marker), markeredgecolor=PAPER, label=name)
+        Line2D(
+            [],
+            [],
+            linestyle="",
+            marker=marker,
+            color=colour,
+            markersize=_size(marker),
+            markeredgecolor=PAPER,
+            label=name,
+        )
         for name, (colour, marker) in ((name, LOOKS[name]) for name in present(points["model"]))
     ]
     if frontier.any():
@@ -142,7 +205,13 @@ def _key(figure, points, frontier):
     if points[["low", "high"]].notna().all(axis=1).any():
         handles.append(Line2D([], [], color=SOFT, alpha=0.6, linewidth=1.1, label="95 % interval"))
     if handles:
-        figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6), columnspacing=1.4, handletextpad=0.5)
+        figure.legend(
+            handles=handles,
+            loc="outside lower center",
+            ncols=min(len(handles), 6),
+            columnspacing=1.4,
+            handletextpad=0.5,
+        )
 
 
 def _names(axes, models, shown, mean, points):
@@ -150,12 +219,19 @@ def _names(axes, models, shown, mean, points):
     figure = axes.figure
     renderer = figure.canvas.get_renderer()
     to_points = 72 / figure.dpi
-    texts = [axes.text(0, 0, model, fontsize=7.5, color=INK, zorder=4, label="_name") for model in models]
-    sizes = [(box.width * to_points, box.height * to_points) for box in (text.get_window_extent(renderer) for text in texts)]
+    texts = [
+        axes.text(0, 0, model, fontsize=7.5, color=INK, zorder=4, label="_name") for model in models
+    ]
+    sizes = [
+        (box.width * to_points, box.height * to_points)
+        for box in (text.get_window_extent(renderer) for text in texts)
+    ]
     at = axes.transData.transform(np.column_stack([shown, mean])) * to_points
     frame = axes.get_window_extent(renderer).extents * to_points
     avoid, weights = _obstacles(axes, renderer, shown, points)
-    corners = place(at, sizes, bounds=frame, radius=_MARKER / 2 + 1, avoid=avoid * to_points, weights=weights)
+    corners = place(
+        at, sizes, bounds=frame, radius=_MARKER / 2 + 1, avoid=avoid * to_points, weights=weights
+    )
     to_data = axes.transData.inverted()
     for text, corner, size, point in zip(texts, corners, sizes, at, strict=True):
         if np.isnan(corner).any():
@@ -181,13 +257,17 @@ def _obstacles(axes, renderer, shown, points) -> tuple[np.ndarray, np.ndarray]:
     for number in range(len(points)):
         low, high = points["low"].iloc[number], points["high"].iloc[number]
         if np.isfinite([low, high]).all():
-            (left, bottom), (_, top) = axes.transData.transform([(shown[number], low), (shown[number], high)])
+            (left, bottom), (_, top) = axes.transData.transform(
+                [(shown[number], low), (shown[number], high)]
+            )
             boxes.append([left - 2, bottom, left + 2, top, 0.5])
     for line in axes.lines:
         if line.get_label() == "_law":
             ends = axes.transData.transform(line.get_xydata())
             along = ends[0] + np.linspace(0, 1, 60)[:, None] * (ends[1] - ends[0])
             corners = np.sort(np.stack([along[:-1], along[1:]]), axis=0)
-            boxes += [[*low, *high, 3.0] for low, high in zip(corners[0] - 2, corners[1] + 2, strict=True)]
+            boxes += [
+                [*low, *high, 3.0] for low, high in zip(corners[0] - 2, corners[1] + 2, strict=True)
+            ]
     boxes = np.array(boxes, float).reshape(-1, 5)
     return boxes[:, :4], boxes[:, 4]

@@ -12,7 +12,13 @@ from jaxadv.report.figures.canvas import LINE, PAPER, new_figure, settle
 from jaxadv.report.names import parameter_title
 from jaxadv.report.settings import RunSettings
 
-_STROKES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))  # within a family
+_STROKES = (
+    "-",
+    (0, (4, 1.5)),
+    (0, (1, 1.2)),
+    (0, (6, 1.5, 1, 1.5)),
+    (0, (3, 1, 1, 1, 1, 1)),
+)  # within a family
 _MOST_PANELS = 8  # of one figure
 
 
@@ -21,7 +27,9 @@ class Sweep(NamedTuple):
 
     attack: str
     parameter: str  # "eps", "steps", "confidence"
-    panels: list[tuple[str, pd.DataFrame]]  # what else is fixed, e.g. "random target · steps=10"; model, value, success_rate
+    panels: list[
+        tuple[str, pd.DataFrame]
+    ]  # what else is fixed, e.g. "random target · steps=10"; model, value, success_rate
 
     @property
     def stem(self) -> str:
@@ -37,7 +45,11 @@ def swept(robustness: pd.DataFrame, settings: RunSettings) -> list[Sweep]:
             for line in lines:
                 along = rows[rows["setting"].isin(line.labels)]
                 values = along["setting"].map(dict(zip(line.labels, line.values, strict=True)))
-                points = along[["model", "success_rate"]].assign(value=values).sort_values("value", kind="stable")
+                points = (
+                    along[["model", "success_rate"]]
+                    .assign(value=values)
+                    .sort_values("value", kind="stable")
+                )
                 title = " · ".join(filter(None, [KINDS.get(kind, kind), line.rest]))
                 found.setdefault((attack, name), []).append((title, points))
     return [Sweep(attack, name, panels) for (attack, name), panels in found.items()]
@@ -57,20 +69,35 @@ def sweep_figure(sweep: Sweep):
     for row, (title, line) in zip(grid, panels, strict=True):
         values = sorted(line["value"].unique())
         of_model = {model: line[line["model"] == model] for model in models}
-        lines = {model: (own["value"], 100 * own["success_rate"]) for model, own in of_model.items()}
+        lines = {
+            model: (own["value"], 100 * own["success_rate"]) for model, own in of_model.items()
+        }
         for axes, name in zip(row, families, strict=True):
             members = [model for model in models if family(model) == name]
             others = [np.column_stack(lines[model]) for model in models if model not in members]
-            axes.add_collection(LineCollection(others, color=LINE, linewidth=0.8, zorder=1, clip_on=False))
+            axes.add_collection(
+                LineCollection(others, color=LINE, linewidth=0.8, zorder=1, clip_on=False)
+            )
             for model in members:
-                drawn = len(lines[model][0]) > 0  # or else only named, and where nothing is there is nothing to make room for
-                axes.plot(*lines[model], clip_on=False, label=model, in_layout=drawn, **strokes[model])
+                drawn = (
+                    len(lines[model][0]) > 0
+                )  # or else only named, and where nothing is there is nothing to make room for
+                axes.plot(
+                    *lines[model], clip_on=False, label=model, in_layout=drawn, **strokes[model]
+                )
             _frame(axes, values)
         row[0].set_ylabel(f"{title.replace(' · ', chr(10))}\nsuccess rate, %", fontsize=8)
     for axes, name in zip(grid[0], families, strict=True):
         axes.set_title(name, fontsize=9)
     for axes in grid[-1]:
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=6.8, handlelength=3.2, borderaxespad=0, labelspacing=0.3)
+        axes.legend(
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.16),
+            fontsize=6.8,
+            handlelength=3.2,
+            borderaxespad=0,
+            labelspacing=0.3,
+        )
     figure.suptitle(
         f"{catalog.title(sweep.attack)}: success against {parameter_title(sweep.parameter)}",
         x=0.01,

@@ -10,7 +10,9 @@ def throughput_figure(table):
     """Bars of ``percent`` by ``what``, a network a colour and hatch, with the middle half of the turns; table: of `bench`."""
     rows = table[~table["what"].isin(["gradient", "forward", "pytorch"])]
     whats, models = list(dict.fromkeys(rows["what"])), grouped(list(dict.fromkeys(rows["model"])))
-    figure = new_figure(6.4, 0.7 + len(whats) * max(0.35, 0.09 * len(models)) + 0.2 * -(-len(models) // 4))
+    figure = new_figure(
+        6.4, 0.7 + len(whats) * max(0.35, 0.09 * len(models)) + 0.2 * -(-len(models) // 4)
+    )
     axes = figure.subplots()
     height = _HEIGHT / len(models)
     for number, model in enumerate(models):

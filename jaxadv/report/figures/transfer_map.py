@@ -37,14 +37,28 @@ def transfer_map(rates: pd.DataFrame, title: str):
     axes.set_aspect("equal")
     axes.grid(False)
     axes.spines[:].set_visible(False)
-    note = "\n".join(wrap("shown to (columns); made for (rows); outlined: white box", max(24, int(side / 0.065))))
+    note = "\n".join(
+        wrap("shown to (columns); made for (rows); outlined: white box", max(24, int(side / 0.065)))
+    )
     axes.set_xlabel(note, fontsize=8, color=SOFT, loc="left")
     for border in borders(list(rates.index)):
         for draw in (axes.axhline, axes.axvline):
             draw(border, color=PAPER, linewidth=2.5, zorder=2)
     for place in range(models):
-        outline = [(place, place), (place + 1, place), (place + 1, place + 1), (place, place + 1), (place, place)]
-        axes.plot(*zip(*outline, strict=True), color=INK, linewidth=1.2 if models <= _MOST_NUMBERS else 0.5, zorder=3, clip_on=False)
+        outline = [
+            (place, place),
+            (place + 1, place),
+            (place + 1, place + 1),
+            (place, place + 1),
+            (place, place),
+        ]
+        axes.plot(
+            *zip(*outline, strict=True),
+            color=INK,
+            linewidth=1.2 if models <= _MOST_NUMBERS else 0.5,
+            zorder=3,
+            clip_on=False,
+        )
     _scale(figure, axes)
     figure.suptitle(title, x=0.01, ha="left", fontsize=9.5, fontweight="bold")
     settle(figure)
@@ -54,11 +68,20 @@ def transfer_map(rates: pd.DataFrame, title: str):
 def _colours(steps: int = 101):
     from matplotlib.colors import ListedColormap
 
-    return ListedColormap([colour(step / (steps - 1)) for step in range(steps)], "jaxadv").with_extremes(bad=LINE)
+    return ListedColormap(
+        [colour(step / (steps - 1)) for step in range(steps)], "jaxadv"
+    ).with_extremes(bad=LINE)
 
 
 def _cells(axes, cells):
-    axes.pcolormesh(np.ma.masked_invalid(cells), cmap=_colours(), vmin=0, vmax=1, edgecolors=PAPER, linewidth=0.8)
+    axes.pcolormesh(
+        np.ma.masked_invalid(cells),
+        cmap=_colours(),
+        vmin=0,
+        vmax=1,
+        edgecolors=PAPER,
+        linewidth=0.8,
+    )
 
 
 def _numbers(axes, cells):
@@ -71,7 +94,14 @@ def _numbers(axes, cells):
         ink = SOFT if np.isnan(share) else text_colour(colour(share))
         alike.setdefault((percent(share), ink), []).append((column + 0.5, row + 0.5))
     for (text, ink), places in alike.items():
-        numbers = PathCollection([_letters(text)], offsets=places, offset_transform=axes.transData, facecolors=ink, linewidths=0, zorder=4)
+        numbers = PathCollection(
+            [_letters(text)],
+            offsets=places,
+            offset_transform=axes.transData,
+            facecolors=ink,
+            linewidths=0,
+            zorder=4,
+        )
         numbers.set_transform(Affine2D().scale(axes.figure.dpi / 72))
         axes.add_collection(numbers, autolim=False)
 
@@ -92,7 +122,9 @@ def _scale(figure, axes):
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    bar = figure.colorbar(ScalarMappable(Normalize(0, 100), _colours()), ax=axes, shrink=0.6, aspect=25, pad=0.02)
+    bar = figure.colorbar(
+        ScalarMappable(Normalize(0, 100), _colours()), ax=axes, shrink=0.6, aspect=25, pad=0.02
+    )
     bar.outline.set_visible(False)
     bar.set_label("fooled, %", fontsize=8)
     bar.ax.tick_params(labelsize=7.5)

@@ -34,8 +34,17 @@ def weibull_figure(rows: pd.DataFrame):
     first = rows.iloc[0]
     for axes in grid[-1]:
         axes.set_xlabel("largest gradient norm of a batch", fontsize=8)
-    norm, kind = SCORE_TITLES.get(first["norm"], first["norm"]), KINDS.get(first["target_kind"], first["target_kind"])
-    figure.suptitle(f"CLEVER {norm}, {kind}: fits of the batch maxima", x=0.01, ha="left", fontsize=10, fontweight="bold")
+    norm, kind = (
+        SCORE_TITLES.get(first["norm"], first["norm"]),
+        KINDS.get(first["target_kind"], first["target_kind"]),
+    )
+    figure.suptitle(
+        f"CLEVER {norm}, {kind}: fits of the batch maxima",
+        x=0.01,
+        ha="left",
+        fontsize=10,
+        fontweight="bold",
+    )
     settle(figure)
     return figure
 
@@ -45,7 +54,14 @@ def _panel(axes, row):
     colour = LOOKS[family(row["model"])].colour
     spread = np.ptp(maxima) or 0.1 * abs(maxima).max() or 1.0
     bins = int(np.clip(np.sqrt(len(maxima)) * 1.5, 6, 40))
-    heights, _, _ = axes.hist(maxima, bins=bins, range=(maxima.min(), maxima.min() + spread), density=True, color=colour, alpha=0.4)
+    heights, _, _ = axes.hist(
+        maxima,
+        bins=bins,
+        range=(maxima.min(), maxima.min() + spread),
+        density=True,
+        color=colour,
+        alpha=0.4,
+    )
     fitted = np.isfinite(row["shape"]) and row["p_value"] >= MINIMUM_P_VALUE
     right = maxima.max() + 0.35 * spread
     where = f"image {row['image_id']}" + (f" → {row['target']}" if row["target"] >= 0 else "")
@@ -61,7 +77,15 @@ def _panel(axes, row):
     if end <= right:
         axes.axvline(end, color=INK, linewidth=0.9, dashes=(2, 2))
     else:
-        axes.annotate(f"end point {end:.3g} →", (1, 0.97), xycoords="axes fraction", ha="right", va="top", fontsize=7, color=SOFT)
+        axes.annotate(
+            f"end point {end:.3g} →",
+            (1, 0.97),
+            xycoords="axes fraction",
+            ha="right",
+            va="top",
+            fontsize=7,
+            color=SOFT,
+        )
     axes.set_xlim(maxima.min() - 0.1 * spread, right)
     axes.set_ylim(0, 1.15 * heights.max())
     axes.set_title(f"{where}\n{told}", fontsize=7.8, fontweight="normal", linespacing=1.35)

@@ -14,7 +14,17 @@ from jaxadv.report.study.verdicts import Claim, of_the_study
 from jaxadv.report.tables import Tables
 from jaxadv.store.run import Run
 
-NAMES = ("claims", "comparison", "explanation", "depth", "symmetry", "agreement", "sensitivity", "signature", "signature_confusion")
+NAMES = (
+    "claims",
+    "comparison",
+    "explanation",
+    "depth",
+    "symmetry",
+    "agreement",
+    "sensitivity",
+    "signature",
+    "signature_confusion",
+)
 
 
 def compute(run: Run, made: Tables, found: list[Measure]) -> dict[str, pd.DataFrame]:
@@ -34,6 +44,10 @@ def compute(run: Run, made: Tables, found: list[Measure]) -> dict[str, pd.DataFr
         "signature_confusion": signature.confusion(named),
     }
     evidence = of_the_study(made, shown, tables)
-    judged = [claim for module in (claims_attacks, claims_models, claims_transfer) for claim in module.claims(evidence)]
+    judged = [
+        claim
+        for module in (claims_attacks, claims_models, claims_transfer)
+        for claim in module.claims(evidence)
+    ]
     judged.sort(key=lambda claim: (int(claim.statement.rstrip("abcde")), claim.statement))
     return {"claims": pd.DataFrame(judged, columns=Claim._fields), **tables}

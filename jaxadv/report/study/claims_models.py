@@ -13,14 +13,21 @@ from jaxadv.report.study.samples import Sample, mean
 from jaxadv.report.study.verdicts import Claim, Evidence, ordinal, tested, untested
 from jaxadv.support.norms import DISTANCES
 
-FIGURE_2 = {"ifgsm_search": "linf", "cw": "l2", "clever": "l2"}  # the measures of the study's figure
+FIGURE_2 = {
+    "ifgsm_search": "linf",
+    "cw": "l2",
+    "clever": "l2",
+}  # the measures of the study's figure
 ATTACKS = ("ifgsm_search", "cw")
 DEPTH = ("ResNet", "Inception", "DenseNet")
 SEARCHES = "search of I-FGSM or C&W on {}"
 
 
 def claims(evidence: Evidence) -> list[Claim]:
-    laws = [_law(evidence, number, *measure) for number, measure in zip("abc", FIGURE_2.items(), strict=True)]
+    laws = [
+        _law(evidence, number, *measure)
+        for number, measure in zip("abc", FIGURE_2.items(), strict=True)
+    ]
     return [
         *laws,
         _alexnet(evidence),
@@ -31,7 +38,11 @@ def claims(evidence: Evidence) -> list[Claim]:
 
 
 def _samples(evidence: Evidence, attacks=tuple(FIGURE_2)) -> list[Sample]:
-    return [sample for sample in evidence.samples if sample.attack in attacks and sample.distance == FIGURE_2[sample.attack]]
+    return [
+        sample
+        for sample in evidence.samples
+        if sample.attack in attacks and sample.distance == FIGURE_2[sample.attack]
+    ]
 
 
 def _name(sample: Sample) -> str:
@@ -57,7 +68,8 @@ def _law(evidence: Evidence, letter: str, attack: str, distance: str) -> Claim:
     everyone: Any = laws.loc["all"]
     if frontier["models"] < 3 or np.isnan(frontier["slope"]):
         return untested(
-            *words, lacks=f"law: {frontier['models']} models with an error on the frontier ({frontier['frontier']}), it needs 3"
+            *words,
+            lacks=f"law: {frontier['models']} models with an error on the frontier ({frontier['frontier']}), it needs 3",
         )
     told = "; ".join(
         f"{where}: b = {interval(law['slope'], law['slope_low'], law['slope_high'])}, "
@@ -65,13 +77,30 @@ def _law(evidence: Evidence, letter: str, attack: str, distance: str) -> Claim:
         for where, law in (("frontier", frontier), ("all", everyone))
     )
     holds = bool(frontier["slope"] > 0 and everyone["slope"] > 0)
-    settled = min(frontier["slope_low"], everyone["slope_low"]) > 0 if holds else everyone["slope_high"] < 0
-    return tested(*words, holds=holds, settled=bool(settled), evidence=f"{told}; frontier: {frontier['frontier']}")
+    settled = (
+        min(frontier["slope_low"], everyone["slope_low"]) > 0
+        if holds
+        else everyone["slope_high"] < 0
+    )
+    return tested(
+        *words,
+        holds=holds,
+        settled=bool(settled),
+        evidence=f"{told}; frontier: {frontier['frontier']}",
+    )
 
 
 def _alexnet(evidence: Evidence) -> Claim:
-    words = "5a", "AlexNet is the most robust model", "largest mean distance in the search of I-FGSM (L∞) and in C&W (L2)"
-    found = [sample for sample in _samples(evidence, ATTACKS) if "alexnet" in sample.values and sample.values.shape[1] > 1]
+    words = (
+        "5a",
+        "AlexNet is the most robust model",
+        "largest mean distance in the search of I-FGSM (L∞) and in C&W (L2)",
+    )
+    found = [
+        sample
+        for sample in _samples(evidence, ATTACKS)
+        if "alexnet" in sample.values and sample.values.shape[1] > 1
+    ]
     if not found:
         return untested(*words, lacks=SEARCHES.format("AlexNet and other models"))
     holds, sure, against, told = True, True, False, []
@@ -83,7 +112,9 @@ def _alexnet(evidence: Evidence) -> Claim:
         sure &= bool((pairs["difference_low"] > 0).all())
         against |= bool((pairs["difference_high"] < 0).any())
         first = f"first {means.index[0]}, {three_digits(means.iloc[0])}"
-        told.append(f"{_name(sample)}: {three_digits(means['alexnet'])}, rank {rank} of {len(means)} ({first})")
+        told.append(
+            f"{_name(sample)}: {three_digits(means['alexnet'])}, rank {rank} of {len(means)} ({first})"
+        )
     return tested(*words, holds=holds, settled=sure if holds else against, evidence="; ".join(told))
 
 
@@ -92,7 +123,11 @@ def _against(evidence: Evidence, sample: Sample, model: str) -> pd.DataFrame:
     table = evidence.study["comparison"]
     rows = table[(table[KEYS] == sample.key).all(axis=1)]
     first, second = rows[rows["model"] == model], rows[rows["other"] == model]
-    turned = second.assign(other=second["model"], difference_low=-second["difference_high"], difference_high=-second["difference_low"])
+    turned = second.assign(
+        other=second["model"],
+        difference_low=-second["difference_high"],
+        difference_high=-second["difference_low"],
+    )
     rows = pd.concat([first, turned])
     return rows[rows["other"].isin(sample.values.columns)]
 
@@ -104,7 +139,11 @@ def _mobilenet(evidence: Evidence) -> Claim:
         "MobileNet-0.50 is easily attacked",
         "its mean distance is in the lowest third of the models, in the search of I-FGSM and in C&W",
     )
-    found = [sample for sample in _samples(evidence, ATTACKS) if name in sample.values and sample.values.shape[1] > 2]
+    found = [
+        sample
+        for sample in _samples(evidence, ATTACKS)
+        if name in sample.values and sample.values.shape[1] > 2
+    ]
     if not found:
         return untested(*words, lacks=SEARCHES.format("MobileNet-0.50 and two other models"))
     holds, settled, told = True, [], []
@@ -116,7 +155,9 @@ def _mobilenet(evidence: Evidence) -> Claim:
         high = int((pairs["difference_high"] < 0).sum())
         holds &= rank <= third
         settled.append((high >= len(means) - third, low >= third))
-        told.append(f"{_name(sample)}: {three_digits(means[name])}, {ordinal(rank)} smallest of {len(means)}")
+        told.append(
+            f"{_name(sample)}: {three_digits(means[name])}, {ordinal(rank)} smallest of {len(means)}"
+        )
     sure = all(yes for yes, _ in settled) if holds else any(no for _, no in settled)
     return tested(*words, holds=holds, settled=sure, evidence="; ".join(told))
 
@@ -137,11 +178,17 @@ def _architecture(evidence: Evidence) -> Claim:
         p_values = rows["p_value"]
         right.append(share["family"] > share["ln(parameters)"])
         sure.append(p_values["family"] < 0.05 if right[-1] else p_values["ln(parameters)"] < 0.05)
-        told.append(f"{_name(sample)}: family {_share(rows.loc['family'])}, parameters {_share(rows.loc['ln(parameters)'])}")
+        told.append(
+            f"{_name(sample)}: family {_share(rows.loc['family'])}, parameters {_share(rows.loc['ln(parameters)'])}"
+        )
     if not right:
         return untested(*words, lacks="measures of enough models of known size in several families")
     holds = all(right)
-    settled = all(sure) if holds else any(certain and not way for certain, way in zip(sure, right, strict=True))
+    settled = (
+        all(sure)
+        if holds
+        else any(certain and not way for certain, way in zip(sure, right, strict=True))
+    )
     return tested(*words, holds=holds, settled=settled, evidence="; ".join(told))
 
 
@@ -162,13 +209,13 @@ def _depth(evidence: Evidence, letter: str, family: str) -> Claim:
     )
     table = evidence.study["depth"]
     keys = [sample.key for sample in _samples(evidence, ("ifgsm_search",))]
-    rows = table[(table[KEYS] == (keys[0] if keys else "")).all(axis=1) & (table["family"] == family)]
+    rows = table[
+        (table[KEYS] == (keys[0] if keys else "")).all(axis=1) & (table["family"] == family)
+    ]
     if rows.empty:
         return untested(*words, lacks=f"search of I-FGSM on two {family}s of different depth")
     row = rows.iloc[0]
-    told = (
-        f"deepest minus shallowest {interval(row['difference'], row['difference_low'], row['difference_high'])} on {row['common']} images; "
-    )
+    told = f"deepest minus shallowest {interval(row['difference'], row['difference_low'], row['difference_high'])} on {row['common']} images; "
     told += f"the deeper one is ahead in {row['deeper_more_robust']} of {row['depth_pairs']} pairs ({row['by_depth']})"
     sure = row["difference_low"] > 0 or row["difference_high"] < 0
     return tested(*words, holds=row["difference"] > 0, settled=bool(sure), evidence=told)

@@ -10,7 +10,17 @@ from jaxadv.attacks import catalog
 from jaxadv.report.names import panel_name
 from jaxadv.report.study.agreement import transfer_symmetry
 from jaxadv.report.study.claims_attacks import transfer_grows
-from jaxadv.report.study.verdicts import MEASURED, Claim, Evidence, by_source, change, ordinal, percent, tested, untested
+from jaxadv.report.study.verdicts import (
+    MEASURED,
+    Claim,
+    Evidence,
+    by_source,
+    change,
+    ordinal,
+    percent,
+    tested,
+    untested,
+)
 from jaxadv.report.tables import of_panel, panels
 
 FREE = ("untargeted",)
@@ -23,14 +33,22 @@ def claims(evidence: Evidence) -> list[Claim]:
         _order(evidence),
         transfer_grows(
             evidence,
-            ("7b", "fewer I-FGSM iterations transfer better", "the mean over sources falls from the fewest steps to the most, at each eps"),
+            (
+                "7b",
+                "fewer I-FGSM iterations transfer better",
+                "the mean over sources falls from the fewest steps to the most, at each eps",
+            ),
             ("ifgsm",),
             "steps",
             -1,
         ),
         transfer_grows(
             evidence,
-            ("7c", "a larger eps of I-FGSM transfers better", "the mean over sources rises from the smallest eps to the largest"),
+            (
+                "7c",
+                "a larger eps of I-FGSM transfers better",
+                "the mean over sources rises from the smallest eps to the largest",
+            ),
             ("ifgsm",),
             "eps",
             1,
@@ -64,11 +82,16 @@ def _order(evidence: Evidence) -> Claim:
     missing = [catalog.title(name) for name in names if rates[name].empty]
     if missing:
         return untested(*words, lacks=f"untargeted transfer of {', '.join(missing)}")
-    steps = [change(rates[worse], rates[better]) for better, worse in (("fgsm", "ead"), ("ifgsm", "ead"), ("ead", "cw"))]
+    steps = [
+        change(rates[worse], rates[better])
+        for better, worse in (("fgsm", "ead"), ("ifgsm", "ead"), ("ead", "cw"))
+    ]
     holds = all(step.after > step.before for step in steps)
     settled = all(step.low > 0 for step in steps) if holds else any(step.high < 0 for step in steps)
     told = ", ".join(f"{catalog.title(name)} {percent(rates[name].mean())}" for name in names)
-    without = {name: by_source(evidence.made, name, FREE, column="left_out").mean() for name in names}
+    without = {
+        name: by_source(evidence.made, name, FREE, column="left_out").mean() for name in names
+    }
     told += f"; failed sources left out: {', '.join(f'{catalog.title(name)} {percent(rate)}' for name, rate in without.items())}"
     return tested(*words, holds=holds, settled=settled, evidence=told)
 
@@ -86,14 +109,24 @@ def _targets(evidence: Evidence) -> Claim:
         aimed = by_source(evidence.made, panel.attack, (panel.target_kind,), panel.setting)
         free = by_source(evidence.made, panel.attack, FREE, panel.setting)
         step = change(2 * aimed, free)
-        if np.isfinite(step.before) and step.after > 0:  # where nothing transfers at all nothing is compared
+        if (
+            np.isfinite(step.before) and step.after > 0
+        ):  # where nothing transfers at all nothing is compared
             right.append(step.after > step.before)
             sure.append(step.sure)
-            told.append(f"{panel_name(*panel)}: {percent(step.before / 2)}, untargeted {percent(step.after)}")
+            told.append(
+                f"{panel_name(*panel)}: {percent(step.before / 2)}, untargeted {percent(step.after)}"
+            )
     if not right:
-        return untested(*words, lacks="attack whose images were shown to others both with and without a target")
+        return untested(
+            *words, lacks="attack whose images were shown to others both with and without a target"
+        )
     holds = all(right)
-    settled = all(sure) if holds else any(certain and not way for certain, way in zip(sure, right, strict=True))
+    settled = (
+        all(sure)
+        if holds
+        else any(certain and not way for certain, way in zip(sure, right, strict=True))
+    )
     return tested(*words, holds=holds, settled=settled, evidence="; ".join(told))
 
 
@@ -104,18 +137,27 @@ def _sources(evidence: Evidence) -> Claim:
         "untargeted, over all maps of the run, no other source has a mean as high as theirs",
     )
     rows = evidence.made.transfer[evidence.made.transfer["target_kind"] == "untargeted"]
-    cells: Any = rows.groupby(["source", "model"], sort=False)["released"].mean().unstack() if len(rows) else pd.DataFrame()
+    cells: Any = (
+        rows.groupby(["source", "model"], sort=False)["released"].mean().unstack()
+        if len(rows)
+        else pd.DataFrame()
+    )
     others = [name for name in cells.index if name not in VGG]
     if not set(VGG) <= set(cells.index) or not others:
         return untested(*words, lacks="untargeted transfer from both VGGs and others")
     means = cells.mean(axis=1).sort_values(ascending=False)
-    best, worst = next(name for name in means.index if name in others), min(VGG, key=lambda name: means[name])
+    best, worst = (
+        next(name for name in means.index if name in others),
+        min(VGG, key=lambda name: means[name]),
+    )
     step = change(cells.loc[best], cells.loc[worst])  # over the models that both are shown to
     told = ", ".join(f"{name} {percent(mean)}" for name, mean in means[:3].items())
     places = ", ".join(f"{name} is {ordinal(list(means.index).index(name) + 1)}" for name in VGG)
     told += f" lead; {places} of {len(means)}"
     holds = bool(means[list(VGG)].min() > means[others].max())
-    return tested(*words, holds=holds, settled=bool(step.low > 0 if holds else step.high < 0), evidence=told)
+    return tested(
+        *words, holds=holds, settled=bool(step.low > 0 if holds else step.high < 0), evidence=told
+    )
 
 
 def _families(evidence: Evidence) -> Claim:
@@ -129,22 +171,37 @@ def _families(evidence: Evidence) -> Claim:
         if panel.attack != "ifgsm" or panel.target_kind != "untargeted":
             continue
         rows = of_panel(evidence.made.transfer, panel)
-        for name, cells in rows[rows["source"].map(family) == rows["model"].map(family)].groupby(rows["source"].map(family)):
+        for name, cells in rows[rows["source"].map(family) == rows["model"].map(family)].groupby(
+            rows["source"].map(family)
+        ):
             rate = cells["released"].mean()
             if name in SAME_FAMILY and rate > best.get(name, (-1.0,))[0]:
                 best[name] = (rate, panel.setting, cells["released_high"].max())
     if not best:
-        return untested(*words, lacks="untargeted I-FGSM transfer between two DenseNets, ResNets or VGGs")
-    told = ", ".join(f"{name} {percent(rate)} ({setting})" for name, (rate, setting, _) in best.items())
+        return untested(
+            *words, lacks="untargeted I-FGSM transfer between two DenseNets, ResNets or VGGs"
+        )
+    told = ", ".join(
+        f"{name} {percent(rate)} ({setting})" for name, (rate, setting, _) in best.items()
+    )
     holds = all(rate >= ALL for rate, _, _ in best.values())
     missing = [name for name in SAME_FAMILY if name not in best]
     told += f"; {', '.join(missing)} not run" if missing else ""
-    return tested(*words, holds=holds, settled=not holds and any(high < ALL for _, _, high in best.values()), evidence=told)
+    return tested(
+        *words,
+        holds=holds,
+        settled=not holds and any(high < ALL for _, _, high in best.values()),
+        evidence=told,
+    )
 
 
 def _symmetry(evidence: Evidence) -> Claim:
     """Summaries of the study disagree on it, so there is nothing to hold."""
-    words = "9", "whether transfer is symmetric (summaries of the study say both)", "measured only, in untargeted maps"
+    words = (
+        "9",
+        "whether transfer is symmetric (summaries of the study say both)",
+        "measured only, in untargeted maps",
+    )
     table = transfer_symmetry(evidence.made)
     table = table[(table["target_kind"] == "untargeted") & table["symmetry"].notna()]
     if table.empty:

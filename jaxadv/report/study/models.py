@@ -19,11 +19,17 @@ def comparison(found: list[Sample]) -> pd.DataFrame:
     for sample in found:
         pairs = list(combinations(sample.values.columns, 2))
         if pairs:
-            first, second = (sample.values[[pair[side] for pair in pairs]].to_numpy() for side in (0, 1))
+            first, second = (
+                sample.values[[pair[side] for pair in pairs]].to_numpy() for side in (0, 1)
+            )
             table = pd.DataFrame(pairs, columns=["model", "other"])
             for place, (name, value) in enumerate(zip(KEYS, sample.key, strict=True)):
                 table.insert(place, name, value)
-            tables.append(pd.concat([table, difference(first, second, rates=sample.distance == "success")], axis=1))
+            tables.append(
+                pd.concat(
+                    [table, difference(first, second, rates=sample.distance == "success")], axis=1
+                )
+            )
     columns = [*KEYS, "model", "other", "common", "difference", "difference_low", "difference_high"]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
 
@@ -37,7 +43,9 @@ def difference(first: np.ndarray, second: np.ndarray, *, rates: bool) -> pd.Data
     if rates:
         low, high = paired_rate_interval((gap > 0).sum(axis=0), (gap < 0).sum(axis=0), common)
         low, high = (np.where(common > 0, end, np.nan) for end in (low, high))
-    return pd.DataFrame({"common": common, "difference": value, "difference_low": low, "difference_high": high})
+    return pd.DataFrame(
+        {"common": common, "difference": value, "difference_low": low, "difference_high": high}
+    )
 
 
 def depth(found: list[Sample], sizes: dict[str, Size]) -> pd.DataFrame:
@@ -47,15 +55,44 @@ def depth(found: list[Sample], sizes: dict[str, Size]) -> pd.DataFrame:
     records = []
     for sample in (sample for sample in found if sample.distance != "success"):
         means = mean(sample.values)
-        names = [name for name in map(str, sample.values) if name in sizes and np.isfinite(means[name])]
-        for name, members in pd.Series(names, dtype=object).groupby([family(model) for model in names], sort=False):
+        names = [
+            name for name in map(str, sample.values) if name in sizes and np.isfinite(means[name])
+        ]
+        for name, members in pd.Series(names, dtype=object).groupby(
+            [family(model) for model in names], sort=False
+        ):
             ordered = sorted(members, key=lambda model: sizes[model].layers)
-            pairs = [(low, high) for low, high in combinations(ordered, 2) if sizes[low].layers < sizes[high].layers]
+            pairs = [
+                (low, high)
+                for low, high in combinations(ordered, 2)
+                if sizes[low].layers < sizes[high].layers
+            ]
             if pairs:
                 up = sum(means[high] > means[low] for low, high in pairs)
-                ends = sample.values[[ordered[-1]]].to_numpy(), sample.values[[ordered[0]]].to_numpy()
-                records.append([*sample.key, name, " < ".join(ordered), len(pairs), up, *difference(*ends, rates=False).iloc[0]])
-    columns = ["family", "by_depth", "depth_pairs", "deeper_more_robust", "common", "difference", "difference_low", "difference_high"]
+                ends = (
+                    sample.values[[ordered[-1]]].to_numpy(),
+                    sample.values[[ordered[0]]].to_numpy(),
+                )
+                records.append(
+                    [
+                        *sample.key,
+                        name,
+                        " < ".join(ordered),
+                        len(pairs),
+                        up,
+                        *difference(*ends, rates=False).iloc[0],
+                    ]
+                )
+    columns = [
+        "family",
+        "by_depth",
+        "depth_pairs",
+        "deeper_more_robust",
+        "common",
+        "difference",
+        "difference_low",
+        "difference_high",
+    ]
     counts = dict.fromkeys(("depth_pairs", "deeper_more_robust", "common"), "int64")
     return pd.DataFrame(records, columns=[*KEYS, *columns]).astype(counts)
 
@@ -77,4 +114,7 @@ def explanation(found: list[Sample], sizes: dict[str, Size]) -> pd.DataFrame:
         for what, columns in terms.items():
             fit = explained(means.to_numpy(), columns)
             records.append([*sample.key, what, fit.n, fit.r_squared, fit.by_chance, fit.p_value])
-    return pd.DataFrame(records, columns=[*KEYS, "explained_by", "models", "explained", "explained_by_chance", "p_value"])
+    return pd.DataFrame(
+        records,
+        columns=[*KEYS, "explained_by", "models", "explained", "explained_by_chance", "p_value"],
+    )

@@ -53,11 +53,28 @@ def analysis(views: Views) -> str:
         ("Which differences are settled", _differences(views)),
         (
             "What explains robustness",
-            _shown(made["explanation"], ["explained_by", "models", "explained", "explained_by_chance", "p_value"]),
+            _shown(
+                made["explanation"],
+                ["explained_by", "models", "explained", "explained_by_chance", "p_value"],
+            ),
         ),
-        ("Depth within a family", _shown(made["depth"], ["family", "depth_pairs", "deeper_more_robust", "difference"])),
-        ("CLEVER and the attacks", _shown(made["agreement"], ["models", "pearson", "spearman", "images_spearman", "common", "exceeded"])),
-        ("Symmetry of transfer", _shown(made["symmetry"], ["model_pairs", "symmetry", "asymmetry", "asymmetry_by_chance"])),
+        (
+            "Depth within a family",
+            _shown(made["depth"], ["family", "depth_pairs", "deeper_more_robust", "difference"]),
+        ),
+        (
+            "CLEVER and the attacks",
+            _shown(
+                made["agreement"],
+                ["models", "pearson", "spearman", "images_spearman", "common", "exceeded"],
+            ),
+        ),
+        (
+            "Symmetry of transfer",
+            _shown(
+                made["symmetry"], ["model_pairs", "symmetry", "asymmetry", "asymmetry_by_chance"]
+            ),
+        ),
         ("Whether it matters how the study counts", _counting(made["sensitivity"])),
     ]
     leads = {
@@ -69,12 +86,18 @@ def analysis(views: Views) -> str:
         "exceeds the distance that an attack needed.",
         "Symmetry of transfer": "Each map beside its transpose, and what counting noise alone would leave between the two.",
     }
-    return "".join(f"<h3>{heading}</h3><p>{leads.get(heading, '')}</p>{part}".replace("<p></p>", "") for heading, part in parts if part)
+    return "".join(
+        f"<h3>{heading}</h3><p>{leads.get(heading, '')}</p>{part}".replace("<p></p>", "")
+        for heading, part in parts
+        if part
+    )
 
 
 def _about(row: dict) -> str:
     distance = "" if row.get("distance", "success") == "success" else DISTANCES[row["distance"]]
-    return " · ".join(filter(None, [panel_name(row["attack"], row["target_kind"], row["setting"]), distance]))
+    return " · ".join(
+        filter(None, [panel_name(row["attack"], row["target_kind"], row["setting"]), distance])
+    )
 
 
 def _shown(table: pd.DataFrame, columns: list[str]) -> str:
@@ -92,14 +115,18 @@ def _differences(views: Views) -> str:
     for key, rows in table.groupby(KEYS, sort=False):
         sure = (rows["difference_low"] > 0) | (rows["difference_high"] < 0)
         about = _about(dict(zip(KEYS, key, strict=True)))
-        wins = pd.concat([rows["model"].where(rows["difference"] > 0, rows["other"])]).value_counts()
+        wins = pd.concat(
+            [rows["model"].where(rows["difference"] > 0, rows["other"])]
+        ).value_counts()
         first = wins.index[0]
         of_first = rows[(rows["model"] == first) | (rows["other"] == first)]
         open_pairs = of_first[~sure[of_first.index]]
         rivals = np.where(open_pairs["model"] == first, open_pairs["other"], open_pairs["model"])
         text = f"{sure.sum()} of {len(rows)} pairs of models differ for sure. "
         against = ", ".join(rivals) if len(rivals) < 5 else f"{len(rivals)} others"
-        text += f"The largest is {first}'s" + (f"; not settled against {against}." if len(rivals) else ", for sure.")
+        text += f"The largest is {first}'s" + (
+            f"; not settled against {against}." if len(rivals) else ", for sure."
+        )
         lines.append(f"<dt>{escape(about)}</dt><dd>{escape(text)}</dd>")
     lead = (
         "<p>Two models on the same images: 95 % intervals of the mean difference (each by itself: of many, one in twenty errs). Of attacks "
@@ -113,16 +140,35 @@ def _counting(table: pd.DataFrame) -> str:
     if table.empty:
         return ""
     table = table.rename(columns={"about": "what"})
-    table["about"] = [" · ".join([_about(row), DISTANCES.get(str(row["what"]), str(row["what"]))]) for row in table.to_dict("records")]
-    columns = ["about", "counted", "value", "largest", "smallest", "rank_correlation", "slope", "changed"]
-    changes = table.groupby("about")["changed"].transform(lambda texts: not set(texts) <= {"", "nothing"})
-    parts = [framed(head(columns), body(rows, columns), "analysis") if len(rows) else "" for rows in (table[changes], table[~changes])]
+    table["about"] = [
+        " · ".join([_about(row), DISTANCES.get(str(row["what"]), str(row["what"]))])
+        for row in table.to_dict("records")
+    ]
+    columns = [
+        "about",
+        "counted",
+        "value",
+        "largest",
+        "smallest",
+        "rank_correlation",
+        "slope",
+        "changed",
+    ]
+    changes = table.groupby("about")["changed"].transform(
+        lambda texts: not set(texts) <= {"", "nothing"}
+    )
+    parts = [
+        framed(head(columns), body(rows, columns), "analysis") if len(rows) else ""
+        for rows in (table[changes], table[~changes])
+    ]
     lead = (
         "<p>Each number as the study's code counts it, and otherwise: failures left out of a mean, or taken as infinitely far; all images, "
         "or those that all models have right; near ties; images that do not fool their own source. What changes who is first or last "
         "stands here.</p>"
     )
     rest = (
-        f"<details><summary>Where nothing changes ({table['about'][~changes].nunique()})</summary>{parts[1]}</details>" if parts[1] else ""
+        f"<details><summary>Where nothing changes ({table['about'][~changes].nunique()})</summary>{parts[1]}</details>"
+        if parts[1]
+        else ""
     )
     return lead + parts[0] + rest

@@ -38,12 +38,21 @@ def samples(run: Run, robustness: pd.DataFrame, found: list[Measure]) -> list[Sa
     for attack, of_attack in budgets(robustness):
         for kind, rows in of_attack.groupby("target_kind", sort=False):
             pieces[attack, str(kind), str(rows["setting"].iloc[-1]), "success"] = []
-    how, lengths = list(Panel._fields), {key[3] for key in pieces if key[0] != "clever"} - {"success"}
-    for part in run.parts("examples", ["model", *how, "image_id", "success", "invalid", *sorted(lengths)]):
+    how, lengths = (
+        list(Panel._fields),
+        {key[3] for key in pieces if key[0] != "clever"} - {"success"},
+    )
+    for part in run.parts(
+        "examples", ["model", *how, "image_id", "success", "invalid", *sorted(lengths)]
+    ):
         for panel, rows in part[~part["invalid"]].groupby(how, sort=False, observed=True):
             for key in pieces:
                 if key[:3] == panel:
-                    values = rows["success"].astype(float) if key[3] == "success" else rows[key[3]].where(rows["success"], np.inf)
+                    values = (
+                        rows["success"].astype(float)
+                        if key[3] == "success"
+                        else rows[key[3]].where(rows["success"], np.inf)
+                    )
                     pieces[key].append(_piece(rows, values))
     for part in run.parts("clever", ["model", "image_id", "target_kind", "norm", "score"]):
         for key, rows in part.groupby(["target_kind", "norm"], sort=False, observed=True):
@@ -71,7 +80,13 @@ def mean(values: pd.DataFrame) -> pd.Series:
 
 
 def _piece(rows: pd.DataFrame, values: pd.Series) -> pd.DataFrame:
-    return pd.DataFrame({"model": rows["model"].astype(str), "image_id": rows["image_id"], "value": values.astype(float)})
+    return pd.DataFrame(
+        {
+            "model": rows["model"].astype(str),
+            "image_id": rows["image_id"],
+            "value": values.astype(float),
+        }
+    )
 
 
 def _square(pieces: list[pd.DataFrame], models: list[str]) -> pd.DataFrame:

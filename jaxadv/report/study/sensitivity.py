@@ -10,14 +10,32 @@ from jaxadv.report.study.samples import Sample, mean
 from jaxadv.report.tables import TREATMENTS, Panel, Tables, of_panel, panels
 
 RELEASED = "as released"
-COLUMNS = ["attack", "target_kind", "setting", "about", "counted", "value", "largest", "smallest", "rank_correlation", "slope", "changed"]
-_TRANSFER = dict(zip(TREATMENTS, (RELEASED, "failed sources left out", "failed sources as failures"), strict=True))
+COLUMNS = [
+    "attack",
+    "target_kind",
+    "setting",
+    "about",
+    "counted",
+    "value",
+    "largest",
+    "smallest",
+    "rank_correlation",
+    "slope",
+    "changed",
+]
+_TRANSFER = dict(
+    zip(
+        TREATMENTS, (RELEASED, "failed sources left out", "failed sources as failures"), strict=True
+    )
+)
 
 
 def sensitivity(made: Tables, found: list[Sample], common: Iterable[int]) -> pd.DataFrame:
     """For each number of interest the released way of counting and the others, where they differ at all. common: of `common_images`."""
     error = made.accuracy.set_index("model")["error_percent"] / 100
-    groups = [_distances(sample, set(common), error) for sample in found if sample.distance != "success"]
+    groups = [
+        _distances(sample, set(common), error) for sample in found if sample.distance != "success"
+    ]
     groups += [*_near_ties(made.robustness), *_failed_sources(made)]
     return pd.DataFrame([record for group in groups for record in group], columns=COLUMNS)
 
@@ -28,7 +46,9 @@ def _distances(sample: Sample, common: set[int], error: pd.Series) -> list[list]
     if np.isinf(sample.values.to_numpy()).any():
         ways["median, failures as infinitely far"] = sample.values.median()
     shared = sample.values[sample.values.index.isin(common)]
-    if 1 < len(shared) < len(sample.values) or (len(shared) > 1 and sample.values.isna().to_numpy().any()):
+    if 1 < len(shared) < len(sample.values) or (
+        len(shared) > 1 and sample.values.isna().to_numpy().any()
+    ):
         ways["images that all models have right"] = mean(shared)
     errors = error.reindex(sample.values.columns).to_numpy()
 
@@ -43,9 +63,14 @@ def _near_ties(robustness: pd.DataFrame) -> list[list[list]]:
     """Success as the study counts it, near ties included, and strictly."""
     tied = robustness[(robustness["near_ties"] > 0) & (robustness["target_kind"] != "untargeted")]
     groups = []
-    for panel in tied[["attack", "target_kind", "setting"]].drop_duplicates().itertuples(index=False):
+    for panel in (
+        tied[["attack", "target_kind", "setting"]].drop_duplicates().itertuples(index=False)
+    ):
         rows = of_panel(robustness, Panel(*panel)).set_index("model")
-        ways = {RELEASED: (rows["successes"] + rows["near_ties"]) / rows["n"], "near ties as failures": rows["success_rate"]}
+        ways = {
+            RELEASED: (rows["successes"] + rows["near_ties"]) / rows["n"],
+            "near ties as failures": rows["success_rate"],
+        }
         groups.append(_compared([*panel, "success rate"], ways))
     return groups
 
@@ -57,12 +82,16 @@ def _failed_sources(made: Tables) -> list[list[list]]:
         rows = of_panel(made.transfer, panel)
         if all(rows[way].equals(rows["released"]) for way in TREATMENTS):
             continue
-        by_source = {name: rows.groupby("source", sort=False)[way].mean() for way, name in _TRANSFER.items()}
+        by_source = {
+            name: rows.groupby("source", sort=False)[way].mean() for way, name in _TRANSFER.items()
+        }
         groups.append(_compared([*panel, "transfer by source"], by_source))
     return groups
 
 
-def _compared(key: list[str], ways: dict[str, pd.Series], slope=lambda values: np.nan) -> list[list]:
+def _compared(
+    key: list[str], ways: dict[str, pd.Series], slope=lambda values: np.nan
+) -> list[list]:
     """A record a way of counting; ways: values of models by name, the first as released."""
     released = ways[RELEASED]
     records = []
@@ -71,10 +100,16 @@ def _compared(key: list[str], ways: dict[str, pd.Series], slope=lambda values: n
         known = values.dropna()  # a median may be infinite
         ends = [known.idxmax(), known.idxmin()] if len(known) else ["", ""]
         value = known[np.isfinite(known)].mean()
-        records.append([*key, name, value, *ends, correlation(released, values).spearman, slope(values)])
+        records.append(
+            [*key, name, value, *ends, correlation(released, values).spearman, slope(values)]
+        )
     first = records[0]
     for record in records:
-        differs = [what for what, place in (("largest", 6), ("smallest", 7)) if record[place] != first[place]]
+        differs = [
+            what
+            for what, place in (("largest", 6), ("smallest", 7))
+            if record[place] != first[place]
+        ]
         if record[9] * first[9] < 0:
             differs.append("sign of b")
         record.append(", ".join(differs) or ("" if record is first else "nothing"))

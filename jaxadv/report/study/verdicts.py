@@ -29,12 +29,18 @@ def of_the_study(made: Tables, found: list[Sample], study: dict[str, pd.DataFram
     names = list(SIZES["imagenet"])
 
     def own(table: pd.DataFrame) -> pd.DataFrame:
-        use = np.logical_and.reduce([table[column].isin(names) for column in ("model", "source") if column in table])
+        use = np.logical_and.reduce(
+            [table[column].isin(names) for column in ("model", "source") if column in table]
+        )
         if "setting" in table:
-            use = use & np.array([*map(made.settings.is_studied, table["attack"], table["setting"])], bool)
+            use = use & np.array(
+                [*map(made.settings.is_studied, table["attack"], table["setting"])], bool
+            )
         return table[use]
 
-    tables = {name: own(getattr(made, name)) for name in ("accuracy", "robustness", "clever", "transfer")}
+    tables = {
+        name: own(getattr(made, name)) for name in ("accuracy", "robustness", "clever", "transfer")
+    }
     laws = law(tables["accuracy"], tables["robustness"], tables["clever"], made.settings)
     samples = [
         sample._replace(values=sample.values[[name for name in sample.values if name in names]])
@@ -55,8 +61,12 @@ class Claim(NamedTuple):
     evidence: str  # the numbers and the reason, one line
 
 
-def tested(statement: str, claim: str, rule: str, *, holds: bool, settled: bool, evidence: str) -> Claim:
-    return Claim(statement, claim, rule, HOLDS if holds else FAILS, "yes" if settled else "no", evidence)
+def tested(
+    statement: str, claim: str, rule: str, *, holds: bool, settled: bool, evidence: str
+) -> Claim:
+    return Claim(
+        statement, claim, rule, HOLDS if holds else FAILS, "yes" if settled else "no", evidence
+    )
 
 
 def untested(statement: str, claim: str, rule: str, *, lacks: str) -> Claim:
@@ -93,7 +103,9 @@ def percent(share: float) -> str:
 
 
 def ordinal(number: int) -> str:
-    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    ending = (
+        "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    )
     return f"{number}{ending}"
 
 
@@ -112,14 +124,28 @@ def sweeps(made: Tables, rows: pd.DataFrame, attack: str, parameter: str) -> lis
     lines = made.settings.lines(attack, rows["setting"]).get(parameter, [])
     name = catalog.title(attack)
     return [
-        Sweep(", ".join(filter(None, [name, line.rest])), line.values[0], line.values[-1], line.labels[0], line.labels[-1])
+        Sweep(
+            ", ".join(filter(None, [name, line.rest])),
+            line.values[0],
+            line.values[-1],
+            line.labels[0],
+            line.labels[-1],
+        )
         for line in lines
     ]
 
 
-def by_source(made: Tables, attack: str, kinds: tuple[str, ...], setting: str | None = None, column: str = "released") -> pd.Series:
+def by_source(
+    made: Tables,
+    attack: str,
+    kinds: tuple[str, ...],
+    setting: str | None = None,
+    column: str = "released",
+) -> pd.Series:
     """Mean transfer rate of each source over the models it is shown to and the maps of an attack (in one setting)."""
-    rows = made.transfer[(made.transfer["attack"] == attack) & made.transfer["target_kind"].isin(kinds)]
+    rows = made.transfer[
+        (made.transfer["attack"] == attack) & made.transfer["target_kind"].isin(kinds)
+    ]
     rows = rows if setting is None else rows[rows["setting"] == setting]
     return rows.groupby("source", sort=False)[column].mean().dropna()
 
