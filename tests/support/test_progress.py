@@ -48,10 +48,10 @@ def test_the_line_has_the_success_so_far(monkeypatch, capsys):
 def test_searching_attacks_tell_their_successes_as_they_come():
     """All images are of the second class, and no eps that is tried reaches the first."""
     weights = {"w": np.full((12, 1), 1.0, np.float32)}
+
     def apply(params, images):
-        return (
-            images.reshape(len(images), -1) @ params["w"] * np.float32([[-1, 1]])
-        )  # noqa: E731
+        return images.reshape(len(images), -1) @ params["w"] * np.float32([[-1, 1]])  # noqa: E731
+
     classifier = jaxadv.Classifier(apply, weights, input_size=2, num_classes=2, name="mean")
     images = np.full((4, 2, 2, 3), 0.5, np.float32)
     told = []
