@@ -1,0 +1,75 @@
+"""The networks of a zoo as a table: size, input, accuracy, whether their weights are here, and what brings them.
+
+Imports no JAX where no folder of weights is given.
+"""
+
+import json
+from pathlib import Path
+
+import model_ports
+from jaxadv.fetching.addresses import SINGLE, STUDY
+from model_ports import facts
+from model_ports.errors import InputError
+
+EMBEDDED = Path(model_ports.__file__).parent / "digits"
+
+
+def lines(zoo: str, weights_dir: str | None) -> list[str]:
+    """A line for each network of a zoo, below a heading.
+
+    Args:
+        zoo: "digits" or "imagenet".
+        weights_dir: a folder that may have converted weights, or None.
+    """
+    accuracy = "accuracy %" if zoo == "digits" else "published top-1 / top-5 %"
+    head = ("model", "family", "pixels", "parameters", accuracy, "weights")
+    rows = [head + ("can be had by",) * (zoo == "imagenet")]
+    rows += [_row(known, zoo, weights_dir) for known in facts.FACTS]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    aligned = ([cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows)
+    return ["  ".join(row).rstrip() for row in aligned]
+
+
+def _row(known: facts.Facts, zoo: str, weights_dir: str | None) -> tuple[str, ...]:
+    if zoo == "digits":
+        meta = json.loads((EMBEDDED / known.name / "meta.json").read_text())
+        accuracy, parameters, size = (
+            f"{100 * meta['test_accuracy']:.1f}",
+            meta["num_parameters"],
+            known.digits_input_size,
+        )
+    else:
+        accuracy = "-" if known.top1 is None else f"{known.top1} / {known.top5}"
+        parameters, size = known.parameters, known.input_size
+    row = (
+        known.name,
+        known.family,
+        str(size),
+        f"{parameters:,}",
+        accuracy,
+        _weights(known.name, zoo, weights_dir),
+    )
+    return row + (_had_by(known.name),) * (zoo == "imagenet")
+
+
+def _had_by(name: str) -> str:
+    """The commands that bring the weights, and whether the SHA-256 of what they bring is recorded."""
+    archives = {"fetch study": STUDY["weights"]}
+    if name in SINGLE:
+        archives[f"fetch {name}"] = SINGLE[name]
+    return "; ".join(
+        f"{command} (hash {'known' if archive.sha256 else 'unknown'})"
+        for command, archive in archives.items()
+    )
+
+
+def _weights(name: str, zoo: str, weights_dir: str | None) -> str:
+    """Where the weights are, or "absent"."""
+    if weights_dir is None:
+        return "embedded" if zoo == "digits" else "absent"
+    from model_ports import registry, weights
+
+    try:
+        return str(weights.find(registry.network(name, zoo=zoo), weights_dir))
+    except InputError:
+        return "absent"
