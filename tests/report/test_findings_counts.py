@@ -1,0 +1,60 @@
+"""What findings count and which setting they speak of, on tables whose answer is known."""
+
+import pandas as pd
+import pytest
+
+from jaxadv.report import findings
+from jaxadv.report.measures import Measure
+
+
+def measure(means: list[float], half_width: float) -> Measure:
+    """Models a, b, ... with these means, all with intervals of one width."""
+    rows = {
+        "model": list("abcdef")[: len(means)],
+        "mean": means,
+        "low": [mean - half_width for mean in means],
+        "high": [mean + half_width for mean in means],
+        "n": 10,
+        "failures": 0,
+    }
+    points = pd.DataFrame(rows)
+    return Measure("cw", "random", "confidence=0", "l2", True, points, None, [])
+
+
+@pytest.mark.parametrize(
+    ("means", "words"),
+    [
+        ([1.0, 0.5, 0.4], "No other model's interval reaches"),
+        ([1.0, 0.85, 0.4], "The intervals of 1 other overlap"),
+        ([1.0, 0.8, 0.4], "The intervals of 1 other overlap"),  # they touch
+        ([1.0, 0.9, 0.85, 0.81, 0.4], "The intervals of 3 others overlap"),
+    ],
+)
+def test_the_first_ones_rivals_are_the_others_whose_intervals_reach_it(means, words):
+    finding = findings._extremes(measure(means, half_width=0.1))
+    assert finding and words in finding.text and finding.text.startswith("a needs the largest")
+
+
+def test_fixed_budgets_are_those_of_the_last_setting():
+    """A sweep ends with its largest budget, and that one is reported."""
+    rows = pd.DataFrame(
+        [
+            {
+                "attack": "fgsm",
+                "target_kind": "random",
+                "setting": setting,
+                "model": model,
+                "n": 10,
+                "success_rate": rate,
+            }
+            for setting, rates in (
+                ("eps=0.1", (0.1, 0.2)),
+                ("eps=0.2", (0.5, 0.6)),
+                ("eps=0.3", (0.8, 0.9)),
+            )
+            for model, rate in zip("ab", rates, strict=True)
+        ]
+    )
+    finding = findings._budgets(rows)
+    assert finding and "eps=0.3" in finding.text and "80–90 %" in finding.text
+    assert "eps=0.1" not in finding.text and "eps=0.2" not in finding.text
