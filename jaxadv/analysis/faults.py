@@ -6,6 +6,7 @@ Sentences for a user, from counts of rows. No JAX.
 from collections.abc import Hashable, Iterable
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from jaxadv.store.run import Run
@@ -73,10 +74,14 @@ def of_run(run: Run) -> list[str]:
         "they are in no transfer rate",
     )
     scores = run.read("clever", ["model", "score"])
-    scores["invalid"] = scores.pop("score").isna()
-    return lines + _counted(
-        scores, "CLEVER scores that NaN or infinity has spoilt", "they are in no mean"
+    spoilt, endless = scores["score"].isna(), np.isinf(scores["score"])
+    lines += _counted(
+        scores.assign(invalid=spoilt),
+        "CLEVER scores that NaN or infinity has spoilt",
+        "they are in no mean",
     )
+    so = "no sample had a gradient, so that nothing bounds the distance, and their means are infinite"
+    return lines + _counted(scores.assign(invalid=endless), "infinite CLEVER scores", so)
 
 
 def _counted(rows: pd.DataFrame, what: str, so: str) -> list[str]:

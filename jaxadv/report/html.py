@@ -54,7 +54,8 @@ HOW_TO_READ = (
 def write(views: Views, path: str | os.PathLike, drawn: dict[str, Rendered]) -> None:
     """Write the page to ``path``, whole or not at all. drawn: the figures, by stem."""
     first, spread = chief(views.measures), panel_means(views.made.transfer)
-    told = findings(views.made.accuracy, views.made.robustness, views.made.transfer, first, spread)
+    counted = tables.countable(views.made)
+    told = findings(counted.accuracy, counted.robustness, counted.transfer, first, spread)
     sections = [
         ("What was run", what_was_run(views)),
         (

@@ -26,9 +26,9 @@ class Measure(NamedTuple):
     setting: str  # of CLEVER: the norm
     length: str  # the distance that the attack makes small, or that the score bounds, e.g. "l2"
     is_studied: bool  # whether the setting has the study's norm, loss and rule
-    all_points: (
-        pd.DataFrame
-    )  # model, mean (NaN: no success), low, high (95 %), n, failures, error (a share), images
+    # model, mean (NaN: no success; infinite: no gradient), low, high (95 %), n, failures,
+    # error (a share), images
+    all_points: pd.DataFrame
 
     law: (
         dict | None
@@ -37,8 +37,8 @@ class Measure(NamedTuple):
 
     @property
     def points(self) -> pd.DataFrame:
-        """Those that have a mean."""
-        return self.all_points[self.all_points["mean"].notna()].reset_index(drop=True)
+        """Those that have a finite mean."""
+        return self.all_points[np.isfinite(self.all_points["mean"])].reset_index(drop=True)
 
     @property
     def distance(self) -> str:

@@ -59,7 +59,8 @@ def _cell(rows: pd.DataFrame, model: str, value: str, text, note) -> str:
     row = rows[rows["model"] == model]
     if row.empty or not np.isfinite(row.iloc[0][value]):
         below = f"<small>{note(row.iloc[0])}</small>" if len(row) else ""
-        return f'<td data-v="">–{below}</td>'
+        endless = len(row) and np.isposinf(row.iloc[0][value])
+        return f'<td data-v="{"1e999" if endless else ""}">{"∞" if endless else "–"}{below}</td>'
     row = row.iloc[0]
     return f"<td {sortable(row[value])}>{text(row)}<small>{note(row)}</small></td>"
 

@@ -4,9 +4,10 @@ Every column is explained in `jaxadv.report.columns`; a transfer matrix has mode
 """
 
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,7 @@ DISTANCES = ("l0", "l1", "l2", "linf", "l2_per_pixel")
 STATISTICS = ("mean", "std", "median")
 TREATMENTS = ("released", "left_out", "as_failures")  # of images that do not fool their own source
 MINIMUM_P_VALUE = 0.001  # as in the fit
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet's formula may begin with
 LONG = (
     "transfer",
     "comparison",
@@ -257,6 +259,7 @@ def law(
 ) -> pd.DataFrame:
     """The fit mean distance = a + b ln(error), from those tables: for each attack that searches, its settings and targets, in the
     distance that it makes small, and for the CLEVER scores (attack "clever") in each norm. On the Pareto frontier, and on all models.
+    Infinite means are left out, as missing ones are.
     """
     error = accuracy.set_index("model")["error_percent"] / 100
     distances = map(settings.minimises, robustness["attack"], robustness["setting"])
@@ -273,6 +276,7 @@ def law(
     for table in (attacks, bounds):
         for key, rows in table[table["model"].isin(error.index)].groupby(keys, sort=False):
             errors, values = error[rows["model"]].to_numpy(), rows["value"].to_numpy(np.float64)
+            values = np.where(np.isfinite(values), values, np.nan)
             on_frontier = pareto_frontier(errors, values)
             names = ", ".join(rows["model"][on_frontier])
             for fitted, chosen in (("frontier", on_frontier), ("all", np.ones_like(on_frontier))):
@@ -280,6 +284,13 @@ def law(
                 records.append([*key, fitted, fit.n, *fit[:-1], names])
     columns = ["fitted", "models", *Law._fields[:-1], "frontier"]
     return _arranged(pd.DataFrame(records, columns=[*keys, *columns]), keys, (), settings)
+
+
+def countable(made: Tables) -> Tables:
+    """The tables without the lines of `robustness` and `clever` in which nothing counts, since all rows are invalid."""
+    own, bounds = made.robustness, made.clever
+    kept = {"robustness": own[own["n"] > 0], "clever": bounds[bounds["n"] > 0]}
+    return made._replace(**{name: table.reset_index(drop=True) for name, table in kept.items()})
 
 
 def transfer_matrix(
@@ -383,7 +394,7 @@ def write(
     for name, table in files.items():
         if table.empty:
             continue
-        contents[directory / f"{name}.csv"] = table.to_csv(
+        contents[directory / f"{name}.csv"] = inert(table).to_csv(
             index=False, float_format="%.7g", lineterminator="\n"
         )
         if name not in LONG:
@@ -402,6 +413,26 @@ def run_models(run: Run) -> list[str]:
     return [str(model) for model in models] if isinstance(models, list) else []
 
 
+def inert(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with an apostrophe before each text, heads too, that a spreadsheet would take for a formula."""
+
+    def quoted(value: Any) -> Any:
+        return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+    changed = table.copy()
+    for position, dtype in enumerate(changed.dtypes):
+        if not pd.api.types.is_numeric_dtype(dtype):
+            changed.isetitem(position, changed.iloc[:, position].map(quoted))
+    changed.columns = [quoted(name) for name in changed.columns]
+    return changed
+
+
+def _harmless(text: str) -> str:
+    """Text for a cell of Markdown: no tag, entity, link or picture begins in it."""
+    text = re.sub(r"&(?=#?\w+;)", "&amp;", text).replace("<", "&lt;").replace("](", "]\\(")
+    return " ".join(text.split())
+
+
 def markdown(table: pd.DataFrame, printed_as: Sequence[str]) -> str:
     """A Markdown table, numbers to the right. printed_as: for each of its columns the name in COLUMNS that says how."""
     right = [COLUMNS[name].type != "text" for name in printed_as]
@@ -411,7 +442,7 @@ def markdown(table: pd.DataFrame, printed_as: Sequence[str]) -> str:
             str(table.columns[position]),
             *(show(name, value) for value in table.iloc[:, position]),
         ]
-        texts = [" ".join(text.replace("\\", "\\\\").replace("|", "\\|").split()) for text in texts]
+        texts = [_harmless(text.replace("\\", "\\\\").replace("|", "\\|")) for text in texts]
         width = max(3, *map(len, texts))
         rule = "-" * (width - 1) + ":" if right[position] else "-" * width
         texts.insert(1, rule)

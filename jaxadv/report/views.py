@@ -36,8 +36,9 @@ def views(run: Run) -> Views:
         made.transfer["model"],
     )
     models = tables.sorted_models(made.order, *appearances)
-    found = measures(made.accuracy, made.robustness, made.clever, made.law, made.settings)
-    asked = study.compute(run, made, found)
+    counted = tables.countable(made)
+    found = measures(counted.accuracy, counted.robustness, counted.clever, made.law, made.settings)
+    asked = study.compute(run, counted, found)
     name, pictures = run.directory.resolve().name, run.read("adversarial")
     return Views(
         name, run.manifest(), made, models, found, _fits(run), pictures, asked, faults.of_run(run)

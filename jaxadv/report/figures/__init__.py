@@ -24,6 +24,7 @@ from jaxadv.report.measures import chief
 from jaxadv.report.names import file_name, panel_name, parameter_title
 from jaxadv.report.study.claims_models import FIGURE_2
 from jaxadv.report.views import Views
+from jaxadv.support import log
 from jaxadv.support.files import write_atomically
 
 
@@ -136,6 +137,7 @@ def write_all(
 ) -> dict[str, Rendered]:
     """Draw every figure, by one of `drawers` if there are any, and write its files into ``directory``; what was drawn, by stem.
 
+    One that cannot be drawn is left out, and a line says so: odd rows take no other figure, and not the page.
     claim: see `jaxadv.report.tables.write`.
     """
     figures, drawn = list(figures), {}
@@ -149,13 +151,24 @@ def write_all(
         )
     for figure, files in zip(
         figures,
-        (pool.map if pool else map)(render, [figure.draw for figure in figures]),
+        (pool.map if pool else map)(_files, [figure.draw for figure in figures]),
         strict=True,
     ):
+        if isinstance(files, str):
+            log.warn(f"figure {figure.stem} could not be drawn ({files}); the page goes without it")
+            continue
         for kind, content in (files | {"txt": f"{figure.caption}\n".encode()}).items():
             write_atomically(directory / f"{figure.stem}.{kind}", content)
         drawn[figure.stem] = Rendered(figure.stem, figure.title, figure.caption, **files)
     return drawn
+
+
+def _files(draw: Callable[[], Any]) -> dict[str, bytes] | str:
+    """A figure's files, or why there are none: matplotlib raises about anything for numbers that it cannot place."""
+    try:
+        return render(draw)
+    except Exception as error:
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 @contextmanager

@@ -51,6 +51,11 @@ def weibull_figure(rows: pd.DataFrame):
 
 def _panel(axes, row):
     maxima = np.asarray(row["maxima"], float)
+    maxima = maxima[np.isfinite(maxima)]
+    where = f"image {row['image_id']}" + (f" → {row['target']}" if row["target"] >= 0 else "")
+    if not len(maxima):
+        axes.set_title(f"{where}\nno finite maxima", fontsize=7.8, fontweight="normal")
+        return
     colour = LOOKS[family(row["model"])].colour
     spread = np.ptp(maxima) or 0.1 * abs(maxima).max() or 1.0
     bins = int(np.clip(np.sqrt(len(maxima)) * 1.5, 6, 40))
@@ -62,9 +67,10 @@ def _panel(axes, row):
         color=colour,
         alpha=0.4,
     )
-    fitted = np.isfinite(row["shape"]) and row["p_value"] >= MINIMUM_P_VALUE
+    parameters = [row["shape"], row["location"], row["scale"]]
+    fitted = np.isfinite(parameters).all() and row["shape"] > 0 and row["scale"] > 0
+    fitted = fitted and row["p_value"] >= MINIMUM_P_VALUE
     right = maxima.max() + 0.35 * spread
-    where = f"image {row['image_id']}" + (f" → {row['target']}" if row["target"] >= 0 else "")
     if fitted:
         values = np.linspace(maxima.min() - 0.1 * spread, right, 300)
         curve = density(values, shape=row["shape"], location=row["location"], scale=row["scale"])
@@ -76,7 +82,7 @@ def _panel(axes, row):
     end = row["lipschitz"]
     if end <= right:
         axes.axvline(end, color=INK, linewidth=0.9, dashes=(2, 2))
-    else:
+    elif not np.isnan(end):
         axes.annotate(
             f"end point {end:.3g} →",
             (1, 0.97),

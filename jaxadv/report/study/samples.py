@@ -61,7 +61,9 @@ def samples(run: Run, robustness: pd.DataFrame, found: list[Measure]) -> list[Sa
                 pieces["clever", kind, "", f"l{norm}"].append(_piece(rows, rows["score"]))
     order = [measure.all_points["model"] for measure in found] + [robustness["model"]]
     models = list(dict.fromkeys(name for names in order for name in names))
-    return [Sample(*key, _square(rows, models)) for key, rows in pieces.items() if any(map(len, rows))]  # all may be invalid
+    return [
+        Sample(*key, _square(rows, models)) for key, rows in pieces.items() if any(map(len, rows))
+    ]  # all may be invalid
 
 
 def common_images(run: Run) -> set[int]:
