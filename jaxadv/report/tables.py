@@ -414,10 +414,16 @@ def run_models(run: Run) -> list[str]:
 
 
 def inert(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with an apostrophe before each text, heads too, that a spreadsheet would take for a formula."""
+    """The table with an apostrophe before each text, heads too, that a spreadsheet would take for a formula.
+
+    A carriage return becomes a space: not every reader takes it for a part of a text.
+    """
 
     def quoted(value: Any) -> Any:
-        return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+        if not isinstance(value, str):
+            return value
+        mark = "'" if value.startswith(_FORMULA) else ""
+        return mark + value.replace("\r", " ")
 
     changed = table.copy()
     for position, dtype in enumerate(changed.dtypes):
