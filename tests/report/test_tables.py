@@ -479,7 +479,7 @@ def test_files(synthetic_run, tmp_path):
         == f"model,images,correct,top1_percent,top5_percent,error_percent,{intervals},invalid"
     )
     assert (
-        lines[1] == "alexnet,24,24,100,100,0,86.20238,100,0,13.79762"
+        lines[1] == "alexnet,24,24,100,100,0,86.20238,100,0,13.79762,0"
     )  # Wilson: 24 / (24 + 1.959964^2)
     assert lines[-1].startswith("mobilenet_v1_100,24,19,79.16667,83.33333,20.83333,")
     matrix = pd.read_csv(tmp_path / "transfer_cw_untargeted_confidence_0.csv", index_col="source")
