@@ -40,8 +40,8 @@ CONVERTIBLE = (
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """The only ones that are read, whatever a file is called."""
 MIN_SIDE = 8  # pixels
-MOST_PIXELS = 2**26
-"""Of a picture: 8192 x 8192. Decoding takes 4 to 10 bytes for each, a progressive JPEG most."""
+MOST_PIXELS = 60_000_000
+"""Of a picture. Decoding takes 4 to 16 bytes for each, a WebP most: less than a gigabyte in all."""
 LARGE = 2**22
 """Pixels from which on pictures are decoded one at a time, so that many threads take no more than 40 MB each."""
 _one_large = threading.Lock()

@@ -235,7 +235,7 @@ def test_the_largest_picture_takes_less_than_a_gigabyte(tmp_path, mode, kind):
     """In a process of its own, whose most memory the system knows."""
     code = f"""
 from PIL import Image
-side = 8190
+side = 7740
 Image.new({mode!r}, (side, side)).save("big", {kind!r}, **({{"progressive": True}} if {kind!r} == "JPEG" else {{}}))
 """
     decode = """
