@@ -428,7 +428,7 @@ def inert(table: pd.DataFrame) -> pd.DataFrame:
     changed = table.copy()
     for position, dtype in enumerate(changed.dtypes):
         if not pd.api.types.is_numeric_dtype(dtype):
-            changed.isetitem(position, changed.iloc[:, position].map(quoted))
+            changed.isetitem(position, [quoted(value) for value in changed.iloc[:, position]])
     changed.columns = [quoted(name) for name in changed.columns]
     return changed
 

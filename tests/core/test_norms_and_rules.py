@@ -102,7 +102,7 @@ def test_iterated_steps_are_those_of_the_release(norm):
 @pytest.mark.parametrize("norm", [1, 2, np.inf])
 def test_an_image_without_a_gradient_stays(norm):
     """Where the release divides zero by zero."""
-    classifier = linear(np.zeros((PIXELS, 2), np.float32), [1.0, 0.0])
+    classifier = linear(np.zeros((PIXELS, 2), np.float32), [2.0, 0.0])
     images, labels = inner_images(4, 2), np.zeros(2, np.int32)
     for attack in (jaxadv.FGSM(0.5, norm=norm), jaxadv.IFGSM(eps=0.5, steps=2, norm=norm)):
         np.testing.assert_array_equal(

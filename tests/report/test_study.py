@@ -287,10 +287,9 @@ def test_sizes_are_those_of_the_ports(zoo):
 
 def test_every_table_has_a_name_and_is_removed_with_its_run(synthetic_views, tmp_path):
     assert tuple(synthetic_views.study) == NAMES
-    Run.begin(tmp_path).close()
-    tables.write(tmp_path / "tables", synthetic_views.study)
-    for name in NAMES:
-        (tmp_path / "tables" / f"{name}.csv").touch()
+    with Run.begin(tmp_path) as run:
+        tables.write(tmp_path / "tables", synthetic_views.study, claim=run.claim)
+    assert list((tmp_path / "tables").iterdir())
     Run.begin(tmp_path, overwrite=True).close()
     assert not list((tmp_path / "tables").iterdir())
 
@@ -322,8 +321,15 @@ def test_published_files_are_those_of_the_repository_and_may_be_missing(
 ):
     folder = Path(__file__).parents[2] / "results" / "published"
     names = sorted(path.stem for path in folder.glob("*.csv"))
-    assert names == ["checkpoint_accuracy", "clever_table2", "figure2_readoffs", "statements"]
-    for name in names:
+    of_the_study = ["checkpoint_accuracy", "clever_table2", "figure2_readoffs", "statements"]
+    assert set(names) == {
+        *of_the_study,
+        "attested_settings",
+        "printed_cells",
+        "rerun",
+        "rerun_images",
+    }
+    for name in of_the_study:
         table = other.read(name)
         assert (table["tag"] != "").all() and (table["source"] != "").all()
         assert set(" ".join(table["tag"]).split()) <= {"T", "W", "S", "N", "read-off"}
