@@ -75,10 +75,7 @@ def _sites(path: Path) -> Iterator[tuple[int, int, int, str, str]]:
     source = path.read_text()
     tree = ast.parse(source)
     left_out = {
-        below
-        for node in ast.walk(tree)
-        for part in _not_run(node)
-        for below in ast.walk(part)
+        below for node in ast.walk(tree) for part in _not_run(node) for below in ast.walk(part)
     }
     for node in ast.walk(tree):
         if node not in left_out and isinstance(node, ast.expr) and node.lineno == node.end_lineno:
