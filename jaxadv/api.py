@@ -227,6 +227,7 @@ def clever_scores(
     lanes = _check_lanes(lanes, len(pairs) * batches)
     if pairs:
         contract.check(clf, lanes)
+    clf = clf.awake()
     margins = clf.logits_in_batches(images, lanes)
     margins = np.array([margins[i, labels[i]] - margins[i, t] for i, t in pairs], np.float32)
     groups = (

@@ -137,7 +137,7 @@ def run(
     groups: dict[Any, list[int]] = {}
     for index, probe in enumerate(probes):
         groups.setdefault(jax.tree.structure(probe), []).append(index)
-    known, classifier = journal.outcomes() if journal else {}, classifier.awake()
+    known = journal.outcomes() if journal else {}
     for number, members in enumerate(groups.values()):
         first = members[0]
         kind = jax.eval_shape(_result_at_once, _settings(probes[first]), items[first])
@@ -145,10 +145,11 @@ def run(
             phase.gradient
             for phase in probes[first].schedule.prologue + probes[first].schedule.cycle
         )
-        for i in (i for i in members if i in known):
-            result, wrong = jax.tree.unflatten(jax.tree.structure(kind), known[i])
-            watch.note(i, wrong, asks_gradients=asks_gradients)
-            yield i, result
+        before = (
+            (i, jax.tree.unflatten(jax.tree.structure(kind), known[i]))
+            for i in members
+            if i in known
+        )
         waiting = _Waiting([i for i in members if i not in known])
         group = _Group(probes, items, first, lanes, waiting, look)
         devices = classifier.devices[: max(1, -(-len(waiting) // lanes))]
@@ -160,7 +161,8 @@ def run(
             _outcomes(classifier.on(device), queue)
             for device, queue in zip(devices, queues, strict=True)
         ]
-        for i, (result, wrong) in _side_by_side(devices, outcomes, waiting):
+        now = _side_by_side(devices, outcomes, waiting)
+        for i, (result, wrong) in itertools.chain(before, now):
             watch.note(i, wrong, asks_gradients=asks_gradients)
             yield i, result
 

@@ -23,14 +23,6 @@ class Job:
     chosen: np.ndarray  # indices into the source
     attempts: list[Attempt]
 
-    def shown_to(self, name: str) -> list[str]:
-        """The networks that see the adversarial images of ``name``.
-
-        All others do, except ensembles, and the members of an ensemble for its own images.
-        """
-        hidden = {name, *self.ensembles, *self.ensembles.get(name, ())}
-        return [other for other in self.models if other not in hidden]
-
     @property
     def has_study_targets(self) -> bool:
         """Whether random targets are the study's own: its images were selected."""

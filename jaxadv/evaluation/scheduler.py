@@ -95,8 +95,8 @@ class Scheduler:
 
     def _compile_ahead(self, stage: str, names: list[str], at_once: int) -> None:
         """In the order of need. An attack that is through waits for the others' logits, which compile quicker."""
-        shown = stage != CLASSIFY and "transfer" in self.job.settings.parts
-        others = [name for source in names for name in self.job.shown_to(source)] if shown else []
+        shown = [] if stage == CLASSIFY else names
+        others = [name for source in shown for name in units.shown_to(self.job, source)]
         needed = LOGITS if stage == CLASSIFY else PROGRAMS
         for some, programs in (
             (names[:at_once], needed),

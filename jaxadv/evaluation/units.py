@@ -37,6 +37,11 @@ class Unit(NamedTuple):
     def part(self) -> str:
         return "-".join(filter(None, [self.network, self.what, f"{self.block:04d}"]))
 
+    @property
+    def is_pictured(self) -> bool:
+        """Whether the report shows an image of an attack's unit."""
+        return self.block == 0
+
 
 def classifications(job: Job, name: str) -> list[Unit]:
     """Those of one network."""
@@ -126,8 +131,18 @@ def kinds(job: Job, unit: Unit) -> list[str]:
         return ["dropped", "clean"]
     if unit.stage == "clever":
         return ["clever"]
-    shown = "transfer" in job.settings.parts and job.shown_to(unit.network)
-    return ["examples"] + ["adversarial"] * (unit.block == 0) + ["transfer"] * bool(shown)
+    shown = bool(shown_to(job, unit.network))
+    return ["examples"] + ["adversarial"] * unit.is_pictured + ["transfer"] * shown
+
+
+def shown_to(job: Job, name: str) -> list[str]:
+    """The networks that see the adversarial images of ``name``; none where no transfer is asked for.
+
+    All others do, except ensembles, and the members of an ensemble for its own images.
+    """
+    hidden = {name, *job.ensembles, *job.ensembles.get(name, ())}
+    asked = "transfer" in job.settings.parts
+    return [other for other in job.models if asked and other not in hidden]
 
 
 def is_done(run: Run, job: Job, unit: Unit) -> bool:

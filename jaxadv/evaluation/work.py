@@ -44,7 +44,8 @@ class Block(NamedTuple):
     ids: np.ndarray  # (N,) int64
     logits: np.ndarray  # (N, K) float32, clean
     drawn: np.ndarray | None  # (N,) int32, the study's own random targets
-    seen: dict[str, np.ndarray]  # the classes (N,) that other networks give the clean images
+    others: list[str]  # the networks that are shown the adversarial images
+    seen: dict[str, np.ndarray]  # the classes (N,) that they give the clean images
 
 
 class Aims(NamedTuple):
@@ -91,14 +92,15 @@ class Work:
         if not todo:
             return
         classifier = self.classifiers[todo[0].network]
-        attackable = units.attackable(self.run, self.job, classifier.name)
         pictures = self.job.pictures(classifier.input_size)
+        attackable = units.attackable(self.run, self.job, classifier.name)
+        others = units.shown_to(self.job, classifier.name)
         for _, some in itertools.groupby(todo, key=lambda unit: (unit.stage, unit.block)):
             some = list(some)
             chosen = attackable.block(self.job, some[0])
             images = pictures.take(chosen.ids, chosen.digests.tolist())
             logits = classifier.logits_in_batches(images, self._lanes)
-            block = Block(images, chosen.labels, chosen.ids, logits, chosen.drawn, {})
+            block = Block(images, chosen.labels, chosen.ids, logits, chosen.drawn, others, {})
             for unit in some:
                 if unit.stage == "attack":
                     self._attack(classifier, block, unit)
@@ -220,11 +222,10 @@ class Work:
             digest = self.run.belonging.digest("examples")
             image_store.write(self.run.directory, unit.part, result.adversarial, digest=digest)
         self.run.append("examples", rows, part=unit.part)
-        for kind in units.kinds(self.job, unit)[1:]:
-            if kind == "adversarial":
-                self._keep_picture(classifier, block, unit, rows, result.adversarial)
-            else:
-                self._show_to_others(block, unit, rows, result.adversarial, journal)
+        if unit.is_pictured:
+            self._keep_picture(classifier, block, unit, rows, result.adversarial)
+        if block.others:
+            self._show_to_others(block, unit, rows, result.adversarial, journal)
         journal.remove()
 
     def _aims(self, attempt: Attempt, block: Block) -> Aims:
@@ -275,7 +276,7 @@ class Work:
         adversarial: np.ndarray,
         journal: Journal,
     ) -> None:
-        others = [self.classifiers.logits(name) for name in self.job.shown_to(unit.network)]
+        others = [self.classifiers.logits(name) for name in block.others]
         with self._progress(
             f"{unit.what} shown to {len(others)} others", len(rows), "images"
         ) as bar:
@@ -384,8 +385,8 @@ def _example_rows(
     attempt, use = aims.attempt, aims.use
     values = 3 * classifier.input_size**2
     nan = np.full(int(use.sum()), np.nan, np.float32)
-    settings = {name: value for name, value in attempt.plain.items() if name != "eps"}
-    eps = np.full_like(nan, attempt.plain.get("eps", np.nan))
+    settings = dict(attempt.plain)
+    eps = np.full_like(nan, settings.pop("eps", np.nan))
     return pd.DataFrame(
         {
             "model": classifier.name,
