@@ -121,18 +121,17 @@ def run_attacks(
     items = items_of(
         clf, attacks, images, classes, targeted, lanes=lanes, seed=seed, ids=ids, logits=logits
     )
-    clf, watch = clf.awake(), Watch(len(items))
+    clf = clf.awake()
+    watch = Watch(len(items))
     if len(items):
         contract.check(clf, lanes)
     with Judge(clf, images, classes, targeted, lanes) as judge:
         for index, outcome in engine.run(
             clf, attacks, items, lanes=lanes, journal=journal, look=judge.look, watch=watch
         ):
-            searches, invalid, zero_gradient = (
-                attacks[index].searches,
-                watch.invalid[index],
-                watch.zero_gradient[index],
-            )
+            searches = attacks[index].searches
+            invalid = watch.invalid[index]
+            zero_gradient = watch.zero_gradient[index]
             judge.add(
                 index, outcome, searches=searches, invalid=invalid, zero_gradient=zero_gradient
             )
@@ -198,7 +197,8 @@ def clever_scores(
         InputError: for input of another type, shape or range, or a classifier that breaks its contract.
     """
     images = clf.check(images)
-    count, num_classes = len(images), clf.num_classes
+    count = len(images)
+    num_classes = clf.num_classes
     labels = checks.classes(labels, count=count, num_classes=num_classes, name="labels")
     if not isinstance(norms, Sequence) or not norms or any(norm not in DUAL for norm in norms):
         raise checks.InputError(
@@ -248,10 +248,12 @@ def clever_scores(
             SampleItem(images[i], labels[i], target, seed_number, ids[i], batch)
             for batch in numbers
         ]
-    maxima, watch = np.zeros((len(pairs), batches, 3), np.float32), Watch(len(items))
+    maxima = np.zeros((len(pairs), batches, 3), np.float32)
+    watch = Watch(len(items))
     title = progress if isinstance(progress, str) else f"CLEVER on {clf.name}"
     with Progress(title, len(items), "batches", show=bool(progress)) as bar:
-        samplers, abreast = [sampler] * len(items), max(1, lanes // widest)
+        samplers = [sampler] * len(items)
+        abreast = max(1, lanes // widest)
         for index, seen in engine.run(
             clf, samplers, items, lanes=abreast, journal=journal, watch=watch
         ):

@@ -27,12 +27,16 @@ def correlation(first: ArrayLike, second: ArrayLike, level: float = 0.95) -> Cor
 
     The interval needs 4 pairs, and is exact for normal ones.
     """
-    x, y = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    x = np.asarray(first, np.float64)
+    y = np.asarray(second, np.float64)
     used = np.isfinite(x) & np.isfinite(y)
-    x, y, n = x[used], y[used], int(used.sum())
+    x = x[used]
+    y = y[used]
+    n = int(used.sum())
     if n < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return Correlation(np.nan, np.nan, np.nan, np.nan, n)
-    pearson, spearman = _pearson(x, y), _pearson(ranks(x), ranks(y))
+    pearson = _pearson(x, y)
+    spearman = _pearson(ranks(x), ranks(y))
     half = special.ndtri(0.5 + level / 2) / np.sqrt(n - 3) if n > 3 else np.nan
     with np.errstate(divide="ignore"):
         low, high = np.tanh(np.arctanh(pearson) + np.array([-half, half]))
@@ -40,7 +44,8 @@ def correlation(first: ArrayLike, second: ArrayLike, level: float = 0.95) -> Cor
 
 
 def _pearson(first: np.ndarray, second: np.ndarray) -> float:
-    first, second = first - first.mean(), second - second.mean()
+    first = first - first.mean()
+    second = second - second.mean()
     return float(np.clip(first @ second / np.sqrt((first @ first) * (second @ second)), -1, 1))
 
 
@@ -63,15 +68,20 @@ class Explained(NamedTuple):
 
 def explained(values: np.ndarray, terms: np.ndarray, seed: int = 0) -> Explained:
     """By least squares. values (N,); terms (N, K), a constant is added. Rows that are not finite are left out."""
-    values, terms = np.asarray(values, np.float64), np.asarray(terms, np.float64)
+    values = np.asarray(values, np.float64)
+    terms = np.asarray(terms, np.float64)
     used = np.isfinite(values) & np.isfinite(terms).all(axis=1)
-    values, terms, n = values[used], terms[used], int(used.sum())
+    values = values[used]
+    terms = terms[used]
+    n = int(used.sum())
     if n < 3:
         return Explained(np.nan, np.nan, np.nan, n)
-    values, terms = values - values.mean(), terms - terms.mean(axis=0)
+    values = values - values.mean()
+    terms = terms - terms.mean(axis=0)
     directions, sizes, _ = np.linalg.svd(terms, full_matrices=False)
     directions = directions[:, sizes > 1e-9 * max(sizes.max(initial=0), 1e-300)]
-    rank, total = directions.shape[1], values @ values
+    rank = directions.shape[1]
+    total = values @ values
     if not 0 < rank < n - 1 or total == 0:
         return Explained(np.nan, np.nan, np.nan, n)
     shuffled = np.random.default_rng([seed, n]).permuted(np.tile(values, (PERMUTATIONS, 1)), axis=1)
@@ -94,10 +104,13 @@ class Symmetry(NamedTuple):
 
 def symmetry(rates: np.ndarray, counts: np.ndarray) -> Symmetry:
     """rates (M, M): shares, the diagonal and NaN do not count; counts (M, M): what each is over."""
-    rates, counts = np.asarray(rates, np.float64), np.asarray(counts, np.float64)
+    rates = np.asarray(rates, np.float64)
+    counts = np.asarray(counts, np.float64)
     above = np.triu(np.ones(rates.shape, bool), 1) & np.isfinite(rates) & np.isfinite(rates.T)
-    there, back = rates[above], rates.T[above]
-    n_there, n_back = counts[above], counts.T[above]
+    there = rates[above]
+    back = rates.T[above]
+    n_there = counts[above]
+    n_back = counts.T[above]
     if not len(there):
         return Symmetry(np.nan, np.nan, np.nan, 0)
     pooled = (there * n_there + back * n_back) / (n_there + n_back)

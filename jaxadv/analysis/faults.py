@@ -74,7 +74,8 @@ def of_run(run: Run) -> list[str]:
         "they are in no transfer rate",
     )
     scores = run.read("clever", ["model", "score"])
-    spoilt, endless = scores["score"].isna(), np.isinf(scores["score"])
+    spoilt = scores["score"].isna()
+    endless = np.isinf(scores["score"])
     lines += _counted(
         scores.assign(invalid=spoilt),
         "CLEVER scores that NaN or infinity has spoilt",

@@ -22,10 +22,8 @@ def rate_interval(successes, n, level: float = 0.95) -> tuple[np.ndarray, np.nda
     n = np.where(n > 0, n, np.nan)
     centre = (successes + z**2 / 2) / (n + z**2)
     half = z * np.sqrt(successes * (1 - successes / n) + z**2 / 4) / (n + z**2)
-    low, high = (
-        np.where(successes == 0, 0 * n, centre - half),
-        np.where(successes == n, n / n, centre + half),
-    )  # exact at the ends
+    low = np.where(successes == 0, 0 * n, centre - half)
+    high = np.where(successes == n, n / n, centre + half)  # exact at the ends
     return np.clip(low, 0, 1), np.clip(high, 0, 1)
 
 
@@ -64,7 +62,8 @@ def mean_intervals(
 def _studentised(sample: np.ndarray, level: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The intervals of columns (n, C) without NaN."""
     n = len(sample)
-    mean, spread = sample.mean(axis=0), sample.std(axis=0)
+    mean = sample.mean(axis=0)
+    spread = sample.std(axis=0)
     varied = sample[0] < sample[-1]
     unit = np.where(varied, spread, 1.0)
     deviations = np.where(varied, (sample - mean) / unit, 0.0)  # variance 1
@@ -95,11 +94,9 @@ def _ends(
 @lru_cache(maxsize=4)
 def _resamples(n: int, seed: int) -> np.ndarray:
     """How often each of n rows is in each resample (RESAMPLES, n): multinomial weights."""
-    draw, weights, at_once = (
-        np.random.default_rng([seed, n]),
-        np.empty((RESAMPLES, n)),
-        50,
-    )  # few at once stay in the processor's cache
+    draw = np.random.default_rng([seed, n])
+    weights = np.empty((RESAMPLES, n))
+    at_once = 50  # few at once stay in the processor's cache
     first = n * np.arange(at_once)[:, None]
     for start in range(0, RESAMPLES, at_once):
         drawn = first + draw.integers(n, size=(at_once, n), dtype=np.uint16)
@@ -133,7 +130,8 @@ def paired_intervals(
         deviations = np.where(
             present, (differences - mean) / np.where(spread > 0, spread, 1.0), 0.0
         )
-        weights, columns = _resamples(len(differences), seed), differences.shape[1]
+        weights = _resamples(len(differences), seed)
+        columns = differences.shape[1]
         sums = weights @ np.hstack([deviations, deviations**2, present])
         counts = np.maximum(sums[:, 2 * columns :], 1)
         lower, upper = _ends(sums[:, :columns], sums[:, columns : 2 * columns], counts, n, level)
@@ -152,7 +150,8 @@ def paired_rate_interval(
     first_only, second_only, n = (
         np.asarray(count, np.float64) for count in (first_only, second_only, n)
     )
-    first, second = (first_only + 1) / (n + 2), (second_only + 1) / (n + 2)
+    first = (first_only + 1) / (n + 2)
+    second = (second_only + 1) / (n + 2)
     half = special.ndtri(0.5 + level / 2) * np.sqrt(
         (first + second - (first - second) ** 2) / (n + 2)
     )

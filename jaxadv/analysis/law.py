@@ -12,7 +12,8 @@ def pareto_frontier(error: np.ndarray, robustness: np.ndarray) -> np.ndarray:
 
     A model does not if another has no larger error and no smaller robustness, one of them strictly.
     """
-    error, robustness = np.asarray(error, np.float64), np.asarray(robustness, np.float64)
+    error = np.asarray(error, np.float64)
+    robustness = np.asarray(robustness, np.float64)
     no_worse = (error[:, None] <= error) & (
         robustness[:, None] >= robustness
     )  # [i, j]: i beats or equals j
@@ -45,16 +46,19 @@ def fit_law(error: ArrayLike, robustness: ArrayLike, level: float = 0.95) -> Law
     86 % and a in 81 % (18 models that scatter by a tenth of the range, 9.5 of them on the frontier). So the frontier's law is
     not the law of all models, and less certain than it looks.
     """
-    errors, values = np.asarray(error, np.float64), np.asarray(robustness, np.float64)
+    errors = np.asarray(error, np.float64)
+    values = np.asarray(robustness, np.float64)
     used = (errors > 0) & np.isfinite(values)
-    x, y = np.log(errors[used]), values[used]
+    x = np.log(errors[used])
+    y = values[used]
     n = len(x)
     if len(np.unique(x)) < 2:
         return Law(*np.full(7, np.nan).tolist(), n=n)
     across = x - x.mean()
     slope = across @ y / (across @ across)
     intercept = y.mean() - slope * x.mean()
-    unexplained, total = np.sum((y - intercept - slope * x) ** 2), np.sum((y - y.mean()) ** 2)
+    unexplained = np.sum((y - intercept - slope * x) ** 2)
+    total = np.sum((y - y.mean()) ** 2)
     half = (
         special.stdtrit(n - 2, 0.5 + level / 2) * np.sqrt(unexplained / (n - 2) / (across @ across))
         if n > 2

@@ -135,7 +135,8 @@ def confusion(found: pd.DataFrame) -> pd.DataFrame:
     ]
     for name, rows in [*groups, (ALL, found)]:
         counted = rows[rows["has_relatives"] == "yes"]
-        n, right = len(counted), int((counted["named"] == counted["family"]).sum())
+        n = len(counted)
+        right = int((counted["named"] == counted["family"]).sum())
         low, high = rate_interval(right, n)
         named = [int((rows["named"] == other).sum()) for other in FAMILIES]
         records.append(

@@ -97,7 +97,8 @@ class CarliniWagnerL2:
     def tell(self, item: AttackItem, state: _State, answer: oracle.Answer, phase: Phase) -> _State:
         search = state.search
         point = state.point
-        image, difference = point / 2 + 0.5, point / 2 - state.original / 2
+        image = point / 2 + 0.5
+        difference = point / 2 - state.original / 2
         distance = jnp.sum(difference * difference)
         objective = oracle.hinge(item.label, item.targeted, self.confidence, answer.logits.shape[0])
         loss = distance + search.const * oracle.value(objective, answer.logits)

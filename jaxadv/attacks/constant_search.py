@@ -57,7 +57,8 @@ def check(attack: HasConstantSearch) -> None:
 def start(item: AttackItem, initial_const: Array | float, search_steps: int) -> ConstantSearch:
     """The search before its first evaluation."""
     const = jnp.asarray(initial_const, jnp.float32)
-    zero, false = jnp.int32(0), jnp.array(False)
+    zero = jnp.int32(0)
+    false = jnp.array(False)
     return ConstantSearch(
         const=const,
         lower=jnp.float32(0),
@@ -115,7 +116,9 @@ def _next_const(search: ConstantSearch) -> ConstantSearch:
 
     Also as released: from ten binary-search steps on, the last step repeats the upper bound.
     """
-    success, const, search_steps = search.found_in_step, search.const, search.consts.shape[0]
+    success = search.found_in_step
+    const = search.const
+    search_steps = search.consts.shape[0]
     upper = jnp.where(success, jnp.minimum(search.upper, const), search.upper)
     lower = jnp.where(success, search.lower, jnp.maximum(search.lower, const))
     bounded = upper < NO_UPPER / 10

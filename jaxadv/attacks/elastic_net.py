@@ -24,7 +24,8 @@ from jaxadv.core.probe import (
 from jaxadv.support import checks
 
 RULES = ("l1", "elastic_net")
-SLACK, CANDIDATE = Phase("slack", True), Phase("candidate", False)
+SLACK = Phase("slack", True)
+CANDIDATE = Phase("candidate", False)
 
 
 class _State(NamedTuple):
@@ -99,7 +100,8 @@ class ElasticNetL1:
     def _shrink(self, item: AttackItem, state: _State, gradient: Array) -> _State:
         """A gradient step on the smooth part at the slack point, then soft thresholding towards the clean image, then
         extrapolation; the iteration count in both decay and momentum is the release's."""
-        clean, k = centred(item.image), state.search.iteration.astype(jnp.float32)
+        clean = centred(item.image)
+        k = state.search.iteration.astype(jnp.float32)
         rate = self.learning_rate * jnp.sqrt(1 - k / self.steps)
         slack = state.slack - rate * (state.search.const * gradient + 2 * (state.slack - clean))
         point = soft_threshold(slack, clean, self.beta)
@@ -110,10 +112,8 @@ class ElasticNetL1:
         difference = state.point - clean
         l1 = jnp.sum(jnp.abs(difference))
         objective = oracle.hinge(item.label, item.targeted, self.confidence, logits.shape[0])
-        attack_loss, l2_squared = (
-            state.search.const * oracle.value(objective, logits),
-            jnp.sum(difference * difference),
-        )
+        attack_loss = state.search.const * oracle.value(objective, logits)
+        l2_squared = jnp.sum(difference * difference)
         search, ended = constant_search.observe(
             state.search,
             loss=attack_loss + l2_squared + self.beta * l1,
@@ -130,7 +130,8 @@ class ElasticNetL1:
 def soft_threshold(point: Array, centre: Array, threshold: Array | float) -> Array:
     """Move every pixel of ``point`` towards ``centre`` by ``threshold``, onto it if nearer, and clip to [-1/2, 1/2]."""
     difference = point - centre
-    lowered, raised = jnp.minimum(point - threshold, 0.5), jnp.maximum(point + threshold, -0.5)
+    lowered = jnp.minimum(point - threshold, 0.5)
+    raised = jnp.maximum(point + threshold, -0.5)
     return jnp.where(
         difference > threshold, lowered, jnp.where(difference < -threshold, raised, centre)
     )

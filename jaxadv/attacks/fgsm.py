@@ -32,7 +32,9 @@ from jaxadv.support import checks
 
 LOSSES = ("logit", "cross_entropy")
 NORMS = (1, 2, np.inf)
-FIRST, STEP, JUDGE = Phase("first", True), Phase("step", True), Phase("judge", False)
+FIRST = Phase("first", True)
+STEP = Phase("step", True)
+JUDGE = Phase("judge", False)
 
 
 def check_budget(name: str, eps: float, norm: float) -> None:

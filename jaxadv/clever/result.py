@@ -43,7 +43,8 @@ class CleverResult:
         what = f"CleverResult: {len(self)} images, {self.maxima.shape[1]} batches"
         if not len(self):
             return f"<{what}>"
-        scores, lost = self.score[~self.invalid], int(self.invalid.sum())
+        scores = self.score[~self.invalid]
+        lost = int(self.invalid.sum())
         if lost:
             what += f", {lost} without a score"
         if not len(scores):
@@ -89,7 +90,8 @@ class CleverResult:
         """
         import pandas as pd
 
-        rows, valid = {}, ~self.invalid
+        rows = {}
+        valid = ~self.invalid
         for column, title in enumerate(self._titles):
             score = self.score[valid, column].astype(np.float64)
             numbers = (

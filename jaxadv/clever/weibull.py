@@ -118,7 +118,8 @@ def _checked(value: ArrayLike) -> np.ndarray:
 
 def _fit_from_every_start(samples: np.ndarray, penalty: float) -> _Candidates:
     """Fits of sorted `samples` (N, batches), no row constant, from each initial shape."""
-    largest, width = samples[:, -1:], samples[:, -1:] - samples[:, :1]
+    largest = samples[:, -1:]
+    width = samples[:, -1:] - samples[:, :1]
     data = np.ascontiguousarray(
         ((largest - samples) / width)[:, ::-1]
     )  # -S rescaled to [0, 1], ascending
@@ -131,11 +132,9 @@ def _fit_from_every_start(samples: np.ndarray, penalty: float) -> _Candidates:
 
     with np.errstate(all="ignore"):
         found = minimise(objective, start).reshape(len(data), len(INITIAL_SHAPES), PARAMETERS)
-        shape, location, scale = (
-            found[..., 0],
-            largest - width * found[..., 1],
-            width * found[..., 2],
-        )
+        shape = found[..., 0]
+        location = largest - width * found[..., 1]
+        scale = width * found[..., 2]
         ks = np.empty(shape.shape)
         for block in _blocks(len(data), samples.shape[1] * len(INITIAL_SHAPES)):
             ks[block] = _ks_statistic(samples[block], shape[block], location[block], scale[block])

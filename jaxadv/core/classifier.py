@@ -61,8 +61,13 @@ class Classifier:
         checks.count("input_size", input_size)
         checks.count("num_classes", num_classes, low=2)
         checks.count("label_offset", label_offset, low=0)
-        self.name, self.params, self.facts, self._program = name, params, facts or {}, program
-        self.input_size, self.num_classes, self.label_offset = input_size, num_classes, label_offset
+        self.name = name
+        self.params = params
+        self.facts = facts or {}
+        self._program = program
+        self.input_size = input_size
+        self.num_classes = num_classes
+        self.label_offset = label_offset
         self._copies: dict[Device, Classifier] = {}
         self._lock = threading.Lock()
         self.oracle = oracle.Oracle(lambda params, images: apply(params, images)[:, label_offset:])
@@ -182,10 +187,8 @@ class Classifier:
 
     def kept(self, name: str, batch: int) -> tuple[Program[Any], tuple[Any, ...]]:
         """A program of the oracle, traced for ``batch`` images once on a machine if its code is this package's; and what to ask it."""
-        program, question = (
-            getattr(self.oracle, name),
-            self.grey(batch)[: 1 if name == "logits" else 2],
-        )
+        program = getattr(self.oracle, name)
+        question = self.grey(batch)[: 1 if name == "logits" else 2]
         if self._program:
             program.keep(
                 f"{name} of {self._program} in {self.oracle.gradient_precision}",

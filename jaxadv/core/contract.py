@@ -114,15 +114,14 @@ def pictures(count: int, size: int) -> np.ndarray:
     """Made-up pictures (count, size, size, 3) float32 in [0, 1]: noise of several strengths around several greys."""
     draw = np.random.default_rng(1804)
     one = (count, 1, 1, 1)
-    grey, strength = (
-        0.3 + 0.4 * draw.random(one, np.float32),
-        0.1 + 0.5 * draw.random(one, np.float32),
-    )
+    grey = 0.3 + 0.4 * draw.random(one, np.float32)
+    strength = 0.1 + 0.5 * draw.random(one, np.float32)
     return np.clip(grey + strength * (draw.random((count, size, size, 3), np.float32) - 0.5), 0, 1)
 
 
 def _check(classifier: Network, batch: int) -> None:
-    name, batches = classifier.name, -(-SEVERAL // batch)
+    name = classifier.name
+    batches = -(-SEVERAL // batch)
     images = pictures(batches * batch, classifier.input_size)
     try:
         logits = np.concatenate([_asked(classifier, some) for some in np.split(images, batches)])

@@ -76,7 +76,8 @@ def threefry(made: Array, first: Array, second: Array) -> tuple[Array, Array]:
     time to compute, and to compile.
     """
     keys = (made[0], made[1], made[0] ^ made[1] ^ jnp.uint32(0x1BD11BDA))
-    first, second = first + keys[0], second + keys[1]
+    first = first + keys[0]
+    second = second + keys[1]
     for group in range(5):
         for turn in _ROTATIONS[group % 2]:
             first = first + second

@@ -83,7 +83,8 @@ def _tell(
 
     def one(lane: _Lane, answer: Answer) -> tuple[_Lane, Question | None, Array | None]:
         probe, item, before, wrong_before = lane
-        state, wrong = probe.tell(item, before, answer, phase), faults.after(wrong_before, answer)
+        state = probe.tell(item, before, answer, phase)
+        wrong = faults.after(wrong_before, answer)
         may_end = probe.schedule.cycles is None
         if may_end:  # a finished lane stands still until it is refilled
             state, wrong = select(probe.done(before), (before, wrong_before), (state, wrong))
@@ -137,7 +138,8 @@ def run(
     groups: dict[Any, list[int]] = {}
     for index, probe in enumerate(probes):
         groups.setdefault(jax.tree.structure(probe), []).append(index)
-    known, classifier = journal.outcomes() if journal else {}, classifier.awake()
+    known = journal.outcomes() if journal else {}
+    classifier = classifier.awake()
     for number, members in enumerate(groups.values()):
         first = members[0]
         kind = jax.eval_shape(_result_at_once, _settings(probes[first]), items[first])
@@ -270,9 +272,12 @@ class _Queue:
     lanes: _Lane
 
     def __init__(self, group: _Group, device: Device, notes: "_Notes"):
-        self.waiting, self.device, self.notes = group.waiting, device, notes
+        self.waiting = group.waiting
+        self.device = device
+        self.notes = notes
         self.schedule: Schedule = group.probes[group.first].schedule
-        self._group, self._saved = group, notes.lanes()
+        self._group = group
+        self._saved = notes.lanes()
         self.holds = (
             [self.waiting.claim(int(held)) for held in self._saved["holds"]]
             if self._saved
@@ -445,7 +450,8 @@ def _run_until_done(classifier: Classifier, queue: _Queue) -> Iterator[Outcome]:
             )
         ages = [age + 1 for age in ages]
         finished = [lane for lane in queue.busy if ages[lane] == queue.schedule.most]
-        looked, seen = seen, (done, list(queue.holds))
+        looked = seen
+        seen = (done, list(queue.holds))
         if looked is not None:
             flags = np.asarray(looked[0])
             finished += [

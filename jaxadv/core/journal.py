@@ -30,12 +30,10 @@ class Journal:
     """
 
     def __init__(self, directory: Path, name: str, *, seconds: float, digest: str = ""):
-        self._directory, self._name, self._seconds, self._digest = (
-            Path(directory),
-            short(name),
-            seconds,
-            digest,
-        )
+        self._directory = Path(directory)
+        self._name = short(name)
+        self._seconds = seconds
+        self._digest = digest
         self._waiting: dict[int, list[np.ndarray]] = {}  # item -> arrays
         began = time.monotonic()
         self._written: dict[str, float] = defaultdict(

@@ -63,13 +63,11 @@ class Judge:
         )
         """For `jaxadv.core.engine.run`. What it has seen is judged, and has only to be added."""
         self._judged: set[int] = set()
-        self._clf, self._images, self._classes, self._targeted, self._lanes = (
-            clf,
-            images,
-            classes,
-            targeted,
-            lanes,
-        )
+        self._clf = clf
+        self._images = images
+        self._classes = classes
+        self._targeted = targeted
+        self._lanes = lanes
         self._adversarial = np.empty_like(images)
         self._found, self._searches, self._invalid, self._zero_gradient = np.zeros(
             (4, len(images)), bool
@@ -108,14 +106,14 @@ class Judge:
             invalid: whether a logit or a value of a gradient was NaN or infinite on the way.
             zero_gradient: whether every gradient on the way was zero everywhere.
         """
-        self._searches[index], self._invalid[index], self._zero_gradient[index] = (
-            searches,
-            invalid,
-            zero_gradient,
-        )
+        self._searches[index] = searches
+        self._invalid[index] = invalid
+        self._zero_gradient[index] = zero_gradient
         self._adversarial[index] = outcome.image
-        self._found[index], self._details[index] = outcome.found, outcome.details
-        self._gradients[index], self._forwards[index] = outcome.gradients, outcome.forwards
+        self._found[index] = outcome.found
+        self._details[index] = outcome.details
+        self._gradients[index] = outcome.gradients
+        self._forwards[index] = outcome.forwards
         if index in self._judged:
             return
         self._ended.append(index)
@@ -140,12 +138,14 @@ class Judge:
 
     def _look(self) -> None:
         """Have the attacks judged that have ended."""
-        numbers, self._ended = self._ended, []
+        numbers = self._ended
+        self._ended = []
         in_a_row = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
         rows = (
             slice(numbers[0], numbers[0] + len(numbers)) if in_a_row else numbers
         )  # a slice makes no copy
-        adversarial, clean = self._adversarial[rows], self._images[rows]
+        adversarial = self._adversarial[rows]
+        clean = self._images[rows]
         self._logits.append((numbers, list(self._clf.logits_of_batches(adversarial, self._lanes))))
         share = max(-(-len(numbers) // WORKERS), metrics.BLOCK // clean[0].size)
         for part in (slice(start, start + share) for start in range(0, len(numbers), share)):
@@ -158,12 +158,10 @@ class Judge:
 
     def result(self) -> AttackResult:
         """Of all attacks, each of which has been added."""
-        count, adversarial, classes, targeted = (
-            len(self._images),
-            self._adversarial,
-            self._classes,
-            self._targeted,
-        )
+        count = len(self._images)
+        adversarial = self._adversarial
+        classes = self._classes
+        targeted = self._targeted
         if self._ended:
             self._look()
         logits = np.zeros((count, self._clf.num_classes), np.float32)

@@ -33,7 +33,8 @@ class Sealed:
     """
 
     def __init__(self, base: Cache):
-        self._base, self._path = base, base._path  # pyright: ignore[reportPrivateUsage] JAX has no public name for it
+        self._base = base
+        self._path = base._path  # pyright: ignore[reportPrivateUsage] JAX has no public name for it
 
     def get(self, key: str) -> bytes | None:
         """The entry that was put under this key; None if there is none, or another one lies in its place."""

@@ -185,7 +185,8 @@ def _ratio_term(objective: Objective, logits: Array) -> Array:
     logits = jnp.where(part.coefficient != 0, logits, jnp.zeros_like(logits))
     classes = jnp.arange(logits.shape[-1])
     largest = _largest(logits, min(4, logits.shape[-1]))
-    third, last = largest[min(2, len(largest) - 1)], largest[-1]
+    third = largest[min(2, len(largest) - 1)]
+    last = largest[-1]
     spread = largest[0] - ((1 - part.fourth) * third + part.fourth * last)
     at_aim = jnp.sum(jnp.where(classes == part.aim, logits, jnp.zeros_like(logits)))
     gap = jnp.where(part.aim < 0, margin(logits, objective.label), logits[objective.label] - at_aim)
@@ -194,7 +195,9 @@ def _ratio_term(objective: Objective, logits: Array) -> Array:
 
 def _largest(logits: Array, count: int) -> list[Array]:
     """The ``count`` largest, each differentiated as the logit that it is; no sort, which is slow on a processor."""
-    classes, left, largest = jnp.arange(logits.shape[-1]), jax.lax.stop_gradient(logits), []
+    classes = jnp.arange(logits.shape[-1])
+    left = jax.lax.stop_gradient(logits)
+    largest = []
     for _ in range(count):
         here = classes == jnp.argmax(left)
         largest.append(jnp.sum(jnp.where(here, logits, jnp.zeros_like(logits))))
@@ -211,7 +214,8 @@ class Oracle:
     """
 
     def __init__(self, apply: Callable[[Any, Array], Array], gradient_precision: str = "highest"):
-        self.apply, self.gradient_precision = apply, gradient_precision
+        self.apply = apply
+        self.gradient_precision = gradient_precision
 
         def forward(params: Any, images: Array) -> Array:
             with jax.default_matmul_precision("highest"):

@@ -54,7 +54,8 @@ class Program(Generic[Result]):
         name: of the function. One that the zoo's code and `jaxadv.core.oracle` do not fix must not have any. Nothing is kept
         without such a folder, where it cannot be written, or without flatbuffers, in which `jax.export` writes.
         """
-        folder, key = _configured("jax_compilation_cache_dir"), _types(arguments)
+        folder = _configured("jax_compilation_cache_dir")
+        key = _types(arguments)
         if (
             key in self._kept
             or not folder

@@ -251,7 +251,8 @@ def judge_transfer(
 
 def _rate(success: np.ndarray, top5: np.ndarray, counted: np.ndarray) -> Rate:
     n = int(counted.sum())
-    successes, successes5 = int(success[counted].sum()), int(top5[counted].sum())
+    successes = int(success[counted].sum())
+    successes5 = int(top5[counted].sum())
     return Rate(
         n, successes, successes / n if n else float("nan"), successes5 / n if n else float("nan")
     )

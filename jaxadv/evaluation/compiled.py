@@ -24,7 +24,8 @@ class Loaded:
     """Classifiers by name, with gradients of one precision; at rest in the host's memory if the device's is short."""
 
     def __init__(self, entries: Mapping[str, Entry], precision: str):
-        self._entries, self._precision = entries, precision
+        self._entries = entries
+        self._precision = precision
         self._classifiers: dict[str, Classifier] = {}
 
     def __getitem__(self, name: str) -> Classifier:
@@ -43,7 +44,8 @@ class Compiled:
     """
 
     def __init__(self, loaded: Loaded, lanes: int):
-        self._loaded, self._lanes = loaded, lanes
+        self._loaded = loaded
+        self._lanes = lanes
         self._pool = ThreadPoolExecutor(max_workers=1)
         self._compiled: dict[tuple[str, str], Future] = {}
 

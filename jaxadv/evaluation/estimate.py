@@ -46,7 +46,8 @@ class Counts(NamedTuple):
 def counts(job: Job, sizes: Mapping[str, Size]) -> Counts:
     """The evaluations that a job takes at most, of each of its networks."""
     settings = job.settings
-    lanes, images = _lanes(job), len(job.chosen)
+    lanes = _lanes(job)
+    images = len(job.chosen)
     attacked = min(settings.attacked_images or images, images)
     scored = min(settings.clever.images or attacked, attacked)
     attempts = attacked * len(job.attempts)
@@ -107,7 +108,8 @@ def text(job: Job, sizes: Mapping[str, Size], out: Path, *, processes: int, time
         processes: among whom the work is shared.
         time: what is said of the time; see `measured`.
     """
-    counted, images = counts(job, sizes), len(job.chosen)
+    counted = counts(job, sizes)
+    images = len(job.chosen)
     attacked = min(job.settings.attacked_images or images, images)
     what = f"{len(job.models)} networks, {images} images each, {attacked} of them attacked, {_lanes(job)} lanes"
     kept, passing = disk(job, sizes, counted.pairs, processes=processes)
@@ -130,9 +132,11 @@ def measured(job: Job, classifiers: dict[str, Classifier], *, processes: int, zo
         processes: among whom the work is shared, each with devices like this one's.
         zoo: of the networks; of "imagenet" also the time on devices that were measured before.
     """
-    lanes, counted = _lanes(job), counts(job, classifiers)
+    lanes = _lanes(job)
+    counted = counts(job, classifiers)
     works: dict[str, rates.Work] = {}
-    table, seconds = [("", "gradient", "forward", "GFLOP an image", "compiled in", "at most")], 0.0
+    table = [("", "gradient", "forward", "GFLOP an image", "compiled in", "at most")]
+    seconds = 0.0
     with Progress("measuring", len(classifiers), "networks", show=job.settings.progress) as bar:
         for name, classifier in classifiers.items():
             compiled, gradient, forward = measure(classifier, lanes)
@@ -181,7 +185,8 @@ def disk(
         sizes: the networks of the job by name.
         pairs: the image and target pairs that CLEVER scores, of each network.
     """
-    settings, images = job.settings, len(job.chosen)
+    settings = job.settings
+    images = len(job.chosen)
     attacked = min(settings.attacked_images or images, images)
     attempts = attacked * len(job.attempts)
     others = len(job.models) - 1 if "transfer" in settings.parts else 0

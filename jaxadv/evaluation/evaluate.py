@@ -52,11 +52,9 @@ class Evaluation:
         ensembles: Iterable[Sequence[str]] = (),
     ) -> "Evaluation":
         """See `evaluate`. Raises InputError."""
-        settings, zoo, ensembles = (
-            settings or Settings(),
-            zoo or Zoo(),
-            [list(members) for members in ensembles],
-        )
+        settings = settings or Settings()
+        zoo = zoo or Zoo()
+        ensembles = [list(members) for members in ensembles]
         settings.check()
         hosts.require_devices()
         entries = networks.choose(models, zoo, ensembles)
@@ -79,7 +77,8 @@ class Evaluation:
         host: hosts.Host | None = None,
     ) -> Run:
         """Do what is missing of the run in ``out``. Raises InputError before anything is written."""
-        began, host = time.time(), host or hosts.Host()
+        began = time.time()
+        host = host or hosts.Host()
         out = places.place("out", out or time.strftime("results/%Y%m%d-%H%M%S"))
         loaded = Loaded(self.entries, self.job.settings.precision)
         job = self._with_lanes(loaded, out, overwrite, host)

@@ -15,7 +15,8 @@ import jax
 from jaxadv.support import log
 from model_ports.errors import InputError
 
-TOLD_AFTER, TOLD_EVERY = 30.0, 600.0  # seconds
+TOLD_AFTER = 30.0
+TOLD_EVERY = 600.0  # seconds
 SHUTDOWN = 10  # seconds that who is ready waits for the others, of whom one may have died; parts say all there is to say
 
 
@@ -85,7 +86,9 @@ def require_devices() -> None:
 
 def wait(missing: Callable[[], int], what: str) -> None:
     """Until ``missing()`` is 0; told now and then. what: is missing, in the plural."""
-    began, told, pause = time.monotonic(), time.monotonic() - TOLD_EVERY + TOLD_AFTER, 0.1
+    began = time.monotonic()
+    told = time.monotonic() - TOLD_EVERY + TOLD_AFTER
+    pause = 0.1
     while count := missing():
         if time.monotonic() - told > TOLD_EVERY:
             told = time.monotonic()

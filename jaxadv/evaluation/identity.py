@@ -151,7 +151,8 @@ def versions(*packages: str) -> dict[str, str]:
 @functools.cache
 def sources() -> str:
     """A sha256 of all code of this project that can change rows."""
-    package, ports = Path(__file__).parents[1], Path(model_ports.__file__).parent
+    package = Path(__file__).parents[1]
+    ports = Path(model_ports.__file__).parent
     digest = hashlib.sha256()
     for root in (package, ports):
         for file in sorted(root.rglob("*.py")):

@@ -103,7 +103,8 @@ def _of_zoo(name: str, zoo: Zoo) -> Entry:
     except InputError as error:
         if not zoo.allow_missing:
             raise
-        facts, load = {"sha256": "", "missing": str(error)}, partial(random_classifier, network)
+        facts = {"sha256": "", "missing": str(error)}
+        load = partial(random_classifier, network)
     return Entry(network.input_size, network.num_classes, facts, load)
 
 

@@ -77,7 +77,8 @@ def objection(attack: str, rows: pd.DataFrame) -> str:
     worst = own.iloc[int(own["changed"].to_numpy().argmax())]
     if worst["changed"] > CHANGED:
         return f"{attack} has other successes ({worst['changed']:.0f} of {worst['images']:.0f})"
-    what, moved = "scores" if attack == "clever" else "distances", own["median_change"]
+    what = "scores" if attack == "clever" else "distances"
+    moved = own["median_change"]
     if moved.isna().any():
         return f"{attack} has no {what} to compare at {own[moved.isna()]['network'].iloc[0]}"
     most = max(map(float, moved), key=abs)

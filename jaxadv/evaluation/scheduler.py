@@ -44,7 +44,9 @@ class Scheduler:
         Returns:
             Whether anything was missing.
         """
-        run, job, host = self.run, self.job, self.host
+        run = self.run
+        job = self.job
+        host = self.host
         if host.processes == 1 and job.settings.selection != "common":
             missing = [name for name in job.models if not units.is_finished(run, job, name)]
             return self._do(WHOLE, {name: [] for name in missing}, began=False)
@@ -55,7 +57,8 @@ class Scheduler:
 
     def _share(self, stage: str, listed: Callable[[str], Sequence[Unit]], *, began: bool) -> bool:
         """This process's share of a stage; then wait until all that the next stage needs is there."""
-        run, job = self.run, self.job
+        run = self.run
+        job = self.job
         every = [unit for name in job.models for unit in listed(name)]
         own = [
             unit
@@ -83,7 +86,8 @@ class Scheduler:
         if not began and not self.host.process:
             self.begin()
         self._compile_ahead(stage, list(todo), at_once)
-        tasks, cancel = [], Cancel()
+        tasks = []
+        cancel = Cancel()
         for number, (name, mine) in enumerate(todo.items(), 1):
             work = Work(self.run, self.job, self.compiled, f"[{number}/{len(todo)}] {name}", cancel)
             if stage == WHOLE:

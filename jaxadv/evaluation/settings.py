@@ -212,7 +212,8 @@ class Settings:
         plains: dict[str, list[dict[str, Any]]] = {}
         for probe in self.attacks:
             attack = catalog.check(probe)
-            settings, plain = plains.setdefault(attack.name, []), attack.plain(probe)
+            settings = plains.setdefault(attack.name, [])
+            plain = attack.plain(probe)
             if plain not in settings:
                 settings.append(plain)
         return plains

@@ -62,10 +62,8 @@ class Attackable(NamedTuple):
 
     def block(self, job: Job, unit: Unit) -> "Attackable":
         """Those of one block; of "clever" only so many are scored."""
-        start, most = (
-            unit.block * job.settings.block_images,
-            len(self.ids) if unit.stage == "attack" else job.settings.clever.images,
-        )
+        start = unit.block * job.settings.block_images
+        most = len(self.ids) if unit.stage == "attack" else job.settings.clever.images
         rows = slice(start, start + job.settings.block_images)
         drawn = None if self.drawn is None else self.drawn[:most][rows]
         return Attackable(
@@ -175,7 +173,8 @@ def cost(job: Job, unit: Unit) -> float:
 
 def share(job: Job, units: Iterable[Unit], *, process: int, processes: int) -> list[Unit]:
     """Those of one process. Each unit goes to whoever has least so far: all find the same shares, and work on the same networks."""
-    loads, own = np.zeros(processes), []
+    loads = np.zeros(processes)
+    own = []
     for unit in units:
         owner = int(loads.argmin())
         loads[owner] += cost(job, unit)

@@ -130,8 +130,10 @@ class Work:
         )
 
     def _classify(self, classifier: Classifier, unit: Unit) -> None:
-        chosen, known = units.classified(self.job, unit.block), self._known_digests(unit.block)
-        frames, dropped = [], []
+        chosen = units.classified(self.job, unit.block)
+        known = self._known_digests(unit.block)
+        frames = []
+        dropped = []
         with self._progress("classification", len(chosen), "images") as bar:
             for batch in self.job.pictures(classifier.input_size, chosen):
                 self._compare(known, batch)
@@ -323,7 +325,8 @@ class Work:
         """
         clever = self.job.settings.clever
         targeted = [kind for kind in self.job.clever_kinds if kind != "untargeted"]
-        frames, journals = [], []
+        frames = []
+        journals = []
         for kinds in filter(
             None, [targeted, [kind for kind in self.job.clever_kinds if kind not in targeted]]
         ):
@@ -381,7 +384,8 @@ def _example_rows(
     classifier: Classifier, block: Block, aims: Aims, result: AttackResult
 ) -> pd.DataFrame:
     """A row for each image that an attempt attacked; the setting's values are columns."""
-    attempt, use = aims.attempt, aims.use
+    attempt = aims.attempt
+    use = aims.use
     values = 3 * classifier.input_size**2
     nan = np.full(int(use.sum()), np.nan, np.float32)
     settings = {name: value for name, value in attempt.plain.items() if name != "eps"}

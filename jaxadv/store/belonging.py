@@ -28,7 +28,9 @@ class Belonging:
     def __init__(
         self, directory: Path, identity: Identity, machines: list[Mapping[str, Any]] | None = None
     ):
-        self.directory, self.identity, self.machines = directory, identity, machines
+        self.directory = directory
+        self.identity = identity
+        self.machines = machines
         self._digests: dict[str, str] = {}
 
     @classmethod
@@ -73,10 +75,8 @@ class Belonging:
         Raises:
             InputError: which names what differs.
         """
-        what, remedy = (
-            f"run directory {str(self.directory)!r} holds",
-            "give another --out, or --overwrite to replace it",
-        )
+        what = f"run directory {str(self.directory)!r} holds"
+        remedy = "give another --out, or --overwrite to replace it"
         differing = self.identity.differing(asked, list(kinds))
         if differing:
             names = difference(self.identity.facts, asked.facts, differing)

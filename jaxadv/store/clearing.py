@@ -18,7 +18,8 @@ from jaxadv.store.rows import KINDS
 from jaxadv.support.files import Damaged, Foreign, label, read_sealed, write_sealed
 from model_ports.errors import InputError
 
-UNFINISHED, LIST = "unfinished", "files.json"
+UNFINISHED = "unfinished"
+LIST = "files.json"
 JOURNAL = re.compile(r".+\+(outcomes|lanes)-.+\.npz")
 _LEFTOVER = re.compile(r"\.(.+)\.\d+\.tmp")
 _WRITTEN = {  # folder by folder, what interrupted writes may have left of

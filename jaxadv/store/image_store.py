@@ -28,7 +28,8 @@ SHARD = 128  # pictures in a file
 _OWN = re.compile(r"part-.+\.zarr")
 _LEFTOVER = re.compile(r"\.part-.+\.zarr\.\d+\.tmp")
 _INSIDE = re.compile(r"zarr\.json|c/\d+/0/0/0")
-_LITTLE, _CHECKED = {"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}
+_LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
+_CHECKED = {"name": "crc32c"}
 _SMALLER = {
     "name": "blosc",
     "configuration": {
@@ -178,7 +179,8 @@ def _sum(path: Path) -> list[int]:
 
 
 def _metadata(part: str, images: np.ndarray) -> dict:
-    one, count = [1, *images.shape[1:]], [SHARD, *images.shape[1:]]
+    one = [1, *images.shape[1:]]
+    count = [SHARD, *images.shape[1:]]
     inner = {
         "chunk_shape": one,
         "codecs": [_LITTLE, _SMALLER, _CHECKED],

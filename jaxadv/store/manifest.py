@@ -17,7 +17,8 @@ from jaxadv.store.parts import FORMAT, About
 from jaxadv.store.rows import KINDS, one_line
 from jaxadv.support.files import Damaged, Foreign, write_atomically
 
-NAME, CHECKSUM = "manifest.json", "checksum"
+NAME = "manifest.json"
+CHECKSUM = "checksum"
 
 
 def write(directory: Path, manifest: Mapping[str, Any]) -> None:

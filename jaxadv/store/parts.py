@@ -25,10 +25,12 @@ from model_ports.errors import InputError
 
 FORMAT = 2
 """The format of run folders."""
-ENTRY, SEAL = "jaxadv.part", "jaxadv.seal"
+ENTRY = "jaxadv.part"
+SEAL = "jaxadv.seal"
 _OPEN = b"seal:00000000:00000000"
 _SEAL = re.compile(rb"seal:([0-9a-f]{8}):([0-9a-f]{8})")
-_MAGIC, _TRAILER = b"PAR1", 8  # bytes at the end: the footer's length, and the magic number
+_MAGIC = b"PAR1"
+_TRAILER = 8  # bytes at the end: the footer's length, and the magic number
 
 
 class About(NamedTuple):
@@ -76,10 +78,8 @@ def encode(content: pa.Table, about: About, entries: Mapping[str, str]) -> bytes
         writer.write_table(content)
         writer.add_key_value_metadata({**entries, ENTRY: text, SEAL: _OPEN.decode()})
     data = bytearray(sink.getvalue())
-    start, seal = (
-        len(data) - _footer(bytes(data[-_TRAILER:]), _MAGIC, len(data)),
-        data.rindex(_OPEN),
-    )
+    start = len(data) - _footer(bytes(data[-_TRAILER:]), _MAGIC, len(data))
+    seal = data.rindex(_OPEN)
     view = memoryview(data)
     data[seal + 5 : seal + 13] = b"%08x" % zlib.crc32(view[:start])
     data[seal + 14 : seal + 22] = b"%08x" % zlib.crc32(view[start:])
@@ -107,7 +107,8 @@ def read(path: Path) -> Part:
 def read_footer(path: Path) -> Part:
     """A part whose footer alone is read and compared; its rows cannot be had. Raises as `read`."""
     with _told(path), open(path, "rb") as file:
-        size, head = os.fstat(file.fileno()).st_size, file.read(4)
+        size = os.fstat(file.fileno()).st_size
+        head = file.read(4)
         file.seek(max(0, size - _TRAILER))
         length = _footer(file.read(), head, size)
         file.seek(size - length)

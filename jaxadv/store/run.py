@@ -69,7 +69,8 @@ class Run:
         Raises:
             InputError: where a run of another identity or another process is at work, or the directory cannot be written.
         """
-        run, identity = cls(directory), as_identity(identity)
+        run = cls(directory)
+        identity = as_identity(identity)
         try:
             run.directory.mkdir(parents=True, exist_ok=True)
             if overwrite and processes > 1:
@@ -104,7 +105,8 @@ class Run:
             for path in self.directory.glob(".lock-*"):  # of a run that several were at
                 os.close(locked(path))
             clearing.remove_leftovers(self.directory)
-        known, kinds = self.manifest(), [kind for kind in KINDS if self._parts(kind)]
+        known = self.manifest()
+        kinds = [kind for kind in KINDS if self._parts(kind)]
         if overwrite and known:
             clearing.remove_run(self.directory, self.belonging, known)
             known = {}
@@ -190,7 +192,8 @@ class Run:
             raise InputError(
                 f"part {part!r} is no name; letters, digits, '_', '-' and '.' are allowed: rename it"
             )
-        content, ours = table(kind, rows), self.belonging
+        content = table(kind, rows)
+        ours = self.belonging
         about = About(parts.FORMAT, kind, part, len(content), ours.digest(kind), ours.identity)
         entries = (
             {sums.ENTRY: sums.encoded(sums.of(content.to_pandas()))} if kind == "transfer" else {}
@@ -257,7 +260,8 @@ class Run:
             for name, dtype in KINDS[kind].items()
             if dtype == "str" and (columns is None or name in columns)
         ]
-        some, size = [], 0
+        some = []
+        size = 0
         for part in self._open(self._parts(kind), kind):
             some.append(part.rows(columns))
             if settings is not None:
@@ -265,7 +269,8 @@ class Run:
             size += some[-1].nbytes
             if size > TOGETHER:
                 yield pa.concat_tables(some, promote_options="default").to_pandas(categories=text)
-                some, size = [], 0
+                some = []
+                size = 0
         if some:
             yield pa.concat_tables(some, promote_options="default").to_pandas(categories=text)
 
@@ -312,12 +317,11 @@ class Run:
         manifest of something else, or of another format.
         """
         try:
-            known, reason = (
-                manifest.read(self.directory),
-                f"{str(self.directory / manifest.NAME)!r} is missing",
-            )
+            known = manifest.read(self.directory)
+            reason = f"{str(self.directory / manifest.NAME)!r} is missing"
         except Damaged as error:
-            known, reason = {}, str(error)
+            known = {}
+            reason = str(error)
             if not self.count_parts():
                 raise InputError(f"{error}; remove it, or give another --out") from error
         except Foreign as error:

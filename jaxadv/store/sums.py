@@ -27,7 +27,8 @@ def of(rows: pd.DataFrame) -> pd.DataFrame:
     """Counts for each pair, attack, setting and kind of target of transfer ``rows``: of rows, and of what each treatment of images that do
     not fool their own source divides by what (see `jaxadv.report.tables.transfer`).
     """
-    attacked, own = rows["attacked"], rows["source_success"]
+    attacked = rows["attacked"]
+    own = rows["source_success"]
     sums = rows[KEYS].assign(
         rows=1,
         invalid=rows["invalid"],
@@ -51,7 +52,8 @@ def added(sums: pd.DataFrame) -> pd.DataFrame:
 
 def encoded(sums: pd.DataFrame) -> str:
     """As an entry of a footer."""
-    table, sink = pa.Table.from_pandas(sums, preserve_index=False), pa.BufferOutputStream()
+    table = pa.Table.from_pandas(sums, preserve_index=False)
+    sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(
         sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")
     ) as writer:
