@@ -102,7 +102,7 @@ def test_a_part_of_another_run_is_named_and_not_counted(tmp_path, capsys):
     with Run.begin(tmp_path / "here", identity()) as again:
         assert again.has("clean", "a") and not again.has("clean", "b")
         (line,) = said(capsys)
-        assert "now called 'part-b.parquet.set-aside', and the part is made again" in line
+        assert "renamed to 'part-b.parquet.set-aside', and the part is made again" in line
         again.append("clean", rows("clean"), part="b")
         assert again.has("clean", "b")
     assert parts.read(

@@ -134,7 +134,7 @@ def test_a_damaged_journal_is_told_and_its_work_done_again(tmp_path, capsys, wha
             (line,) = said(capsys)
             assert (
                 "is damaged; the unfinished work that it kept is done again" in line
-                or "now called" in line
+                or "renamed to" in line
             )
             assert not path.exists()
             for aside in tmp_path.glob("*.set-aside*"):
