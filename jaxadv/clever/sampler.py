@@ -52,7 +52,7 @@ class CleverSampler:
         return Schedule((), (SAMPLE,), self.samples)
 
     def check(self) -> None:
-        """Raises InputError for settings out of range."""
+        """Raises InputError if a setting is out of range."""
         checks.number("radius", self.radius, low=0, above=True)
         checks.count("samples", self.samples)
         checks.choice("protocol", self.protocol, tuple(PROTOCOLS))

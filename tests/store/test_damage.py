@@ -133,7 +133,7 @@ def test_a_damaged_journal_is_told_and_its_work_done_again(tmp_path, capsys, wha
             assert not (again.lanes("0-0") if what == "lanes" else again.outcomes())
             (line,) = said(capsys)
             assert (
-                "is damaged; the unfinished work that it kept is done again" in line
+                "is damaged; the unfinished work in it is done again" in line
                 or "renamed to" in line
             )
             assert not path.exists()
