@@ -1,7 +1,8 @@
 """The oracle: the one question that every attack and every CLEVER sample asks of a model.
 
-"At this image, what are the logits, and what is the gradient of this objective with respect to the image?" The objective is
-data, with one row for each image. So a model and a batch shape have only two compiled programs: logits, and logits with
+"At this image, what are the logits, and what is the gradient of this objective with respect to the image?"
+
+The objective is data, with one row for each image. So a model and a batch shape have only two compiled programs: logits, and logits with
 gradient. All attacks and CLEVER share them.
 """
 

@@ -102,9 +102,9 @@ class AttackResult:
         """A table with a row for each image, without the pixels.
 
         Returns:
-            A frame with the column ``class``: the target if ``targeted``, else the true class. The columns ``targeted``,
-            ``predicted``, ``success``, ``near_tie``, ``revoked``, ``invalid``, ``zero_gradient``, ``l0``, ``l1``, ``l2``,
-            ``linf``, ``gradients`` and ``forwards`` are the attributes of the same names. Each detail with one number
+            A frame with the column ``class``: the target if ``targeted``, else the true class. These columns are the
+            attributes of the same names: ``targeted``, ``predicted``, ``success``, ``near_tie``, ``revoked``, ``invalid``,
+            ``zero_gradient``, ``l0``, ``l1``, ``l2``, ``linf``, ``gradients`` and ``forwards``. Each detail with one number
             for an image is a column, too.
         """
         import pandas as pd
@@ -127,8 +127,8 @@ class AttackResult:
         """Statistics of success, distances and evaluations.
 
         Returns:
-            A frame with a row for ``success`` (1 or 0, without invalid attempts), one for each of the four distances (of
-            successes alone), and one each for ``gradients`` and ``forwards``. The columns are ``n`` (the number of
+            A frame with rows for ``success`` (1 or 0), the four distances, ``gradients`` and ``forwards``. Invalid attempts
+            do not count for success, and failures do not count for distances. The columns are ``n`` (the number of
             images that count), ``mean``, ``median``, ``min`` and ``max``.
         """
         import pandas as pd
