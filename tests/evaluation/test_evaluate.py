@@ -162,7 +162,7 @@ def test_wrong_arrays_are_one_line_and_nothing_is_written(networks, data, tmp_pa
 
 
 def test_networks_of_one_name_are_refused(networks, data):
-    with pytest.raises(jaxadv.InputError, match="'first', as another one is"):
+    with pytest.raises(jaxadv.InputError, match="'first', which is taken"):
         jaxadv.evaluate([networks[0], networks[0]], data, SMALL)
 
 
