@@ -90,9 +90,7 @@ def test_a_manifest_is_made_again_from_the_parts(tmp_path, capsys, damage, count
         store._said.clear()
         assert run.manifest() == expected
         harmless = path.read_bytes().strip() == whole.strip()  # cut before the last line break
-        assert (
-            harmless or "what it said of the run is taken from the parts" in capsys.readouterr().err
-        )
+        assert harmless or "its entries are taken from the parts" in capsys.readouterr().err
         with pytest.raises(InputError, match="--lanes 4 there, 9 now"):
             Run.begin(tmp_path, identity(lanes=9))
         with Run.begin(tmp_path, identity()) as again:
@@ -100,7 +98,7 @@ def test_a_manifest_is_made_again_from_the_parts(tmp_path, capsys, damage, count
     path.unlink()
     assert (
         run.manifest() == expected
-        and "is missing; what it said of the run is taken from the parts" in capsys.readouterr().err
+        and "is missing; its entries are taken from the parts" in capsys.readouterr().err
     )
 
 
@@ -186,7 +184,7 @@ def test_hostile_metadata_of_images_ends_in_one_line(tmp_path):
     ):
         path.write_text(text)
         assert not image_store.has(tmp_path, "a")
-        with pytest.raises(InputError, match="is no readable array"):
+        with pytest.raises(InputError, match="is not a readable array"):
             image_store.read(tmp_path, "a")
 
 
