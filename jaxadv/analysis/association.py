@@ -57,7 +57,14 @@ def _pearson(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
-    """The ranks of values (N,): 1 for the smallest. Equal values share their mean rank."""
+    """The ranks of values: 1 for the smallest. Equal values share their mean rank.
+
+    Args:
+        values: (N,).
+
+    Returns:
+        (N,) float64.
+    """
     _, place, count = np.unique(values, return_inverse=True, return_counts=True)
     return (np.cumsum(count) - (count - 1) / 2)[place]
 

@@ -29,24 +29,52 @@ FAMILIES = tuple(name for name in LOOKS if name != "other")
 
 
 def family(model: str) -> str:
-    """The family of a model by the beginning of its name; "other" if no family fits."""
+    """The family of a model by the beginning of its name; "other" if no family fits.
+
+    Args:
+        model: the model's name.
+
+    Returns:
+        A key of `LOOKS`.
+    """
     return next((name for name in LOOKS if model.lower().startswith(name.lower())), "other")
 
 
 def present(models: Iterable[str]) -> list[str]:
-    """The families of ``models``, each once, in the order of `LOOKS`."""
+    """The families of ``models``, each once, in the order of `LOOKS`.
+
+    Args:
+        models: names of models.
+
+    Returns:
+        Keys of `LOOKS`.
+    """
     families = {family(model) for model in models}
     return [name for name in LOOKS if name in families]
 
 
 def grouped(models: Sequence[str]) -> list[str]:
-    """``models`` sorted by family. Families are in the order of their first model; models keep their order in a family."""
+    """``models`` sorted by family. Families are in the order of their first model; models keep their order in a family.
+
+    Args:
+        models: names of models.
+
+    Returns:
+        The same names, sorted.
+    """
     first = list(dict.fromkeys(family(model) for model in models))
     return sorted(models, key=lambda model: first.index(family(model)))
 
 
 def borders(models: Sequence[str]) -> list[int]:
-    """The indices in ``models`` at which another family begins."""
+    """The indices in ``models`` at which another family begins.
+
+    Args:
+        models: names of models, sorted by family.
+
+    Returns:
+        The indices, ascending.
+    """
     return [
         place
         for place in range(1, len(models))

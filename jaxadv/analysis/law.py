@@ -51,8 +51,8 @@ def fit_law(error: ArrayLike, robustness: ArrayLike, level: float = 0.95) -> Law
 
     For models that scatter around a law, the intervals cover its intercept a and its slope b in 95 % of 1000 trials. The
     frontier selects models that scatter upwards. Fitted to the frontier alone, the intervals cover b in 86 % and a in 81 %.
-    (There, 18 models scatter by a tenth of the range, and on average 9.5 are on the frontier.) So the frontier's law is not the
-    law of all models, and is less certain than its intervals.
+    In that trial 18 models scatter by a tenth of the range, and on average 9.5 are on the frontier. So the frontier's law is
+    not the law of all models, and is less certain than its intervals.
 
     Args:
         error: (M,), shares in [0, 1]. Models with error 0 or NaN are left out.

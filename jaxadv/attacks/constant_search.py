@@ -48,7 +48,14 @@ class HasConstantSearch(Protocol):
 
 
 def check(attack: HasConstantSearch) -> None:
-    """Check the common settings. Raises InputError if one is out of range."""
+    """Check the common settings.
+
+    Args:
+        attack: the settings.
+
+    Raises:
+        InputError: if one is out of range.
+    """
     checks.number("confidence", attack.confidence, low=0)
     checks.count("steps", attack.steps)
     checks.count("search_steps", attack.search_steps)

@@ -98,6 +98,12 @@ class Classifier:
         """The same classifier with its weights on ``device``.
 
         The weights are copied once. With a single device, or at rest, the classifier itself is returned.
+
+        Args:
+            device: one of `devices`.
+
+        Returns:
+            The classifier there.
         """
         if len(self.devices) == 1 or self.is_at_rest:
             return self
@@ -140,6 +146,9 @@ class Classifier:
         Args:
             precision: one of `oracle.PRECISIONS`.
 
+        Returns:
+            A classifier of this precision. The same object, if it has the precision already.
+
         Raises:
             InputError: if the precision is unknown, or the network cannot be computed in bfloat16.
         """
@@ -157,7 +166,17 @@ class Classifier:
         return other
 
     def check(self, images: ArrayLike) -> np.ndarray:
-        """``images`` as float32 (N, S, S, 3) in [0, 1]. Raises InputError for any other shape, type or range."""
+        """Check images for this network.
+
+        Args:
+            images: (N, S, S, 3), numbers in [0, 1].
+
+        Returns:
+            The same as float32.
+
+        Raises:
+            InputError: if the images have another shape, type or range.
+        """
         return checks.images(images, size=self.input_size)
 
     def logits(self, images: ArrayLike) -> jax.Array:
@@ -265,7 +284,14 @@ class Classifier:
         return program, question
 
     def grey(self, batch: int) -> tuple[np.ndarray, oracle.Objective]:
-        """``batch`` grey images and an objective of zero for each, to compile and to measure with."""
+        """``batch`` grey images and an objective of zero for each, to compile and to measure with.
+
+        Args:
+            batch: the number of images.
+
+        Returns:
+            Images (batch, S, S, 3) float32, and objectives with a leading axis.
+        """
         images = np.full((batch, self.input_size, self.input_size, 3), 0.5, np.float32)
         return images, jax.tree.map(
             np.asarray, jax.vmap(oracle.linear)(jnp.zeros((batch, self.num_classes), jnp.float32))
@@ -290,6 +316,13 @@ class Classifier:
         """As `logits_in_batches`, but yields the logits of each batch and does not wait for the devices.
 
         The classifier must not be at rest.
+
+        Args:
+            images: (N, S, S, 3) float32 in [0, 1], already checked.
+            batch: images of one call.
+
+        Yields:
+            (n, K) float32, on the device, for the n images of a batch.
         """
         for device, filled, count in self.batches(images, batch):
             with on_device(device):

@@ -42,19 +42,42 @@ def fold(made: Array, number: Array) -> Array:
 
 
 def uniform_numbers(made: Array, count: int) -> Array:
-    """(count,) float32, uniform in [0, 1), multiples of 2^-24."""
+    """Random numbers, uniform in [0, 1), multiples of 2^-24.
+
+    Args:
+        made: a raw key (2,) uint32.
+        count: how many numbers.
+
+    Returns:
+        (count,) float32.
+    """
     return (_words(made, count) >> 8).astype(jnp.float32) * 2.0**-24
 
 
 def signs(made: Array, count: int) -> Array:
-    """(count,) float32, +1 or -1 with equal probability."""
+    """Random signs: +1 or -1 with equal probability.
+
+    Args:
+        made: a raw key (2,) uint32.
+        count: how many numbers.
+
+    Returns:
+        (count,) float32.
+    """
     return 1 - 2 * (_words(made, count) >> 31).astype(jnp.float32)
 
 
 def normals(made: Array, count: int) -> Array:
-    """(count,) float32, standard normal.
+    """Random numbers of the standard normal distribution.
 
     It uses both words of each block of the generator; jax.random uses one.
+
+    Args:
+        made: a raw key (2,) uint32.
+        count: how many numbers.
+
+    Returns:
+        (count,) float32.
     """
     signed = (_words(made, count) >> 8).astype(jnp.float32) * 2.0**-23 - (
         1 - 2.0**-24

@@ -60,11 +60,16 @@ class Journal:
         return outcomes
 
     def lanes(self, name: str) -> dict[str, np.ndarray]:
-        """The lanes of this name in their last `write`; empty if they were never written."""
+        """The lanes of this name as they were last written. Empty if they were never written."""
         return self._load(self._path(f"lanes-{name}"))
 
     def add(self, item: int, arrays: Sequence[np.ndarray]) -> None:
-        """Add the outcome of an item. The next `write` saves it."""
+        """Add the outcome of an item. The next `write` saves it.
+
+        Args:
+            item: its number.
+            arrays: the leaves of its outcome.
+        """
         with self._lock:
             self._waiting[item] = list(arrays)
 

@@ -79,12 +79,27 @@ def _lack(classifier: Classifier, lanes: int) -> str:
 
 
 def is_short(classifier: Classifier) -> bool:
-    """Whether the weights of this network would leave too little of the device's free memory for lanes."""
+    """Whether the weights of this network would leave too little of the device's free memory for lanes.
+
+    Args:
+        classifier: the network.
+
+    Returns:
+        True if its weights should stay in the host's memory.
+    """
     return classifier.bytes > WEIGHTS * free_bytes()
 
 
 def needed_bytes(classifier: Classifier, lanes: int) -> float:
-    """Memory in bytes of one gradient call and the lanes' state. Weights that are already on the device do not count."""
+    """Memory in bytes of one gradient call and the lanes' state. Weights that are already on the device do not count.
+
+    Args:
+        classifier: the network.
+        lanes: images of one call.
+
+    Returns:
+        Bytes.
+    """
     program, question = classifier.kept("ask", lanes)
     used = (
         program.lower(classifier.params, *jax.device_put(question, classifier.devices[0]))

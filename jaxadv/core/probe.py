@@ -81,7 +81,14 @@ class AttackNeeds(NamedTuple):
 
 
 def needs_of(attack: Any) -> AttackNeeds:
-    """The needs of an attack. An attack without the attribute ``needs`` has the default needs."""
+    """The needs of an attack. An attack without the attribute ``needs`` has the default needs.
+
+    Args:
+        attack: an attack with its settings.
+
+    Returns:
+        Its needs.
+    """
     return getattr(attack, "needs", AttackNeeds())
 
 
@@ -113,23 +120,65 @@ class Probe(Protocol[Item, State, Result]):
         ...
 
     def init(self, item: Item) -> State:
-        """The state before the first question."""
+        """The state before the first question.
+
+        Args:
+            item: the input.
+
+        Returns:
+            The state.
+        """
         ...
 
     def ask(self, item: Item, state: State, phase: Phase, num_classes: int) -> Question:
-        """The question of a phase to a model with ``num_classes`` classes."""
+        """The question of a phase to a model with ``num_classes`` classes.
+
+        Args:
+            item: the input.
+            state: the state before the question.
+            phase: the phase, static.
+            num_classes: K, static.
+
+        Returns:
+            An image (H, W, 3) and an objective.
+        """
         ...
 
     def tell(self, item: Item, state: State, answer: Answer, phase: Phase) -> State:
-        """The state after the answer to the question of a phase. ``answer`` has a gradient if the phase asks for one."""
+        """The state after the answer to a question. The answer has a gradient if the phase needs one.
+
+        Args:
+            item: the input.
+            state: the state before the question.
+            answer: the model's answer: logits (K,), and the gradient or None.
+            phase: the phase of the question, static.
+
+        Returns:
+            The next state.
+        """
         ...
 
     def done(self, state: State) -> Array:
-        """() bool, whether the probe has ended before its schedule. The engine does not call it for a probe of fixed length."""
+        """Whether the probe has ended before its schedule. The engine does not call it for a probe of fixed length.
+
+        Args:
+            state: the state.
+
+        Returns:
+            () bool.
+        """
         ...
 
     def result(self, item: Item, state: State) -> Result:
-        """The result of the probe."""
+        """The result of the probe.
+
+        Args:
+            item: the input.
+            state: the final state.
+
+        Returns:
+            The result.
+        """
         ...
 
 
@@ -168,7 +217,16 @@ def settings(
 
 
 def select(condition: Array, if_true: Any, if_false: Any) -> Any:
-    """`jnp.where` with a scalar condition over two pytrees of the same structure."""
+    """`jnp.where` with a scalar condition over two pytrees of the same structure.
+
+    Args:
+        condition: () bool.
+        if_true: a pytree of arrays.
+        if_false: a pytree of the same structure and shapes.
+
+    Returns:
+        One of the two.
+    """
     return jax.tree.map(lambda new, old: jnp.where(condition, new, old), if_true, if_false)
 
 

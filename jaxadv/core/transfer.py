@@ -78,7 +78,14 @@ class Seen(NamedTuple):
 
 
 def seen(logits: np.ndarray) -> Seen:
-    """The predictions from logits (N, K)."""
+    """The predictions from logits (N, K).
+
+    Args:
+        logits: (N, K) float32.
+
+    Returns:
+        The predictions.
+    """
     top_five = np.argsort(logits, axis=1, kind="stable")[:, -5:]
     return Seen(metrics.predicted(logits), np.where(metrics.valid(logits)[:, None], top_five, -1))
 

@@ -83,11 +83,25 @@ class Compiled:
         return self._wait(name, PROGRAMS)
 
     def logits(self, name: str) -> Classifier:
-        """The classifier, as soon as its logits program is compiled."""
+        """The classifier, as soon as its logits program is compiled.
+
+        Args:
+            name: the name of the network.
+
+        Returns:
+            The classifier.
+        """
         return self._wait(name, LOGITS)
 
     def depth(self, name: str) -> int:
-        """The network's number of parameter arrays. It orders the networks of a zoo by their run time."""
+        """The network's number of parameter arrays. It orders the networks of a zoo by their run time.
+
+        Args:
+            name: the name of the network.
+
+        Returns:
+            The number of arrays.
+        """
         return len(jax.tree.leaves(self._loaded[name].params))
 
     def _wait(self, name: str, programs: Sequence[str]) -> Classifier:

@@ -160,7 +160,15 @@ def _ensemble(name: str, members: Sequence[str], entries: dict[str, Entry]) -> E
 
 
 def check_classes(entries: Mapping[str, Entry], source: Source) -> None:
-    """Raises InputError if a network and the data have different numbers of classes."""
+    """Check that networks and data have the same number of classes.
+
+    Args:
+        entries: the networks by name.
+        source: the data.
+
+    Raises:
+        InputError: if a network and the data have different numbers of classes.
+    """
     for name, entry in entries.items():
         if entry.num_classes != source.num_classes:
             zoos = ", ".join(f"--zoo={zoo} has {count}" for zoo, count in registry.CLASSES.items())
@@ -171,5 +179,12 @@ def check_classes(entries: Mapping[str, Entry], source: Source) -> None:
 
 
 def missing(entries: Mapping[str, Entry]) -> list[str]:
-    """A line about each network whose weights are missing."""
+    """A line about each network whose weights are missing.
+
+    Args:
+        entries: the networks by name.
+
+    Returns:
+        The lines; empty if no weights are missing.
+    """
     return [str(entry.facts["missing"]) for entry in entries.values() if "missing" in entry.facts]

@@ -239,7 +239,17 @@ class Settings:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "Settings":
-        """The settings from a dict of `to_dict`. Raises InputError if an attack is unknown."""
+        """The settings from a dict of `to_dict`.
+
+        Args:
+            value: the dict.
+
+        Returns:
+            The settings.
+
+        Raises:
+            InputError: if an attack is unknown.
+        """
         probes = [
             catalog.get(name).make(plain)
             for name, settings in value["attacks"].items()

@@ -40,7 +40,15 @@ class Unit(NamedTuple):
 
 
 def classifications(job: Job, name: str) -> list[Unit]:
-    """The units that classify the data with one network."""
+    """The units that classify the data with one network.
+
+    Args:
+        job: the job.
+        name: the network.
+
+    Returns:
+        The units, in the order of blocks.
+    """
     return [
         Unit(name, "clean", "", block)
         for block in range(_blocks(len(job.chosen), CLASSIFIED * job.settings.block_images))
@@ -48,7 +56,15 @@ def classifications(job: Job, name: str) -> list[Unit]:
 
 
 def classified(job: Job, block: int) -> np.ndarray:
-    """The images of a block of classifications, as indices into the source."""
+    """The images of a block of classifications, as indices into the data.
+
+    Args:
+        job: the job.
+        block: the number of the block.
+
+    Returns:
+        (n,) int64.
+    """
     size = CLASSIFIED * job.settings.block_images
     return job.chosen[block * size : (block + 1) * size]
 
@@ -81,7 +97,16 @@ class Attackable(NamedTuple):
 
 
 def attackable(run: Run, job: Job, name: str) -> Attackable:
-    """The images of a network to attack. Its classifications must be done; for the selection "common", those of all networks."""
+    """The images of a network to attack. Its classifications must be done; for the selection "common", those of all networks.
+
+    Args:
+        run: the run with the rows.
+        job: the job.
+        name: the network.
+
+    Returns:
+        The images.
+    """
     clean = _clean(run, job, name)
     right = clean["predicted"] == clean["label"]
     if job.settings.selection == "common":
@@ -112,6 +137,14 @@ def attempts(run: Run, job: Job, name: str) -> list[Unit]:
 
     They are in the order of blocks, so the images of a block are read once. Scores come first: in the meantime
     the other networks are compiled for the attacks' transfer.
+
+    Args:
+        run: the run with the rows.
+        job: the job.
+        name: the network.
+
+    Returns:
+        The units.
     """
     images = len(attackable(run, job, name).ids)
     scored = min(images, job.settings.clever.images or images)
@@ -129,7 +162,15 @@ def attempts(run: Run, job: Job, name: str) -> list[Unit]:
 
 
 def kinds(job: Job, unit: Unit) -> list[str]:
-    """The kinds of rows that a unit writes."""
+    """The kinds of rows that a unit writes.
+
+    Args:
+        job: the job.
+        unit: the unit.
+
+    Returns:
+        Names of kinds, in the order of writing.
+    """
     if unit.stage == "clean":
         return ["dropped", "clean"]
     if unit.stage == "clever":
@@ -139,13 +180,31 @@ def kinds(job: Job, unit: Unit) -> list[str]:
 
 
 def is_done(run: Run, job: Job, unit: Unit) -> bool:
-    """Whether all parts of a unit exist and are undamaged. Damaged parts are removed."""
+    """Whether all parts of a unit exist and are undamaged. Damaged parts are removed.
+
+    Args:
+        run: the run with the rows.
+        job: the job.
+        unit: the unit.
+
+    Returns:
+        True if it is done.
+    """
     stored = _images(run, job, unit)
     return all([stored, *(run.has(kind, unit.part) for kind in kinds(job, unit))])
 
 
 def exists(run: Run, job: Job, unit: Unit) -> bool:
-    """Whether all parts of another process's unit exist. Only that process checks them for damage."""
+    """Whether all parts of another process's unit exist. Only that process checks them for damage.
+
+    Args:
+        run: the run with the rows.
+        job: the job.
+        unit: the unit.
+
+    Returns:
+        True if they exist.
+    """
     return _images(run, job, unit, whole=False) and all(
         run.exists(kind, unit.part) for kind in kinds(job, unit)
     )
@@ -160,14 +219,31 @@ def _images(run: Run, job: Job, unit: Unit, *, whole: bool = True) -> bool:
 
 
 def is_finished(run: Run, job: Job, name: str) -> bool:
-    """Whether all units of a network are done."""
+    """Whether all units of a network are done.
+
+    Args:
+        run: the run with the rows.
+        job: the job.
+        name: the network.
+
+    Returns:
+        True if nothing is left to do.
+    """
     return all(is_done(run, job, unit) for unit in classifications(job, name)) and all(
         is_done(run, job, unit) for unit in attempts(run, job, name)
     )
 
 
 def cost(job: Job, unit: Unit) -> float:
-    """The approximate work of a unit, to share units among processes. A gradient counts twice as much as logits."""
+    """The approximate work of a unit, to share units among processes. A gradient counts twice as much as logits.
+
+    Args:
+        job: the job.
+        unit: the unit.
+
+    Returns:
+        A positive number, in units of logits for each image.
+    """
     if unit.stage == "clean":
         return 1
     if unit.stage == "clever":

@@ -74,7 +74,11 @@ class Work:
     cancel: Cancel
 
     def whole(self, name: str) -> None:
-        """Do all missing units of one network."""
+        """Do all missing units of one network.
+
+        Args:
+            name: the network.
+        """
         self.classify(self._missing(units.classifications(self.job, name)))
         self.attempt(self._missing(units.attempts(self.run, self.job, name)))
 
@@ -82,12 +86,20 @@ class Work:
         return [unit for unit in listed if not units.is_done(self.run, self.job, unit)]
 
     def classify(self, todo: Sequence[Unit]) -> None:
-        """Do some classification units of one network."""
+        """Do some classification units of one network.
+
+        Args:
+            todo: the units, all of one network.
+        """
         for unit in todo:
             self._classify(self.classifiers.logits(unit.network), unit)
 
     def attempt(self, todo: Sequence[Unit]) -> None:
-        """Do some attack and score units of one network. Its classifications must be done."""
+        """Do some attack and score units of one network. Its classifications must be done.
+
+        Args:
+            todo: the units, all of one network, in the order of `jaxadv.evaluation.units.attempts`.
+        """
         if not todo:
             return
         classifier = self.classifiers[todo[0].network]

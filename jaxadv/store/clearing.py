@@ -82,7 +82,12 @@ def unfinished(directory: Path) -> list[Path]:
 
 
 def remove_unfinished(directory: Path, belonging: Belonging) -> None:
-    """Remove the journals of a run, and damaged journals."""
+    """Remove the journals of a run, and damaged journals.
+
+    Args:
+        directory: the run's folder.
+        belonging: the test for its parts.
+    """
     ours = {belonging.digest(kind) for kind in KINDS}
     for path in unfinished(directory):
         if label(path).partition(" ")[0] in {*ours, ""}:

@@ -66,7 +66,14 @@ class Identity:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Identity | None":
-        """The identity from entries of `to_json`. None if they are missing or malformed."""
+        """The identity from entries of `to_json`. None if they are missing or malformed.
+
+        Args:
+            value: the entries of a manifest or a footer.
+
+        Returns:
+            The identity, or None.
+        """
         facts, groups, machine = (value.get(name) for name in ("identity", "only", "machine"))
         if not isinstance(facts, dict) or not isinstance(groups, dict):
             return None
@@ -112,7 +119,14 @@ def _text(value: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Convert a value for JSON: NumPy values to Python's, infinity and NaN to text, and text to valid UTF-8."""
+    """Convert a value for JSON: NumPy values to Python's, infinity and NaN to text, and text to valid UTF-8.
+
+    Args:
+        value: any value.
+
+    Returns:
+        A value for JSON.
+    """
     if isinstance(value, Mapping):
         return {plain(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):

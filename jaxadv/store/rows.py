@@ -124,7 +124,17 @@ _MAY_BE_MISSING = ("float32", "float64")  # a missing value is NaN; other types 
 
 
 def schema(kind: str) -> pa.Schema:
-    """The columns of a kind of rows as Arrow's schema. Raises InputError if there is no such kind."""
+    """The columns of a kind of rows as Arrow's schema.
+
+    Args:
+        kind: one of `KINDS`.
+
+    Returns:
+        The schema.
+
+    Raises:
+        InputError: if the kind is unknown.
+    """
     if kind not in KINDS:
         raise unknown("kind of rows", kind, KINDS)
     return pa.schema([(name, _ARROW[dtype]) for name, dtype in KINDS[kind].items()])

@@ -214,7 +214,15 @@ class Run:
         write_atomically(self._path(kind, part), parts.encode(content, about, entries))
 
     def exists(self, kind: str, part: str) -> bool:
-        """Whether the file of a part exists. It is not read."""
+        """Whether the file of a part exists. It is not read.
+
+        Args:
+            kind: the kind of rows.
+            part: the unit of work.
+
+        Returns:
+            True if the file exists.
+        """
         return self._path(kind, part).is_file()
 
     def has(self, kind: str, part: str) -> bool:

@@ -67,7 +67,14 @@ def added(sums: pd.DataFrame) -> pd.DataFrame:
 
 
 def encoded(sums: pd.DataFrame) -> str:
-    """A table of sums as an entry of a footer."""
+    """A table of sums as an entry of a footer.
+
+    Args:
+        sums: the table of `of`.
+
+    Returns:
+        ASCII text.
+    """
     table = pa.Table.from_pandas(sums, preserve_index=False)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(
@@ -79,7 +86,17 @@ def encoded(sums: pd.DataFrame) -> str:
 
 
 def decoded(entry: bytes) -> pa.Table:
-    """The table of sums from an entry of `encoded`. Raises ValueError if it is damaged."""
+    """The table of sums from an entry of `encoded`.
+
+    Args:
+        entry: the entry of a footer.
+
+    Returns:
+        The table.
+
+    Raises:
+        ValueError: if the entry is damaged.
+    """
     content = base64.b64decode(entry[8:])
     if entry[:8] != b"%08x" % zlib.crc32(content):
         raise ValueError("the checksum of its sums is wrong")
