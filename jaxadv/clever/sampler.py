@@ -43,7 +43,7 @@ class CleverSampler:
     in the l2 ball, without clipping (algorithm 1).
 
     Args:
-        radius: the radius of the samples, in pixel units of range 1, above 0. The default is 3 ("released") or 5 ("paper").
+        radius: the radius of the samples, in pixel units of range 1, above 0. `PROTOCOLS` has the usual one of each protocol.
         samples: the number of points in a batch.
         protocol: "released" or "paper".
     """

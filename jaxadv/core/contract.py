@@ -277,7 +277,7 @@ def _pick(output: Any) -> str:
     if hasattr(output, "logits"):
         return "return output.logits"
     if isinstance(output, (tuple, list)) and len(output):
-        return "return the one that holds the logits, such as output[0]"
+        return "return the array with the logits, such as output[0]"
     return "return them"
 
 

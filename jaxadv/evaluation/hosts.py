@@ -112,7 +112,7 @@ def wait(missing: Callable[[], int], what: str) -> None:
         if time.monotonic() - warned > WARN_EVERY:
             warned = time.monotonic()
             log.warn(
-                f"waiting for {count} {what}, for {warned - began:.0f} s so far; start any process that has ended again"
+                f"waiting for {count} {what}, for {warned - began:.0f} s so far; if a process has ended, start it again"
             )
         time.sleep(pause)
         pause = min(1.2 * pause, 5.0)
