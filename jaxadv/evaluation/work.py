@@ -1,4 +1,4 @@
-"""Doing the units of work of an evaluation (see `jaxadv.evaluation.units`)."""
+"""The work of an evaluation's units (see `jaxadv.evaluation.units`)."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -27,33 +27,33 @@ from jaxadv.support.progress import Progress
 
 
 class Classifiers(Protocol):
-    """The networks of a run by name, each once it is compiled."""
+    """The networks of a run by name, each with compiled programs."""
 
     def __getitem__(self, name: str) -> Classifier: ...
 
     def logits(self, name: str) -> Classifier:
-        """One that is asked for logits alone."""
+        """The classifier, as soon as its logits program is compiled."""
         ...
 
 
 class Block(NamedTuple):
-    """The attacked images of one network that are in memory."""
+    """The images of one block, which are attacked and scored."""
 
     images: np.ndarray  # (N, S, S, 3) float32 in [0, 1]
     labels: np.ndarray  # (N,) int32
     ids: np.ndarray  # (N,) int64
-    logits: np.ndarray  # (N, K) float32, clean
-    drawn: np.ndarray | None  # (N,) int32, the study's own random targets
+    logits: np.ndarray  # (N, K) float32, of the clean images
+    drawn: np.ndarray | None  # (N,) int32, the random targets of the study
     others: list[str]  # the networks that are shown the adversarial images
-    seen: dict[str, np.ndarray]  # the classes (N,) that they give the clean images
+    seen: dict[str, np.ndarray]  # for each of these, its classes (N,) of the clean images
 
 
 class Aims(NamedTuple):
-    """What one attempt of a unit aims at, for every image of a block."""
+    """The target classes of one attempt, for every image of a block."""
 
     attempt: Attempt
     classes: np.ndarray  # (N,) int32
-    use: np.ndarray  # (N,) bool: the images that are attacked
+    use: np.ndarray  # (N,) bool, whether the image is attacked
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,11 @@ class Work:
     """The work on one network of a run.
 
     Args:
-        run: where the rows go.
-        job: what is to be done.
+        run: gets the rows.
+        job: the work.
         classifiers: the networks by name.
-        title: what progress calls this work.
-        cancel: asked at every item whether to go on.
+        title: the name of this work in progress lines.
+        cancel: checked at every item.
     """
 
     run: Run
@@ -75,7 +75,11 @@ class Work:
     cancel: Cancel
 
     def whole(self, name: str) -> None:
-        """Do what is missing of one network."""
+        """Do all missing units of one network.
+
+        Args:
+            name: the network.
+        """
         self.classify(self._missing(units.classifications(self.job, name)))
         self.attempt(self._missing(units.attempts(self.run, self.job, name)))
 
@@ -83,12 +87,20 @@ class Work:
         return [unit for unit in listed if not units.is_done(self.run, self.job, unit)]
 
     def classify(self, todo: Sequence[Unit]) -> None:
-        """Classify blocks of one network."""
+        """Do some classification units of one network.
+
+        Args:
+            todo: the units, all of one network.
+        """
         for unit in todo:
             self._classify(self.classifiers.logits(unit.network), unit)
 
     def attempt(self, todo: Sequence[Unit]) -> None:
-        """Attack and score blocks of one network, which is classified."""
+        """Do some attack and score units of one network. Its classifications must be done.
+
+        Args:
+            todo: the units, all of one network, in the order of `jaxadv.evaluation.units.attempts`.
+        """
         if not todo:
             return
         classifier = self.classifiers[todo[0].network]
@@ -117,7 +129,7 @@ class Work:
         return Progress(f"{self.title} {what}", total, unit, show=self.job.settings.progress)
 
     def _advance(self, bar: Progress) -> Callable[..., None]:
-        """`Progress.advance` of a bar, which raises Cancelled if this work is given up."""
+        """`Progress.advance` of a bar. It raises Cancelled if the work is cancelled."""
 
         def advance(count: int, successes: int | None = None) -> None:
             self.cancel.check()
@@ -132,8 +144,10 @@ class Work:
         )
 
     def _classify(self, classifier: Classifier, unit: Unit) -> None:
-        chosen, known = units.classified(self.job, unit.block), self._known_digests(unit.block)
-        frames, dropped = [], []
+        chosen = units.classified(self.job, unit.block)
+        known = self._known_digests(unit.block)
+        frames = []
+        dropped = []
         with self._progress("classification", len(chosen), "images") as bar:
             for batch in self.job.pictures(classifier.input_size, chosen):
                 self._compare(known, batch)
@@ -157,7 +171,7 @@ class Work:
         self.run.append("clean", pd.concat(frames), part=unit.part)
 
     def _known_digests(self, block: int) -> dict[int, str]:
-        """The digests of a block's pictures as another network has seen them; empty if none has."""
+        """The digests of a block's pictures in another network's rows; empty if there are none."""
         for name in self.job.models:
             part = units.Unit(name, "clean", "", block).part
             if self.run.exists("clean", part):
@@ -173,7 +187,7 @@ class Work:
         return {}
 
     def _compare(self, known: dict[int, str], batch: Batch) -> None:
-        """Raises InputError for a picture that is not what another network has seen."""
+        """Raises InputError if a picture has changed since another network read it."""
         seen = {
             int(image_id): digest for image_id, digest in zip(batch.ids, batch.digests, strict=True)
         }
@@ -185,9 +199,9 @@ class Work:
                 check_digest(source, int(index), known[image_id], digest)
 
     def _attack(self, classifier: Classifier, block: Block, unit: Unit) -> None:
-        """Every setting of one attack on every image, as one queue; then the others are shown the images.
+        """Attack every image with every setting of one attack in one queue, then test the transfer to other networks.
 
-        The journal keeps the outcome until all is written: an interrupted transfer does not attack again.
+        The journal keeps the attacks' outcomes until all rows are written. So an interrupted transfer does not attack again.
         """
         aims = [
             self._aims(attempt, block)
@@ -229,7 +243,7 @@ class Work:
         journal.remove()
 
     def _aims(self, attempt: Attempt, block: Block) -> Aims:
-        """The classes that an attempt aims at. A target that equals the true class is skipped, as released."""
+        """The target classes of an attempt. As in the release, a target that equals the true class is skipped."""
         classes = self._classes(attempt.target_kind, block)
         return Aims(attempt, classes, _aims_elsewhere(attempt.target_kind, classes, block))
 
@@ -248,7 +262,7 @@ class Work:
         rows: pd.DataFrame,
         adversarial: np.ndarray,
     ) -> None:
-        """What the last setting of the attack made of the first image, for the report."""
+        """Keep the first image and its adversarial image by the attack's last setting, for the report."""
         last = rows[rows["image_id"] == block.ids[0]].tail(1)
         columns = [
             "model",
@@ -318,13 +332,14 @@ class Work:
         )
 
     def _score(self, classifier: Classifier, block: Block, unit: Unit) -> None:
-        """CLEVER's rows: an image, a target and a norm each.
+        """Score a block with CLEVER. A row has one image, one target and one norm.
 
-        Kinds of target are scored together, since they share forward passes.
+        The targeted kinds are scored in one call, because they share forward passes.
         """
         clever = self.job.settings.clever
         targeted = [kind for kind in self.job.clever_kinds if kind != "untargeted"]
-        frames, journals = [], []
+        frames = []
+        journals = []
         for kinds in filter(
             None, [targeted, [kind for kind in self.job.clever_kinds if kind not in targeted]]
         ):
@@ -381,8 +396,9 @@ def _aims_elsewhere(kind: str, classes: np.ndarray, block: Block) -> np.ndarray:
 def _example_rows(
     classifier: Classifier, block: Block, aims: Aims, result: AttackResult
 ) -> pd.DataFrame:
-    """A row for each image that an attempt attacked; the setting's values are columns."""
-    attempt, use = aims.attempt, aims.use
+    """A row for each image that an attempt attacked. The setting's values are columns."""
+    attempt = aims.attempt
+    use = aims.use
     values = 3 * classifier.input_size**2
     nan = np.full(int(use.sum()), np.nan, np.float32)
     settings = dict(attempt.plain)
@@ -419,7 +435,7 @@ def _example_rows(
 def _judge(
     other: Classifier, seen: transfer.Seen, rows: pd.DataFrame, block: Block
 ) -> transfer.TransferRates:
-    """What one network makes of another's images: the classes that it has ``seen``, and the attempts' rows."""
+    """The transfer to one network, from its predictions ``seen`` and the attempts' rows."""
     kept = {attack.name for attack in catalog.ATTACKS if attack.hands_on_failures}
     return transfer.judge_transfer(
         seen,

@@ -48,7 +48,9 @@ def test_what_one_network_does_not_bear_is_said(rows, why):
 
 def test_a_device_that_was_not_measured_has_the_highest():
     chosen, told = precision.choose(["cw"], "slow", answers(("a", "cw", 0, 0.0)))
-    assert chosen == "highest" and told == "what attacks bear on slow has not been measured"
+    assert (
+        chosen == "highest" and told == "attacks on slow have not been measured in other precisions"
+    )
 
 
 def test_the_committed_tables_are_what_was_measured():

@@ -90,9 +90,7 @@ def test_a_manifest_is_made_again_from_the_parts(tmp_path, capsys, damage, count
         store._said.clear()
         assert run.manifest() == expected
         harmless = path.read_bytes().strip() == whole.strip()  # cut before the last line break
-        assert (
-            harmless or "what it said of the run is taken from the parts" in capsys.readouterr().err
-        )
+        assert harmless or "its entries are taken from the parts" in capsys.readouterr().err
         with pytest.raises(InputError, match="--lanes 4 there, 9 now"):
             Run.begin(tmp_path, identity(lanes=9))
         with Run.begin(tmp_path, identity()) as again:
@@ -100,7 +98,7 @@ def test_a_manifest_is_made_again_from_the_parts(tmp_path, capsys, damage, count
     path.unlink()
     assert (
         run.manifest() == expected
-        and "is missing; what it said of the run is taken from the parts" in capsys.readouterr().err
+        and "is missing; its entries are taken from the parts" in capsys.readouterr().err
     )
 
 
@@ -133,8 +131,8 @@ def test_a_damaged_journal_is_told_and_its_work_done_again(tmp_path, capsys, wha
             assert not (again.lanes("0-0") if what == "lanes" else again.outcomes())
             (line,) = said(capsys)
             assert (
-                "is damaged; the unfinished work that it kept is done again" in line
-                or "now called" in line
+                "is damaged; the unfinished work in it is done again" in line
+                or "renamed to" in line
             )
             assert not path.exists()
             for aside in tmp_path.glob("*.set-aside*"):
@@ -186,7 +184,7 @@ def test_hostile_metadata_of_images_ends_in_one_line(tmp_path):
     ):
         path.write_text(text)
         assert not image_store.has(tmp_path, "a")
-        with pytest.raises(InputError, match="is no readable array"):
+        with pytest.raises(InputError, match="is not a readable array"):
             image_store.read(tmp_path, "a")
 
 
