@@ -1,7 +1,7 @@
-"""The study's own networks and pictures, from the two archives that its authors publish.
+"""Fetches the study's networks and pictures, from the two archives that its authors publish.
 
-The same call again does what is missing. Weights come first; each archive is removed when all that
-is wanted of it has been unpacked.
+The same call again does what is missing. Weights come first. Each archive is removed when
+everything that is needed from it is unpacked.
 """
 
 import os
@@ -22,28 +22,36 @@ from model_ports.errors import InputError, unknown
 PARTS = ("weights", "pictures")
 WANTED = "wanted"
 BLOCK = 2**12
-"""Bytes of a block of a usual file system; half of one is lost to each picture."""
+"""The block size of a usual file system, in bytes. Each picture wastes half a block on average."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What to fetch, where to, and where from."""
+    """What to fetch, where to put it, and where it comes from."""
 
     to: Path
+    """The folder to fill."""
     only: str | None = None
     """One of PARTS; None for both."""
     models: tuple[str, ...] = tuple(GRAPHS)
-    """The networks that are wanted."""
+    """The networks to fetch."""
     source: str | None = None
-    """A folder, here or at https://, that has the archives; None for their own addresses."""
+    """A folder with the archives, local or at https://; None for their own addresses."""
     accepted: frozenset[str] = frozenset()
-    """SHA-256 hashes that the user trusts besides those recorded."""
+    """SHA-256 hashes that the user trusts in addition to the recorded ones."""
     keep_archives: bool = False
+    """True to keep the archives in DIR/archives."""
     keep_graphs: bool = False
+    """True to keep the frozen graphs in DIR/graphs."""
     progress: bool = True
+    """True to show progress on standard error."""
 
     def check(self) -> None:
-        """Raises InputError."""
+        """Check the values.
+
+        Raises:
+            InputError: for an impossible value.
+        """
         if self.only not in (None, *PARTS):
             raise unknown("part of the study", self.only, PARTS)
         for name in self.models:
@@ -58,17 +66,6 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is missing, and what that takes."""
-
-    networks: tuple[str, ...]
-    pictures: bool
-    download: int
-    """bytes"""
-    most: int
-    """bytes of the disk that are needed at a time, beside what is there"""
-    last: int
-    """bytes that stay, beside what is there"""
 
     def text(self, order: Order) -> str:
         """One line for a user."""
