@@ -66,9 +66,22 @@ class Order:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """What is missing, and how much a download and the disk take."""
+
+    networks: tuple[str, ...]
+    """The missing networks."""
+    pictures: bool
+    """True if pictures are missing."""
+    download: int
+    """Bytes to download."""
+    most: int
+    """The most additional bytes on disk at any time."""
+    last: int
+    """The additional bytes on disk at the end."""
 
     def text(self, order: Order) -> str:
-        """One line for a user."""
+        """One line for the user."""
         if not self.networks and not self.pictures:
             return f"{order.to}: nothing is missing"
         what = [f"{len(self.networks)} networks"] if self.networks else []
@@ -81,10 +94,10 @@ class Order:
 
 
 def plan(order: Order) -> Plan:
-    """What an order takes, without a connection.
+    """Plan an order. This needs no connection.
 
     Raises:
-        InputError: the order has impossible values, or something else is where it would write.
+        InputError: if the order has an impossible value, or if other files are in the way.
     """
     order.check()
     folder = Folder(order.to)
@@ -102,7 +115,9 @@ def plan(order: Order) -> Plan:
     if unpack:
         size = (STUDY["pictures"].size or 0) + PICTURES * BLOCK // 2
         more, needed, kept = _phase(order, folder, "pictures", stay=size, beside=0)
-        download, most, last = download + more, max(most, last + needed), last + kept
+        download += more
+        most = max(most, last + needed)
+        last += kept
     return Plan(tuple(todo), unpack, download, most, last)
 
 
@@ -112,18 +127,19 @@ def fetch(
     made: Callable[[str, dict[str, Any]], None] = lambda name, meta: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Plan:
-    """Do what is missing of an order.
+    """Fetch what is missing.
 
     Args:
         order: what to fetch.
-        made: called after each network, with its name and what its checkpoint says of itself.
+        made: called after each network, with its name and the metadata of its checkpoint.
         say: called with the plan's line before anything is written.
 
     Returns:
-        What was missing.
+        The plan: what was missing.
 
     Raises:
-        InputError: one line; what is done stays, and the same call goes on.
+        InputError: for a bad order, a full disk, a failed download, or a wrong file. Finished work
+            stays, and the same call continues.
     """
     missing = plan(order)
     say(missing.text(order))
@@ -151,7 +167,7 @@ def fetch(
 
 
 def _complete(record: Record, order: Order, folder: Folder, missing: Plan) -> None:
-    """Write down what an earlier call had done when it was killed, but not written down."""
+    """Record work that an earlier call had finished, but not recorded, when it was killed."""
     for name in set(order.models) - set(missing.networks) - set(record.content["networks"]):
         if (folder.weights / name).exists():
             record.add_network(name, checkpoint.read_meta(folder.weights / name))
@@ -162,7 +178,7 @@ def _complete(record: Record, order: Order, folder: Folder, missing: Plan) -> No
 
 
 def _want(folder: Folder, names: Iterable[str]) -> None:
-    """Write down for which networks the archive is here, so that no smaller order removes it."""
+    """Record which networks need the archive, so that a smaller order does not remove it."""
     wanted = {*names, *_wanted(folder)}
     write_atomically(folder.work / WANTED, "\n".join(sorted(wanted)).encode())
 
@@ -173,9 +189,9 @@ def _wanted(folder: Folder) -> list[str]:
 
 
 def _tidy_weights(order: Order, folder: Folder) -> None:
-    """Let go of the archive when nobody wants more of it.
+    """Remove the archive, or keep it aside, if no network needs it any more.
 
-    Also where an earlier call was killed before it did so.
+    This also happens if an earlier call was killed before it could do so.
     """
     if all((folder.weights / name).exists() for name in {*_wanted(folder), *order.models}):
         bring.done(STUDY["weights"], folder.work, _keep(order, folder))
@@ -236,7 +252,7 @@ def _lacks(order: Order, folder: Folder, name: str) -> bool:
 def _phase(
     order: Order, folder: Folder, name: str, *, stay: int, beside: int
 ) -> tuple[int, int, int]:
-    """Bytes to download, and of the disk at most and in the end, for one archive."""
+    """For one archive: bytes to download, most bytes on disk, and bytes on disk at the end."""
     archive = STUDY[name]
     if isinstance(bring.place(archive, folder.archives, order.source), Path):
         return 0, stay + beside, stay
@@ -246,7 +262,7 @@ def _phase(
 
 
 def _free(to: Path) -> int:
-    """Bytes free where a folder is, or will be."""
+    """The free bytes on the disk where a folder is or will be."""
     place = Path(os.path.abspath(to))
     while not place.exists():
         place = place.parent
