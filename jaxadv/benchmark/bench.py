@@ -5,7 +5,7 @@ is repeated without a pause, and each call depends on the one before. Independen
 side by side on a CPU, but an attack's calls cannot.
 
 One process measures everything in turn, several times. The share of an attack is relative to the
-raw speed right before and right after it, so that other load on the machine affects both.
+raw speed right before and after it. Other load on the machine therefore affects both.
 """
 
 import resource

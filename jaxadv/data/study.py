@@ -2,8 +2,8 @@
 
 The study's code sorts the 50,000 names as strings, shuffles them with Python's `random`, and takes
 the first 1000. It drops pictures that are not RGB after that. For random targets it seeds `random`
-again, and draws once for each remaining image, right or wrong (released code, setup_imagenet.py and
-utils_for_test.py).
+again, and draws once for each remaining image, right or wrong. The released code does this in
+setup_imagenet.py and utils_for_test.py.
 
 The 100 pairs of its CLEVER run are in target.tsv, on the development branch of the CLEVER
 repository. Nobody has documented how they were selected. lists/clever_positions.txt has their

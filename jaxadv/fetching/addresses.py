@@ -25,11 +25,11 @@ class Graph(NamedTuple):
 
     member: str  # its file name in the archive, without folders
     parameters: int  # float32 numbers, which make up nearly all of the file
-    sha256: str | None = None  # of the member, if known
+    sha256: str | None = None  # of the member, if known.
 
 
-# Addresses and member names are from the study's code, github.com/huanzhang12/Adversarial_Survey at
-# 353ef69, setup_imagenet.py, and from its README, where they begin with http. Sizes and hashes have
+# Addresses and member names are from the study's code (github.com/huanzhang12/Adversarial_Survey at
+# 353ef69, setup_imagenet.py) and its README, where they begin with http. Sizes and hashes have
 # one source: github.com/imjbassi/transferability-of-adversarial-attacks at b5f1b7b013
 # (24 September 2026).
 STUDY = {

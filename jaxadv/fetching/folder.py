@@ -1,11 +1,11 @@
 """The folder that fetch fills, and what it already has.
 
-    DIR/weights/NAME/     the checkpoint of a network; its meta.json says which archive it is from
-    DIR/pictures/         the pictures under the study's names, and .fetched.json
-    DIR/fetched.json      what was fetched, from where, with which hashes, and when
-    DIR/archives/         the archives, with --keep_archives
-    DIR/graphs/           the frozen graphs, with --keep_graphs
-    DIR/.fetch/           downloads and work in progress; removed at the end
+    DIR/weights/NAME/     The checkpoint of a network. Its meta.json names its archive.
+    DIR/pictures/         The pictures under the study's names, and .fetched.json.
+    DIR/fetched.json      What was fetched, from where, with which hashes, and when.
+    DIR/archives/         The archives, with --keep_archives.
+    DIR/graphs/           The frozen graphs, with --keep_graphs.
+    DIR/.fetch/           Downloads and work in progress. It is removed at the end.
 
 A checkpoint, and the folder of pictures, appear when they are complete. Their origin is recorded
 inside them. An interruption at any moment therefore leaves nothing ambiguous.

@@ -20,8 +20,8 @@ import pandas as pd
 from jaxadv.validation.tables import aligned, as_csv, as_markdown
 
 COLUMNS = ("image_id", "label", "source_clean", "source_adv", "target_clean", "target_adv", "l2")
-"""The columns of both tables: the file's name, its label, the classes that source and target give
-to the clean and the adversarial image, and the L2 distance in pixel range 1."""
+"""The columns of both tables: the file's name, its label, four classes, and the L2 distance in pixel
+range 1. The source and the target each classify the clean and the adversarial image."""
 CLEAN = {"source_clean": "source, clean", "target_clean": "target, clean"}
 ATTACKED = {"source_adv": "source, adversarial", "target_adv": "target, adversarial"}
 L2 = 1e-3
