@@ -19,7 +19,7 @@ import numpy as np
 from flax import nnx
 from jax import lax
 
-from model_ports import own_gradients as own
+from model_ports import own_gradients
 from model_ports.own_gradients import NHWC, Pads, Pair
 
 
@@ -66,12 +66,14 @@ def conv_general_dilated(
         padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], strides, padding)
     pads = tuple((int(low), int(high)) for low, high in padding)
     if groups > 1 and groups == lhs.shape[3]:
-        return own.depthwise(jnp.repeat(lhs, rhs.shape[3] // groups, axis=3), rhs, strides, pads)
+        return own_gradients.depthwise(
+            jnp.repeat(lhs, rhs.shape[3] // groups, axis=3), rhs, strides, pads
+        )
     if groups == 1:
-        return own.plain(lhs, rhs, strides, pads, precision)
+        return own_gradients.plain(lhs, rhs, strides, pads, precision)
     parts = zip(jnp.split(lhs, groups, axis=3), jnp.split(rhs, groups, axis=3), strict=True)
     return jnp.concatenate(
-        [own.plain(x, kernel, strides, pads, precision) for x, kernel in parts], axis=3
+        [own_gradients.plain(x, kernel, strides, pads, precision) for x, kernel in parts], axis=3
     )
 
 
@@ -101,7 +103,7 @@ def max_pool(x: jax.Array, window: int, stride: int, *, padding: str = "VALID") 
     if _platform() not in ("cpu", "gpu"):
         return nnx.max_pool(x, windows, strides=strides, padding=padding)
     pads = _pads(x, windows, strides, padding)
-    return own.max_pool(x, windows, strides, pads)
+    return own_gradients.max_pool(x, windows, strides, pads)
 
 
 def average_pool(x: jax.Array, window: int, stride: int, *, padding: str = "VALID") -> jax.Array:
@@ -135,7 +137,7 @@ def _counts(size: int, window: int, stride: int, low: int, outputs: int) -> np.n
 
 def _sum_pool(x: jax.Array, window: Pair, strides: Pair, pads: Pads) -> jax.Array:
     if _platform() == "cpu":
-        return own.sum_pool(x, window, strides, pads)
+        return own_gradients.sum_pool(x, window, strides, pads)
     zero = np.zeros((), x.dtype)
     return lax.reduce_window(
         x, zero, lax.add, (1, *window, 1), (1, *strides, 1), ((0, 0), *pads, (0, 0))

@@ -21,7 +21,8 @@ import numpy as np
 from model_ports.errors import InputError
 
 COUNT = 50_000
-BIRD_CRANE, STUDY_CRANE = 134, 517
+BIRD_CRANE = 134
+STUDY_CRANE = 517
 PUBLISHED = re.compile(r"ILSVRC2012_val_(\d{8})\.[A-Za-z]+")
 RENAMED = re.compile(r"(\d+)\.(\d{8})\.[A-Za-z]+")
 

@@ -34,7 +34,7 @@ def tolerances(
         double: True for double precision.
         logits: a tolerance for the logits that replaces the default, or None.
         least: the least tolerances of logits and of the gradient. They are not 0, because a file's
-            constants have single precision.
+            constants have single precision. Keras's VGG also subtracts slightly different means.
 
     Returns:
         The largest allowed relative L2 differences, under "logits" and "gradient".

@@ -88,7 +88,9 @@ def test_an_interrupt_from_the_keyboard_ends_at_once(tmp_path):
     os.kill(command.pid, signal.SIGINT)
     began = time.monotonic()
     status, said = command.end()
-    assert status == 130 and said.splitlines()[-1] == "interrupted; the same command continues", said
+    assert status == 130 and said.splitlines()[-1] == "interrupted; the same command continues", (
+        said
+    )
     assert time.monotonic() - began < 5
     with Run.begin(out, Run(out).belonging.identity) as kept:
         assert kept.has("clean", "tiny_8-0000") or kept.has("clean", "tiny_12-0000")

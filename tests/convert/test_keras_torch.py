@@ -147,7 +147,7 @@ def test_another_function_is_refused_with_the_reason(tmp_path, model, file):
         model,
         "not the same function",
         reason,
-        "can be had: ",
+        "are the same there: ",
     )
 
 
