@@ -99,8 +99,8 @@ def load(
         The parameters as NumPy arrays in the structure of ``abstract``, and the metadata.
 
     Raises:
-        InputError: if there is no checkpoint, if it is damaged, if it is of another model or zoo, or
-            if its arrays have other names or shapes.
+        InputError: if there is no checkpoint, or if it is damaged; also if it is of another model or
+            zoo, or if its arrays have other names or shapes.
     """
     import jax
 

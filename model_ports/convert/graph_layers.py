@@ -25,7 +25,7 @@ class Layers(NamedTuple):
     """The names of nodes. Each stands for its output 0."""
 
     logits: str
-    order: tuple[str, ...]  # every node that the logits need, after its inputs
+    order: tuple[str, ...]  # every node that the logits need, after its inputs.
     # The node of each convolution, linear layer or normalisation, by its path in the port.
     of_port: dict[str, str]
 

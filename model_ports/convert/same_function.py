@@ -19,7 +19,7 @@ SAME = ""
 _NONE = "it has no such network"
 _SYMMETRIC = "strided layers pad alike on both sides, where the original pads as TensorFlow's SAME, less before than after"
 _VGG = (
-    "its normalisation could move into the first layer, but that layer pads with zeros, and the zeros stand for another mean"
+    "its normalisation could move into the first layer, but that pads with zeros, which stand for another mean"
     " than the original's: the logits differ by 1e-4"
 )
 _RESNET_KERAS = "the first pool pads with zeros, and alike on both sides, which the original's does not; epsilon is 1.001e-5, not 1e-5"
