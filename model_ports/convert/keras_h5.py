@@ -96,7 +96,6 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
         with h5py.File(_opened(path, limit), "r") as file:
             _refuse_other_files(path, file, h5py)
             top: Any = file["model_weights"] if "model_weights" in file else file
-            top: Any = file["model_weights"] if "model_weights" in file else file
             named = _numbered(path, top["layers"], h5py) if "layers" in top else _named(top, h5py)
             for name, data in named:
                 if collector.wants(name, data.dtype.name, data.shape):

@@ -6,6 +6,7 @@ configuration, which may have Lambda layers with code. It is never read.
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -131,7 +132,7 @@ class Original:
             Logits (N, outputs), and for each image the gradient (N, S, S, 3) of the sum of
             weights * logits.
         """
-        tf = self._tf
+        tf: Any = self._tf
         parts = []
         for start in range(0, len(pixels), BATCH):
             rows = slice(start, start + BATCH)
