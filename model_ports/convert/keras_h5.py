@@ -85,6 +85,7 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
     Raises:
         InputError: if the file cannot be used, or if h5py is not installed.
     """
+    source = _opened(path, limit)
     try:
         import h5py
     except ImportError:
@@ -93,7 +94,7 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
         ) from None
     collector = Collector(path, limit)
     try:
-        with h5py.File(_opened(path, limit), "r") as file:
+        with h5py.File(source, "r") as file:
             _refuse_other_files(path, file, h5py)
             top: Any = file["model_weights"] if "model_weights" in file else file
             named = _numbered(path, top["layers"], h5py) if "layers" in top else _named(top, h5py)

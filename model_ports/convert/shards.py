@@ -50,7 +50,8 @@ def read(index: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
             )
         arrays = safetensors.read(path, limit)
         limit -= sum(array.nbytes for array in arrays.values())
-        wrong = next((name for name in arrays if places.get(name) != path.name), None)
+        expected = [name for name, file in places.items() if file == path.name]
+        wrong = next(iter(arrays.keys() ^ set(expected)), None)
         if wrong is not None:
             raise InputError(
                 f"{path}: {wrong[:80]!r} is not where {index.name} says; give parts and index of one model"
