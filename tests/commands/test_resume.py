@@ -163,7 +163,7 @@ def small_disk(tmp_path) -> tuple:
 
 @pytest.mark.slow
 def test_a_full_disk_loses_nothing(small_disk, tmp_path):
-    """One line; and with more room the same command goes on where it was."""
+    """A full disk gives one line. With more room, the same command continues."""
     before, script = small_disk
     out = tmp_path / "disk" / "run"
     command = " ".join([*COMMAND, *SHORT, f"--out={out}"])
