@@ -28,9 +28,9 @@ class Graph(NamedTuple):
     sha256: str | None = None  # of the member, if known.
 
 
-# Addresses and member names are from the study's code and README, where addresses begin with http
-# (github.com/huanzhang12/Adversarial_Survey at 353ef69, setup_imagenet.py). Sizes and hashes have
-# one source: github.com/imjbassi/transferability-of-adversarial-attacks at b5f1b7b013
+# Addresses and member names are from the study's code and README: setup_imagenet.py in
+# github.com/huanzhang12/Adversarial_Survey at 353ef69. Addresses begin with http there. Sizes and
+# hashes have one source: github.com/imjbassi/transferability-of-adversarial-attacks at b5f1b7b013
 # (24 September 2026).
 STUDY = {
     "weights": Archive(
