@@ -1,7 +1,8 @@
-"""The four attacks against recordings of the released code on two small nets, settings of one structure in one queue.
+"""Compares the four attacks with recordings of the released code, on two small nets.
 
-The nets' convolutions are not the recording's to the last bit, so a pixel whose gradient is at rounding level may step the other way;
-the limits say how far that goes. A test per group, with all that it checks: a run is then computed once, wherever the test runs.
+Settings of one structure run in one queue. Our convolutions differ from the recording's in the last
+bits. A pixel whose gradient is at rounding level may therefore step the other way. The limits allow
+for that. Each group has one test with all its checks, so that its run is computed once.
 """
 
 import numpy as np
@@ -46,11 +47,11 @@ def test_nets_give_the_recorded_logits(net):
 
 @EVERY_NET
 def test_fgsm(net):
-    """Equal up to rounding, but for untargeted cross-entropy.
+    """Results are equal up to rounding, except for untargeted cross-entropy.
 
-    Its gradient has the factor p_label - 1, which float32 knows to about 1e-7 / (1 - p_label): where classes cancel in a pixel to
-    that share, its sign is noise, and about that share of the pixels may flip. A label probability within 1e-6 of one leaves nothing
-    to compare.
+    Its gradient has the factor p_label - 1, with a relative error of about 1e-7 / (1 - p_label) in
+    float32. If the classes cancel in a pixel to that share, the sign is noise. About that share of
+    the pixels may flip. With a label probability within 1e-6 of one, nothing can be compared.
     """
     run, known = recorded.run("fgsm", net), recorded.net(net)
     shares = np.exp(known.logits.astype(np.float64) - known.logits.max(1, keepdims=True))
@@ -77,10 +78,11 @@ def test_fgsm(net):
 
 @THE_OTHER_IS_SLOW
 def test_ifgsm_with_a_fixed_budget(net):
-    """The last iterate of every image, successful or not.
+    """Compares the last iterate of every image, successful or not.
 
-    With cross-entropy targeted attacks go on after their success: the softmax is then saturated, its gradient rounding noise, and
-    so are the signs. On tiny "random__xent__fixed_eps0.1_N10" differs by 2.2e-2 in one image, all else by less than 1e-2.
+    Targeted attacks with cross-entropy continue after their success. The softmax is then saturated,
+    and its gradient and the signs are rounding noise. On tiny, "random__xent__fixed_eps0.1_N10"
+    differs by 2.2e-2 in one image. All other images differ by less than 1e-2.
     """
     run = recorded.run("ifgsm_fixed", net)
     np.testing.assert_array_equal(run.result.success, run.recorded["success"])

@@ -1,4 +1,4 @@
-"""The accelerator script: what it measures in a limited time, and what it says of answers."""
+"""Tests the accelerator script: its measurements within a time limit, and its comparison of answers."""
 
 import copy
 import csv
@@ -47,7 +47,7 @@ def rows_of(path) -> list[dict]:
 
 @pytest.fixture
 def measure(tmp_path):
-    """Runs items for so many seconds of a clock; (what was left out, the rows, what was compiled)."""
+    """Run items for some seconds of a clock. Returns what was left out, the rows, and what was compiled."""
     compiled = []
 
     def measure(clock, items, seconds, device="slow"):

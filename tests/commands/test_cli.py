@@ -1,4 +1,8 @@
-"""The command line: what it refuses, in one line with status 2 and nothing written, and what `evaluate` and `predict` leave."""
+"""Tests the command line.
+
+Bad input is refused in one line, with status 2, and nothing is written. `evaluate` and `predict` leave
+their files.
+"""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""A network that does not keep the contract is refused before any work, in one line that says what was seen and what to do."""
+"""A network that breaks the contract is refused before any work. One line has the reason and the remedy."""
 
 import functools
 import re

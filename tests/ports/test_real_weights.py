@@ -1,7 +1,8 @@
-"""Real trained networks on real photographs, where there are any: data of others, which the project cannot carry.
+"""Tests with real trained networks and real photographs, if there are any.
 
-JAXADV_REAL_DATA names a folder with weights/mobilenet_v1_025.npz and mobilenet_v1_050.npz (original names), and images/val with
-labels.tsv (file, label) and 300 photographs of the ILSVRC2012 validation split.
+They belong to others, and the project cannot contain them. The environment variable JAXADV_REAL_DATA
+names a folder. It has weights/mobilenet_v1_025.npz and weights/mobilenet_v1_050.npz with original
+names. Its images/val has labels.tsv (file, label) and 300 photographs of the ILSVRC2012 validation set.
 """
 
 import csv

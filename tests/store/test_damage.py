@@ -1,4 +1,4 @@
-"""Damage is told and mended, whatever a parser would make of it. No bit changes without a word, and none ends in a traceback."""
+"""Damaged files are reported and repaired. Every changed bit is noticed, and none ends in a traceback."""
 
 import json
 import random
@@ -79,7 +79,7 @@ def test_sums_in_a_footer_are_compared(tmp_path, count):
 @bits
 @pytest.mark.parametrize("damage", [flipped, cut])
 def test_a_manifest_is_made_again_from_the_parts(tmp_path, capsys, damage, count):
-    """Nothing else is asked of the user, and the run goes on with its own settings alone."""
+    """The user has to do nothing else, and the run continues with its settings alone."""
     made(tmp_path, identity(clever_samples=3), "a", kinds=("clean",))
     made(tmp_path, identity(), "a", kinds=("examples",))
     made(tmp_path, identity(), "b", kinds=("clever",))
