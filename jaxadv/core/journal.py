@@ -9,7 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -112,6 +112,14 @@ class Journal:
             self._save(f"outcomes-{self._next:05d}", stacks)
             self._next += 1
             self._waiting = {}
+
+    def __enter__(self) -> Self:
+        """The journal. Its files are removed at the end of the block, unless an error ends it."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is None:
+            self.remove()
 
     def remove(self) -> None:
         """Remove all files, after the queue is finished and its rows are written."""

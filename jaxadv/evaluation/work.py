@@ -1,5 +1,6 @@
 """The work of an evaluation's units (see `jaxadv.evaluation.units`)."""
 
+import contextlib
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -210,37 +211,36 @@ class Work:
         ]
         sizes = [int(aim.use.sum()) for aim in aims]
         log.skip("targets equal to the label", sum(int((~aim.use).sum()) for aim in aims))
-        journal = self._journal(unit.part, "examples")
-        with self._progress(unit.what, sum(sizes), "attempts") as bar:
-            result = run_attacks(
-                classifier,
-                [
-                    aim.attempt.probe
-                    for aim, size in zip(aims, sizes, strict=True)
-                    for _ in range(size)
-                ],
-                np.concatenate([block.images[aim.use] for aim in aims]),
-                np.concatenate([aim.classes[aim.use] for aim in aims]),
-                np.repeat([aim.attempt.target_kind != "untargeted" for aim in aims], sizes),
-                lanes=self._lanes,
-                advance=self._advance(bar),
-                journal=journal,
-            )
-        ends = np.cumsum(sizes)
-        frames = [
-            _example_rows(classifier, block, aim, result.part(slice(end - size, end)))
-            for aim, end, size in zip(aims, ends, sizes, strict=True)
-        ]
-        rows = pd.concat(frames, ignore_index=True)
-        if self.job.settings.save_adversarial:
-            digest = self.run.belonging.digest("examples")
-            image_store.write(self.run.directory, unit.part, result.adversarial, digest=digest)
-        self.run.append("examples", rows, part=unit.part)
-        if unit.is_pictured:
-            self._keep_picture(classifier, block, unit, rows, result.adversarial)
-        if block.others:
-            self._show_to_others(block, unit, rows, result.adversarial, journal)
-        journal.remove()
+        with self._journal(unit.part, "examples") as journal:
+            with self._progress(unit.what, sum(sizes), "attempts") as bar:
+                result = run_attacks(
+                    classifier,
+                    [
+                        aim.attempt.probe
+                        for aim, size in zip(aims, sizes, strict=True)
+                        for _ in range(size)
+                    ],
+                    np.concatenate([block.images[aim.use] for aim in aims]),
+                    np.concatenate([aim.classes[aim.use] for aim in aims]),
+                    np.repeat([aim.attempt.target_kind != "untargeted" for aim in aims], sizes),
+                    lanes=self._lanes,
+                    advance=self._advance(bar),
+                    journal=journal,
+                )
+            ends = np.cumsum(sizes)
+            frames = [
+                _example_rows(classifier, block, aim, result.part(slice(end - size, end)))
+                for aim, end, size in zip(aims, ends, sizes, strict=True)
+            ]
+            rows = pd.concat(frames, ignore_index=True)
+            if self.job.settings.save_adversarial:
+                digest = self.run.belonging.digest("examples")
+                image_store.write(self.run.directory, unit.part, result.adversarial, digest=digest)
+            self.run.append("examples", rows, part=unit.part)
+            if unit.is_pictured:
+                self._keep_picture(classifier, block, unit, rows, result.adversarial)
+            if block.others:
+                self._show_to_others(block, unit, rows, result.adversarial, journal)
 
     def _aims(self, attempt: Attempt, block: Block) -> Aims:
         """The target classes of an attempt. As in the release, a target that equals the true class is skipped."""
@@ -339,54 +339,54 @@ class Work:
         clever = self.job.settings.clever
         targeted = [kind for kind in self.job.clever_kinds if kind != "untargeted"]
         frames = []
-        journals = []
-        for kinds in filter(
-            None, [targeted, [kind for kind in self.job.clever_kinds if kind not in targeted]]
-        ):
-            classes = [self._classes(kind, block) for kind in kinds]
-            chosen = [
-                np.flatnonzero(_aims_elsewhere(kind, c, block))
-                for kind, c in zip(kinds, classes, strict=True)
-            ]
-            images = np.concatenate(chosen)
-            log.skip("targets equal to the label", len(kinds) * len(block.ids) - len(images))
-            journals.append(self._journal(f"{unit.part}-{len(journals)}", "clever"))
-            aims = np.concatenate([c[use] for c, use in zip(classes, chosen, strict=True)])
-            scores = clever_scores(
-                classifier,
-                block.images[images],
-                block.labels[images],
-                aims if kinds == targeted else None,
-                norms=tuple(SCORE_NORMS.values()),
-                batches=clever.batches,
-                samples=clever.samples,
-                radius=clever.radius,
-                protocol=clever.protocol,
-                method=clever.method,
-                seed=self.job.settings.seed,
-                ids=block.ids[images],
-                lanes=self._lanes,
-                progress=self.job.settings.progress and f"{self.title} CLEVER, {', '.join(kinds)}",
-                advance=lambda count: self.cancel.check(),
-                journal=journals[-1],
-            )
-            for column, norm in enumerate(SCORE_NORMS):
-                rows = {
-                    "model": classifier.name,
-                    "image_id": block.ids[images],
-                    "label": block.labels[images],
-                    "target": scores.target,
-                    "target_kind": np.repeat(kinds, [len(use) for use in chosen]),
-                    "norm": norm,
-                    "margin": scores.margin,
-                    "score": scores.score[:, column],
-                    **{name: values[:, column] for name, values in scores.fit._asdict().items()},
-                    "maxima": list(scores.maxima[:, :, column]),
-                }
-                frames.append(pd.DataFrame(rows))
-        self.run.append("clever", pd.concat(frames), part=unit.part)
-        for journal in journals:
-            journal.remove()
+        untargeted = [kind for kind in self.job.clever_kinds if kind not in targeted]
+        with contextlib.ExitStack() as journals:
+            for number, kinds in enumerate(filter(None, [targeted, untargeted])):
+                classes = [self._classes(kind, block) for kind in kinds]
+                chosen = [
+                    np.flatnonzero(_aims_elsewhere(kind, c, block))
+                    for kind, c in zip(kinds, classes, strict=True)
+                ]
+                images = np.concatenate(chosen)
+                log.skip("targets equal to the label", len(kinds) * len(block.ids) - len(images))
+                journal = journals.enter_context(self._journal(f"{unit.part}-{number}", "clever"))
+                aims = np.concatenate([c[use] for c, use in zip(classes, chosen, strict=True)])
+                scores = clever_scores(
+                    classifier,
+                    block.images[images],
+                    block.labels[images],
+                    aims if kinds == targeted else None,
+                    norms=tuple(SCORE_NORMS.values()),
+                    batches=clever.batches,
+                    samples=clever.samples,
+                    radius=clever.radius,
+                    protocol=clever.protocol,
+                    method=clever.method,
+                    seed=self.job.settings.seed,
+                    ids=block.ids[images],
+                    lanes=self._lanes,
+                    progress=self.job.settings.progress
+                    and f"{self.title} CLEVER, {', '.join(kinds)}",
+                    advance=lambda count: self.cancel.check(),
+                    journal=journal,
+                )
+                for column, norm in enumerate(SCORE_NORMS):
+                    rows = {
+                        "model": classifier.name,
+                        "image_id": block.ids[images],
+                        "label": block.labels[images],
+                        "target": scores.target,
+                        "target_kind": np.repeat(kinds, [len(use) for use in chosen]),
+                        "norm": norm,
+                        "margin": scores.margin,
+                        "score": scores.score[:, column],
+                        **{
+                            name: values[:, column] for name, values in scores.fit._asdict().items()
+                        },
+                        "maxima": list(scores.maxima[:, :, column]),
+                    }
+                    frames.append(pd.DataFrame(rows))
+            self.run.append("clever", pd.concat(frames), part=unit.part)
 
 
 def _aims_elsewhere(kind: str, classes: np.ndarray, block: Block) -> np.ndarray:
@@ -402,7 +402,10 @@ def _example_rows(
     values = 3 * classifier.input_size**2
     nan = np.full(int(use.sum()), np.nan, np.float32)
     settings = dict(attempt.plain)
-    eps = np.full_like(nan, settings.pop("eps", np.nan))
+    searched = {"eps": np.full_like(nan, settings.pop("eps", np.nan)), "const": nan}
+    for name in searched:
+        if f"best_{name}" in result.details:
+            searched[name] = result.details[f"best_{name}"]
     return pd.DataFrame(
         {
             "model": classifier.name,
@@ -425,8 +428,7 @@ def _example_rows(
             "l2_per_pixel": result.l2 / np.float32(values),
             "gradients": result.gradients,
             "forwards": result.forwards,
-            "eps": result.details.get("best_eps", eps),
-            "const": result.details.get("best_const", nan),
+            **searched,
             **settings,
         }
     )

@@ -58,7 +58,7 @@ def remove_run(directory: Path, belonging: Belonging, manifest: Mapping[str, Any
         for path in files(directory / kind):
             if _WRITTEN[kind].fullmatch(path.name) and _is_part(path, kind, belonging):
                 path.unlink(missing_ok=True)
-    image_store.remove(directory, belonging.digest("examples"))
+    image_store.remove_images(directory, belonging.digest("examples"))
     remove_unfinished(directory, belonging)
     for name in {*listed(directory), *manifest.get("files", ())}:
         if not Path(name).is_absolute() and ".." not in Path(name).parts:

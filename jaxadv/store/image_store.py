@@ -153,7 +153,7 @@ def read(directory: Path, part: str) -> np.ndarray:
         ) from error
 
 
-def remove(directory: Path, digest: str) -> None:
+def remove_images(directory: Path, digest: str) -> None:
     """Remove the images of the run with this digest. Other files and their folders stay.
 
     Args:
