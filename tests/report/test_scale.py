@@ -10,7 +10,6 @@ of a part.
 """
 
 import json
-import shutil
 import subprocess
 import sys
 import time
@@ -133,12 +132,10 @@ def blocks_of(directory, count: int, images: int = 250, settings=SETTINGS) -> Ru
         for path in (run.directory / kind).iterdir():
             path.unlink()
         for (name, attack), own in all_rows.groupby([of, "attack"]):
-            run.append(
-                kind, attempts.own(own) if kind == "examples" else own, part=f"{name}-{attack}-0000"
-            )
-            first = run.directory / kind / f"part-{name}-{attack}-0000.parquet"
-            for number in range(1, count):
-                shutil.copy(first, first.with_name(f"part-{name}-{attack}-{number:04d}.parquet"))
+            own = attempts.own(own) if kind == "examples" else own
+            for number in range(count):
+                block = own.assign(image_id=own["image_id"] + number * images)
+                run.append(kind, block, part=f"{name}-{attack}-{number:04d}")
     return run
 
 
