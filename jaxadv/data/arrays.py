@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -14,6 +15,11 @@ from jaxadv.support.files import UNREADABLE
 from model_ports.errors import InputError
 
 
+MOST, RATIO = 2**29, 100
+"""An archive may unpack to so many bytes, or to so many times its size if that is more. Archives of zeros reach a thousand."""
+_NAMES = ("images", "labels", "ids", "num_classes")
+
+
 def open_npz(path: str, *, name: str) -> Source:
     """The arrays `images` (N, H, W, 3), uint8 or floats in [0, 1], and `labels` (N,) of an .npz; `ids` (N,) if it has them.
 
@@ -21,8 +27,7 @@ def open_npz(path: str, *, name: str) -> Source:
     0..`num_classes` - 1 where the file has that. Raises InputError.
     """
     try:
-        with np.load(places.place("--data", path), allow_pickle=False) as file:
-            arrays = dict(file)
+        arrays = _read(places.place("--data", path), name)
     except InputError:
         raise
     except UNREADABLE as error:
@@ -34,13 +39,37 @@ def open_npz(path: str, *, name: str) -> Source:
             f"data {name!r}: it has {', '.join(arrays) or 'no arrays'}; the arrays images and labels are needed: add them"
         )
     num_classes = arrays.get("num_classes")
+    if num_classes is not None and (
+        num_classes.size != 1 or not np.issubdtype(num_classes.dtype, np.integer)
+    ):
+        raise InputError(
+            f"data {name!r}: num_classes has type {num_classes.dtype} and shape {num_classes.shape}; one integer is needed"
+        )
     return from_arrays(
         arrays["images"],
         arrays["labels"],
         ids=arrays.get("ids"),
-        num_classes=None if num_classes is None else int(num_classes),
+        num_classes=None if num_classes is None else int(num_classes.item()),
         name=name,
     )
+
+
+def _read(path: Path, name: str) -> dict[str, np.ndarray]:
+    """The arrays that are used. What they say to take is compared with the file's size before memory is spent on them."""
+    with np.load(path, allow_pickle=False) as file:
+        if isinstance(file, np.ndarray):
+            raise ValueError("it is one array")
+        wanted = [one for one in file.files if one in _NAMES]
+        sizes = {member.filename: member.file_size for member in file.zip.infolist()}
+        total = sum(sizes.get(f"{one}.npy", sizes.get(one, 0)) for one in wanted)
+        limit = max(MOST, RATIO * path.stat().st_size)
+        if total > limit:
+            raise InputError(
+                f"data {name!r}: {str(path)!r} unpacks to {total} bytes, {limit} at most are allowed for its size; save it with numpy.savez"
+            )
+        if not wanted:
+            return dict.fromkeys(file.files[:9], np.zeros(0))  # their names are told
+        return {one: file[one] for one in wanted}
 
 
 def from_arrays(
@@ -69,13 +98,14 @@ def from_arrays(
         raise InputError(
             f"data {name!r}: labels have type {labels.dtype} and {labels.size} values; integers from 0 are needed"
         )
-    num_classes = int(labels.max() + 1) if num_classes is None else num_classes
+    num_classes = int(labels.max()) + 1 if num_classes is None else num_classes
     labels = checks.classes(labels, count=len(images), num_classes=num_classes, name="labels")
     ids = np.arange(len(images)) if ids is None else ids
     if (
         ids.shape != labels.shape
         or not np.issubdtype(ids.dtype, np.integer)
         or len(np.unique(ids)) < len(ids)
+        or int(ids.max()) > np.iinfo(np.int64).max
     ):
         raise InputError(
             f"data {name!r}: ids have type {ids.dtype} and shape {ids.shape}; {len(labels)} different integers are needed"

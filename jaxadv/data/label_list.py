@@ -20,6 +20,8 @@ LISTS = {"labels.tsv": "\t", "labels.csv": ",", "labels.txt": "", "LOC_val_solut
 KAGGLE = "LOC_val_solution.csv"
 MOST_BYTES = 2**26
 """Of a list: a thousand bytes for each of the 50,000 images."""
+MOST_COLUMNS = 100
+"""Of a list. Each is compared with the names of all pictures."""
 _NAME_HEADS = {
     "name",
     "file",
@@ -170,6 +172,10 @@ def _columns(
     if names and kinds:
         return names[-1] if first[names[0]] == "id" else names[0], kinds[0], True
     width = max(len(row) for _, row in rows)
+    if width > MOST_COLUMNS:
+        raise InputError(
+            f"{str(path)!r} has {width} columns; at most {MOST_COLUMNS} are allowed: keep name and label alone"
+        )
     has_head = (
         width > 1
         and all(re.fullmatch(r"[a-z_ ]*", field) for field in first)

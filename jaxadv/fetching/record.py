@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxadv.support.files import write_atomically
+from jaxadv.support import files
 
 NAME = "fetched.json"
 
@@ -18,7 +18,7 @@ class Record:
         self.path = folder / NAME
         try:
             content = json.loads(self.path.read_text())
-        except (OSError, ValueError):
+        except files.UNREADABLE:
             content = {}
         self.content: dict[str, dict[str, Any]] = {}
         for section in ("archives", "networks", "pictures"):
@@ -28,7 +28,7 @@ class Record:
     def add(self, section: str, facts: dict[str, Any]) -> None:
         """Add facts to a section, with the time, and write the file. Raises InputError."""
         self.content[section] |= facts
-        write_atomically(self.path, (json.dumps(self.content, indent=2) + "\n").encode())
+        files.write_atomically(self.path, (json.dumps(self.content, indent=2) + "\n").encode())
 
     def add_network(self, name: str, meta: Mapping[str, Any]) -> None:
         """Add what a network's checkpoint says of itself. Raises InputError."""

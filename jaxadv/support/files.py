@@ -95,7 +95,7 @@ def read_sealed(path: Path, label: str) -> memoryview:
     content = data[len(head) + 1 :]
     try:
         found = json.loads(head)["label"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise Damaged(f"{str(path)!r} is damaged") from None
     if not isinstance(found, str) or bytes(data[: len(head) + 1]) != _seal(content, found):
         raise Damaged(f"{str(path)!r} is damaged")
@@ -109,7 +109,7 @@ def label(path: Path) -> str:
     try:
         with open(path, "rb") as file:
             found = json.loads(file.read(4096).partition(b"\n")[0])["label"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
     return found if isinstance(found, str) else ""
 
@@ -154,9 +154,9 @@ def load_arrays(path: Path, label: str = "") -> "dict[str, np.ndarray]":
             return dict(file)
     except FileNotFoundError:
         return {}
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except UNREADABLE as error:
         raise Damaged(f"{str(path)!r} holds no arrays") from error
 
 
@@ -225,6 +225,12 @@ def locked(path: Path, busy: Callable[[str], InputError]) -> int:
         owner = os.read(handle, 200).decode(errors="replace").strip() or "another process"
         os.close(handle)
         raise busy(owner) from None
-    os.ftruncate(handle, 0)
-    os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+    try:
+        os.ftruncate(handle, 0)
+        os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+    except (
+        OSError
+    ):  # of a full disk: nobody would close it, and the lock would stay with this process
+        os.close(handle)
+        raise
     return handle

@@ -8,6 +8,8 @@ from model_ports.errors import InputError
 
 MOST = 2**20
 """Bytes of a flagfile."""
+MOST_FILES = 100
+"""Flagfiles that one may name, and those that these name."""
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF16_LE: "utf-16",
@@ -15,19 +17,30 @@ _MARKS = {
 }
 
 
-def read(path: Path, find: Callable[[str], Path], outer: tuple[Path, ...] = ()) -> list[str]:
+def read(path: Path, find: Callable[[str], Path]) -> list[str]:
     """The flags of a file, those of files that it names in their place.
 
     Args:
         path: of the file.
         find: the path of a file that a flag ``--flagfile`` in it names.
-        outer: files that are being read.
 
     Raises:
-        InputError: for a file that cannot be read, or a line that is no flag.
+        InputError: for a file that cannot be read, a line that is no flag, or too many files.
     """
+    return _read(path, find, (), [])
+
+
+def _read(
+    path: Path, find: Callable[[str], Path], outer: tuple[Path, ...], opened: list[Path]
+) -> list[str]:
+    """outer: files that are being read. opened: all that were, which grows."""
     if path in outer:
         raise InputError(f"flagfile {str(path)!r} names itself; remove that line")
+    opened.append(path)
+    if len(opened) > MOST_FILES:
+        raise InputError(
+            f"flagfile {str(opened[0])!r} names more than {MOST_FILES} others, with those that they name; give fewer"
+        )
     flags: list[str] = []
     for number, line in enumerate(_text(path).splitlines(), 1):
         line = line.strip()
@@ -38,7 +51,8 @@ def read(path: Path, find: Callable[[str], Path], outer: tuple[Path, ...] = ()) 
                 f"flagfile {str(path)!r}, line {number}: {line[:60]!r} is no flag; a flag begins with --, a remark with #"
             )
         name, _, value = line.lstrip("-").partition("=")
-        flags += read(find(value.strip()), find, (*outer, path)) if name == "flagfile" else [line]
+        inner = name == "flagfile"
+        flags += _read(find(value.strip()), find, (*outer, path), opened) if inner else [line]
     return flags
 
 

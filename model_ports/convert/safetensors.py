@@ -7,6 +7,7 @@ a library for it, and the arrays stay views of the file.
 import json
 import math
 import mmap
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ _KINDS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat1
 def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
     """Name -> float32 array, a view of the file where it can be. Raises InputError."""
     collector = Collector(path, limit)
+    if not path.stat().st_size:
+        raise collector.damaged("it is empty")
     with open(path, "rb") as file:
         data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     length = int.from_bytes(data[:8], "little")
@@ -51,7 +54,7 @@ def _once(path: Path, pairs: list[tuple]) -> dict:
     """A JSON object as a dict; JSON itself lets a name come twice."""
     found = dict(pairs)
     if len(found) != len(pairs):
-        double = next(name for i, (name, _) in enumerate(pairs) if name in dict(pairs[:i]))
+        double = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise InputError(
             f"{path} has two entries called {double[:80]!r}: each variable once is needed"
         )
