@@ -134,9 +134,17 @@ def pictures() -> None:
 
 def arrays() -> None:
     images = RANDOM.integers(0, 256, (3, 8, 8, 3), np.uint8)
-    floats = {"images": images / np.float32(255), "labels": np.arange(3), "num_classes": np.array(4)}
+    floats = {
+        "images": images / np.float32(255),
+        "labels": np.arange(3),
+        "num_classes": np.array(4),
+    }
     for name, save, content in (
-        ("bytes.npz", np.savez, {"images": images, "labels": np.arange(3), "ids": np.arange(3) + 5}),
+        (
+            "bytes.npz",
+            np.savez,
+            {"images": images, "labels": np.arange(3), "ids": np.arange(3) + 5},
+        ),
         ("floats.npz", np.savez_compressed, floats),
     ):
         stream = io.BytesIO()
@@ -148,8 +156,14 @@ def arrays() -> None:
 
 def lists() -> None:
     lines = (("a.jpg", 5), ("b c.jpg", 0), ("d.png", 999))
-    put("lists/labels.csv", "name,label\n" + "".join(f'"{name}",{label}.0\n' for name, label in lines))
-    put("lists/labels.tsv", "".join(f"{at}\t{name}\t{label}\n" for at, (name, label) in enumerate(lines)))
+    put(
+        "lists/labels.csv",
+        "name,label\n" + "".join(f'"{name}",{label}.0\n' for name, label in lines),
+    )
+    put(
+        "lists/labels.tsv",
+        "".join(f"{at}\t{name}\t{label}\n" for at, (name, label) in enumerate(lines)),
+    )
     put("lists/labels.txt", "".join(f"{name} {label}\n" for name, label in lines))
     kaggle = "".join(f"{name},n01440764 1 2 3 4 \n" for name, _ in lines)
     put("lists/LOC_val_solution.csv", f"ImageId,PredictionString\n{kaggle}")
