@@ -10,9 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from jaxadv.support import log
+from jaxadv.support import log, trust
 
-_rejected: set[str] = set()  # folders of which it was said
+_rejected: set[str] = set()  # folders of which something was said
 
 
 class Cache(Protocol):
@@ -37,21 +37,32 @@ class Sealed:
 
     def get(self, key: str) -> bytes | None:
         """The entry that was put under this key; None if there is none, or another one lies in its place."""
-        value = self._base.get(key)
+        place = Path(self._path) / f"{key}-cache"
+        try:
+            value = self._base.get(key)
+            another = value is not None and place.exists() and trust.belongs_to_another(place)
+        except OSError as error:
+            reject(place, f"{str(place)!r} cannot be read ({error.strerror or error})")
+            return None
         if value is None:
             return None
         seal, _, content = value.partition(b"\n")
-        if seal == _seal(key, content):
+        if seal == _seal(key, content) and not another:
             return content
-        place = Path(self._path) / f"{key}-cache"
-        reject(place, f"{str(place)!r} is damaged")
+        reject(place, f"{str(place)!r} {'belongs to another user' if another else 'is damaged'}")
         with suppress(OSError):
             place.unlink()
         return None
 
     def put(self, key: str, value: bytes) -> None:
-        """Keep an entry, if none is there."""
-        self._base.put(key, _seal(key, value) + b"\n" + value)
+        """Keep an entry, if none is there, and the disk takes it."""
+        try:
+            self._base.put(key, _seal(key, value) + b"\n" + value)
+        except OSError as error:
+            _tell_once(
+                str(self._path),
+                f"compiled programs are not kept in {str(self._path)!r} ({error.strerror or error})",
+            )
 
 
 def _seal(key: str, content: bytes) -> bytes:
@@ -79,10 +90,15 @@ def install() -> None:
 
 def reject(place: Path, reason: str) -> None:
     """Say that a kept program is made again: on standard error once a folder, in the log each time."""
-    if str(place.parent) in _rejected:
-        log.say("made again: %s", reason)
-        return
-    _rejected.add(str(place.parent))
-    log.warn(
-        f"{reason}; this program is made again, and others in {str(place.parent)!r} that are damaged"
+    _tell_once(
+        str(place.parent),
+        f"{reason}; this program is made again, and others in {str(place.parent)!r} that are damaged",
     )
+
+
+def _tell_once(folder: str, text: str) -> None:
+    if folder in _rejected:
+        log.say("%s", text)
+        return
+    _rejected.add(folder)
+    log.warn(text)

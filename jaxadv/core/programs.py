@@ -91,6 +91,9 @@ def _types(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
 def _read(place: Path) -> export.Exported | None:
     """The function of a text; None if nothing is there, or something else than what was written there under this name."""
     try:
+        if trust.belongs_to_another(place):
+            kept.reject(place, f"{str(place)!r} belongs to another user")
+            return None
         return export.deserialize(bytearray(read_sealed(place, place.name)))
     except FileNotFoundError:
         return None

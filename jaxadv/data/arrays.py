@@ -14,7 +14,6 @@ from jaxadv.support import checks, places
 from jaxadv.support.files import UNREADABLE
 from model_ports.errors import InputError
 
-
 MOST, RATIO = 2**29, 100
 """An archive may unpack to so many bytes, or to so many times its size if that is more. Archives of zeros reach a thousand."""
 _NAMES = ("images", "labels", "ids", "num_classes")

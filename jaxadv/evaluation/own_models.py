@@ -157,7 +157,9 @@ def _run(path: Path, function: Callable, line: int) -> Any:
     """What a user's code returns; whatever it raises becomes one line with the place in its file, or ``line`` if it is none there."""
     try:
         return function()
-    except (Exception, SystemExit) as error:  # it may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # it may raise anything
         frames = [
             (frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)
         ]

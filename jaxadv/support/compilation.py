@@ -19,7 +19,7 @@ def keep_programs(folder: str) -> None:
     place = Path(given) if given else _folder_for_programs(Path(folder))
     if place is None:
         return
-    objection = trust.objection(place.absolute()) if place.is_dir() else None
+    objection = _made_and_checked(place)
     if objection:
         log.warn(
             f"compiled programs are not kept: {objection}; let nobody else write there, or give another --compilation_cache"
@@ -30,6 +30,25 @@ def keep_programs(folder: str) -> None:
     if not given:
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(place)
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
+
+KINDS = ("sealed", "traced")
+"""Folders in it: compiled programs, and the text of traced ones."""
+
+
+def _made_and_checked(place: Path) -> str | None:
+    """Why what lies in a folder cannot be trusted; None if it can. Where it is not there it is made, if it can be."""
+    for folder in (place, *(place / kind for kind in KINDS)):
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError:
+            continue  # nothing is kept there
+        # Who may change a link on the way may change what lies behind it.
+        for way in dict.fromkeys((folder.absolute(), folder.resolve())):
+            objection = trust.objection(way)
+            if objection:
+                return objection
+    return None
 
 
 def _folder_for_programs(folder: Path) -> Path | None:

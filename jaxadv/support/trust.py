@@ -33,6 +33,11 @@ def objection(folder: Path) -> str | None:
     return None
 
 
+def belongs_to_another(file: Path) -> bool:
+    """Whether another user but root has made a file, who had entry to its folder once. Raises OSError."""
+    return hasattr(os, "getuid") and file.stat().st_uid not in (os.getuid(), 0)
+
+
 def _is_alone(group: int) -> bool:
     """Whether a group is root's, or has this user alone, as many systems make one for each user."""
     import grp

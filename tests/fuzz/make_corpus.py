@@ -13,9 +13,8 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(path) for path in (HERE.parents[1], HERE.parent, HERE.parent / "store")]
-sys.path[:0] = [str(HERE.parent / "fetching"), str(HERE.parent / "data")]
+sys.path += [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
+sys.path += [str(Path(__file__).parents[1] / room) for room in ("store", "fetching", "data")]
 
 import numpy as np
 import writers
