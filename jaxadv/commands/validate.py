@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from jaxadv.support import values
+from jaxadv.support.files import write_atomically
 from model_ports.errors import InputError
 
 
@@ -54,7 +55,7 @@ def main(flags: SimpleNamespace) -> None:
         original.close()
     print(comparison.text(report))
     if save:
-        save.write_text(comparison.written(report, save.suffix))
+        write_atomically(save, comparison.written(report, save.suffix).encode())
     if not report["passed"]:
         sys.exit(1)
 
@@ -103,6 +104,6 @@ def _acceptance(flags: SimpleNamespace) -> None:
     report = acceptance.compare(rows, rerun, notes=notes)
     print(acceptance.text(report))
     if save:
-        save.write_text(acceptance.written(report, save.suffix))
+        write_atomically(save, acceptance.written(report, save.suffix).encode())
     if not report.passed:
         sys.exit(1)

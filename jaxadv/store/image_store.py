@@ -127,7 +127,8 @@ def remove(directory: Path, digest: str) -> None:
     """Remove the images of the run with this digest; files of others stay, and what holds them."""
     for place in Path(directory, "adversarial").glob("part-*.zarr"):
         try:
-            ours = _attributes(place)["digest"] == digest
+            attributes = _attributes(place)
+            ours = attributes["digest"] == digest and place == _place(directory, attributes["part"])
         except _UNREADABLE:
             ours = False
         if ours:
