@@ -14,7 +14,15 @@ from typing import Any
 import numpy as np
 
 from jaxadv.support import log
-from jaxadv.support.files import Damaged, Foreign, load_arrays, save_arrays, set_aside, short
+from jaxadv.support.files import (
+    Damaged,
+    Foreign,
+    load_arrays,
+    remove,
+    save_arrays,
+    set_aside,
+    short,
+)
 
 SHARE = 20  # at most a twentieth of the time goes into writing
 
@@ -105,7 +113,7 @@ class Journal:
     def remove(self) -> None:
         """The queue is finished, and its rows are written."""
         for path in self._files(""):
-            path.unlink(missing_ok=True)
+            remove(path)
 
     def _save(self, what: str, arrays: dict[str, np.ndarray]) -> None:
         path = self._path(what)
@@ -117,7 +125,7 @@ class Journal:
             return load_arrays(path, self._label(path))
         except Damaged as error:
             log.warn(f"{error}; the unfinished work that it kept is done again")
-            path.unlink(missing_ok=True)
+            remove(path)
         except Foreign as error:
             log.warn(f"{error}; it is not used, and now called {set_aside(path).name!r}")
         return {}

@@ -132,14 +132,20 @@ def remove(directory: Path, digest: str) -> None:
         except _UNREADABLE:
             ours = False
         if ours:
-            _remove(place)
+            try:
+                _remove(place)
+            except OSError as error:
+                raise cannot_write(place, error) from error
 
 
 def remove_leftovers(directory: Path) -> None:
     """Remove what interrupted writes have left."""
     for place in Path(directory, "adversarial").glob(".part-*.zarr*"):
         if _LEFTOVER.fullmatch(place.name):
-            shutil.rmtree(place)
+            try:
+                shutil.rmtree(place)
+            except OSError as error:
+                raise cannot_write(place, error) from error
 
 
 def _place(directory: Path, part: str) -> Path:

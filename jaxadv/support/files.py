@@ -181,6 +181,16 @@ def set_aside(path: Path) -> Path:
     return place
 
 
+def remove(path: Path) -> None:
+    """Remove a file, if it is there. Raises InputError where it cannot be."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot remove {str(path)!r}: {error.strerror or error}; make its folder writable, and give the command again"
+        ) from error
+
+
 def cannot_write(path: Path, error: OSError) -> InputError:
     """What to tell a user."""
     return InputError(
