@@ -1,6 +1,7 @@
 """A list of labels beside pictures: a name and a label in each line, however a spreadsheet or pandas wrote it.
 
-labels.tsv and labels.csv may have a header, quotes, an index column and decimals ("5.0"). In labels.txt the label is what follows
+labels.tsv and labels.csv may have a header, quotes, an index column, decimals ("5.0"), and semicolons or tabs in all lines where
+commas should be, as spreadsheets of some countries write them. In labels.txt the label is what follows
 the last space, so names may have spaces. Kaggle's LOC_val_solution.csv may list pictures that are not there, since it lists all
 50,000; any other list names exactly the pictures beside it. Names may lack the suffix, and may be in UTF-8, UTF-16 or Latin-1.
 """
@@ -124,11 +125,12 @@ def _rows(path: Path, known: _Names) -> Iterator[tuple[int, str, str]]:
     if path.suffix == ".txt":
         yield from _of_words(lines, known)
         return
+    delimiter = _delimiter(LISTS[path.name], [line for _, line in lines])
     try:
         rows = [
             (number, [field.strip() for field in row])
             for number, line in lines
-            for row in _split(line, LISTS[path.name])
+            for row in _split(line, delimiter)
         ]
     except csv.Error as error:
         raise InputError(
@@ -140,6 +142,15 @@ def _rows(path: Path, known: _Names) -> Iterator[tuple[int, str, str]]:
             continue  # an empty line of a spreadsheet
         name, label = (row[at] if at < len(row) else "" for at in (name_at, label_at))
         yield number, name, label
+
+
+def _delimiter(usual: str, lines: Sequence[str]) -> str:
+    """What stands between the columns: the usual, or another one that every line has where none has the usual."""
+    if any(usual in line for line in lines):
+        return usual
+    return next(
+        (other for other in "\t;," if lines and all(other in line for line in lines)), usual
+    )
 
 
 def _split(line: str, delimiter: str) -> Iterator[list[str]]:
