@@ -30,6 +30,9 @@ def pytest_addoption(parser):
     parser.addoption(
         "--fuzz_seconds", type=float, default=30.0, help="for each reader, with -m fuzz"
     )
+    parser.addoption(
+        "--every_operation", action="store_true", help="fails once, in the slow tests of a disk"
+    )
     parser.addoption("--bits", type=int, help="of each kind of file, for the slow tests of damage")
 
 

@@ -2,6 +2,8 @@
 
 import functools
 import hashlib
+import math
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from model_ports.errors import InputError
 
 MOST, RATIO = 2**29, 100
 """An archive may unpack to so many bytes, or to so many times its size if that is more. Archives of zeros reach a thousand."""
+MOST_CLASSES = 10**6
 _NAMES = ("images", "labels", "ids", "num_classes")
 
 
@@ -55,20 +58,39 @@ def open_npz(path: str, *, name: str) -> Source:
 
 def _read(path: Path, name: str) -> dict[str, np.ndarray]:
     """The arrays that are used. What they say to take is compared with the file's size before memory is spent on them."""
-    with np.load(path, allow_pickle=False) as file:
+    with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
         if isinstance(file, np.ndarray):
             raise ValueError("it is one array")
-        wanted = [one for one in file.files if one in _NAMES]
-        sizes = {member.filename: member.file_size for member in file.zip.infolist()}
-        total = sum(sizes.get(f"{one}.npy", sizes.get(one, 0)) for one in wanted)
+        members = {member.filename.removesuffix(".npy"): member for member in file.zip.infolist()}
+        wanted = [member for one, member in members.items() if one in _NAMES]
+        total = sum(member.file_size for member in wanted)
         limit = max(MOST, RATIO * path.stat().st_size)
         if total > limit:
             raise InputError(
                 f"data {name!r}: {str(path)!r} unpacks to {total} bytes, {limit} at most are allowed for its size; save it with numpy.savez"
             )
+        for member in wanted:
+            _check_size(file.zip, member)
         if not wanted:
             return dict.fromkeys(file.files[:9], np.zeros(0))  # their names are told
-        return {one: file[one] for one in wanted}
+        return {one: file[one] for one in members if one in _NAMES}
+
+
+def _check_size(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """Raises ValueError for a member that has not the size of its shape."""
+    with archive.open(member) as stream:
+        version = np.lib.format.read_magic(stream)
+        if version == (1, 0):
+            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+        else:
+            shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
+        if dtype.hasobject:
+            raise ValueError("objects are not loaded: allow_pickle is False")
+        if (
+            min(shape, default=0) < 0
+            or math.prod(shape) * dtype.itemsize != member.file_size - stream.tell()
+        ):
+            raise ValueError(f"{member.filename[:40]!r} has not the size of its shape")
 
 
 def from_arrays(
@@ -98,6 +120,10 @@ def from_arrays(
             f"data {name!r}: labels have type {labels.dtype} and {labels.size} values; integers from 0 are needed"
         )
     num_classes = int(labels.max()) + 1 if num_classes is None else num_classes
+    if num_classes > MOST_CLASSES:
+        raise InputError(
+            f"data {name!r}: they have {num_classes} classes; at most {MOST_CLASSES} are allowed: number them from 0"
+        )
     labels = checks.classes(labels, count=len(images), num_classes=num_classes, name="labels")
     ids = np.arange(len(images)) if ids is None else ids
     if (

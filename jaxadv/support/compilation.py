@@ -40,7 +40,7 @@ def _made_and_checked(place: Path) -> str | None:
     """Why what lies in a folder cannot be trusted; None if it can. Where it is not there it is made, if it can be."""
     for folder in (place, *(place / kind for kind in KINDS)):
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make(folder)
         except OSError:
             continue  # nothing is kept there
         # Who may change a link on the way may change what lies behind it.
@@ -51,6 +51,13 @@ def _made_and_checked(place: Path) -> str | None:
     return None
 
 
+def _make(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for this user alone. Raises OSError."""
+    for one in (*reversed(folder.parents), folder):
+        if not one.is_dir():
+            one.mkdir(mode=0o700, exist_ok=True)
+
+
 def _folder_for_programs(folder: Path) -> Path | None:
     """A folder for this processor; None where it cannot be made."""
     processor = (
@@ -58,9 +65,7 @@ def _folder_for_programs(folder: Path) -> Path | None:
     )
     place = folder / f"{platform.machine()}-{hashlib.sha256(processor.encode()).hexdigest()[:8]}"
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        place.mkdir(mode=0o700, exist_ok=True)
+        _make(place)
     except OSError:
         return None
     return place

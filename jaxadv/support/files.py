@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -30,6 +31,7 @@ UNREADABLE = (
         SyntaxError,
     ),
     *(RecursionError, NotImplementedError, zipfile.BadZipFile, zlib.error, struct.error),
+    tokenize.TokenError,  # NumPy reads headers as Python
 )
 """What NumPy, zipfile and parsers raise for bytes that are not theirs, or are hostile."""
 MOST = 180

@@ -18,7 +18,8 @@ BATCH = 8
 def read_images(path: str, *, size: int, double: bool) -> np.ndarray:
     """The images of --images, (N, size, size, 3) in [0, 1], float32 or as they are in float64. Raises InputError."""
     try:
-        stored = np.load(path, allow_pickle=False)
+        with open(path, "rb") as file:
+            stored = np.load(file, allow_pickle=False)
     except FileNotFoundError:
         raise InputError(f"--images is {path!r}, which does not exist; name an .npy file") from None
     except UNREADABLE:

@@ -6,6 +6,7 @@ spent on it. Names are only names: nothing is extracted. A pickle is refused unr
 
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -27,6 +28,7 @@ _ERRORS = (
     MemoryError,
     SyntaxError,
     struct.error,
+    tokenize.TokenError,
 )
 
 

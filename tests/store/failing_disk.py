@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 HERE = Path(__file__).parent
 PATIENCE = 60
 """Seconds that a trial may take. Two runs of the largest job take a second."""
+PREPARATION = 600
+"""Seconds before the first trial of a job: its networks are compiled."""
 OPEN, WRITE, SYNC, RENAME, MKDIR, REMOVE, READ = (1 << bit for bit in range(7))
 ONCE, ALWAYS, DEAD, SHORT = range(4)
 
@@ -69,6 +71,7 @@ class Process:
         root = HERE.parents[1]
         paths = os.pathsep.join(map(str, (root, HERE.parent, HERE)))
         self._said = folder / "stderr"
+        self._prepared: set[str] = set()
         with self._said.open("w") as said:
             self._process = subprocess.Popen(
                 [sys.executable, HERE / "failing_jobs.py", folder],
@@ -87,7 +90,9 @@ class Process:
         assert self._process.stdin and self._process.stdout
         self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()
-        ready, _, _ = select.select([self._process.stdout], [], [], PATIENCE)
+        seconds = PATIENCE if asked["job"] in self._prepared else PREPARATION
+        self._prepared.add(asked["job"])
+        ready, _, _ = select.select([self._process.stdout], [], [], seconds)
         line = self._process.stdout.readline() if ready else ""
         assert line, f"{asked} is stuck, or has ended the process: {self._said.read_text()[-3000:]}"
         return json.loads(line)

@@ -45,7 +45,7 @@ def keep(out: Path) -> None:
     """Units of work as `jaxadv.evaluation.work` writes them."""
     with Run.begin(out, identity()) as run, log.to_file(out):
         digest = run.belonging.digest("examples")
-        for unit in ("a", "b"):
+        for unit in ("a",):
             journal = Journal(run.unfinished, unit, seconds=0, digest=digest)
             known = journal.outcomes()
             for item in range(2):
@@ -57,7 +57,7 @@ def keep(out: Path) -> None:
             )
             if not image_store.has(out, unit, digest=digest):
                 image_store.write(out, unit, PICTURES, digest=digest)
-            for kind in KINDS:
+            for kind in ("clean", "transfer"):
                 if not run.has(kind, unit):
                     run.append(kind, rows(kind), part=unit)
             journal.remove()
@@ -77,7 +77,7 @@ def kept(out: Path) -> dict[str, Any]:
         found[place.name] = image_store.read(out, part)
     said = {name: value for name, value in Run(out).manifest().items() if name not in CHANGING}
     files = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
-    return found | {"manifest": json.dumps(said), "files": "\n".join(files)}
+    return found | {"manifest": json.dumps(said, sort_keys=True), "files": "\n".join(files)}
 
 
 CHANGING = ("seconds", "checksum")
@@ -99,7 +99,7 @@ def classifiers() -> list[Any]:
 
 
 def evaluation() -> Callable[[Path], None]:
-    """Two networks, four images, two attacks, CLEVER, transfer; all that can be kept is kept."""
+    """Two networks, four images, an attack, CLEVER, transfer; all that can be kept is kept."""
     from models import inner_images
 
     import jaxadv
@@ -108,10 +108,7 @@ def evaluation() -> Callable[[Path], None]:
     labels = networks[0].predict(images)
     settings = jaxadv.Settings(
         parts=("attacks", "transfer", "clever"),
-        attacks=(
-            jaxadv.FGSM(eps=0.1),
-            jaxadv.CarliniWagnerL2(steps=3, search_steps=1, abort_early=False),
-        ),
+        attacks=(jaxadv.FGSM(eps=0.1),),
         targets=("random",),
         clever=jaxadv.CleverSettings(batches=2, samples=2),
         lanes=2,
@@ -156,7 +153,8 @@ def saved(out: Path) -> dict[str, Any]:
     from model_ports import checkpoint
 
     params, meta = checkpoint.load(out / "net", PARAMETERS)
-    left = sorted(path.name for path in out.iterdir())
+    # Where nothing can be removed, the folder in which it was made stays, whose name begins with a dot.
+    left = sorted(path.name for path in out.glob("[!.]*"))
     return {"kernel": params["layer"]["kernel"], "meta": json.dumps(meta), "left": "\n".join(left)}
 
 
