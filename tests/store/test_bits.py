@@ -16,6 +16,8 @@ from model_ports.errors import InputError
 
 FEW, MANY = 50, 300
 """Bits of each kind: of the quick suite, and of the slow one."""
+QUIET = ("list of files", "log")
+"""The manifest has a copy of the one. Of the other the first line alone is looked at."""
 
 
 def is_same(found, expected) -> bool:
@@ -87,4 +89,5 @@ def test_no_bit_changes_without_a_word(tmp_path, capsys, pytestconfig, name, cou
     with capsys.disabled():
         if pytestconfig.getoption("bits"):
             print(f"\n{name}: {json.dumps(counts)}")
-    assert counts.total() == count and counts["told"] + counts["mended"] > count // 4
+    assert counts.total() == count and not counts["silent"]
+    assert name in QUIET or counts["told"] + counts["mended"] > count // 4
