@@ -71,7 +71,7 @@ def _opened(path: Path, limit: int) -> Path | BinaryIO:
 
 def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
     """'<layer>/<part>' -> float32 array, part as in `foreign.PARTS`. Raises InputError, also without h5py."""
-    opened = _opened(path, limit)
+    source = _opened(path, limit)
     try:
         import h5py
     except ImportError:
@@ -80,7 +80,7 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
         ) from None
     collector = Collector(path, limit)
     try:
-        with h5py.File(opened, "r") as file:
+        with h5py.File(source, "r") as file:
             _refuse_other_files(path, file, h5py)
             top: Any = file["model_weights"] if "model_weights" in file else file
             found = _numbered(path, top["layers"], h5py) if "layers" in top else _named(top, h5py)

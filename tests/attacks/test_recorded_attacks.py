@@ -12,6 +12,9 @@ from recorded import difference
 pytestmark = pytest.mark.usefixtures("strict_numerics")
 
 EVERY_NET = pytest.mark.parametrize("net", recorded.NETS)
+THE_OTHER_IS_SLOW = pytest.mark.parametrize(
+    "net", [pytest.param("tiny", marks=pytest.mark.slow), "smooth"]
+)
 ROUNDING = 2.0**-24  # of a number near one, float32
 
 LONG = {  # of 9 steps of c by 1000 iterations each, those that the tests run
@@ -72,7 +75,7 @@ def test_fgsm(net):
     assert (run.result.gradients == 1).all() and (run.result.forwards == 1).all()
 
 
-@EVERY_NET
+@THE_OTHER_IS_SLOW
 def test_ifgsm_with_a_fixed_budget(net):
     """The last iterate of every image, successful or not.
 
@@ -94,7 +97,7 @@ def test_ifgsm_with_a_fixed_budget(net):
     assert (run.result.forwards == 1).all()
 
 
-@EVERY_NET
+@THE_OTHER_IS_SLOW
 @pytest.mark.parametrize(
     ("group", "steps", "attempts"),
     [pytest.param("ifgsm_att9_N50", 50, 9, marks=pytest.mark.slow), ("ifgsm_att5_N10", 10, 5)],
@@ -140,7 +143,7 @@ def assert_same_search(run, net, *, same_iterations: float):
     assert_clean_where_failed(run, net)
 
 
-@EVERY_NET
+@THE_OTHER_IS_SLOW
 @pytest.mark.parametrize("group", ["cw_short", pytest.param("cw_shortc1", marks=pytest.mark.slow)])
 def test_short_carlini_wagner(net, group):
     run = recorded.run(group, net)
@@ -152,7 +155,7 @@ def test_short_carlini_wagner(net, group):
     assert (run.result.forwards == 1).all()
 
 
-@EVERY_NET
+@THE_OTHER_IS_SLOW
 @pytest.mark.parametrize(
     "group", ["ead_short", pytest.param("ead_shortc1", marks=pytest.mark.slow)]
 )

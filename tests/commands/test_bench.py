@@ -70,6 +70,7 @@ def test_raw_calls_wait_for_each_other():
     assert not images.is_deleted()
 
 
+@pytest.mark.slow
 def test_the_command_writes_tables_and_keeps_history(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     times = iter(["2026-01-01 00:00", "2026-01-02 00:00"])

@@ -167,6 +167,7 @@ def small_disk(tmp_path) -> tuple:
     return before, script
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_nothing(small_disk, tmp_path):
     """One line; and with more room the same command goes on where it was."""
     before, script = small_disk

@@ -82,7 +82,10 @@ def sources(net: str) -> dict[str, tuple]:
     return found
 
 
-@pytest.mark.parametrize(("source", "target"), [("tiny", "smooth"), ("smooth", "tiny")])
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [pytest.param("tiny", "smooth", marks=pytest.mark.slow), ("smooth", "tiny")],
+)
 def test_transfer_rates(source, target):
     """Predictions and successes of every image, and the three rates.
 

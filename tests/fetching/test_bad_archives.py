@@ -207,6 +207,7 @@ def test_the_disk_is_checked_first(tmp_path, refusal, monkeypatch):
     assert not (tmp_path / "to").exists()
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_on_the_way(published, tmp_path):
     """At three stages: one line; and with more room the same call goes on to the same folder."""
     (tmp_path / "disk").mkdir()

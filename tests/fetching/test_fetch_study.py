@@ -119,6 +119,7 @@ def test_twenty_cuts(published, tmp_path, impatient, monkeypatch):
     whole(tmp_path, SMALLEST)
 
 
+@pytest.mark.slow
 def test_twenty_kills_one_after_another(published, tmp_path):
     """Whatever it was at, the same command goes on, and the folder is the same as without."""
     context = killed.processes()

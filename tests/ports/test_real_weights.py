@@ -42,6 +42,7 @@ def photographs(size: int) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(images), np.array([int(label) for _, label in rows])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "size", "top1", "top5"),
     # by an independent implementation
@@ -73,6 +74,7 @@ def test_converted_networks_classify_as_they_were_recorded_to(tmp_path, model, s
     assert abs((order[:, :5] == labels[:, None]).any(1).mean() - top5) < 1.5 / len(labels)
 
 
+@pytest.mark.slow
 def test_an_evaluation_on_photographs(tmp_path):
     """Two full-size networks from the shell: attacks, CLEVER and transfer on a folder of photographs."""
     command = [
