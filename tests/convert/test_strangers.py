@@ -117,6 +117,14 @@ def test_parts_of_safetensors_are_read_as_one(tmp_path):
     assert source.sha256() != before  # of all parts
 
 
+def test_what_is_left_aside_may_stand_in_an_index(tmp_path, monkeypatch):
+    """Counters of PyTorch's are in its shards, and in no network."""
+    monkeypatch.setitem(ARRAYS, "bn.num_batches_tracked", np.array(7, np.int64))
+    write_shards(tmp_path)
+    found = sources.read(tmp_path / "model.safetensors.index.json")
+    assert found.keys() == ARRAYS.keys() - {"bn.num_batches_tracked"}
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
