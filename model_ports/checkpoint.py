@@ -4,7 +4,8 @@
                           All arrays lie in it end to end.
     directory/meta.json   "model", "zoo", and facts that the writer adds. "arrays" has the name, shape
                           and dtype of each array, in the order of the vectors. Their number and
-                          SHA-256 are there too.
+                          SHA-256 are there too. "checksum" is the SHA-256 of all these facts. Older
+                          checkpoints have none.
 
 A checkpoint appears at once or not at all. It has 5 files, and some hundred bytes beside the
 numbers. For a tree of 600 small arrays, Orbax would take 130 kB and a third of a second. Long
@@ -28,6 +29,7 @@ from model_ports.errors import InputError
 
 FORMAT = 1
 META = "meta.json"
+CHECKSUM = "checksum"
 ARRAYS = "arrays"
 _CHUNK_BYTES = 64 * 2**20
 
@@ -65,7 +67,8 @@ def save(directory: str | os.PathLike, params: Any, meta: dict[str, Any]) -> Non
         "sha256": fingerprint(named),
         "arrays": index,
     }
-    text = _json({key: value for key, value in meta.items() if key not in fixed} | fixed)
+    facts = {key: value for key, value in meta.items() if key not in (*fixed, CHECKSUM)} | fixed
+    text = _json(facts | {CHECKSUM: _checksum(json.loads(json.dumps(facts)))})
 
     directory.parent.mkdir(parents=True, exist_ok=True)
     workspace = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
@@ -144,19 +147,42 @@ def read_meta(directory: str | os.PathLike) -> dict[str, Any]:
             f"{path} is not a checkpoint: it has no {META}; give a directory that convert or train wrote"
         )
     try:
-        meta = json.loads((path / META).read_text())
+        meta = json.loads((path / META).read_bytes())
         complete = {"model", "zoo", "sha256", "arrays"} <= meta.keys() and all(
-            "shape" in entry and "dtype" in entry for entry in meta["arrays"].values()
+            _is_entry(entry) for entry in meta["arrays"].values()
         )
-    except (ValueError, AttributeError, TypeError) as error:
+        checksum = _checksum(meta)
+    except OSError as error:
+        raise InputError(
+            f"{path / META} cannot be read ({error.strerror or error}); make it readable"
+        ) from error
+    except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
         raise _damaged(path, f"{META} is not readable") from error
     if not complete:
         raise _damaged(path, f"{META} lacks fields")
     if meta.get("format") != FORMAT:
         raise InputError(
-            f"{path} has checkpoint format {meta.get('format')!r}; {FORMAT} can be read: convert it again"
+            f"{path} has checkpoint format {str(meta.get('format'))[:40]}; {FORMAT} can be read: convert it again"
         )
+    if meta.pop(CHECKSUM, checksum) != checksum:
+        raise _damaged(path, f"{META} was changed")
+    if not all(isinstance(meta[key], str) for key in ("model", "zoo", "sha256")):
+        raise _damaged(path, f"{META} has no names")
     return meta
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether this says the shape and dtype of an array."""
+    shape, dtype = entry["shape"], entry["dtype"]
+    return isinstance(dtype, str) and all(
+        type(size) is int and 0 <= size < 2**48 for size in list(shape)
+    )
+
+
+def _checksum(meta: dict[str, Any]) -> str:
+    """SHA-256, hexadecimal, of all facts of meta.json but this."""
+    facts = {key: value for key, value in meta.items() if key != CHECKSUM}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def fingerprint(named: dict[str, np.ndarray]) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from jaxadv.support import places, values
+from jaxadv.support.files import write_atomically
 from model_ports.errors import InputError
 
 
@@ -53,7 +54,7 @@ def _compare_with_original(flags: SimpleNamespace) -> bool:
         original.close()
     print(comparison.text(report))
     if save:
-        save.write_text(comparison.written(report, save.suffix))
+        write_atomically(save, comparison.written(report, save.suffix).encode())
     return report["passed"]
 
 
@@ -78,7 +79,7 @@ def _compare_with_rerun(flags: SimpleNamespace) -> bool:
     )
     print(acceptance.text(report))
     if save:
-        save.write_text(acceptance.written(report, save.suffix))
+        write_atomically(save, acceptance.written(report, save.suffix).encode())
     return report.passed
 
 

@@ -14,7 +14,15 @@ from typing import Any, Self
 import numpy as np
 
 from jaxadv.support import log
-from jaxadv.support.files import Damaged, Foreign, load_arrays, save_arrays, set_aside, short
+from jaxadv.support.files import (
+    Damaged,
+    Foreign,
+    load_arrays,
+    remove,
+    save_arrays,
+    set_aside,
+    short,
+)
 
 SHARE = 20  # writing takes at most one twentieth of the time
 
@@ -124,7 +132,7 @@ class Journal:
     def remove(self) -> None:
         """Remove all files, after the queue is finished and its rows are written."""
         for path in self._files(""):
-            path.unlink(missing_ok=True)
+            remove(path)
 
     def _save(self, what: str, arrays: dict[str, np.ndarray]) -> None:
         path = self._path(what)
@@ -136,7 +144,7 @@ class Journal:
             return load_arrays(path, self._label(path))
         except Damaged as error:
             log.warn(f"{error}; the unfinished work in it is done again")
-            path.unlink(missing_ok=True)
+            remove(path)
         except Foreign as error:
             log.warn(f"{error}; it is not used, and is renamed to {set_aside(path).name!r}")
         return {}

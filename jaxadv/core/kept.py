@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from jaxadv.support import log
+from jaxadv.support import log, trust
 
 _rejected: set[str] = set()  # folders for which a warning was printed
 
@@ -37,22 +37,33 @@ class Sealed:
         self._path = base._path  # pyright: ignore[reportPrivateUsage] JAX has no public name for it
 
     def get(self, key: str) -> bytes | None:
-        """The entry of this key. None if there is none, or if its seal does not match."""
-        value = self._base.get(key)
+        """The entry of this key. None if there is none, if its seal does not match, or if it is not readable."""
+        place = Path(self._path) / f"{key}-cache"
+        try:
+            value = self._base.get(key)
+            another = value is not None and place.exists() and trust.belongs_to_another(place)
+        except OSError as error:
+            reject(place, f"{str(place)!r} cannot be read ({error.strerror or error})")
+            return None
         if value is None:
             return None
         seal, _, content = value.partition(b"\n")
-        if seal == _seal(key, content):
+        if seal == _seal(key, content) and not another:
             return content
-        place = Path(self._path) / f"{key}-cache"
-        reject(place, f"{str(place)!r} is damaged")
+        reject(place, f"{str(place)!r} {'belongs to another user' if another else 'is damaged'}")
         with suppress(OSError):
             place.unlink()
         return None
 
     def put(self, key: str, value: bytes) -> None:
-        """Store an entry with its seal, if the key has no entry yet."""
-        self._base.put(key, _seal(key, value) + b"\n" + value)
+        """Store an entry with its seal, if the key has no entry yet and the disk takes it."""
+        try:
+            self._base.put(key, _seal(key, value) + b"\n" + value)
+        except OSError as error:
+            _tell_once(
+                str(self._path),
+                f"compiled programs are not kept in {str(self._path)!r} ({error.strerror or error})",
+            )
 
 
 def _seal(key: str, content: bytes) -> bytes:
@@ -85,10 +96,15 @@ def reject(place: Path, reason: str) -> None:
         place: the file of the program.
         reason: the fault of the file.
     """
-    if str(place.parent) in _rejected:
-        log.say("made again: %s", reason)
-        return
-    _rejected.add(str(place.parent))
-    log.warn(
-        f"{reason}; this program is made again, as is any other damaged one in {str(place.parent)!r}"
+    _tell_once(
+        str(place.parent),
+        f"{reason}; this program is made again, as is any other damaged one in {str(place.parent)!r}",
     )
+
+
+def _tell_once(folder: str, text: str) -> None:
+    if folder in _rejected:
+        log.say("%s", text)
+        return
+    _rejected.add(folder)
+    log.warn(text)

@@ -103,6 +103,9 @@ def _types(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
 def _read(place: Path) -> export.Exported | None:
     """The traced program in a file. None if there is no file, or if it is damaged or of another program."""
     try:
+        if trust.belongs_to_another(place):
+            kept.reject(place, f"{str(place)!r} belongs to another user")
+            return None
         return export.deserialize(bytearray(read_sealed(place, place.name)))
     except FileNotFoundError:
         return None

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxadv.support.files import Damaged, Foreign, read_sealed, write_atomically, write_sealed
+from jaxadv.support.files import UNREADABLE, read_sealed, write_atomically, write_sealed
 
 
 class Shard(NamedTuple):
@@ -66,7 +66,7 @@ def read_shard(folder: Path, name: str, stamps: list[list[int]]) -> Shard | None
             return None
         reasons = {int(place): reason for place, reason in places["reasons"].items()}
         return Shard(images, places["kept"], reasons, places["digests"])
-    except (OSError, ValueError, KeyError, EOFError, Damaged, Foreign):
+    except UNREADABLE:
         return None
 
 

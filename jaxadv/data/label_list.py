@@ -1,6 +1,7 @@
 """Reads a list of labels: a name and a label per line, as spreadsheets or pandas write it.
 
-labels.tsv and labels.csv may have a header, quotes, an index column and decimals ("5.0"). In
+labels.tsv and labels.csv may have a header, quotes, an index column and decimals ("5.0").
+Semicolons or tabs may separate all columns, as spreadsheets of some countries write them. In
 labels.txt the label follows the last space, so names may have spaces. Names may lack the suffix.
 They may be in UTF-8, UTF-16 or Latin-1.
 
@@ -23,6 +24,8 @@ LISTS = {"labels.tsv": "\t", "labels.csv": ",", "labels.txt": "", "LOC_val_solut
 KAGGLE = "LOC_val_solution.csv"
 MOST_BYTES = 2**26
 """The largest size of a list in bytes: about a thousand bytes for each of the 50,000 images."""
+MOST_COLUMNS = 100
+"""The most columns of a list. Each is compared with the names of all pictures."""
 _NAME_HEADS = {
     "name",
     "file",
@@ -129,11 +132,12 @@ def _rows(path: Path, known: _Names) -> Iterator[tuple[int, str, str]]:
     if path.suffix == ".txt":
         yield from _of_words(lines, known)
         return
+    delimiter = _delimiter(LISTS[path.name], [line for _, line in lines])
     try:
         rows = [
             (number, [field.strip() for field in row])
             for number, line in lines
-            for row in _split(line, LISTS[path.name])
+            for row in _split(line, delimiter)
         ]
     except csv.Error as error:
         raise InputError(
@@ -145,6 +149,15 @@ def _rows(path: Path, known: _Names) -> Iterator[tuple[int, str, str]]:
             continue  # an empty line of a spreadsheet
         name, label = (row[at] if at < len(row) else "" for at in (name_at, label_at))
         yield number, name, label
+
+
+def _delimiter(usual: str, lines: Sequence[str]) -> str:
+    """What stands between the columns: the usual, or another one that every line has where none has the usual."""
+    if any(usual in line for line in lines):
+        return usual
+    return next(
+        (other for other in "\t;," if lines and all(other in line for line in lines)), usual
+    )
 
 
 def _split(line: str, delimiter: str) -> Iterator[list[str]]:
@@ -178,6 +191,10 @@ def _columns(
     if names and kinds:
         return names[-1] if first[names[0]] == "id" else names[0], kinds[0], True
     width = max(len(row) for _, row in rows)
+    if width > MOST_COLUMNS:
+        raise InputError(
+            f"{str(path)!r} has {width} columns; at most {MOST_COLUMNS} are allowed: keep name and label alone"
+        )
     has_head = (
         width > 1
         and all(re.fullmatch(r"[a-z_ ]*", field) for field in first)

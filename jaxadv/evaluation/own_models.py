@@ -176,7 +176,9 @@ def _run(path: Path, function: Callable, line: int) -> Any:
     """Call a user's function. Any error becomes an InputError with the line in the file, or ``line`` for an error elsewhere."""
     try:
         return function()
-    except (Exception, SystemExit) as error:  # user code may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # user code may raise anything
         frames = [
             (frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)
         ]

@@ -16,12 +16,13 @@ import json
 import os
 import re
 import shutil
+import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from jaxadv.fetching.record import NAME
-from jaxadv.support import files
+from jaxadv.support import files, log
 from model_ports import checkpoint
 from model_ports.errors import InputError
 
@@ -109,7 +110,8 @@ class Folder:
         if not path.exists():
             return False
         meta = checkpoint.read_meta(path)
-        archive = meta.get("archive") or {}
+        archive = meta.get("archive")
+        archive = archive if isinstance(archive, dict) else {}
         if archive.get("sha256") in hashes or (
             whence is not None and archive.get("from") == whence
         ):
@@ -131,6 +133,10 @@ class Folder:
         if not self.pictures.exists():
             return False
         mark = self.mark()
+        if mark is None:
+            path = str(self.pictures / MARK)
+            log.warn(f"{path!r} is damaged; the pictures are compared with the archive again")
+            return False
         if mark.get("sha256") not in hashes:
             raise InputError(
                 f"{self.pictures} is there already, and not from this archive; remove it, or give "
@@ -138,12 +144,29 @@ class Folder:
             )
         return count_pictures(self.pictures) >= mark["pictures"]
 
-    def mark(self) -> dict[str, Any]:
-        """The record in DIR/pictures: "sha256" of the archive and the number of "pictures"; or empty."""
+    def mark(self) -> dict[str, Any] | None:
+        """The record in DIR/pictures.
+
+        Returns:
+            "sha256" of the archive and the number of "pictures". Empty without a record, and None for a damaged one.
+        """
         try:
-            return json.loads((self.pictures / MARK).read_text())
-        except (OSError, ValueError):
+            mark = json.loads((self.pictures / MARK).read_text())
+            known = marked(str(mark["sha256"]), int(mark["pictures"]))
+            return known if mark.get("checksum", known["checksum"]) == known["checksum"] else None
+        except OSError:
             return {}
+        except files.UNREADABLE:
+            return None
+
+
+def marked(sha256: str, pictures: int) -> dict[str, Any]:
+    """A mark, with a checksum of its own. sha256: of the archive. pictures: how many there are."""
+    return {
+        "sha256": sha256,
+        "pictures": pictures,
+        "checksum": zlib.crc32(f"{sha256} {pictures}".encode()),
+    }
 
 
 def count_pictures(folder: Path) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from jaxadv.data import validation
 from jaxadv.fetching import addresses, tarball
 from jaxadv.fetching.bring import MB, Brought
-from jaxadv.fetching.folder import MARK, PICTURE, Folder, count_pictures
+from jaxadv.fetching.folder import MARK, PICTURE, Folder, count_pictures, marked
 from jaxadv.support import files
 from jaxadv.support.progress import Progress
 from model_ports.errors import InputError
@@ -102,7 +102,7 @@ def _finish(brought: Brought, folder: Folder, staging: Path, count: int) -> None
             f"{staging} has {others} pictures that are not in {brought.path}; remove that folder, "
             "and give the same command again"
         )
-    mark = {"sha256": brought.sha256, "pictures": count}
+    mark = marked(brought.sha256, count)
     try:
         (staging / MARK).write_text(json.dumps(mark) + "\n")
         os.replace(staging, folder.pictures)

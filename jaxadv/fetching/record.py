@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxadv.support.files import write_atomically
+from jaxadv.support import files
 
 NAME = "fetched.json"
 
@@ -18,7 +18,7 @@ class Record:
         self.path = folder / NAME
         try:
             content = json.loads(self.path.read_text())
-        except (OSError, ValueError):
+        except files.UNREADABLE:
             content = {}
         self.content: dict[str, dict[str, Any]] = {}
         for section in ("archives", "networks", "pictures"):
@@ -36,7 +36,7 @@ class Record:
             InputError: if the file cannot be written.
         """
         self.content[section] |= facts
-        write_atomically(self.path, (json.dumps(self.content, indent=2) + "\n").encode())
+        files.write_atomically(self.path, (json.dumps(self.content, indent=2) + "\n").encode())
 
     def add_network(self, name: str, meta: Mapping[str, Any]) -> None:
         """Add a network.

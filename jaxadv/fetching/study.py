@@ -172,7 +172,7 @@ def _complete(record: Record, order: Order, folder: Folder, missing: Plan) -> No
         if (folder.weights / name).exists():
             record.add_network(name, checkpoint.read_meta(folder.weights / name))
     if order.only != "weights" and not missing.pictures and not record.content["pictures"]:
-        mark = folder.mark()
+        mark = folder.mark() or {}
         facts = {"count": mark["pictures"], "archive": mark["sha256"], "at": now()}
         record.add("pictures", facts)
 
@@ -185,7 +185,7 @@ def _want(folder: Folder, names: Iterable[str]) -> None:
 
 def _wanted(folder: Folder) -> list[str]:
     path = folder.work / WANTED
-    return path.read_text().split() if path.exists() else []
+    return path.read_text(errors="replace").split() if path.exists() else []
 
 
 def _tidy_weights(order: Order, folder: Folder) -> None:

@@ -8,6 +8,7 @@ becomes longer than the server announced.
 
 import contextlib
 import os
+import re
 import shutil
 import ssl
 import time
@@ -132,7 +133,7 @@ def _attempt(
     if size is not None and have == size:
         report(have, size)
         return
-    known = tag.read_text() if tag.exists() else ""
+    known = _known_tag(tag)
     longer = size is not None and have > size  # then the part is from another file
     start = have if ranged and not longer and (certain or known) else 0
     try:
@@ -156,6 +157,15 @@ def _attempt(
             else:
                 tag.unlink(missing_ok=True)
         _write(answer, part, head, size, report)
+
+
+def _known_tag(path: Path) -> str:
+    """The ETag that was kept; empty where there is none, or what is there is none."""
+    try:
+        text = path.read_bytes().decode("ascii", errors="replace")
+    except OSError:
+        return ""
+    return text if re.fullmatch(r'"[!#-~]*"', text) else ""
 
 
 def _check_size(url: str, total: int | None, size: int | None) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from jaxadv.store import image_store, parts
 from jaxadv.store.belonging import Belonging
 from jaxadv.store.rows import KINDS
-from jaxadv.support.files import Damaged, Foreign, label, read_sealed, write_sealed
+from jaxadv.support.files import Damaged, Foreign, label, read_sealed, remove, write_sealed
 from model_ports.errors import InputError
 
 UNFINISHED = "unfinished"
@@ -42,7 +42,7 @@ def remove_leftovers(directory: Path) -> None:
         for path in files(directory / folder):
             leftover = _LEFTOVER.fullmatch(path.name)
             if leftover and pattern.fullmatch(leftover[1]):
-                path.unlink(missing_ok=True)
+                remove(path)
     image_store.remove_leftovers(directory)
 
 
@@ -57,13 +57,13 @@ def remove_run(directory: Path, belonging: Belonging, manifest: Mapping[str, Any
     for kind in KINDS:
         for path in files(directory / kind):
             if _WRITTEN[kind].fullmatch(path.name) and _is_part(path, kind, belonging):
-                path.unlink(missing_ok=True)
+                remove(path)
     image_store.remove_images(directory, belonging.digest("examples"))
     remove_unfinished(directory, belonging)
     for name in {*listed(directory), *manifest.get("files", ())}:
         if not Path(name).is_absolute() and ".." not in Path(name).parts:
-            (directory / name).unlink(missing_ok=True)
-    (directory / LIST).unlink(missing_ok=True)
+            remove(directory / name)
+    remove(directory / LIST)
 
 
 def _is_part(path: Path, kind: str, belonging: Belonging) -> bool:
@@ -91,7 +91,7 @@ def remove_unfinished(directory: Path, belonging: Belonging) -> None:
     ours = {belonging.digest(kind) for kind in KINDS}
     for path in unfinished(directory):
         if label(path).partition(" ")[0] in {*ours, ""}:
-            path.unlink(missing_ok=True)
+            remove(path)
     with suppress(OSError):  # the folder has other files
         (directory / UNFINISHED).rmdir()
 

@@ -162,18 +162,25 @@ def remove_images(directory: Path, digest: str) -> None:
     """
     for place in Path(directory, "adversarial").glob("part-*.zarr"):
         try:
-            ours = _attributes(place)["digest"] == digest
+            attributes = _attributes(place)
+            ours = attributes["digest"] == digest and place == _place(directory, attributes["part"])
         except _UNREADABLE:
             ours = False
         if ours:
-            _remove(place)
+            try:
+                _remove(place)
+            except OSError as error:
+                raise cannot_write(place, error) from error
 
 
 def remove_leftovers(directory: Path) -> None:
     """Remove the temporary files of interrupted writes."""
     for place in Path(directory, "adversarial").glob(".part-*.zarr*"):
         if _LEFTOVER.fullmatch(place.name):
-            shutil.rmtree(place)
+            try:
+                shutil.rmtree(place)
+            except OSError as error:
+                raise cannot_write(place, error) from error
 
 
 def _place(directory: Path, part: str) -> Path:

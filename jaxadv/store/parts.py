@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from jaxadv.store.identity import Identity
 from jaxadv.store.rows import one_line
-from jaxadv.support.files import Damaged, Foreign
+from jaxadv.support.files import UNREADABLE, Damaged, Foreign
 from model_ports.errors import InputError
 
 FORMAT = 2
@@ -203,12 +203,8 @@ def _of_footer(footer: bytes, data: bytes) -> tuple[Part, int]:
         about = About(
             **{name: says[name] for name in About._fields if name != "identity"}, identity=identity
         )
-    except (
-        KeyError,
-        TypeError,
-        ValueError,
-        OSError,
-        pa.ArrowException,
-    ) as error:  # another file with an entry like our seal
+        if not all(isinstance(text, str) for text in (about.kind, about.unit, about.digest)):
+            raise ValueError("it does not say which part it is")
+    except (*UNREADABLE, pa.ArrowException) as error:  # another file with an entry like our seal
         raise Foreign(f"was written by another program ({one_line(error)})") from error
     return Part(about, file), int(seal[1], 16)

@@ -22,7 +22,14 @@ from jaxadv.store.lock import locked
 from jaxadv.store.parts import About, Part
 from jaxadv.store.rows import KINDS, fits, schema, table
 from jaxadv.support import log, places
-from jaxadv.support.files import Damaged, Foreign, cannot_write, set_aside, write_atomically
+from jaxadv.support.files import (
+    Damaged,
+    Foreign,
+    cannot_write,
+    remove,
+    set_aside,
+    write_atomically,
+)
 from model_ports.errors import InputError
 
 FORMAT = parts.FORMAT
@@ -248,7 +255,7 @@ class Run:
         except Damaged as error:
             log.warn(f"removed, to be made again: {error}")
             log.skip("damaged parts, made again")
-            path.unlink(missing_ok=True)
+            remove(path)
             return False
         except Foreign as error:
             log.warn(

@@ -68,7 +68,8 @@ def pictures(value, *, size: int | None = None, name: str = "images") -> np.ndar
         raise InputError(
             f"{name} have shape {array.shape}; (N, {side}, {side}, 3) is needed: {remedy}"
         )
-    return array.astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):  # infinite then, which is out of every range
+        return array.astype(np.float32, copy=False)
 
 
 def classes(value, *, count: int, num_classes: int, name: str) -> np.ndarray:

@@ -106,6 +106,8 @@ def guarded(work: Callable[[], Result], program: str) -> Result:
             f"something called sys.exit({error.code!r}) during the command{_kept(error)}",
             1,
         )
+    except BaseException as error:  # of a user's code: it need not be an Exception
+        _end(program, f"{type(error).__name__}: {error}{_kept(error)}", 1)
 
 
 def fail(program: str, message: str) -> NoReturn:
@@ -114,7 +116,7 @@ def fail(program: str, message: str) -> NoReturn:
 
 
 def _end(program: str, message: str, status: int) -> NoReturn:
-    _say(f"{program}: {' '.join(message.split())[:2000]}")
+    _say(f"{program}: {log.printable(message)[:2000]}")
     _flush()
     sys.exit(status)
 

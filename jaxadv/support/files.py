@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -30,6 +31,7 @@ UNREADABLE = (
         SyntaxError,
     ),
     *(RecursionError, NotImplementedError, zipfile.BadZipFile, zlib.error, struct.error),
+    tokenize.TokenError,  # NumPy reads headers as Python
 )
 """The exceptions that NumPy, zipfile and parsers raise for damaged or hostile files."""
 MOST = 180
@@ -110,7 +112,7 @@ def read_sealed(path: Path, label: str) -> memoryview:
     content = data[len(head) + 1 :]
     try:
         stored = json.loads(head)["label"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise Damaged(f"{str(path)!r} is damaged") from None
     if not isinstance(stored, str) or bytes(data[: len(head) + 1]) != _seal(content, stored):
         raise Damaged(f"{str(path)!r} is damaged")
@@ -124,7 +126,7 @@ def label(path: Path) -> str:
     try:
         with open(path, "rb") as file:
             stored = json.loads(file.read(4096).partition(b"\n")[0])["label"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
     return stored if isinstance(stored, str) else ""
 
@@ -193,9 +195,9 @@ def load_arrays(path: Path, label: str = "") -> "dict[str, np.ndarray]":
             return dict(file)
     except FileNotFoundError:
         return {}
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except UNREADABLE as error:
         raise Damaged(f"{str(path)!r} holds no arrays") from error
 
 
@@ -232,6 +234,16 @@ def set_aside(path: Path) -> Path:
     except OSError as error:
         raise cannot_write(path, error) from error
     return place
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there. Raises InputError where it cannot be."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot remove {str(path)!r}: {error.strerror or error}; make its folder writable, and give the command again"
+        ) from error
 
 
 def cannot_write(path: Path, error: OSError) -> InputError:
@@ -278,6 +290,12 @@ def locked(path: Path, busy: Callable[[str], InputError]) -> int:
         owner = os.read(handle, 200).decode(errors="replace").strip() or "another process"
         os.close(handle)
         raise busy(owner) from None
-    os.ftruncate(handle, 0)
-    os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+    try:
+        os.ftruncate(handle, 0)
+        os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+    except (
+        OSError
+    ):  # of a full disk: nobody would close it, and the lock would stay with this process
+        os.close(handle)
+        raise
     return handle

@@ -16,6 +16,8 @@ EMBEDDED_JOB = FOLDER / "embedded.flags"
 
 MOST = 2**20
 """The largest size of a flagfile, in bytes."""
+MOST_FILES = 100
+"""The most flagfiles that a flagfile may name, counted with those that they name."""
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF16_LE: "utf-16",
@@ -42,22 +44,33 @@ def find(name: str) -> Path:
     return place
 
 
-def read(path: Path, find: Callable[[str], Path] = find, outer: tuple[Path, ...] = ()) -> list[str]:
+def read(path: Path, find: Callable[[str], Path] = find) -> list[str]:
     """Read the flags of a file. A line --flagfile=NAME is replaced by the flags of that file.
 
     Args:
         path: the file.
         find: finds the path of a named flagfile.
-        outer: the files that name this one.
 
     Returns:
         The flags in order, each as "--name=value".
 
     Raises:
-        InputError: if a file cannot be read or names itself, or if a line is not a flag.
+        InputError: if a file cannot be read or names itself, if a line is not a flag, or if there are too many files.
     """
+    return _read(path, find, (), [])
+
+
+def _read(
+    path: Path, find: Callable[[str], Path], outer: tuple[Path, ...], opened: list[Path]
+) -> list[str]:
+    """outer: files that are being read. opened: all that were, which grows."""
     if path in outer:
         raise InputError(f"flagfile {str(path)!r} names itself; remove that line")
+    opened.append(path)
+    if len(opened) > MOST_FILES:
+        raise InputError(
+            f"flagfile {str(opened[0])!r} names more than {MOST_FILES} others, with those that they name; give fewer"
+        )
     flags: list[str] = []
     for number, line in enumerate(_text(path).splitlines(), 1):
         line = line.strip()
@@ -68,7 +81,8 @@ def read(path: Path, find: Callable[[str], Path] = find, outer: tuple[Path, ...]
                 f"flagfile {str(path)!r}, line {number}: {line[:60]!r} is no flag; a flag begins with --, a comment with #"
             )
         name, _, value = line.lstrip("-").partition("=")
-        flags += read(find(value.strip()), find, (*outer, path)) if name == "flagfile" else [line]
+        inner = name == "flagfile"
+        flags += _read(find(value.strip()), find, (*outer, path), opened) if inner else [line]
     return flags
 
 

@@ -35,8 +35,17 @@ say = _logger.info
 """Write one line to the file, with %-arguments as in `logging`."""
 
 
+def printable(text: str) -> str:
+    """A line in which nothing acts on a terminal: line breaks as spaces, other control characters as their numbers."""
+    line = " ".join(text.split())
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in line
+    )
+
+
 def warn(text: str) -> None:
     """Write one line to standard error and to the file."""
+    text = printable(text)
     with suppress(OSError, ValueError):  # standard error is closed
         print(text, file=sys.stderr)
     _logger.warning("%s", text)

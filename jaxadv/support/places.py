@@ -28,6 +28,10 @@ def place(flag: str, text: str | os.PathLike[str]) -> Path:
     shown = os.fspath(text).encode(errors="backslashreplace").decode()
     try:
         path = Path(text).expanduser()
+        if path != Path(text) and not path.is_absolute():  # of a HOME that is empty or relative
+            raise RuntimeError
+        if Path(text).parts[:1] == ("~",) and os.environ.get("HOME") == "":
+            raise RuntimeError
     except RuntimeError:
         raise InputError(
             f"{flag} is {shown!r}; no such home directory is known: give the whole path"

@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxadv.core import oracle
 from jaxadv.support import checks
+from jaxadv.support.files import UNREADABLE
 from model_ports import registry, weights
 from model_ports.errors import InputError
 
@@ -34,14 +35,16 @@ def read_images(path: str, *, size: int, double: bool) -> np.ndarray:
         InputError: if the file cannot be read, or its array has another type, shape or range.
     """
     try:
-        stored = np.load(path, allow_pickle=False)
+        with open(path, "rb") as file:
+            stored = np.load(file, allow_pickle=False)
     except FileNotFoundError:
         raise InputError(f"--images is {path!r}, which does not exist; name an .npy file") from None
-    except (OSError, ValueError, EOFError):
+    except UNREADABLE:
         raise InputError(
             f"--images is {path!r}, which is not a readable .npy; save one with numpy.save"
         ) from None
     if not isinstance(stored, np.ndarray):
+        stored.close()
         raise InputError(
             f"--images is {path!r}, an archive; one array in an .npy is needed: save it with numpy.save"
         )

@@ -6,6 +6,7 @@ extracted to files. A pickle is refused, without reading it.
 
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -27,6 +28,7 @@ _ERRORS = (
     MemoryError,
     SyntaxError,
     struct.error,
+    tokenize.TokenError,
 )
 
 

@@ -7,6 +7,7 @@ than a dependency on a library would be, and its arrays are views of the file.
 import json
 import math
 import mmap
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,8 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
         InputError: if the file cannot be used.
     """
     collector = Collector(path, limit)
+    if not path.stat().st_size:
+        raise collector.damaged("it is empty")
     with open(path, "rb") as file:
         data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     length = int.from_bytes(data[:8], "little")
@@ -62,7 +65,7 @@ def _once(path: Path, pairs: list[tuple]) -> dict:
     """A JSON object as a dict. JSON allows repeated names, and this function does not."""
     entries = dict(pairs)
     if len(entries) != len(pairs):
-        double = next(name for i, (name, _) in enumerate(pairs) if name in dict(pairs[:i]))
+        double = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise InputError(
             f"{path} has two entries called {double[:80]!r}: each variable once is needed"
         )

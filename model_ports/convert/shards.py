@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from model_ports.convert import safetensors
-from model_ports.convert.arrays import LIMIT
+from model_ports.convert.arrays import LEFT_ASIDE, LIMIT
 from model_ports.errors import InputError
 
 FORMAT = "sharded .safetensors"
@@ -50,7 +50,11 @@ def read(index: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
             )
         arrays = safetensors.read(path, limit)
         limit -= sum(array.nbytes for array in arrays.values())
-        expected = [name for name, file in places.items() if file == path.name]
+        expected = [
+            name
+            for name, file in places.items()
+            if file == path.name and not LEFT_ASIDE.fullmatch(name)
+        ]
         wrong = next(iter(arrays.keys() ^ set(expected)), None)
         if wrong is not None:
             raise InputError(

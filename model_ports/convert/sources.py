@@ -67,11 +67,14 @@ def read(path: str | Path, *, limit: int = LIMIT) -> dict[str, np.ndarray]:
     """
     source = find(path)
     try:
-        return source.reader(source.path, limit)
+        arrays = source.reader(source.path, limit)
     except OSError as error:
         raise InputError(
             f"{path} cannot be read ({error.strerror or error}); give a file that can"
         ) from None
+    if not arrays:
+        raise InputError(f"{path} has no weights in it; give the file of this very model")
+    return arrays
 
 
 def parameters(path: str | Path, network: Network) -> dict[str, Any]:

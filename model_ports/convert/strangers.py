@@ -38,6 +38,17 @@ _KNOWN = (  # first bytes, what the file is, what to do
         "give the weights that it was made from, as .safetensors",
     ),
 )
+_ENDINGS = {
+    ".caffemodel": "a Caffe model",
+    ".mlmodel": "a Core ML model",
+    ".msgpack": "Flax's msgpack",
+    ".engine": "a TensorRT engine",
+    ".tflite": "a TensorFlow Lite model",
+    ".mar": "an archive of TorchServe",
+    ".pt2": "an exported program of PyTorch's",
+    ".mat": "a file of Matlab's",
+}
+"""Files of other programs, which are not told by their first bytes alone."""
 _INSTEAD_OF_ONNX = "give the weights that it was exported from, or save its initializers under the original names with numpy.savez"
 
 
@@ -54,6 +65,10 @@ def check(path: Path, head: bytes) -> None:
     for pattern, what, remedy in _KNOWN:
         if re.match(pattern, head, re.IGNORECASE | re.DOTALL):
             raise InputError(f"{path} is {what}; {remedy}")
+    if path.suffix in _ENDINGS:
+        raise InputError(
+            f"{path} is {_ENDINGS[path.suffix]}, which is not read; save its arrays under the original names with numpy.savez"
+        )
     # A SavedModel begins with the version 1 of its schema, and then a graph.
     if path.name == "saved_model.pb" or head.startswith(b"\x08\x01\x12"):
         raise saved_model(path)

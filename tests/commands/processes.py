@@ -60,6 +60,7 @@ def refusal(*arguments: str) -> str:
 
 def _run(arguments: tuple[str, ...], said: Path) -> None:
     from jaxadv.commands import cli
+    from jaxadv.support import ending
 
     signal.signal(
         signal.SIGINT, signal.default_int_handler
@@ -68,6 +69,7 @@ def _run(arguments: tuple[str, ...], said: Path) -> None:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     sys.argv = ["run.py", *arguments]
+    ending.catch_signals()  # as `jaxadv.__main__` does
     try:
         cli.main(cli.parse(sys.argv))
     finally:

@@ -49,6 +49,13 @@ def other_draws(logits):
     return logits + jax.pure_callback(lambda _: draw().astype(np.float32), shape, logits)
 
 
+def every_third(logits):
+    """A function that counts its calls."""
+    shape, calls = jax.ShapeDtypeStruct((), jnp.float32), iter(range(10**6))
+    count = jax.pure_callback(lambda _: np.float32(next(calls) % 3), shape, logits)
+    return logits + count
+
+
 ALONE = "logits must not depend on other images"
 WRONG = {
     "softmax": (
@@ -103,6 +110,21 @@ WRONG = {
         lambda z: jnp.log(jax.nn.softmax(1000 * z)),
         ["-inf for class", "jax.nn.log_softmax"],
     ),
+    "smoothed": (lambda z: 0.9 * jax.nn.softmax(z) + 0.1 / 5, ["gives probabilities"]),
+    "votes": (lambda z: jax.nn.one_hot(z.argmax(1), 5), ["gives probabilities"]),
+    "probabilities of large batches alone": (
+        lambda z: z if len(z) < 4 else jax.nn.softmax(z),
+        ["gives probabilities"],
+    ),
+    "ranks in the batch": (
+        lambda z: jnp.sort(z, axis=0),
+        ["other logits"],
+    ),
+    "padded with the first": (
+        lambda z: jnp.where(jnp.arange(len(z))[:, None] < 4, z, z[0]),
+        ["other logits"],
+    ),
+    "each third call": (every_third, ["is random"]),
     "one row": (
         lambda z: z.mean(0, keepdims=True),
         ["gives 1 rows for 8 images", "a row of 5 for each"],
@@ -188,6 +210,9 @@ STRUCTURES = [
     ),
     (lambda z: z > 0, ["bool", "not the class"]),
     (lambda z: z.astype(jnp.complex64), ["complex64"]),
+    (lambda z: z.astype(jnp.float8_e4m3fn), ["float8_e4m3fn"]),
+    (lambda z: z.astype(jnp.uint8), ["uint8", "not the class"]),
+    (lambda z: z[:, :, None], ["(1, 5, 1)", "(1, 5)"]),
     (lambda z: z[:, :4], ["(1, 4)", "(1, 5)"]),
     (lambda z: z[0], ["(5,)", "(1, 5)"]),
     (lambda z: z.T, ["(5, 1)", "(1, 5)"]),

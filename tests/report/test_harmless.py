@@ -11,7 +11,22 @@ import pytest
 
 from jaxadv.report import latex, tables
 
-FORMULAS = ["=1+1", "+SUM(A1)", "-2+3", "@cmd", "\t=1", "\r=1", '=HYPERLINK("http://x","y")']
+FORMULAS = [
+    "＝1+1",
+    "＋1",
+    "－1",
+    "＠x",
+    "\n=1",
+    " =1",
+    "\u00a0=1",
+    "=1+1",
+    "+SUM(A1)",
+    "-2+3",
+    "@cmd",
+    "\t=1",
+    "\r=1",
+    '=HYPERLINK("http://x","y")',
+]
 MARKUP = [
     "<script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
