@@ -51,9 +51,9 @@ def test_links_to_nothing_and_folders_are_no_parts(tmp_path, capsys):
     ("change", "words"),
     [
         (lambda path: pd.read_parquet(path).to_parquet(path), "another program"),
-        (lambda path: path.write_bytes(gzip.compress(path.read_bytes())), "no Parquet file"),
-        (lambda path: pd.read_parquet(path).to_csv(path), "no Parquet file"),
-        (lambda path: pd.read_parquet(path).to_feather(path), "no Parquet file"),
+        (lambda path: path.write_bytes(gzip.compress(path.read_bytes())), "not a Parquet file"),
+        (lambda path: pd.read_parquet(path).to_csv(path), "not a Parquet file"),
+        (lambda path: pd.read_parquet(path).to_feather(path), "not a Parquet file"),
     ],
     ids=["pandas", "gzip", "csv", "feather"],
 )
@@ -83,7 +83,7 @@ def test_a_copied_journal_is_not_used_twice(tmp_path, capsys):
     again = Journal(tmp_path, "a-cw-0000", seconds=0, digest="d")
     assert list(again.outcomes()) == [0] and list(again.lanes("0")) == ["holds"]
     lines = said(capsys)
-    assert len(lines) == 2 and all("is of another run or another place" in line for line in lines)
+    assert len(lines) == 2 and all("belongs to another run or another place" in line for line in lines)
     again.add(1, [np.ones(2)])
     again.write()
     assert sorted(Journal(tmp_path, "a-cw-0000", seconds=0, digest="d").outcomes()) == [0, 1]
@@ -93,7 +93,7 @@ def test_a_copy_of_kept_images_is_not_removed(tmp_path):
     image_store.write(tmp_path, "a", np.zeros((2, 4, 4, 3), np.float32), digest="d")
     folder = tmp_path / "adversarial"
     shutil.copytree(folder / "part-a.zarr", folder / "part-a (1).zarr")
-    image_store.remove(tmp_path, "d")
+    image_store.remove_images(tmp_path, "d")
     assert [path.name for path in folder.iterdir()] == ["part-a (1).zarr"]
 
 
