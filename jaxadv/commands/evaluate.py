@@ -107,12 +107,19 @@ def _kinds(name: str, kinds: list[str]) -> tuple[str, ...]:
 def networks_of(flags: SimpleNamespace) -> dict[str, Any]:
     """The arguments of `Evaluation.of` that say which networks there are. Raises InputError."""
     from jaxadv.evaluation.networks import ZOO, Zoo
+    from jaxadv.foreign.libraries import FORMS
     from model_ports import registry
 
     sizes = values.input_sizes(flags.input_size)
     values.chosen("zoo", [flags.zoo], registry.ZOOS)
-    names = [] if flags.models == ["none"] else values.models(flags.models, ZOO)
-    zoo = Zoo(flags.zoo, flags.weights_dir, sizes, allow_missing=bool(flags.dry_run))
+    names = [] if flags.models == ["none"] else values.models(flags.models, ZOO, FORMS)
+    zoo = Zoo(
+        flags.zoo,
+        flags.weights_dir,
+        sizes,
+        allow_missing=bool(flags.dry_run),
+        pretrained=flags.pretrained,
+    )
     return {
         "models": [*names, *(flags.model_module or [])],
         "zoo": zoo,

@@ -29,7 +29,7 @@ FLAGS_OF: dict[str, tuple[str, ...]] = {
     "convert": ("model", "source", "weights_dir", "alexnet_lrn"),
     "validate": (
         *("model", "source", "weights_dir", "alexnet_lrn", "input_size", "images"),
-        *("save", "gradient", "float64", "tolerance", "study", "num_images", "lanes"),
+        *("save", "gradient", "float64", "tolerance", "study", "num_images", "lanes", "pretrained"),
     ),
     "predict": (
         *("model", "zoo", "weights_dir", "alexnet_lrn", "input_size", "images"),
@@ -65,7 +65,14 @@ def define() -> None:
     """Define all flags; once a process."""
     what = "What to evaluate"
     _text(what, "zoo", "digits", "digits: the embedded, trained small networks; imagenet: full size, with weights_dir")
-    _names(what, "models", ["all"], "networks of the zoo, all, or none (beside model_module)")
+    _names(
+        what,
+        "models",
+        ["all"],
+        "networks of the zoo, all, or none (beside model_module); and others: timm:NAME, torchvision:NAME, keras:NAME, "
+        "torch:FILE.py:FUNCTION, onnx:FILE, robustbench:NAME",
+    )
+    _switch(what, "pretrained", True, "networks of other libraries with their trained weights, which these fetch; fresh ones if not")
     _names(what, "model_module", None, "FILE.py:FUNCTION of your own, which returns a Classifier or a list, to be evaluated beside models")
     _names(what, "input_size", None, "evaluate: NAME=PIXELS, where a network runs at another size than its own; predict, validate: PIXELS")
     _names(what, "ensembles", None, "A+B+C,D+E: attack these networks as one too, and show the images to the networks not in it")
@@ -136,7 +143,7 @@ def define() -> None:
     _switch(fetch, "keep_graphs", False, "of the study: keep each network's frozen graph in TO/graphs")
 
     other = "convert, validate, predict and train"
-    _text(other, "model", None, "convert, validate, predict: the network")
+    _text(other, "model", None, "convert, validate, predict: the network; validate: timm:NAME and the like too")
     _text(
         other,
         "source",

@@ -18,6 +18,11 @@ def main(flags: SimpleNamespace) -> None:
     if flags.study is not None:
         _acceptance(flags)
         return
+    from jaxadv.foreign.libraries import is_foreign
+
+    if is_foreign(flags.model or ""):
+        _foreign(flags)
+        return
     from jaxadv.validation import comparison, validate
     from model_ports import registry
 
@@ -57,6 +62,31 @@ def main(flags: SimpleNamespace) -> None:
         save.write_text(comparison.written(report, save.suffix))
     if not report["passed"]:
         sys.exit(1)
+
+
+def _foreign(flags: SimpleNamespace) -> None:
+    """Print how a network of another library differs from its original; one that does is refused."""
+    from jaxadv.evaluation import foreign_networks
+
+    for name in ("source", "weights_dir", "images", "gradient", "tolerance", "save"):
+        if getattr(flags, name) is not None:
+            raise InputError(
+                f"--{name} is given; {flags.model} is compared with itself in its library: leave it out"
+            )
+    size = values.input_size(flags.input_size)
+    classifier = foreign_networks.load(
+        flags.model, taken=(), pretrained=flags.pretrained, input_size=size
+    )
+    print(f"{flags.model}: {classifier.facts['framework']}, {classifier.input_size} pixels")
+    for precision, found in classifier.facts["proof"].items():
+        told = found
+        if isinstance(found, dict):
+            told = ", ".join(
+                f"{what} {'not compared' if value is None else f'{value:.1e}'}"
+                for what, value in found.items()
+            )
+        print(f"  {precision} precision, relative difference: {told}")
+    print("the same function within tolerance")
 
 
 def _save(flags: SimpleNamespace) -> Path | None:

@@ -59,9 +59,11 @@ class Evaluation:
         )
         settings.check()
         hosts.require_devices()
-        entries = networks.choose(models, zoo, ensembles)
-        source = _source(data, entries)
-        members = {".".join(["ensemble", *some]): some for some in ensembles}
+        source = open_source(data) if isinstance(data, str) else data  # loading takes longer
+        classes = source.num_classes if isinstance(source, Source) else None
+        entries = networks.choose(models, zoo, ensembles, num_classes=classes)
+        source = source if isinstance(source, Source) else _source(source, entries)
+        members = {name: list(entry.members) for name, entry in entries.items() if entry.members}
         job = plan.job(settings, list(entries), members, source)
         networks.check_classes(entries, source)
         chosen = precision.decided(
@@ -199,14 +201,16 @@ def evaluate(
     weights_dir: str | None = None,
     input_sizes: Mapping[str, int] | None = None,
     ensembles: Iterable[Sequence[str]] = (),
+    pretrained: bool = True,
     overwrite: bool = False,
     any_machine: bool = False,
 ) -> Run:
     """Attack classifiers, score them with CLEVER, transfer every adversarial image, and report.
 
     Args:
-        models: names of the zoo, such as "vgg_16"; FILE.py:FUNCTION, which returns classifiers; or
-            `jaxadv.Classifier` objects. Mixed as you like.
+        models: names of the zoo, such as "vgg_16", or of other libraries, such as "timm:resnet50";
+            FILE.py:FUNCTION, which returns classifiers; or `jaxadv.Classifier` objects. Mixed as
+            you like.
         data: "digits", "imagefolder:DIR", "tfds:NAME", "npz:FILE", a `Source`, or a pair of arrays:
             images (N, H, W, 3), uint8 or float in [0, 1], and labels (N,) integers.
         settings: what is attacked with what; the study's attacks if not given.
@@ -215,6 +219,8 @@ def evaluate(
         weights_dir: folder of converted weights, for the zoo "imagenet".
         input_sizes: pixels by name, where a network of the zoo runs at another size than its own.
         ensembles: names of networks that are attacked as one, the mean of their logits.
+        pretrained: whether networks of other libraries have trained weights, which these fetch;
+            fresh ones if not, of as many classes as the data has.
         overwrite: replace the run that ``out`` holds.
         any_machine: go on with a run that another kind of machine began. Rows may then differ by
             rounding, as if they were computed again there.
@@ -229,16 +235,12 @@ def evaluate(
     ... # doctest: +SKIP
     """
     folder = None if weights_dir is None else os.fspath(places.place("weights_dir", weights_dir))
-    chosen = Zoo(zoo, folder, dict(input_sizes or {}))
+    chosen = Zoo(zoo, folder, dict(input_sizes or {}), pretrained=pretrained)
     evaluation = Evaluation.of(models, data, settings, zoo=chosen, ensembles=ensembles)
     return evaluation.run(out, overwrite=overwrite, any_machine=any_machine)
 
 
-def _source(data: Data, entries: Mapping[str, Entry]) -> Source:
-    if isinstance(data, str):
-        return open_source(data)
-    if isinstance(data, Source):
-        return data
+def _source(data: tuple[np.ndarray, np.ndarray], entries: Mapping[str, Entry]) -> Source:
     from jaxadv.data.arrays import from_arrays
 
     images, labels = data

@@ -17,9 +17,23 @@ def chosen(name: str, values: Sequence[str] | None, allowed: Sequence[str]) -> l
     return names
 
 
-def models(values: Sequence[str], known: Sequence[str]) -> list[str]:
-    """The networks that --models names; "all" is every one."""
-    return list(known) if list(values) == ["all"] else chosen("models", values, known)
+def models(values: Sequence[str], known: Sequence[str], others: Sequence[str] = ()) -> list[str]:
+    """The networks that --models names; "all" is every one.
+
+    Args:
+        values: of the flag.
+        known: networks of the zoo.
+        others: forms of names of other networks, such as "timm:NAME", that are allowed too.
+
+    Raises:
+        InputError: for an unknown name, or for none.
+    """
+    if list(values) == ["all"]:
+        return list(known)
+    libraries = tuple(form.partition(":")[0] + ":" for form in others)
+    names = [value.strip() for value in values]
+    foreign = [name for name in names if libraries and name.startswith(libraries)]
+    return chosen("models", values, [*known, *(foreign or others)])
 
 
 def number(text: str) -> float:
