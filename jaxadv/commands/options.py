@@ -77,7 +77,7 @@ def define() -> None:
     _names(what, "input_size", None, "evaluate: NAME=PIXELS, where a network runs at another size than its own; predict, validate: PIXELS")
     _names(what, "ensembles", None, "A+B+C,D+E: attack these networks as one too, and show the images to the networks not in it")
     _text(what, "weights_dir", None, "folder with a converted folder, or an .npz of original names, for each network; convert writes there")
-    _text(what, "data", "digits", "digits (the test part of those embedded), imagefolder:DIR, tfds:NAME[/SPLIT] or npz:FILE")
+    _text(what, "data", "digits", "digits (the test part of those embedded), imagefolder:DIR, tfds:NAME[/SPLIT], parquet:PLACE or npz:FILE")
     _text(what, "selection", "first", "of the data: first, random, study (its 1000), clever100, common (all networks are right)")
     _count(what, "study_seed", 1215, "of the study's own shuffle: 1215 as its README has it, or 1216, its code's default", 0, MOST)
     _text(what, "study", None, "folder that fetch has filled: stands for --zoo=imagenet, --data and --weights_dir")

@@ -211,8 +211,8 @@ def evaluate(
         models: names of the zoo, such as "vgg_16", or of other libraries, such as "timm:resnet50";
             FILE.py:FUNCTION, which returns classifiers; or `jaxadv.Classifier` objects. Mixed as
             you like.
-        data: "digits", "imagefolder:DIR", "tfds:NAME", "npz:FILE", a `Source`, or a pair of arrays:
-            images (N, H, W, 3), uint8 or float in [0, 1], and labels (N,) integers.
+        data: "digits", "imagefolder:DIR", "tfds:NAME", "parquet:PLACE", "npz:FILE", a `Source`, or a
+            pair of arrays: images (N, H, W, 3), uint8 or float in [0, 1], and labels (N,) integers.
         settings: what is attacked with what; the study's attacks if not given.
         out: folder of the run; a new one below results/ if not given. A run that is there is continued.
         zoo: "digits" or "imagenet": where names of networks are looked up.
