@@ -45,7 +45,8 @@ def from_keras(
     """A classifier from a model of Keras 3 on the JAX backend, in evaluation mode.
 
     A softmax at the end is left out. Its weights become parameters of the classifier. At conversion
-    logits and an input gradient are compared on two images with the model called as it is.
+    logits are compared on two images with what Keras itself predicts, in double and in single
+    precision; the gradient is JAX's in both.
 
     Args:
         model: a `keras.Model`, or a .keras or .h5 file of one; images (N, S, S, 3) to (N, K).
@@ -101,10 +102,12 @@ def from_keras(
     outputs = _outputs(apply, params, size, name)
     proof = None
     if prove:
-        original = _original(of, prepared)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="keras")
-            proof = trust.prove(name, apply, params, original, input_size=size, outputs=outputs)
+        proof = trust.prove(
+            name, apply, params, _original(of, prepared), input_size=size, outputs=outputs
+        )
+        if without_softmax:
+            pixels = prepared(jnp.asarray(trust.test_images(size), np.float32))
+            _check_softmax(model, logits, np.asarray(pixels), name)
     kept = {
         "source": f"keras: {Path(given).name if model is not given else model.name}",
         "framework": f"keras {keras.__version__} on jax",
@@ -224,18 +227,27 @@ def _outputs(apply: trust.Apply, params: Any, size: int, name: str) -> int:
 
 
 def _original(of: Callable[[Any], Any], prepared: Preprocess) -> trust.Original:
-    """The model as it is, called without compilation and with its own state."""
+    """The model as Keras itself predicts with it. Its gradient would be JAX's, as ours is."""
 
-    def original(images: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        with jax.enable_x64(images.dtype == np.float64):
-            model = of(images.dtype)
-            logits, pull_back = jax.vjp(
-                lambda pixels: model(prepared(pixels), training=False), jnp.asarray(images)
-            )
-            [gradient] = pull_back(jnp.asarray(weights, logits.dtype))
-            return np.asarray(logits), np.asarray(gradient)
+    def original(images: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, None]:
+        with jax.enable_x64(images.dtype == np.float64), _quiet():
+            pixels = np.asarray(prepared(jnp.asarray(images)))
+            out = of(images.dtype).predict_on_batch(pixels)
+        return np.asarray(out["logits"] if isinstance(out, dict) else out), None
 
     return original
+
+
+def _check_softmax(model: Any, logits: Any, pixels: np.ndarray, name: str) -> None:
+    """Raises InputError where a model is not the softmax of what was taken for its logits."""
+    with _quiet():
+        found, expected = (
+            np.asarray(each.predict_on_batch(pixels), np.float64) for each in (logits, model)
+        )
+    found = np.exp(found - found.max(axis=1, keepdims=True))
+    found /= found.sum(axis=1, keepdims=True)
+    if not np.allclose(found, expected, rtol=1e-4, atol=1e-6):
+        raise InputError(f"{name} has a softmax at its end that cannot be left out; give logits")
 
 
 def _fingerprint(apply: trust.Apply, params: Any, size: int) -> str:

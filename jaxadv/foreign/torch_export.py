@@ -27,9 +27,13 @@ class Exported(NamedTuple):
 
 def check(module: Any, name: str) -> None:
     """Raises InputError for a module that is scripted, quantised, in training mode, or of another
-    precision."""
-    import torch
-
+    precision; or where PyTorch is missing."""
+    try:
+        import torch
+    except ImportError as error:
+        raise InputError(
+            f"{error.name} is not installed; run: pip install 'jaxadv[torch]'"
+        ) from error
     if not isinstance(module, torch.nn.Module):
         raise InputError(f"{name} is a {type(module).__name__}; a torch.nn.Module is needed")
     for path, part in module.named_modules():
