@@ -14,7 +14,7 @@ from jaxadv.foreign.onnx.constants import is_known, known, shape, whole
 from jaxadv.foreign.onnx.layers import mean_of, of_several
 from jaxadv.foreign.operators import (
     activations,
-    elementwise,
+    arithmetic,
     indexing,
     operator,
     reductions,
@@ -35,17 +35,17 @@ def _aten(name: str, overload: str = "default") -> Callable[..., Any]:
 
 def divide(A: Value, B: Value) -> Value:  # noqa: N803
     whole_numbers = not types.is_real(A) and not types.is_real(B)
-    return elementwise.div(A, B, rounding_mode="trunc" if whole_numbers else None)
+    return arithmetic.div(A, B, rounding_mode="trunc" if whole_numbers else None)
 
 
 def power(X: Value, Y: Value) -> Value:  # noqa: N803
     if is_known(Y) and np.size(Y) == 1:
-        return elementwise.pow(X, float(np.reshape(Y, ())))
-    return types.cast(elementwise.pow(X, Y), X.dtype)
+        return arithmetic.pow(X, float(np.reshape(Y, ())))
+    return types.cast(arithmetic.pow(X, Y), X.dtype)
 
 
 def modulo(A: Value, B: Value, *, fmod: int = 0) -> Value:  # noqa: N803
-    return (elementwise.fmod if fmod else _aten("remainder"))(A, B)
+    return (arithmetic.fmod if fmod else _aten("remainder"))(A, B)
 
 
 def clip(input: Value, min: Any = None, max: Any = None) -> Value:  # noqa: A002
@@ -54,11 +54,11 @@ def clip(input: Value, min: Any = None, max: Any = None) -> Value:  # noqa: A002
         return activations.hardtanh(input, *(float(np.reshape(v, ())) for v in (min, max)))
     if min is not None and max is None and is_known(min) and not np.any(min):
         return activations.relu(input)
-    return elementwise.clamp(input, min, max)
+    return arithmetic.clamp(input, min, max)
 
 
 def hard_sigmoid(X: Value, *, alpha: float = 0.2, beta: float = 0.5) -> Value:  # noqa: N803
-    return activations.hardtanh(elementwise.add(elementwise.mul(X, alpha), beta), 0.0, 1.0)
+    return activations.hardtanh(arithmetic.add(arithmetic.mul(X, alpha), beta), 0.0, 1.0)
 
 
 def prelu(X: Value, slope: Value) -> Value:  # noqa: N803
@@ -268,7 +268,7 @@ def place_of(function: Callable[..., Value]) -> Callable[..., Value]:
 
 
 def _squares(data: Value, axes: Any, keepdims: bool) -> Value:
-    return reductions.sum_(elementwise.mul(data, data), axes, keepdims)
+    return reductions.sum_(arithmetic.mul(data, data), axes, keepdims)
 
 
 def _log_sum(data: Value, axes: Any, keepdims: bool) -> Value:
@@ -328,13 +328,13 @@ _SAME = {
 """ONNX's name and PyTorch's of operators that take the same arrays."""
 ARRAYS: dict[str, Callable[..., Any]] = {
     **{name: _aten(aten) for name, aten in _SAME.items()},
-    "Add": elementwise.add,
+    "Add": arithmetic.add,
     "Div": divide,
     "Pow": power,
     "Mod": modulo,
     "Min": of_several(_aten("minimum")),
     "Max": of_several(_aten("maximum")),
-    "Sum": of_several(elementwise.add),
+    "Sum": of_several(arithmetic.add),
     "Mean": mean_of,
     "Clip": clip,
     "LeakyRelu": lambda X, *, alpha=0.01: activations.leaky_relu(X, alpha),  # noqa: N803

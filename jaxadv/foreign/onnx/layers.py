@@ -24,8 +24,8 @@ from jaxadv.foreign.layout import (
 from jaxadv.foreign.onnx.constants import known
 from jaxadv.foreign.operators import (
     algebra,
+    arithmetic,
     convolution,
-    elementwise,
     normalization,
     pooling,
     resampling,
@@ -115,10 +115,10 @@ def gemm(A, B, C=None, *, alpha=1.0, beta=1.0, transA=0, transB=0) -> Value:  # 
         product: Value = algebra.linear(*_same(first, B))
     else:
         product = algebra.matmul(first, B)
-    product = product if alpha == 1 else elementwise.mul(product, alpha)
+    product = product if alpha == 1 else arithmetic.mul(product, alpha)
     if C is None or beta == 0:
         return product
-    return elementwise.add(product, C if beta == 1 else elementwise.mul(C, beta))
+    return arithmetic.add(product, C if beta == 1 else arithmetic.mul(C, beta))
 
 
 def _same(*values: Value) -> list[Value]:
@@ -174,7 +174,7 @@ def average_pool(
         pooling.average_pool(images, kernel_shape, strides, 0, bool(ceil_mode), True, 1)
         for images in (padded, counted[3])
     )
-    return elementwise.div(total, count)
+    return arithmetic.div(total, count)
 
 
 def _window(
@@ -259,7 +259,7 @@ def lp_norm(input, *, axis=-1, p=2) -> Value:  # noqa: A002
         axis,
         True,
     )
-    return elementwise.div(input, length)
+    return arithmetic.div(input, length)
 
 
 # --- other sizes ---------------------------------------------------------------------------------
@@ -369,7 +369,7 @@ def of_several(function: Callable[[Any, Any], Value]) -> Callable[..., Value]:
 
 
 def mean_of(*values: Value) -> Value:
-    return elementwise.div(reduce(elementwise.add, values), len(values))
+    return arithmetic.div(reduce(arithmetic.add, values), len(values))
 
 
 LAYERS: dict[str, Callable[..., Any]] = {
