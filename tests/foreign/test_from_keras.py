@@ -17,7 +17,20 @@ pytestmark = pytest.mark.frameworks
 HERE = Path(__file__).parent
 
 
-def run(script: str, backend: str, *arguments: str) -> str:
+EXAMPLES = HERE.parents[1] / "flags" / "own_models"
+EXAMPLE = f"""
+import numpy as np
+from jaxadv.data import digits
+from jaxadv.evaluation import own_models
+
+place = "{EXAMPLES}/keras_model.py:convolutional"
+((classifier, facts),) = own_models.load([place], reserved=()).values()
+data = digits.load("test", classifier.input_size)
+assert (classifier.predict(data.images) == data.labels).mean() > 0.8
+"""
+
+
+def run(script: str, backend: str, *arguments: str, folder: Path | None = None) -> str:
     environment = os.environ | {
         "KERAS_BACKEND": backend,
         "TF_ENABLE_ONEDNN_OPTS": "0",
@@ -27,6 +40,7 @@ def run(script: str, backend: str, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, str(HERE / script), *arguments],
         env=environment,
+        cwd=folder,
         capture_output=True,
         text=True,
     )
@@ -52,6 +66,18 @@ def test_networks_of_keras_are_those_that_tensorflow_computes(tmp_path):
 def test_models_of_ones_own(tmp_path):
     """Files, softmax, normalisation, and what is refused, in a process with Keras on JAX."""
     run("keras_models_of_ones_own.py", "jax", str(tmp_path))
+
+
+def test_the_pages_blocks_and_the_example(tmp_path):
+    """What docs/ shows of Keras, and flags/own_models/keras_model.py, which knows most digits."""
+    sys.path.append(str(HERE.parent / "docs"))
+    from test_documentation import ALL
+
+    blocks = [block.text for block in ALL if block.mark == "needs: keras"]
+    assert blocks
+    script = tmp_path / "page.py"
+    script.write_text("\n".join([*blocks, EXAMPLE]))
+    run(str(script), "jax", folder=tmp_path)
 
 
 def test_keras_on_another_backend_is_one_line(monkeypatch):

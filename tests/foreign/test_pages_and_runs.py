@@ -10,6 +10,10 @@ from absl.testing import flagsaver
 
 import jaxadv
 from jaxadv.commands import cli
+from jaxadv.data import digits
+from jaxadv.evaluation import networks, own_models
+from jaxadv.foreign import trust
+from model_ports.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tests" / "docs"))
@@ -25,15 +29,61 @@ def test_blocks_of_the_pages_that_need_a_framework_run(tmp_path, monkeypatch):
     for block in found:
         exec(compile(block.text, f"{block.page}:{block.line}", "exec"), names)
     assert found and names["classifier"].name == "mine_in_torch"
+    assert names["from_file"].facts["proof"]
+
+
+def test_the_example_of_onnx_knows_most_digits():
+    place = f"{ROOT / 'flags/own_models/onnx_file.py'}:perceptron"
+    ((classifier, facts),) = own_models.load([place], reserved=()).values()
+    data = digits.load("test", classifier.input_size)
+    assert (classifier.predict(data.images) == data.labels).mean() > 0.8
+    assert facts["proof"]["double"]["logits"] <= trust.DOUBLE
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        ("3", ["own.py:5", "int", "torch.nn.Module"]),
+        ("(network, {'size': 3})", ["'size'", "input_size, mean"]),
+        ("network", ["own.py:5", "input_size is not given"]),
+        ("network.train()", ["own.py:5", "training mode"]),
+    ],
+)
+def test_a_function_that_gives_no_fit_module_is_one_line(tmp_path, made, words):
+    body = "import torch\n\nnetwork = torch.nn.Flatten().eval()\n\n"
+    (tmp_path / "own.py").write_text(f"{body}def make():\n    return {made}\n")
+    with pytest.raises(InputError, match=r"\A[^\n]+\Z") as error:
+        networks.choose([f"torch:{tmp_path / 'own.py'}:make"], networks.Zoo())
+    assert all(word in str(error.value) for word in words), error.value
+
+
+def test_networks_that_a_library_does_not_know_or_cannot_fetch(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for full, words in (
+        ("timm:resnet81", ["'timm:resnet81'", "did you mean", "timm.list_models()"]),
+        ("timm:test_resnet.nowhere", ["timm:test_resnet.nowhere", "--nopretrained"]),
+    ):
+        with pytest.raises(InputError, match=r"\A[^\n]+\Z") as error:
+            networks.choose([full], networks.Zoo())
+        assert all(word in str(error.value) for word in words), error.value
+
+
+def test_fresh_weights_are_the_same_in_every_process_and_fit_the_data():
+    zoo = networks.Zoo(pretrained=False, input_sizes={"timm:test_resnet": 32})
+    first, second = (
+        networks.choose(["timm:test_resnet"], zoo, num_classes=7)["timm.test_resnet"]
+        for _ in range(2)
+    )
+    assert first.facts["sha256"] == second.facts["sha256"]
+    assert (first.num_classes, first.input_size) == (7, 32)
+    assert first.facts["pictures"]["interpolation"] and "published" not in first.facts
 
 
 def test_a_module_of_torch_beside_the_zoo_and_again(tmp_path, capsys):
     """Continued with the same command, nothing is left to do."""
-    flags = ["--models=mobilenet_v1_025", "--num_images=20", "--attacked_images=2"]
-    flags += [
-        f"--model_module={ROOT / 'flags/own_models/torch_module.py'}:convolutional",
-        "--lanes=4",
-    ]
+    module = ROOT / "flags/own_models/torch_module.py"
+    flags = [f"--models=mobilenet_v1_025,torch:{module}:module", "--num_images=20"]
+    flags += [f"--model_module={module}:convolutional", "--lanes=4", "--attacked_images=2"]
     flags += [
         "--parts=attacks,transfer,report",
         "--attacks=fgsm",
@@ -46,4 +96,8 @@ def test_a_module_of_torch_beside_the_zoo_and_again(tmp_path, capsys):
             cli.main(cli.parse(["run.py", "evaluate", *flags]))
     assert "nothing is left to do" in capsys.readouterr().out
     rows = pd.read_parquet(tmp_path / "run" / "transfer")
-    assert set(rows.source) | set(rows.model) == {"mobilenet_v1_025", "own_torch"}
+    assert set(rows.source) | set(rows.model) == {
+        "mobilenet_v1_025",
+        "torch.module",
+        "own_torch",
+    }
