@@ -1,14 +1,9 @@
 """Keras models as classifiers: `from_keras`. Keras 3 computes on JAX itself, so nothing is read."""
 
-import contextlib
 import hashlib
-import importlib
-import io
 import os
-import random
 import sys
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +13,9 @@ import numpy as np
 
 from jaxadv.core.classifier import Classifier
 from jaxadv.foreign import network, trust
-from jaxadv.foreign.keras_accuracy import TOP1_PERCENT
+from jaxadv.foreign.keras_applications import application_of, preprocess_of
 from jaxadv.foreign.network import normalisation, plain_name
+from jaxadv.foreign.silence import reason, silent
 from jaxadv.support import places
 from model_ports import checkpoint
 from model_ports.errors import InputError
@@ -79,9 +75,9 @@ def from_keras(
     _check(keras, model, name)
     if preprocess is not None and not (mean is None and std is None):
         raise InputError("preprocess, and mean or std, are given; leave one of them out")
-    application = _application_of(keras, model)
+    application = application_of(keras, model)
     if application and preprocess is None and mean is None and std is None:
-        preprocess = _preprocess_of(application)
+        preprocess = preprocess_of(application)
     prepared, told = _prepared(preprocess, mean, std)
     logits, without_softmax = _logits_of(keras, model)
     params = _params(logits)
@@ -150,22 +146,13 @@ def _opened(keras: Any, file: Path) -> Any:
     if not file.is_file():
         raise InputError(f"there is no file {str(file)!r}; name a .keras or .h5 file of a model")
     try:
-        with _quiet():
+        with silent():
             return keras.saving.load_model(file, compile=False)
     except Exception as error:  # of Keras, of h5py, of the model's own code
-        said = " ".join(str(error).split())[:200]
         raise InputError(
-            f"{str(file)!r} cannot be opened by Keras ({type(error).__name__}: {said}); "
+            f"{str(file)!r} cannot be opened by Keras ({reason(error)}); "
             "load it in a function of your own, and give that by --model_module"
         ) from error
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """No warnings and no print of Keras."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        yield
 
 
 def _side(model: Any, name: str) -> int | None:
@@ -230,7 +217,7 @@ def _original(of: Callable[[Any], Any], prepared: Preprocess) -> trust.Original:
     """The model as Keras itself predicts with it. Its gradient would be JAX's, as ours is."""
 
     def original(images: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, None]:
-        with jax.enable_x64(images.dtype == np.float64), _quiet():
+        with jax.enable_x64(images.dtype == np.float64), silent():
             pixels = np.asarray(prepared(jnp.asarray(images)))
             out = of(images.dtype).predict_on_batch(pixels)
         return np.asarray(out["logits"] if isinstance(out, dict) else out), None
@@ -240,7 +227,7 @@ def _original(of: Callable[[Any], Any], prepared: Preprocess) -> trust.Original:
 
 def _check_softmax(model: Any, logits: Any, pixels: np.ndarray, name: str) -> None:
     """Raises InputError where a model is not the softmax of what was taken for its logits."""
-    with _quiet():
+    with silent():
         found, expected = (
             np.asarray(each.predict_on_batch(pixels), np.float64) for each in (logits, model)
         )
@@ -288,7 +275,7 @@ def _in_double(keras: Any, model: Any) -> Any:
             return type(value)(map(wide, value))
         return "float64" if isinstance(value, str) and value == "float32" else value
 
-    with _quiet():
+    with silent():
         twin = keras.saving.deserialize_keras_object(
             wide(keras.saving.serialize_keras_object(model))
         )
@@ -313,72 +300,3 @@ def _prepared(
         return (images - jnp.asarray(means, images.dtype)) / jnp.asarray(deviations, images.dtype)
 
     return prepared, {"mean": list(means), "std": list(deviations)}
-
-
-def applications(keras: Any) -> dict[str, Callable[..., Any]]:
-    """The functions of keras.applications that make networks, by name."""
-    found = vars(keras.applications).items()
-    return {name: make for name, make in found if name[0].isupper() and callable(make)}
-
-
-def _preprocess_of(make: Callable[..., Any]) -> Preprocess:
-    return importlib.import_module(make.__module__).preprocess_input
-
-
-def _letters(name: str) -> str:
-    return "".join(filter(str.isalnum, name)).lower()
-
-
-def _application_of(keras: Any, model: Any) -> Callable[..., Any] | None:
-    """What made a network of keras.applications, by the name that it gives it."""
-    known, name = applications(keras), _letters(model.name)
-    fitting = [each for each in known if name.startswith(_letters(each))]
-    return known[max(fitting, key=len)] if fitting else None
-
-
-def application(request: Any) -> Classifier:
-    """A network of keras.applications by its name there, upper and lower case alike.
-
-    Args:
-        request: a `jaxadv.foreign.libraries.Request`.
-
-    Raises:
-        InputError: see `from_keras`; or there is no such network, or no connection for its weights.
-    """
-    from jaxadv.foreign.libraries import fetched, unknown_network
-
-    keras = import_keras()
-    known = applications(keras)
-    what = next((name for name in known if name.lower() == request.what.lower()), None)
-    if what is None:
-        raise unknown_network(request.full, known, "keras.io/api/applications")
-    settings: dict[str, Any] = {"weights": "imagenet" if request.pretrained else None}
-    if request.input_size:
-        settings["input_shape"] = (request.input_size, request.input_size, 3)
-    if not request.pretrained and request.num_classes:
-        settings["classes"] = request.num_classes
-    keras.config.set_image_data_format("channels_last")
-    model = fetched(
-        request,
-        lambda: _fixed_seed(keras, lambda: known[what](classifier_activation=None, **settings)),
-    )
-    facts: dict[str, Any] = {"full_name": request.full}
-    if request.pretrained:
-        facts["weights"] = "imagenet"
-        if what in TOP1_PERCENT:
-            facts["published"] = {
-                "top1_percent": TOP1_PERCENT[what],
-                "source": "keras.io/api/applications",
-            }
-    return from_keras(model, preprocess=_preprocess_of(known[what]), name=request.name, facts=facts)
-
-
-def _fixed_seed(keras: Any, make: Callable[[], Any]) -> Any:
-    """Fresh weights are the same in every process; the generators of others stay as they are."""
-    before = random.getstate(), np.random.get_state()
-    try:
-        keras.utils.set_random_seed(0)
-        return make()
-    finally:
-        random.setstate(before[0])
-        np.random.set_state(before[1])

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from jaxadv.core.classifier import Classifier
 from jaxadv.foreign.network import plain_name
+from jaxadv.foreign.silence import reason, silent
 from jaxadv.support import places
 from model_ports.errors import InputError, unknown
 
@@ -99,10 +100,8 @@ def unknown_network(full: str, known: Iterable[str], all_of_them: str) -> InputE
 
 def fetched(request: Request, make: Callable[[], Any]) -> Any:
     """What a library makes. Raises InputError, in one line, for whatever it raises instead."""
-    from jaxadv.foreign.torch_export import quiet, reason
-
     try:
-        with quiet():
+        with silent():
             return make()
     except InputError:
         raise
@@ -236,7 +235,6 @@ def _robustbench(request: Request) -> Classifier:
     """[DATASET/[THREAT/]]NAME: of cifar10 and Linf where it does not say."""
     from jaxadv.foreign.pytorch import from_torch
 
-    import_torchvision(request.full)
     try:
         from robustbench.model_zoo.models import model_dicts
         from robustbench.utils import load_model
@@ -245,6 +243,8 @@ def _robustbench(request: Request) -> Classifier:
             f"{request.full} needs {error.name or 'robustbench'}, which is not installed; "
             "RobustBench's page says how to install it"
         ) from error
+    except (RuntimeError, OSError) as error:
+        raise InputError(f"{request.full}: {other_build(error) or error}") from error
     *where, what = request.what.split("/")
     data, threat = [*where, *("cifar10", "Linf")[len(where) :]][:2]
     zoo = {_text(d): {_text(t): ms for t, ms in ts.items()} for d, ts in model_dicts.items()}
@@ -283,7 +283,7 @@ def _is_keras_file(what: str) -> bool:
 
 
 def _keras(request: Request) -> Classifier:
-    from jaxadv.foreign import keras_models
+    from jaxadv.foreign import keras_applications, keras_models
 
     if _is_keras_file(request.what):
         asked = _beside(places.place("--models", request.what), request)
@@ -294,7 +294,7 @@ def _keras(request: Request) -> Classifier:
             facts={"full_name": request.full},
             **asked,
         )
-    return keras_models.application(request)
+    return keras_applications.application(request)
 
 
 def _onnx(request: Request) -> Classifier:

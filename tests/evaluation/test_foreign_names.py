@@ -68,7 +68,7 @@ def test_what_cannot_be_is_one_line(full, words):
     [
         ("timm:resnet18", "torch", "jaxadv[torch]"),
         ("torchvision:resnet18", "torchvision", "jaxadv[torch]"),
-        ("robustbench:Some2020Net", "torchvision", "jaxadv[torch]"),
+        ("robustbench:Some2020Net", "robustbench", "RobustBench's page"),
         ("keras:ResNet50", "keras", "jaxadv[keras]"),
         ("onnx:own.onnx", "onnx", "jaxadv[onnx]"),
     ],

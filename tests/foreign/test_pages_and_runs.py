@@ -1,11 +1,14 @@
 """What the pages show of PyTorch runs; a module stands beside the zoo's in one run."""
 
+import enum
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from absl.testing import flagsaver
 
 import jaxadv
@@ -66,6 +69,43 @@ def test_networks_that_a_library_does_not_know_or_cannot_fetch(monkeypatch):
         with pytest.raises(InputError, match=r"\A[^\n]+\Z") as error:
             networks.choose([full], networks.Zoo())
         assert all(word in str(error.value) for word in words), error.value
+
+
+class Threat(enum.Enum):
+    """As RobustBench names data sets and threats."""
+
+    CIFAR = "cifar10"
+    LINF = "Linf"
+
+
+def test_a_network_of_robustbench(monkeypatch):
+    """Made here in the form of that package, which wants an old timm: its own would fetch weights."""
+    asked = {}
+
+    def load_model(**given):
+        asked.update(given)
+        torch.manual_seed(0)
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 10))
+
+    zoo = types.SimpleNamespace(model_dicts={Threat.CIFAR: {Threat.LINF: {"Some2020Net": {}}}})
+    for name, module in (
+        ("robustbench", types.ModuleType("robustbench")),
+        ("robustbench.model_zoo", types.ModuleType("robustbench.model_zoo")),
+        ("robustbench.model_zoo.models", zoo),
+        ("robustbench.utils", types.SimpleNamespace(load_model=load_model)),
+    ):
+        monkeypatch.setitem(sys.modules, name, module)
+    entries = networks.choose(["robustbench:Some2020Net"], networks.Zoo())
+    entry = entries["robustbench.Some2020Net"]
+    assert (entry.input_size, entry.num_classes) == (32, 10)
+    assert asked == {"model_name": "Some2020Net", "dataset": "cifar10", "threat_model": "Linf"}
+    for full, pretrained, words in (
+        ("robustbench:Some2021Net", True, "did you mean some2020net"),
+        ("robustbench:cifar11/Linf/Some2020Net", True, "did you mean 'cifar10/Linf'"),
+        ("robustbench:Some2020Net", False, "leave --nopretrained out"),
+    ):
+        with pytest.raises(InputError, match=words):
+            networks.choose([full], networks.Zoo(pretrained=pretrained))
 
 
 def test_fresh_weights_are_the_same_in_every_process_and_fit_the_data():

@@ -30,7 +30,7 @@ def original(model: Any, normal: Normalisation, graph: Graph) -> trust.Original:
         if graph.is_channels_first:
             pixels = pixels.transpose(0, 3, 1, 2)
         parts = np.split(pixels, len(pixels)) if graph.one_by_one else [pixels]
-        [name] = session.input_names[:1]
+        [name] = graph.steps.inputs
         with np.errstate(all="ignore"):
             rows = [session.run(None, {name: np.ascontiguousarray(part)})[0] for part in parts]
         return np.concatenate(rows), None
