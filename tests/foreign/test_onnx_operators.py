@@ -59,10 +59,16 @@ CASES: list[tuple] = [
         [X, VECTOR, VECTOR + 1, VECTOR * 0.3, VECTOR**2 + 0.1],
         {"epsilon": 1e-3},
     ),
-    ("LayerNormalization", [ROWS, numbers(8), numbers(8, seed=9)], {"stash_type": 11}),
+    ("LayerNormalization", [ROWS, numbers(8), numbers(8, seed=9)], {}),
     ("GroupNormalization", [numbers(2, 4, 3, 3), numbers(4), numbers(4)], {"num_groups": 2}),
     ("InstanceNormalization", [X, VECTOR, VECTOR], {}),
-    ("LRN", [X], {"size": 3, "alpha": 0.3}),
+    (
+        "LRN",
+        [
+            X[:, :2],
+        ],
+        {"size": 3, "alpha": 0.3},
+    ),
     ("LpNormalization", [X], {"axis": 1}),
     ("DepthToSpace", [numbers(1, 8, 2, 3)], {"blocksize": 2}),
     ("DepthToSpace", [numbers(1, 8, 2, 3)], {"blocksize": 2, "mode": "CRD"}),
@@ -136,7 +142,7 @@ CASES: list[tuple] = [
     ("GatherND", [X, ints(0, 1, 1, 2).reshape(2, 2)], {}),
     ("ScatterND", [X, ints(0, 1).reshape(2, 1), numbers(2, 3, 6, 6, seed=5)], {}),
     ("ScatterElements", [ROWS, whole(2, 1, 8, high=5), numbers(2, 1, 8)], {"axis": 1}),
-    ("OneHot", [ints(0, 2, 1), ints(4), real(-1, 3)], {}),
+    ("OneHot", [ints(0, 2, 1), np.array(4), real(-1, 3)], {}),
     ("Trilu", [numbers(4, 4), np.array(1)], {"upper": 0}),
     ("CumSum", [ROWS, np.array(1)], {}),
     ("ReduceMean", [X, ints(2, 3)], {"keepdims": 0}),
@@ -262,7 +268,10 @@ def test_those_of_several_results():
 
 
 def test_softmax_before_opset_13_is_over_all_that_follows():
-    compare(node_of("Softmax", [X], {"axis": 1}), [X], opset=11)
+    with jax.enable_x64(True):
+        [found] = ours(node_of("Softmax", [X], {"axis": 1}), [X], opset=11)
+    raised = np.exp(X)  # the evaluator has the newer meaning
+    np.testing.assert_allclose(found, raised / raised.sum((1, 2, 3), keepdims=True), rtol=1e-12)
 
 
 KNOWN = [

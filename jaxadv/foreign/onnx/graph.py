@@ -158,7 +158,7 @@ def _steps(node: Any, opset: int, name: str) -> list[Step]:
 
 def _function(node: Any, opset: int, place: str) -> Callable[..., Any]:
     kind = node.op_type
-    if "Quantize" in kind or kind.startswith("QLinear") or kind.endswith("Integer"):
+    if "quantize" in kind.lower() or kind.startswith("QLinear") or kind.endswith("Integer"):
         raise InputError(f"{place} is quantised; export the network from before quantisation")
     if kind in _RANDOM:
         raise InputError(f"{place} draws random numbers, so that no two calls agree; take it out")

@@ -17,13 +17,14 @@ def original(model: Any, normal: Normalisation, graph: Graph) -> trust.Original:
     """The network in the precision that it is asked in, without the softmax that was left out."""
     from onnx.reference import ReferenceEvaluator
 
+    mended = _mended(model)
     single = _until_logits(model, graph)
     sessions: dict[Any, Any] = {}
 
     def answer(images: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, None]:
         if images.dtype not in sessions:
             proto = single if images.dtype == np.float32 else in_double(single)
-            sessions[images.dtype] = ReferenceEvaluator(proto)
+            sessions[images.dtype] = ReferenceEvaluator(proto, new_ops=mended)
         session = sessions[images.dtype]
         mean, std = (np.asarray(numbers, images.dtype) for numbers in normal)
         pixels = ((images - mean) / std).astype(images.dtype)
@@ -36,6 +37,35 @@ def original(model: Any, normal: Normalisation, graph: Graph) -> trust.Original:
         return np.concatenate(rows), None
 
     return answer
+
+
+def _mended(model: Any) -> list[Any]:
+    """Operators that the evaluator of onnx 1.23 computes otherwise than ONNX says: it normalises
+    only as many channels as there are images, and takes a softmax of opset 11 for one of 13."""
+    from onnx.reference.op_run import OpRun
+
+    class LRN(OpRun):
+        def _run(self, x, alpha=None, beta=None, bias=None, size=None):
+            squares, count = x * x, x.shape[1]
+            total = np.zeros_like(x)
+            for channel in range(count):
+                first, last = channel - (size - 1) // 2, channel + size // 2
+                total[:, channel] = squares[:, max(0, first) : last + 1].sum(axis=1)
+            return ((x / (bias + alpha / size * total) ** beta).astype(x.dtype),)
+
+    class Softmax(OpRun):
+        def _run(self, x, axis=None):
+            first = (1 if axis is None else axis) % x.ndim
+            flat = x.reshape(int(np.prod(x.shape[:first])), -1)
+            raised = np.exp(flat - flat.max(axis=1, keepdims=True))
+            return ((raised / raised.sum(axis=1, keepdims=True)).reshape(x.shape),)
+
+    found: list[Any] = [LRN]
+    if any(each.domain == "" and each.version < 13 for each in model.opset_import):
+        found.append(Softmax)
+    for each in found:
+        each.op_domain = ""
+    return found
 
 
 def _until_logits(model: Any, graph: Graph) -> Any:
