@@ -109,7 +109,7 @@ def from_keras(
         "framework": f"keras {keras.__version__} on jax",
         "preprocessing": told,
         "without_softmax": without_softmax,
-        "sha256": _fingerprint(apply, params, size),
+        "sha256": _fingerprint(apply, params, _seeds(logits), size),
         "proof": proof,
     }
     return Classifier(
@@ -237,11 +237,21 @@ def _check_softmax(model: Any, logits: Any, pixels: np.ndarray, name: str) -> No
         raise InputError(f"{name} has a softmax at its end that cannot be left out; give logits")
 
 
-def _fingerprint(apply: trust.Apply, params: Any, size: int) -> str:
-    """sha256 over the weights and the program."""
+def _seeds(model: Any) -> set[str]:
+    """The names of the states of random generators, which evaluation does not use."""
+    return {
+        f"n{place:05d}"
+        for place, variable in enumerate(model.non_trainable_variables)
+        if "seed_generator_state" in variable.path
+    }
+
+
+def _fingerprint(apply: trust.Apply, params: Any, seeds: set[str], size: int) -> str:
+    """sha256 over the weights, without ``seeds``, and the program."""
     images = jax.ShapeDtypeStruct((1, size, size, 3), np.float32)
     program = jax.jit(apply).lower(params, images).as_text()
-    return hashlib.sha256(f"{checkpoint.fingerprint(params)}\n{program}".encode()).hexdigest()
+    weights = {name: array for name, array in params.items() if name not in seeds}
+    return hashlib.sha256(f"{checkpoint.fingerprint(weights)}\n{program}".encode()).hexdigest()
 
 
 def _logits_of(keras: Any, model: Any) -> tuple[Any, bool]:

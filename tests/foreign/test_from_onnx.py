@@ -115,7 +115,7 @@ def write(path, nodes, arrays=(), *, shape=("N", 3, SIZE, SIZE), opset=17, outpu
         nodes,
         "g",
         [helper.make_tensor_value_info("x", kind, shape)],
-        [helper.make_tensor_value_info(name, kind, None) for name in outputs],
+        [helper.make_tensor_value_info(name, kind, ("N", "K")) for name in outputs],
         [numpy_helper.from_array(array, name) for name, array in dict(arrays).items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
