@@ -24,6 +24,8 @@ if TYPE_CHECKING:  # for type checkers
     from jaxadv.evaluation.results import open_run as open_run
     from jaxadv.evaluation.settings import CleverSettings as CleverSettings
     from jaxadv.evaluation.settings import Settings as Settings
+    from jaxadv.foreign.keras_models import from_keras as from_keras
+    from jaxadv.foreign.onnx.files import from_onnx as from_onnx
     from jaxadv.foreign.pytorch import from_torch as from_torch
     from model_ports.errors import InputError as InputError
 
@@ -36,6 +38,8 @@ _HOME = {
     "CarliniWagnerL2": "jaxadv.attacks.carlini_wagner",
     "ElasticNetL1": "jaxadv.attacks.elastic_net",
     "from_torch": "jaxadv.foreign.pytorch",
+    "from_keras": "jaxadv.foreign.keras_models",
+    "from_onnx": "jaxadv.foreign.onnx.files",
     "evaluate": "jaxadv.evaluation.evaluate",
     "open_run": "jaxadv.evaluation.results",
     "Run": "jaxadv.evaluation.results",

@@ -1,5 +1,6 @@
 """Your own classifier in PyTorch (``pip install 'jaxadv[torch]'``). Here it is a small convolutional one.
 
+    python run.py evaluate --models=alexnet,torch:flags/own_models/torch_module.py:module --out=results/mine
     python run.py evaluate --models=alexnet --model_module=flags/own_models/torch_module.py:convolutional --out=results/mine
 
 Make and load your network as usual: ``network.load_state_dict(torch.load("mine.pth"))``. pure_jax.py
@@ -13,7 +14,8 @@ import jaxadv
 SIZE = 16
 
 
-def convolutional():
+def module():
+    """For torch:FILE.py:FUNCTION: the network, and the facts that the module lacks."""
     torch.manual_seed(0)  # for the same weights at each call; read yours from a file
     network = torch.nn.Sequential(
         torch.nn.Conv2d(3, 16, 3, stride=2, padding=1),
@@ -23,4 +25,10 @@ def convolutional():
         torch.nn.Flatten(),
         torch.nn.Linear(64, 10),
     )
-    return jaxadv.from_torch(network.eval(), input_size=SIZE, mean=0.5, std=0.25, name="own_torch")
+    return network.eval(), {"input_size": SIZE, "mean": 0.5, "std": 0.25}
+
+
+def convolutional():
+    """For --model_module: a classifier."""
+    network, settings = module()
+    return jaxadv.from_torch(network, **settings, name="own_torch")

@@ -119,12 +119,19 @@ def networks_of(flags: SimpleNamespace) -> dict[str, Any]:
         InputError: for a bad flag.
     """
     from jaxadv.evaluation.networks import ZOO, Zoo
+    from jaxadv.foreign.libraries import FORMS
     from model_ports import registry
 
     sizes = values.input_sizes(flags.input_size)
     values.chosen("zoo", [flags.zoo], registry.ZOOS)
-    names = [] if flags.models == ["none"] else values.models(flags.models, ZOO)
-    zoo = Zoo(flags.zoo, flags.weights_dir, sizes, allow_missing=bool(flags.dry_run))
+    names = [] if flags.models == ["none"] else values.models(flags.models, ZOO, FORMS)
+    zoo = Zoo(
+        flags.zoo,
+        flags.weights_dir,
+        sizes,
+        allow_missing=bool(flags.dry_run),
+        pretrained=flags.pretrained,
+    )
     return {
         "models": [*names, *(flags.model_module or [])],
         "zoo": zoo,

@@ -8,6 +8,7 @@ from functools import partial
 from absl import flags
 
 from jaxadv.attacks import catalog
+from jaxadv.foreign.libraries import FORMS as FOREIGN
 
 MULTI = "a comma-separated list makes a sweep"
 GROUPS: dict[str, list[str]] = {}
@@ -25,7 +26,7 @@ FLAGS_OF: dict[str, tuple[str, ...]] = {
     "convert": ("model", "source", "weights_dir", "alexnet_lrn"),
     "validate": (
         *("model", "source", "weights_dir", "alexnet_lrn", "input_size", "images"),
-        *("save", "gradient", "float64", "tolerance", "study", "num_images", "lanes"),
+        *("save", "gradient", "float64", "tolerance", "study", "num_images", "lanes", "pretrained"),
     ),
     "predict": (
         *("model", "zoo", "weights_dir", "alexnet_lrn", "input_size", "images"),
@@ -62,12 +63,13 @@ def define() -> None:
     """Define all flags. Call it once per process."""
     what = "What to evaluate"
     _text(what, "zoo", "digits", "digits: the embedded, trained small networks; imagenet: full size, with --weights_dir")
-    _names(what, "models", ["all"], "networks of the zoo, or all, or none (if --model_module is given)")
+    _names(what, "models", ["all"], "networks of the zoo, or all, or none; also " + ", ".join(FOREIGN))
+    _switch(what, "pretrained", True, "give networks of other libraries their trained weights; random ones if not")
     _names(what, "model_module", None, "FILE.py:FUNCTION; the function returns a Classifier or a list of them, evaluated with --models")
     _names(what, "input_size", None, "evaluate: NAME=PIXELS, to run a network at another size; predict, validate: PIXELS")
     _names(what, "ensembles", None, "A+B+C,D+E: attack each of these groups as one network, and show the images to all other networks")
     _text(what, "weights_dir", None, "folder with a converted folder, or an .npz of original names, for each network; convert writes here")
-    _text(what, "data", "digits", "digits (the test part of the embedded digits), imagefolder:DIR, tfds:NAME[/SPLIT] or npz:FILE")
+    _text(what, "data", "digits", "digits (the embedded test digits), imagefolder:DIR, tfds:NAME[/SPLIT], parquet:PLACE or npz:FILE")
     _text(what, "selection", "first", "which images: first, random, study (the study's 1000), clever100, or common (all networks are right)")
     _count(what, "study_seed", 1215, "seed of the study's shuffle: 1215 (its README) or 1216 (its code)", lower_bound=0, upper_bound=MOST)
     _text(what, "study", None, "folder that fetch filled; stands for --zoo=imagenet, --data and --weights_dir")
@@ -134,7 +136,7 @@ def define() -> None:
     _switch(fetch, "keep_graphs", False, "fetch study: keep each network's frozen graph in TO/graphs")
 
     other = "convert, validate, predict and train"
-    _text(other, "model", None, "convert, validate, predict: name of the network")
+    _text(other, "model", None, "convert, validate, predict: name of the network; validate also takes timm:NAME and the like")
     _text(
         other,
         "source",

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+from jaxadv.foreign.libraries import is_foreign
 from jaxadv.support import places, values
 from jaxadv.support.files import write_atomically
 from model_ports.errors import InputError
@@ -18,7 +19,10 @@ def main(flags: SimpleNamespace) -> None:
     Raises:
         InputError: for a bad flag, or for a file that is missing or unreadable.
     """
-    compare = _compare_with_original if flags.study is None else _compare_with_rerun
+    if flags.study is not None:
+        compare = _compare_with_rerun
+    else:
+        compare = _compare_in_library if is_foreign(flags.model or "") else _compare_with_original
     if not compare(flags):
         sys.exit(1)
 
@@ -56,6 +60,20 @@ def _compare_with_original(flags: SimpleNamespace) -> bool:
     if save:
         write_atomically(save, comparison.written(report, save.suffix).encode())
     return report["passed"]
+
+
+def _compare_in_library(flags: SimpleNamespace) -> bool:
+    from jaxadv.validation import foreign
+
+    for name in ("source", "weights_dir", "images", "gradient", "tolerance", "save"):
+        if getattr(flags, name) is not None:
+            raise InputError(
+                f"--{name} is given, but {flags.model} is compared with itself in its library: leave it out"
+            )
+    size = values.input_size(flags.input_size)
+    lines = foreign.compare(flags.model, pretrained=flags.pretrained, input_size=size)
+    print(*lines, sep="\n")
+    return True
 
 
 def _compare_with_rerun(flags: SimpleNamespace) -> bool:

@@ -7,6 +7,11 @@
   ground truth, which numbers classes otherwise, and its meta.mat are not read.
 * A folder for each class. Its name is the WordNet id, or the number 0..999 (or 000..999) in sorted
   WordNet order. Some of the 1000 folders are enough.
+* Class folders of any other names, as torchvision's ImageFolder reads them. Their classes are
+  0, 1, ... in the order of the names.
+
+A list classes.txt, with the name of a class on each line, says that the classes are not ImageNet's.
+Class folders and lists of labels then have these names, or their numbers from 0.
 
 Files with other suffixes and hidden files are ignored. A name that is not UTF-8 is shown with
 escaped bytes, as "caf\\xe9.jpg".
@@ -29,7 +34,7 @@ T = TypeVar("T")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 FORMS = (
     f"a list of labels ({', '.join(LISTS)}), names LABEL.NNNNNNNN.jpg with LABEL 1..1000, names ILSVRC2012_val_NNNNNNNN.JPEG, "
-    "or class folders named by WordNet ids or by numbers 0..999"
+    "or class folders named by WordNet ids, by numbers 0..999, or by names that classes.txt may list"
 )
 
 
@@ -47,9 +52,11 @@ def open_folder(folder: str, *, name: str) -> Source:
     if not root.is_dir():
         raise InputError(f"data {name!r}: no folder {folder!r}; give a folder with {FORMS}")
     listed = next((root / file for file in LISTS if (root / file).is_file()), None)
-    files = _pictures(root)
+    files, classes = _pictures(root), label_list.class_names(root)
     if listed:
-        labels = label_list.labels(listed, files)
+        labels = label_list.labels(listed, files, classes)
+    elif not files:
+        files, labels, classes = _class_folders(root, name, classes)
     elif renamed := _all_or_none([_renamed(file) for file in files]):
         labels = [label - 1 for label, _ in renamed]
         if not all(0 <= label < wordnet.COUNT for label in labels):
@@ -63,14 +70,12 @@ def open_folder(folder: str, *, name: str) -> Source:
             )
     elif numbers := _all_or_none([validation.number(file.name) for file in files]):
         labels = validation.labels()[np.array(numbers) - 1]
-    elif not files:
-        files, labels = _class_folders(root, name)
     else:
         odd = next(
             file.name for file in files if not _renamed(file) and not validation.number(file.name)
         )
         raise InputError(f"data {name!r}: no label for {odd!r}; the folder must have {FORMS}")
-    return _source(root, files, np.asarray(labels, np.int32), name)
+    return _source(root, files, np.asarray(labels, np.int32), name, classes)
 
 
 def _all_or_none(values: list[T | None]) -> list[T]:
@@ -79,12 +84,16 @@ def _all_or_none(values: list[T | None]) -> list[T]:
     return present if len(present) == len(values) else []
 
 
-def _source(root: Path, files: list[Path], labels: np.ndarray, name: str) -> Source:
+def _source(
+    root: Path, files: list[Path], labels: np.ndarray, name: str, classes: list[str]
+) -> Source:
+    """``classes``: their names, where they are not ImageNet's."""
     names = [_shown(file.relative_to(root).as_posix()) for file in files]
     for file, label in zip(names, labels, strict=True):
-        _check_wordnet_id(file, int(label), name)
+        if not classes:
+            _check_wordnet_id(file, int(label), name)
     numbers = [validation.number(file.name) or (_renamed(file) or (0, 0))[1] for file in files]
-    known = all(1 <= number <= validation.COUNT for number in numbers)
+    known = not classes and all(1 <= number <= validation.COUNT for number in numbers)
     ids = np.array(numbers if known else range(len(files)), np.int64)
     if known:
         twice = ids[np.flatnonzero(np.bincount(ids)[ids] > 1)]
@@ -96,8 +105,10 @@ def _source(root: Path, files: list[Path], labels: np.ndarray, name: str) -> Sou
         ids=ids,
         labels=labels,
         names=names,
-        num_classes=wordnet.COUNT,
-        fingerprint=fingerprint(names, [file.stat().st_size for file in files], labels.tolist()),
+        num_classes=len(classes) or wordnet.COUNT,
+        fingerprint=fingerprint(
+            names, [file.stat().st_size for file in files], labels.tolist(), *map(_shown, classes)
+        ),
         draw=lambda index, size, reading: pictures.decode(files[index], size, reading),
         validation=known,
         content=lambda index: pictures.content(files[index]),
@@ -149,34 +160,49 @@ def _renamed(file: Path) -> tuple[int, int] | None:
     return (int(match[1]), int(match[2])) if match else None
 
 
-def _class_folders(root: Path, name: str) -> tuple[list[Path], list[int]]:
+def _class_folders(
+    root: Path, name: str, listed: list[str]
+) -> tuple[list[Path], list[int], list[str]]:
+    """The pictures of class folders, their classes, and the names of these where they are not ImageNet's."""
     folders = sorted(
         folder for folder in _listing(root) if folder.is_dir() and folder.name[0] != "."
     )
-    classes = _numbered(folders, name)
-    odd = next(
-        (
-            folder.name
-            for folder in folders
-            if not classes and not wordnet.PATTERN.fullmatch(folder.name)
-        ),
-        None,
-    )
-    if odd is not None or not folders:
-        reason = f"the folder {_shown(odd)!r} is none of a class" if odd else "it has no pictures"
-        raise InputError(f"data {name!r}: {reason}; it must have {FORMS}")
-    files: list[Path] = []
-    labels: list[int] = []
+    classes, names = _classes(root, folders, name, listed)
+    files, labels, empty = [], [], []
     for folder in folders:
         inside = _pictures(folder)
         files += inside
-        label = classes[folder] if classes else wordnet.label(folder.name, where=f"data {name!r}")
-        labels += [label] * len(inside)
-    if not files:
+        labels += [classes[folder]] * len(inside)
+        empty += [] if inside else [folder.name]
+    if not files or (empty and names and not listed):
+        where = f"the class folder {_shown(empty[0])!r} has" if files else "its class folders have"
         raise InputError(
-            f"data {name!r}: its class folders have no pictures ({', '.join(SUFFIXES)}); put some there"
+            f"data {name!r}: {where} no pictures ({', '.join(SUFFIXES)}); put some there"
         )
-    return files, labels
+    return files, labels, names
+
+
+def _classes(
+    root: Path, folders: list[Path], name: str, listed: list[str]
+) -> tuple[dict[Path, int], list[str]]:
+    """The class of each folder, and the names of all classes where they are not ImageNet's. Raises InputError."""
+    where = f"data {name!r}"
+    if listed and folders:
+        found = {folder: label_list.of_class(folder.name, listed, where) for folder in folders}
+        if len(set(found.values())) < len(found):
+            raise InputError(f"{where}: two folders are of one class; keep one")
+        return found, listed
+    if numbered := _numbered(folders, name):
+        return numbered, []
+    is_id = [bool(wordnet.PATTERN.fullmatch(folder.name)) for folder in folders]
+    if folders and all(is_id):
+        return {folder: wordnet.label(folder.name, where=where) for folder in folders}, []
+    odd = next((f.name for f, known in zip(folders, is_id, strict=True) if not known), None)
+    mixed = any(is_id) or any(folder.name.isdigit() for folder in folders)
+    if odd is None or mixed or len(folders) < 2:
+        what = f"the folder {_shown(odd)!r} is none of a class" if odd else "it has no pictures"
+        raise InputError(f"{where}: {what}; it must have {FORMS}")
+    return {folder: at for at, folder in enumerate(folders)}, [folder.name for folder in folders]
 
 
 def _numbered(folders: list[Path], name: str) -> dict[Path, int]:

@@ -11,6 +11,7 @@ missing. Any other list must name exactly the pictures beside it.
 
 import codecs
 import csv
+import difflib
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,8 @@ from model_ports.errors import InputError
 LISTS = {"labels.tsv": "\t", "labels.csv": ",", "labels.txt": "", "LOC_val_solution.csv": ","}
 """The file names of lists, in the order of precedence, and the delimiter between name and label."""
 KAGGLE = "LOC_val_solution.csv"
+CLASSES = "classes.txt"
+"""The list of classes that a folder may have, where they are not ImageNet's: a name on each line."""
 MOST_BYTES = 2**26
 """The largest size of a list in bytes: about a thousand bytes for each of the 50,000 images."""
 MOST_COLUMNS = 100
@@ -53,15 +56,16 @@ _LABEL_HEADS = {
 }
 
 
-def labels(path: Path, files: Sequence[Path]) -> list[int]:
+def labels(path: Path, files: Sequence[Path], classes: Sequence[str] = ()) -> list[int]:
     """Read the labels of pictures from a list.
 
     Args:
         path: the list. Its file name is one of `LISTS`.
         files: the pictures.
+        classes: names of the classes, in their order, where they are not ImageNet's.
 
     Returns:
-        The class of each picture, 0..999.
+        The class of each picture, 0..999; or its place among ``classes``.
 
     Raises:
         InputError: if a picture is not named exactly once, if the list names another picture, or
@@ -71,7 +75,7 @@ def labels(path: Path, files: Sequence[Path]) -> list[int]:
     by_picture: dict[str, int] = {}
     for line, name, text in _rows(path, known):
         where = f"{str(path)!r}, line {line}"
-        label = _label(text, where)
+        label = of_class(text, classes, where) if classes else _label(text, where)
         picture = known.find(name)
         if picture is None:
             if path.name == KAGGLE:
@@ -242,6 +246,37 @@ def _label(text: str, where: str) -> int:
     raise InputError(
         f"{where}: label {text[:40]!r}; it must be 0..999 in sorted WordNet order, or a WordNet id such as n01440764"
     )
+
+
+def of_class(text: str, classes: Sequence[str], where: str) -> int:
+    """The place of a class by its name, or by its number from 0. Raises InputError."""
+    text = text.strip().strip("\"'")
+    if text in classes:
+        return classes.index(text)
+    if re.fullmatch(r"[0-9]{1,6}(\.0*)?", text) and float(text) < len(classes):
+        return int(float(text))
+    near = difflib.get_close_matches(text, classes, 1)
+    hint = f", such as {near[0]!r}" if near else ""
+    raise InputError(
+        f"{where}: label {text[:40]!r}; a name of {CLASSES} is needed{hint}, or a number below {len(classes)}"
+    )
+
+
+def class_names(folder: Path) -> list[str]:
+    """The names in a folder's list of classes, one a line; none where there is no such list.
+
+    Raises InputError for a list of fewer than two, or with a name twice.
+    """
+    path = folder / CLASSES
+    if not path.is_file():
+        return []
+    lines = [line.strip() for line in _text(path, _Names([])).splitlines()]
+    names = [line for line in lines if line]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice or len(names) < 2:
+        wrong = f"{twice!r} stands there twice" if twice else f"it has {len(names)} names"
+        raise InputError(f"{str(path)!r}: {wrong}; write the name of each class on a line")
+    return names
 
 
 def _text(path: Path, known: _Names) -> str:

@@ -3,7 +3,7 @@
 from jaxadv.data.source import Source
 from model_ports.errors import InputError, unknown
 
-FORMS = ("digits", "imagefolder:DIR", "tfds:NAME[/SPLIT]", "npz:FILE")
+FORMS = ("digits", "imagefolder:DIR", "tfds:NAME[/SPLIT]", "parquet:PLACE[/SPLIT]", "npz:FILE")
 
 
 def open_source(name: str) -> Source:
@@ -33,6 +33,10 @@ def open_source(name: str) -> Source:
         from jaxadv.data.arrays import open_npz
 
         return open_npz(place, name=name)
+    if kind == "parquet":
+        from jaxadv.data.parquet import open_parquet
+
+        return open_parquet(place, name=name)
     from jaxadv.data.tfds import open_tfds
 
     return open_tfds(place, name=name)

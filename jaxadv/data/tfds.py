@@ -58,9 +58,13 @@ def open_tfds(what: str, *, name: str) -> Source:
         raise InputError(
             f"data {name!r}: its records cannot be read ({reason}); {_remedy(builder.info.name)}"
         ) from error
-    return _source(
-        records, facts, features["label"].names, f"{builder.info.full_name}/{split}", name
-    )
+    label = features["label"]
+    names = getattr(label, "names", None)
+    if not names:
+        raise InputError(
+            f"data {name!r}: its labels are no classes ({type(label).__name__}); choose another data set"
+        )
+    return _source(records, facts, names, f"{builder.info.full_name}/{split}", name)
 
 
 def _facts(record: dict, index: int) -> tuple[str, int, int]:

@@ -71,9 +71,11 @@ class Evaluation:
         ensembles = [list(members) for members in ensembles]
         settings.check()
         hosts.require_devices()
-        entries = networks.choose(models, zoo, ensembles)
-        source = _source(data, entries)
-        members = {".".join(["ensemble", *some]): some for some in ensembles}
+        source = open_source(data) if isinstance(data, str) else data  # loading takes longer
+        classes = source.num_classes if isinstance(source, Source) else None
+        entries = networks.choose(models, zoo, ensembles, num_classes=classes)
+        source = source if isinstance(source, Source) else _source(source, entries)
+        members = {name: list(entry.members) for name, entry in entries.items() if entry.members}
         job = plan.job(settings, list(entries), members, source)
         networks.check_classes(entries, source)
         chosen = precision.decided(
@@ -230,15 +232,16 @@ def evaluate(
     weights_dir: str | None = None,
     input_sizes: Mapping[str, int] | None = None,
     ensembles: Iterable[Sequence[str]] = (),
+    pretrained: bool = True,
     overwrite: bool = False,
     any_machine: bool = False,
 ) -> Run:
     """Attack classifiers, score them with CLEVER, test the transfer of every adversarial image, and write a report.
 
     Args:
-        models: the networks. Each is a name of the zoo, such as "vgg_16"; or FILE.py:FUNCTION, a function that returns
-            classifiers; or a `jaxadv.Classifier`.
-        data: "digits", "imagefolder:DIR", "tfds:NAME", "npz:FILE", a `Source`, or a pair of arrays:
+        models: the networks. Each is a name of the zoo, such as "vgg_16"; or a name of another library, such as
+            "timm:resnet50"; or FILE.py:FUNCTION, a function that returns classifiers; or a `jaxadv.Classifier`.
+        data: "digits", "imagefolder:DIR", "tfds:NAME", "parquet:PLACE", "npz:FILE", a `Source`, or a pair of arrays:
             images (N, H, W, 3), uint8 or float in [0, 1], and labels (N,) integers.
         settings: attacks, targets, parts and further settings; None for those of the study.
         out: the folder of the run; None for a new one below results/. A run in the folder is continued.
@@ -246,6 +249,8 @@ def evaluate(
         weights_dir: the folder of converted weights, for the zoo "imagenet".
         input_sizes: pixels by name, for networks of the zoo that run at another input size than usual.
         ensembles: groups of network names. Each group is also attacked as one network, the mean of its logits.
+        pretrained: whether networks of other libraries have trained weights. If not, they have random weights, and as
+            many classes as the data.
         overwrite: whether to replace the run in ``out``.
         any_machine: whether to continue a run that another kind of machine began. Its new rows may differ by rounding
             from rows of the first machine.
@@ -260,16 +265,12 @@ def evaluate(
     ... # doctest: +SKIP
     """
     folder = None if weights_dir is None else os.fspath(places.place("weights_dir", weights_dir))
-    chosen = Zoo(zoo, folder, dict(input_sizes or {}))
+    chosen = Zoo(zoo, folder, dict(input_sizes or {}), pretrained=pretrained)
     evaluation = Evaluation.of(models, data, settings, zoo=chosen, ensembles=ensembles)
     return evaluation.run(out, overwrite=overwrite, any_machine=any_machine)
 
 
-def _source(data: Data, entries: Mapping[str, Entry]) -> Source:
-    if isinstance(data, str):
-        return open_source(data)
-    if isinstance(data, Source):
-        return data
+def _source(data: tuple[np.ndarray, np.ndarray], entries: Mapping[str, Entry]) -> Source:
     from jaxadv.data.arrays import from_arrays
 
     images, labels = data

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from jaxadv.core.classifier import Classifier, load_classifier
 from jaxadv.core.ensembles import ensemble
 from jaxadv.data.source import Source
-from jaxadv.evaluation import own_models
+from jaxadv.evaluation import foreign_networks, own_models
+from jaxadv.foreign import libraries
 from model_ports import facts, registry, weights
 from model_ports.errors import InputError, unknown
 
@@ -23,6 +24,7 @@ class Entry(NamedTuple):
     num_classes: int
     facts: dict[str, Any]  # "sha256" is a fingerprint of everything that the logits depend on
     load: Callable[[], Classifier]  # raises InputError
+    members: tuple[str, ...] = ()  # names, of an ensemble
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,14 @@ class Zoo:
         weights_dir: a folder of converted networks; None for the embedded ones.
         input_sizes: pixels by name, for networks that run at another input size than usual.
         allow_missing: whether random weights replace missing ones. A plan may use them.
+        pretrained: whether networks of other libraries have their trained weights; random ones if not.
     """
 
     name: str = "digits"
     weights_dir: str | None = None
     input_sizes: Mapping[str, int] = field(default_factory=dict)
     allow_missing: bool = False
+    pretrained: bool = True
 
     def check(self) -> None:
         """Raises InputError if there is no zoo of this name."""
@@ -48,14 +52,19 @@ class Zoo:
 
 
 def choose(
-    models: Sequence[str | Classifier], zoo: Zoo, ensembles: Iterable[Sequence[str]] = ()
+    models: Sequence[str | Classifier],
+    zoo: Zoo,
+    ensembles: Iterable[Sequence[str]] = (),
+    num_classes: int | None = None,
 ) -> dict[str, Entry]:
     """The networks of a run by name, in order.
 
     Args:
-        models: names of the zoo, FILE.py:FUNCTION of the user, or classifiers.
+        models: names of the zoo or of other libraries (`jaxadv.foreign.libraries.FORMS`), FILE.py:FUNCTION of the user,
+            or classifiers.
         zoo: the source of the networks that are given by name.
         ensembles: the members of each ensemble, two or more names. Ensembles follow the other networks.
+        num_classes: the number of classes of other libraries' networks with random weights; None for their usual one.
 
     Returns:
         Name -> network.
@@ -71,24 +80,37 @@ def choose(
             "--models=none leaves no network; give --model_module, or networks of the zoo"
         )
     entries: dict[str, Entry] = {}
+    names: dict[str, str] = {}  # of rows, by full name
     for model in models:
-        if isinstance(model, str) and ".py" not in model:
-            if model not in ZOO:
-                raise unknown("model", model, ZOO)
-            entries[model] = _of_zoo(model, zoo)
-            continue
-        loaded = {}
-        if isinstance(model, str):
-            loaded = own_models.load([model], reserved={*ZOO, *entries})
-        elif isinstance(model, Classifier):
+        loaded: dict[str, tuple[Classifier, dict[str, Any]]] = {}
+        if isinstance(model, Classifier):
             loaded = own_models.given(model, reserved=entries)
+        elif libraries.is_foreign(model):
+            if model in names:
+                continue
+            classifier = foreign_networks.load(
+                model,
+                taken={*ZOO, *entries},
+                pretrained=zoo.pretrained,
+                input_size=zoo.input_sizes.get(model),
+                num_classes=num_classes,
+            )
+            names[model] = classifier.name
+            loaded = {classifier.name: (classifier, classifier.facts)}
+        elif ".py" in model:
+            loaded = own_models.load([model], reserved={*ZOO, *entries})
+        elif model in ZOO:
+            entries[model] = _of_zoo(model, zoo)
+        else:
+            raise unknown("model", model, [*ZOO, *libraries.FORMS])
         for name, (classifier, known) in loaded.items():
             load = partial(_itself, classifier)
             entries[name] = Entry(classifier.input_size, classifier.num_classes, known, load)
     for name in zoo.input_sizes:
-        if name not in entries:
-            raise unknown("network of --input_size", name, entries)
+        if names.get(name, name) not in entries:
+            raise unknown("network of --input_size", name, [*entries, *names])
     for members in ensembles:
+        members = [names.get(member, member) for member in members]
         name = ".".join(["ensemble", *members])
         entries[name] = _ensemble(name, members, entries)
     return entries
@@ -156,6 +178,7 @@ def _ensemble(name: str, members: Sequence[str], entries: dict[str, Entry]) -> E
         chosen[0].num_classes,
         facts,
         lambda: ensemble([entry.load() for entry in chosen], name=name),
+        tuple(members),
     )
 
 

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxadv.core.classifier import Classifier
+from jaxadv.foreign.libraries import other_build
 from jaxadv.support import places
 from model_ports import checkpoint
 from model_ports.errors import InputError, unknown
@@ -45,10 +46,10 @@ def load(
     """
     classifiers_by_name: dict[str, tuple[Classifier, dict[str, Any]]] = {}
     for place in places:
-        path, function = _function(place)
+        path, function = function_of(place)
         line = inspect.unwrap(function).__code__.co_firstlineno
         where = f"{path}:{line}"
-        made = _run(path, function, line)
+        made = run(path, function, line)
         classifiers = made if isinstance(made, (list, tuple)) else [made]
         if not classifiers or not all(
             isinstance(classifier, Classifier) for classifier in classifiers
@@ -126,17 +127,16 @@ def _plain(leaf):
     return jax.random.key_data(leaf) if is_key else leaf
 
 
-def _function(place: str) -> tuple[Path, Callable]:
+def function_of(place: str, flag: str = "--model_module") -> tuple[Path, Callable]:
+    """The file and the function of FILE.py:FUNCTION. Raises InputError, which names the flag."""
     file, colon, name = place.rpartition(":")
-    path = places.place("--model_module", file)
+    path = places.place(flag, file)
     if not colon or path.suffix != ".py" or not name:
         raise InputError(
-            f"--model_module is {place!r}; FILE.py:FUNCTION is needed, such as flags/own_models/pure_jax.py:linear"
+            f"{flag} is {place!r}; FILE.py:FUNCTION is needed, such as flags/own_models/pure_jax.py:linear"
         )
     if not path.is_file():
-        raise InputError(
-            f"--model_module is {place!r}, but there is no file {file!r}; name a Python file"
-        )
+        raise InputError(f"{flag} is {place!r}, but there is no file {file!r}; name a Python file")
     module = _module(path)
     function = getattr(module, name, None)
     if not callable(function) or not hasattr(inspect.unwrap(function), "__code__"):
@@ -160,19 +160,19 @@ def _module(path: Path) -> ModuleType:
         module = sys.modules[name] = importlib.util.module_from_spec(
             spec
         )  # dataclasses need their module in sys.modules
-        run = partial(spec.loader.exec_module, module)
+        execute = partial(spec.loader.exec_module, module)
         folder = str(path.parent.resolve())
         if folder not in sys.path:
             sys.path.append(folder)
         try:
-            _run(path, run, 1)
+            run(path, execute, 1)
         except InputError:
             del sys.modules[name]
             raise
     return sys.modules[name]
 
 
-def _run(path: Path, function: Callable, line: int) -> Any:
+def run(path: Path, function: Callable, line: int) -> Any:
     """Call a user's function. Any error becomes an InputError with the line in the file, or ``line`` for an error elsewhere."""
     try:
         return function()
@@ -185,4 +185,5 @@ def _run(path: Path, function: Callable, line: int) -> Any:
         if isinstance(error, SyntaxError):
             frames.append((error.filename or "", error.lineno))
         lines = [number for file, number in frames if Path(file).resolve() == path.resolve()]
-        raise InputError(f"{path}:{[line, *lines][-1]}: {type(error).__name__}: {error}") from error
+        said = other_build(error) or f"{type(error).__name__}: {error}"
+        raise InputError(f"{path}:{[line, *lines][-1]}: {said}") from error

@@ -70,6 +70,7 @@ class Steps:
                 TypeError,
                 ValueError,
                 IndexError,
+                KeyError,
                 NotImplementedError,
                 AssertionError,
             ) as error:

@@ -1,15 +1,13 @@
 """A module of PyTorch, exported as a functional graph, or refused in one line."""
 
 import contextlib
-import io
-import logging
-import warnings
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxadv.foreign import torch_graph
+from jaxadv.foreign.silence import reason, silent
 from jaxadv.foreign.steps import Steps, references
 from model_ports.errors import InputError
 
@@ -27,9 +25,13 @@ class Exported(NamedTuple):
 
 def check(module: Any, name: str) -> None:
     """Raises InputError for a module that is scripted, quantised, in training mode, or of another
-    precision."""
-    import torch
-
+    precision; or where PyTorch is missing."""
+    try:
+        import torch
+    except ImportError as error:
+        raise InputError(
+            f"{error.name} is not installed; run: pip install 'jaxadv[torch]'"
+        ) from error
     if not isinstance(module, torch.nn.Module):
         raise InputError(f"{name} is a {type(module).__name__}; a torch.nn.Module is needed")
     for path, part in module.named_modules():
@@ -118,12 +120,6 @@ def _only_logits(module: Any) -> Any:
     return logits
 
 
-def reason(error: BaseException) -> str:
-    """The first line of an error that says something."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
-
-
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """No warnings, log or print of torch, and no fast path that hides a module's operators."""
@@ -131,14 +127,10 @@ def quiet() -> Iterator[None]:
 
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
-    said = io.StringIO()
-    logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(said):
-            warnings.simplefilter("ignore")
+        with silent():
             yield
     finally:
-        logging.disable(logging.NOTSET)
         torch.backends.mha.set_fastpath_enabled(fast)
 
 

@@ -5,6 +5,7 @@ from html import escape
 
 from jaxadv.attacks import catalog
 from jaxadv.core.targets import KINDS
+from jaxadv.report.libraries import full_names
 from jaxadv.report.views import Views
 from jaxadv.support.norms import SCORE_TITLES
 
@@ -19,6 +20,8 @@ def what_was_run(views: Views) -> str:
     settings = manifest.get("settings")
     settings = settings if isinstance(settings, dict) else {}
     rows = [("models", ", ".join(views.models))]
+    full = [f"{name} = {text}" for name, text in full_names(manifest).items()]
+    rows += [("of other libraries", ", ".join(full))] if full else []
     chosen = (
         (name, settings.get(name))
         for name in ("zoo", "data", "num_images", "attacked_images", "seed")

@@ -42,6 +42,11 @@ COLUMNS: dict[str, Column] = {
     "images": Column("count", "images", "Clean images shown to the model."),
     "correct": Column("count", "images", "Clean images whose largest output is their label."),
     "top1_percent": Column("number", "%", "Clean images whose largest output is their label."),
+    "published_top1_percent": Column(
+        "number",
+        "%",
+        "What the library that a network came from publishes, of ImageNet's validation set.",
+    ),
     "top5_percent": Column(
         "number", "%", "Clean images whose label is among the five largest outputs."
     ),

@@ -19,6 +19,7 @@ from jaxadv.report.figures.canvas import inline
 from jaxadv.report.findings import findings, panel_means
 from jaxadv.report.gallery import gallery
 from jaxadv.report.heat import heat_map, heat_style, legend
+from jaxadv.report.libraries import other_pictures
 from jaxadv.report.measures import Measure, chief
 from jaxadv.report.names import panel_name
 from jaxadv.report.overview import overview
@@ -337,6 +338,8 @@ def _caveats(views: Views) -> str:
             "Handwritten digits are not ImageNet, and small networks not the study's: this run shows how things work, not what the "
             "study found."
         )
+    if other := other_pictures(views.manifest):
+        told.append(other)
     failed = (
         int((views.made.robustness["n"] - views.made.robustness["successes"]).sum())
         if len(views.made.robustness)

@@ -17,6 +17,7 @@ from jaxadv.attacks import catalog
 from jaxadv.core.targets import KINDS
 from jaxadv.report.columns import COLUMNS, show
 from jaxadv.report.latex import latex
+from jaxadv.report.libraries import with_published
 from jaxadv.report.names import file_name
 from jaxadv.report.settings import NOTHING, RunSettings
 from jaxadv.store import sums
@@ -74,7 +75,7 @@ def compute(run: Run) -> Tables:
     """
     order = run_models(run)
     clean = run.read("clean")
-    right = accuracy(clean, order)
+    right = with_published(accuracy(clean, order), run.manifest())
     groups, found = {}, Settings()
     for rows in run.parts("examples", _EXAMPLE_COLUMNS, settings=found):
         _count(groups, rows)

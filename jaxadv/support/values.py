@@ -29,13 +29,23 @@ def chosen(name: str, values: Sequence[str] | None, allowed: Sequence[str]) -> l
     return names
 
 
-def models(values: Sequence[str], known: Sequence[str]) -> list[str]:
-    """Read the networks that --models names; "all" stands for every known one.
+def models(values: Sequence[str], known: Sequence[str], others: Sequence[str] = ()) -> list[str]:
+    """Read the networks that --models names. "all" stands for every known one.
+
+    Args:
+        values: the values of the flag.
+        known: the networks of the zoo.
+        others: forms of names that are allowed too, such as "timm:NAME".
 
     Raises:
         InputError: if there is no name, or an unknown one.
     """
-    return list(known) if list(values) == ["all"] else chosen("models", values, known)
+    if list(values) == ["all"]:
+        return list(known)
+    libraries = tuple(form.partition(":")[0] + ":" for form in others)
+    names = [value.strip() for value in values]
+    foreign = [name for name in names if libraries and name.startswith(libraries)]
+    return chosen("models", values, [*known, *(foreign or others)])
 
 
 def number(text: str) -> float:

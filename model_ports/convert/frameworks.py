@@ -79,7 +79,7 @@ def timm():
 
 def _missing(name: str, extra: str) -> InputError:
     return InputError(
-        f"validate executes the original in {name}, which is not installed: pip install 'jaxadv[{extra}]'"
+        f"the original runs in {name}, which is not installed: pip install 'jaxadv[{extra}]'"
     )
 
 

@@ -18,6 +18,7 @@ MARKS = (
     "needs: data",
     "needs: a connection",
     "needs: frameworks",
+    "needs: keras",
     "needs: several hosts",
     "needs: an accelerator",
 )
@@ -82,8 +83,9 @@ def test_what_a_page_shows_runs_in_its_order(page, somewhere):
     """Python blocks share one namespace a page; commands run in the same folder."""
     names: dict = {"__name__": "documentation"}
     for block in blocks(page):
-        if (
-            block.language == "python" and block.mark != "needs: frameworks"
+        if block.language == "python" and block.mark not in (
+            "needs: frameworks",
+            "needs: keras",
         ):  # tests/foreign runs these
             exec(compile(block.text, f"{block.page}:{block.line}", "exec"), names)
         elif block.language == "sh" and not block.mark:

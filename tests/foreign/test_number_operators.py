@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from beside_torch import numbers, ties, truths, whole
 
-from jaxadv.foreign.operators import activations, elementwise, reductions
+from jaxadv.foreign.operators import activations, arithmetic, elementwise, reductions
 
 pytestmark = pytest.mark.frameworks
 
@@ -226,7 +226,7 @@ def test_every_activation_and_reduction_is_compared():
 
     text = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*operators.py"))
     listed = {*elementwise._WHOLE, *elementwise._REAL}
-    for name in (*activations.ATEN, *reductions.ATEN, *elementwise.ATEN):
+    for name in (*activations.ATEN, *reductions.ATEN, *elementwise.ATEN, *arithmetic.ATEN):
         assert name in listed or f'"{name}' in text or f'"{name.partition(".")[0]}' in text, name
 
 

@@ -11,13 +11,16 @@ from typing import Any
 from jaxadv.foreign.operators import (
     activations,
     algebra,
+    arithmetic,
     convolution,
+    creation,
     elementwise,
     indexing,
     normalization,
     pooling,
     reductions,
     resampling,
+    sampling,
     shapes,
 )
 
@@ -25,11 +28,14 @@ KINDS = (
     convolution,
     pooling,
     resampling,
+    sampling,
     algebra,
     normalization,
     shapes,
+    creation,
     indexing,
     elementwise,
+    arithmetic,
     activations,
     reductions,
 )

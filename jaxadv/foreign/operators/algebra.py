@@ -12,7 +12,7 @@ from jax import lax
 from jaxadv.foreign.layout import Array, Value, is_array, plain
 from jaxadv.foreign.operators import types
 from jaxadv.foreign.operators.activations import safe_softmax
-from jaxadv.foreign.operators.elementwise import add, mul
+from jaxadv.foreign.operators.arithmetic import add, mul
 from model_ports.errors import InputError
 
 

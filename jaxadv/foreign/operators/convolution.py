@@ -51,7 +51,7 @@ def convolution(
     spatial...).
 
     Args:
-        padding: numbers of pixels, "same" or "valid".
+        padding: numbers of pixels, or pairs of them (before, after); "same" or "valid".
         transposed: kernels are then (C, O / groups, spatial...), ``output_padding`` grows the
         result.
     """
@@ -66,7 +66,7 @@ def convolution(
         ]
         pads = tuple((r // 2, r - r // 2) for r in reach)
     else:
-        pads = tuple((p, p) for p in several(padding, count))
+        pads = tuple((p, p) if isinstance(p, int) else p for p in several(padding, count))
     dtype = types.promoted([input, weight])
     input, weight = types.cast(input, dtype), types.cast(weight, dtype)  # noqa: A001
     apply = _transposed if transposed else _ordinary

@@ -11,7 +11,7 @@ from jax import lax
 
 from jaxadv.foreign.layout import Array, Value, is_array, plain, positive
 from jaxadv.foreign.operators import types
-from jaxadv.foreign.operators.elementwise import where
+from jaxadv.foreign.operators.arithmetic import where
 from model_ports.errors import InputError
 
 
