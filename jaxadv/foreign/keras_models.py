@@ -202,7 +202,8 @@ def _called(model: Any, params: Any, pixels: jax.Array) -> jax.Array:
     names = sorted(params)
     trained, others = ([params[n] for n in names if n[0] == kind] for kind in "tn")
     out: Any = model.stateless_call(trained, others, pixels, training=False)[0]
-    return out["logits"] if isinstance(out, dict) and "logits" in out else out
+    logits: Any = out["logits"] if isinstance(out, dict) and "logits" in out else out
+    return logits
 
 
 def _outputs(apply: trust.Apply, params: Any, size: int, name: str) -> int:
