@@ -1,6 +1,7 @@
 """Doing the units of work of an evaluation (see `jaxadv.evaluation.units`)."""
 
 import itertools
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -23,7 +24,7 @@ from jaxadv.store import image_store
 from jaxadv.store.run import Run
 from jaxadv.support import log
 from jaxadv.support.norms import SCORE_NORMS
-from jaxadv.support.progress import Progress
+from jaxadv.support.progress import Progress, Whole
 
 
 class Classifiers(Protocol):
@@ -65,6 +66,7 @@ class Work:
         classifiers: the networks by name.
         title: what progress calls this work.
         cancel: asked at every item whether to go on.
+        progress: of all work of the run.
     """
 
     run: Run
@@ -72,11 +74,14 @@ class Work:
     classifiers: Classifiers
     title: str
     cancel: Cancel
+    progress: Whole
 
     def whole(self, name: str) -> None:
         """Do what is missing of one network."""
         self.classify(self._missing(units.classifications(self.job, name)))
-        self.attempt(self._missing(units.attempts(self.run, self.job, name)))
+        left = self._missing(units.attempts(self.run, self.job, name))
+        self.progress.plan(name, units.counted(left))
+        self.attempt(left)
 
     def _missing(self, listed: Sequence[Unit]) -> list[Unit]:
         return [unit for unit in listed if not units.is_done(self.run, self.job, unit)]
@@ -84,7 +89,8 @@ class Work:
     def classify(self, todo: Sequence[Unit]) -> None:
         """Classify blocks of one network."""
         for unit in todo:
-            self._classify(self.classifiers.logits(unit.network), unit)
+            seconds = self._classify(self.classifiers.logits(unit.network), unit)
+            self.progress.done(unit.network, "classification", seconds)
 
     def attempt(self, todo: Sequence[Unit]) -> None:
         """Attack and score blocks of one network, which is classified."""
@@ -101,9 +107,10 @@ class Work:
             block = Block(images, chosen.labels, chosen.ids, logits, chosen.drawn, {})
             for unit in some:
                 if unit.stage == "attack":
-                    self._attack(classifier, block, unit)
+                    seconds = self._attack(classifier, block, unit)
                 else:
-                    self._score(classifier, block, unit)
+                    seconds = self._score(classifier, block, unit)
+                self.progress.done(unit.network, unit.what, seconds)
 
     @property
     def _lanes(self) -> int:
@@ -129,7 +136,8 @@ class Work:
             self.run.unfinished, name, seconds=self.job.settings.save_seconds, digest=digest
         )
 
-    def _classify(self, classifier: Classifier, unit: Unit) -> None:
+    def _classify(self, classifier: Classifier, unit: Unit) -> float:
+        """Returns the seconds of the work itself."""
         chosen, known = units.classified(self.job, unit.block), self._known_digests(unit.block)
         frames, dropped = [], []
         with self._progress("classification", len(chosen), "images") as bar:
@@ -153,6 +161,7 @@ class Work:
         left_out = pd.DataFrame(dropped, columns=Dropped._fields).assign(model=classifier.name)
         self.run.append("dropped", left_out, part=unit.part)
         self.run.append("clean", pd.concat(frames), part=unit.part)
+        return bar.seconds
 
     def _known_digests(self, block: int) -> dict[int, str]:
         """The digests of a block's pictures as another network has seen them; empty if none has."""
@@ -182,10 +191,13 @@ class Work:
                 (index,) = np.flatnonzero(source.ids == image_id)
                 check_digest(source, int(index), known[image_id], digest)
 
-    def _attack(self, classifier: Classifier, block: Block, unit: Unit) -> None:
+    def _attack(self, classifier: Classifier, block: Block, unit: Unit) -> float:
         """Every setting of one attack on every image, as one queue; then the others are shown the images.
 
         The journal keeps the outcome until all is written: an interrupted transfer does not attack again.
+
+        Returns:
+            The seconds of the work itself.
         """
         aims = [
             self._aims(attempt, block)
@@ -210,6 +222,7 @@ class Work:
                 advance=self._advance(bar),
                 journal=journal,
             )
+        seconds = bar.seconds
         ends = np.cumsum(sizes)
         frames = [
             _example_rows(classifier, block, aim, result.part(slice(end - size, end)))
@@ -224,8 +237,9 @@ class Work:
             if kind == "adversarial":
                 self._keep_picture(classifier, block, unit, rows, result.adversarial)
             else:
-                self._show_to_others(block, unit, rows, result.adversarial, journal)
+                seconds += self._show_to_others(block, unit, rows, result.adversarial, journal)
         journal.remove()
+        return seconds
 
     def _aims(self, attempt: Attempt, block: Block) -> Aims:
         """The classes that an attempt aims at. A target that equals the true class is skipped, as released."""
@@ -274,7 +288,8 @@ class Work:
         rows: pd.DataFrame,
         adversarial: np.ndarray,
         journal: Journal,
-    ) -> None:
+    ) -> float:
+        """Returns the seconds of the work itself."""
         others = [self.classifiers.logits(name) for name in self.job.shown_to(unit.network)]
         with self._progress(
             f"{unit.what} shown to {len(others)} others", len(rows), "images"
@@ -315,12 +330,17 @@ class Work:
             ),
             part=unit.part,
         )
+        return bar.seconds
 
-    def _score(self, classifier: Classifier, block: Block, unit: Unit) -> None:
+    def _score(self, classifier: Classifier, block: Block, unit: Unit) -> float:
         """CLEVER's rows: an image, a target and a norm each.
 
         Kinds of target are scored together, since they share forward passes.
+
+        Returns:
+            The seconds of the work itself.
         """
+        began = time.monotonic()
         clever = self.job.settings.clever
         targeted = [kind for kind in self.job.clever_kinds if kind != "untargeted"]
         frames, journals = [], []
@@ -371,6 +391,7 @@ class Work:
         self.run.append("clever", pd.concat(frames), part=unit.part)
         for journal in journals:
             journal.remove()
+        return time.monotonic() - began
 
 
 def _aims_elsewhere(kind: str, classes: np.ndarray, block: Block) -> np.ndarray:

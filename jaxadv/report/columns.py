@@ -269,8 +269,10 @@ COLUMNS: dict[str, Column] = {
     ),
     "counted": Column("text", "", "How it is counted: as the study's code does, or otherwise."),
     "value": Column("number", "", "Its mean over models or sources: a distance or a share."),
-    "largest": Column("text", "", "The model or source with the largest."),
-    "smallest": Column("text", "", "The one with the smallest."),
+    "largest": Column(
+        "text", "", "The model or source with the largest; several if they are equal."
+    ),
+    "smallest": Column("text", "", "Those with the smallest."),
     "rank_correlation": Column(
         "number", "", "Of the models or sources, with their order as released."
     ),

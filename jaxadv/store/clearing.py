@@ -26,7 +26,7 @@ _WRITTEN = {  # folder by folder, what interrupted writes may have left of
     "tables": re.compile(r".+\.(csv|md|tex)"),
     "figures": re.compile(r".+\.(png|svg|txt)"),
     UNFINISHED: JOURNAL,
-    "": re.compile(r"manifest\.json|files\.json|report\.html"),
+    "": re.compile(r"(manifest|files|summary)\.json|report\.html"),
 }
 
 
