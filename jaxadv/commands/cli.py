@@ -16,6 +16,8 @@ from model_ports.errors import InputError, unknown
 COMMANDS = {
     "evaluate": "attack networks, estimate CLEVER scores, transfer, and report (the default)",
     "report": "make tables and report.html again from the rows in --out",
+    "compare": "several runs on one page, with differences on the same images: compare RUN RUN ...",
+    "index": "list the runs in a folder: index DIR",
     "fetch": "the study's networks and pictures, or one network, from their public addresses: fetch study, fetch NAME, fetch rerun",
     "convert": "a checkpoint of a full-size network from a file of the original's weights",
     "validate": "a port against the original, which its own framework executes",
@@ -25,8 +27,8 @@ COMMANDS = {
     "list": "the networks",
 }
 DEFAULT = "evaluate"
-WITH_A_WORD = ("fetch",)
-"""Commands that are followed by another word."""
+WORDS = {"fetch": 1, "index": 1, "compare": 1000}
+"""How many other words may follow a command."""
 WITH_A_STUDY = (DEFAULT, "list")
 """Commands of which --study=DIR stands for other flags."""
 EXAMPLES = (
@@ -172,7 +174,7 @@ def _flag_of(flag: str) -> str:
 def _check_command(words: list[str], given: list[str]) -> None:
     """One known command at most, and no flag of another one."""
     command = words[0] if words else DEFAULT
-    if len(words) > 1 + (command in WITH_A_WORD) or command not in COMMANDS:
+    if len(words) > 1 + WORDS.get(command, 0) or command not in COMMANDS:
         return  # `main` says so
     takes = options.allowed(command)
     for name in given:
@@ -198,7 +200,7 @@ def main(arguments: list[str]) -> None:
 
 def _run(arguments: list[str]) -> None:
     command, *words = arguments[1:] or [DEFAULT]
-    most = 1 if command in WITH_A_WORD else 0
+    most = WORDS.get(command, 0)
     if len(words) > most:
         raise InputError(
             f"{words[most]!r} is one word too many; one command is allowed: {_usage()}"
@@ -206,7 +208,7 @@ def _run(arguments: list[str]) -> None:
     if command not in COMMANDS:
         raise unknown("command", command, COMMANDS)
     settings = SimpleNamespace(**{name: flags.FLAGS[name].value for name in options.known()})
-    settings.word = words[0] if words else None
+    settings.words, settings.word = words, words[0] if words else None
     for name in options.PLACES:
         if getattr(settings, name) and "://" not in getattr(settings, name):  # an address
             setattr(settings, name, os.fspath(places.place(f"--{name}", getattr(settings, name))))

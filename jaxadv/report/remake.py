@@ -38,7 +38,7 @@ def remake(
     page, brief = run.directory / "report.html", run.directory / summary.NAME
     with (
         figures.drawers(run.count_parts()) as pool,
-        Progress("report", _STAGES, "stages", show=progress) as bar,
+        Progress("report", _STAGES, "stages", show=progress, is_even=False) as bar,
     ):
 
         def stage(name: str) -> None:

@@ -93,8 +93,27 @@ class Progress:
 
     _shown: list["Progress"] = []
 
-    def __init__(self, title: str, total: int, unit: str, *, show: bool = True, done: int = 0):
-        """done: how many were done before, which says nothing of today's speed."""
+    def __init__(
+        self,
+        title: str,
+        total: int,
+        unit: str,
+        *,
+        show: bool = True,
+        done: int = 0,
+        is_even: bool = True,
+    ):
+        """What is counted.
+
+        Args:
+            title: of the line.
+            total: how much there is to do.
+            unit: what is counted, in the plural.
+            show: whether anything is written to standard error.
+            done: how many were done before, which says nothing of today's speed.
+            is_even: whether all take about as long, so that a rate and a time left can be told.
+        """
+        self.is_even = is_even
         self.title, self.total, self.unit, self.show = title, total, unit, show
         self.count, self.judged, self.successes, self.before = done, 0, 0, done
         self.began = self.written = time.monotonic()
@@ -149,10 +168,12 @@ class Progress:
         told = [f"{self.count}/{self.total} {self.unit}"]
         if self.judged:
             told.append(f"success {100 * self.successes / self.judged:.0f} %")
-        if rate > 0:
+        if rate > 0 and self.is_even:
             told.append(f"{rate:.1f}/s")
         if final:
             told.append(f"in {_clock(elapsed)}")
+        elif not self.is_even:
+            pass
         elif self.count - self.before >= _KNOWN * (self.total - self.before) and rate > 0:
             told.append(f"{_clock((self.total - self.count) / rate)} left")
         elif rate == 0:
