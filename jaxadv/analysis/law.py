@@ -42,7 +42,7 @@ def fit_law(error: ArrayLike, robustness: ArrayLike, level: float = 0.95) -> Law
 
     With fewer than two distinct errors all is NaN but ``n``. For models that scatter around a law, the intervals cover its a
     and b in 95 % of 1000 trials. The frontier picks models that scatter upwards: fitted to it alone, the intervals cover b in
-    86 % and a in 81 % (18 models that scatter by a tenth of the range, 9.5 of them on the frontier). So the frontier's law is
+    86 % and a in 81 %. There 18 models scattered by a tenth of the range, 9.5 of them on the frontier. So the frontier's law is
     not the law of all models, and less certain than it looks.
     """
     errors, values = np.asarray(error, np.float64), np.asarray(robustness, np.float64)

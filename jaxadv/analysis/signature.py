@@ -1,8 +1,8 @@
 """The family of a black-box network, by how adversarial images of known networks transfer to it.
 
 A signature has an entry for each source, attack, setting and kind of target. The entry is the share of images that fool
-both the source and the network, among the images that the network has right when clean. The unknown network gets the
-family of the known network whose signature correlates most with its own (Pearson), over the entries that both have. A
+both source and network, of those that the network has right when clean. The unknown network gets the family of the known
+network whose signature correlates most with its own (Pearson). The correlation is over the entries that both have. A
 network has no entry for images that were made for itself. No JAX.
 
 This is the plainest of 18 rules that were tried on the embedded networks: entries centred, scaled or neither; the nearest

@@ -60,8 +60,8 @@ def fits(drawn: Mapping[str, Rendered]) -> str:
         return ""
     lead = (
         "<p>CLEVER estimates a lower bound of the distance that fools a model. It needs gradients alone, and no attack. "
-        "The bound is a margin over a Lipschitz constant. That constant is the end point of a reverse Weibull law, "
-        "fitted to the largest gradient norms of batches of samples around an image. "
+        "The bound is a margin over a Lipschitz constant. That constant is the end point of a reverse Weibull law. "
+        "The law is fitted to the largest gradient norms of batches of samples around an image. "
         "Where no fit is acceptable (p below 0.001), the largest norm is taken instead.</p>"
     )
     return lead + figure(drawn["clever_fits"])

@@ -94,9 +94,9 @@ def _extremes(measure: Measure) -> Finding | None:
         rivals = int((points["high"] >= most["low"]).sum()) - 1
         if rivals:
             text += (
-                f" The intervals of {rivals} other{'s' * (rivals > 1)} overlap the first one's: "
+                f" The intervals of {rivals} other{'s' * (rivals > 1)} overlap the first one's. "
             )
-            text += "which is the most robust is not settled."
+            text += "Analysis compares them on the same images."
         else:
             text += " No other model's interval reaches the first one's."
     return Finding(about, text + _without(measure))
@@ -138,14 +138,14 @@ def _law(chief: list[Measure]) -> Finding | None:
             continue
         if law["models"] < 3:
             verdicts.setdefault(
-                "cannot be tested, with fewer than 3 models on the frontier, for", []
+                "cannot be tested (fewer than 3 models on the frontier) for", []
             ).append(measure.short)
             continue
         told = f"{measure.short} (b = {interval(law['slope'], law['slope_low'], law['slope_high'])}, {law['models']} models)"
         if law["slope_low"] > 0:
-            verdicts.setdefault("holds, b being above 0, for", []).append(told)
+            verdicts.setdefault("holds (b is above 0) for", []).append(told)
         else:
-            verdicts.setdefault("is not settled, the interval of b including 0, for", []).append(
+            verdicts.setdefault("is not settled (the interval of b includes 0) for", []).append(
                 told
             )
     if not verdicts:

@@ -25,8 +25,8 @@ from jaxadv.report.views import Views
 from jaxadv.support.files import write_atomically
 
 FOOTER = (
-    "Made from the rows of this run. Its folder <code>tables</code> has all digits and columns, "
-    "<code>figures</code> every figure as PNG and SVG, and <code>summary.json</code> the numbers for other programs."
+    "Made from the rows of this run. Its folder <code>tables</code> has all digits and columns. "
+    "<code>figures</code> has every figure as PNG and SVG. <code>summary.json</code> has the numbers for other programs."
 )
 
 

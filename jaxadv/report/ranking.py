@@ -48,8 +48,8 @@ def chosen(chief: Sequence[Measure], robustness: pd.DataFrame) -> Order | None:
         robustness: the table of attempts.
 
     Returns:
-        C&W's mean distance if the run has it, else another search's, else the success of an attack
-        with a fixed budget, else the CLEVER score. None if two models have no value to compare.
+        The first that two models have: C&W's mean distance, another search's, the success of an
+        attack with a fixed budget, the CLEVER score. None if there is none.
     """
     searches = [measure for measure in chief if measure.attack != "clever"]
     searches.sort(key=lambda measure: measure.attack not in _FIRST)

@@ -257,9 +257,10 @@ def law(
     clever: pd.DataFrame,
     settings: RunSettings = NOTHING,
 ) -> pd.DataFrame:
-    """The fit mean distance = a + b ln(error), from those tables: for each attack that searches, its settings and targets, in the
-    distance that it makes small, and for the CLEVER scores (attack "clever") in each norm. On the Pareto frontier, and on all models.
-    Infinite means are left out, as missing ones are.
+    """The fit mean distance = a + b ln(error), on the Pareto frontier and on all models.
+
+    It is made for each setting and target of an attack that searches, in the distance that it makes small.
+    It is made for the CLEVER scores (attack "clever") in each norm. Infinite and missing means are left out.
     """
     error = accuracy.set_index("model")["error_percent"] / 100
     distances = map(settings.minimises, robustness["attack"], robustness["setting"])

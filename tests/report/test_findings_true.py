@@ -97,6 +97,12 @@ def names_in(text: str) -> list[str]:
     return [name for name in NAMES if re.search(rf"(?<![\w]){name}(?!\w)", text)]
 
 
+def tells(text: str, names: set[str]) -> bool:
+    """Whether a text names these models and no others; "and 2 more" stands for two of them."""
+    said, more = set(names_in(text)), re.search(r" and (\d+) more", text)
+    return said <= names and len(said) + (int(more[1]) if more else 0) == len(names)
+
+
 def at(values: dict, best: float, text) -> set[str]:
     return {name for name, value in values.items() if value == value and text(value) == text(best)}
 
@@ -111,7 +117,7 @@ def test_the_largest_and_the_smallest(seed):
         return
     assert finding
     without = finding.text.partition(" No success at all against ")[2]
-    assert set(names_in(without)) == set(world.means) - set(known)
+    assert tells(without, set(world.means) - set(known))
     text = finding.text.partition(" No success at all against ")[0]
     tops = at(known, max(known.values()), three_digits)
     bottoms = at(known, min(known.values()), three_digits)
@@ -119,7 +125,7 @@ def test_the_largest_and_the_smallest(seed):
         assert "are equal" in text and "largest" not in text and "smallest" not in text
         return
     large, small = text.split("; ")[:2]
-    assert set(names_in(large)) == tops and set(names_in(small.split(". ")[0])) == bottoms
+    assert tells(large, tops) and tells(small.split(". ")[0], bottoms)
     assert not tops & bottoms
     rivals = sum(
         row["high"] >= row["low"]
@@ -147,7 +153,7 @@ def test_accuracy(seed):
         assert "equally accurate" in finding.text
         return
     large, small = finding.text.split("), ")
-    assert set(names_in(large)) == tops and set(names_in(small)) == bottoms
+    assert tells(large, tops) and tells(small, bottoms)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -168,7 +174,7 @@ def test_transfer(seed):
         by_source = rows.groupby("source")["released"].mean()
         told = finding.text.split("best from ")[1].split(" (")[0]
         tops = at(dict(by_source), by_source.max(), findings.share_text)
-        assert set(names_in(told)) == tops or " more" in told
+        assert tells(told, tops)
         assert tops != set(by_source.index)
 
 
@@ -191,17 +197,17 @@ def test_the_three_first_sentences(seed):
         text = told["Most robust"]
         never = set(world.means) - set(known)
         said, _, last = text.partition("; never fooled: ")
-        assert set(names_in(last)) == never
+        assert tells(last, never)
         tops = at(known, max(known.values()), three_digits)
         if tops == set(known):
             assert "are equal" in said and not names_in(said)
         elif len(tops) > 1:
-            assert "equal" in said and set(names_in(said)) == tops
+            assert "equal" in said and tells(said, tops)
         else:
             first, second = said.split(", before ")
-            assert set(names_in(first)) == tops
+            assert tells(first, tops)
             rest = {name: value for name, value in known.items() if name not in tops}
-            assert set(names_in(second)) == at(rest, max(rest.values()), three_digits)
+            assert tells(second, at(rest, max(rest.values()), three_digits))
             [name] = tops
             gaps = [ranking.difference(order, world.comparison, name, other) for other in rest]
             sure = sum(gap is not None and gap["low"] > 0 for gap in gaps)
@@ -234,5 +240,5 @@ def test_who_is_ahead_in_pairs(seed):
         return
     first = {name for name, count in wins.items() if count == most}
     told = text.split("for sure. ")[1]
-    assert set(names_in(told)) == first or " more" in told
+    assert tells(told, first)
     assert ("equally many" in told) == (len(first) > 1)

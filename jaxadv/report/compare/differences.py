@@ -87,7 +87,7 @@ def _same_images(first: Run, other: Run) -> pd.Index | None:
         .set_index("image_id")
         for run in (first, other)
     )
-    both = one.join(two, how="inner", rsuffix="_other")
+    both = one.join(two.add_suffix("_other"), how="inner")
     digests = both[["digest", "digest_other"]].fillna("").astype(str)
     known = (digests != "").all(axis=1)
     same = (digests["digest"] == digests["digest_other"]).where(
