@@ -17,7 +17,7 @@ def in_brief(views: Views) -> str:
     attacks = [catalog.title(str(name)) for name in dict.fromkeys(made.robustness["attack"])]
     attacks += ["CLEVER"] * bool(len(made.clever)) + ["transfer"] * bool(len(made.transfer))
     data = settings.get("data") if isinstance(settings, dict) else None
-    text = ", ".join(attacks) + (f" on {_text(data)}" if data and attacks else "")
+    text = " · ".join(attacks) + (f" on {_text(data)}" if data and attacks else "")
     date = views.manifest.get("date")
     return f"{text} · {date}" if text and isinstance(date, str) else text
 

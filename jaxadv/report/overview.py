@@ -48,7 +48,7 @@ def overview(views: Views, chief: list[Measure], order: Order | None) -> str:
     ranked = ranks(order, views.study["comparison"]) if order else {}
     columns = [Column("model", "", "text", _names), Column("family", "", "text", _family)]
     if order:
-        what = f"by {order.name}; [open places]"
+        what = f"by {order.name.partition(',')[0]}"
         columns.append(Column("rank", what, "", lambda model: _rank(ranked.get(model))))
     columns += _columns(views, chief)
     head = "".join(
@@ -67,8 +67,8 @@ def overview(views: Views, chief: list[Measure], order: Order | None) -> str:
     )
     if order:
         lead += (
-            " The brackets of a rank hold the places that differences on the same images leave open."
-            " Models with = are tied."
+            f" Ranks are by {escape(order.name)}; models with = are tied."
+            " Their brackets hold the places that differences on the same images leave open."
         )
     return f"{lead}</p>" + framed(
         f"<thead><tr>{head}</tr></thead>", f"<tbody>{lines}</tbody>", "overview", "Models compared"
@@ -105,7 +105,7 @@ def _rank(rank: Rank | None) -> str:
     if rank is None:
         return '<td data-v="">–</td>'
     places = f"[{rank.best}–{rank.worst}]" if rank.best < rank.worst else f"[{rank.best}]"
-    return f'<td data-v="{rank.place}">{rank.text} <small>{places}</small></td>'
+    return f'<td class="rank" data-v="{rank.place}">{rank.text} <small>{places}</small></td>'
 
 
 def _cell(rows: pd.DataFrame, model: str, value: str, text, note) -> str:

@@ -252,8 +252,14 @@ document.addEventListener("click", event => {
 
 // The points of a figure and the cells of a map are one stop of the keyboard each: arrows go from one to the next.
 const roving = (elements, columns) => {
+  let stop = elements[0];
   elements.forEach((element, number) => {
     element.tabIndex = number ? -1 : 0;
+    element.addEventListener("focus", () => {
+      stop.tabIndex = -1;
+      stop = element;
+      stop.tabIndex = 0;
+    });
     element.addEventListener("keydown", event => {
       const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns };
       if (event.key === "Escape") unsay();
@@ -261,8 +267,6 @@ const roving = (elements, columns) => {
       const next = elements[number + (steps[event.key] || 0)];
       if (!(event.key in steps) || !next) return;
       event.preventDefault();
-      element.tabIndex = -1;
-      next.tabIndex = 0;
       next.focus();
     });
   });

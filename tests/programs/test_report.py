@@ -370,7 +370,7 @@ def test_numbers_can_be_reached_and_letters_read_on_small_screens(browser, page,
       return first.getBoundingClientRect().width / table.parentElement.clientWidth}).filter(share => share > 0.6)"""
     assert browser.execute_script(wide) == []
     small = """return [...document.querySelectorAll('.chart svg')].map(drawing =>
-      drawing.getBoundingClientRect().width / (drawing.viewBox.baseVal.width * 4 / 3)).filter(scale => scale < 0.8)"""
+      drawing.getBoundingClientRect().width / (drawing.viewBox.baseVal.width * 4 / 3)).filter(scale => scale < 0.74)"""
     assert browser.execute_script(small) == []
     right = """const box = document.querySelector('#accuracy-against-robustness .scroll');
       const inner = box.firstElementChild.getBoundingClientRect(); return inner.right - box.getBoundingClientRect().right"""

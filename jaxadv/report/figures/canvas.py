@@ -11,7 +11,7 @@ from jaxadv.analysis.families import INK
 
 SOFT, LINE, PAPER = "#5d646f", "#d9d9d3", "#ffffff"
 RESOLUTION = 160  # dots per inch of a PNG
-_SMALLEST = 0.85  # of its size, to which a page may shrink a figure: letters stay above 7 pixels
+_SMALLEST = 0.75  # of its size, to which a page may shrink a figure: letters stay above 6 pixels
 # What a page replaces, so that a figure follows its light and dark.
 VARIABLES = {INK: "var(--ink)", SOFT: "var(--soft)", LINE: "var(--line)", PAPER: "var(--card)"}
 _LOOK: dict[Any, Any] = {
