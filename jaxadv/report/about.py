@@ -59,7 +59,7 @@ def what_was_run(views: Views) -> str:
         for name, value in manifest.items()
     }
     everything = escape(json.dumps(everything, indent=2, ensure_ascii=False))
-    unfold = f'<details><summary>Every setting (manifest.json)</summary><pre class="scroll">{everything}</pre></details>'
+    unfold = f'<details><summary>Every setting (manifest.json)</summary><pre class="scroll" tabindex="0">{everything}</pre></details>'
     return f'<table class="about"><tbody>{cells}</tbody></table>{unfold if manifest else ""}'
 
 

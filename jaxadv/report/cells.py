@@ -130,15 +130,13 @@ def sortable(value: float) -> str:
     return f'data-v="{float(value):.7g}"' if math.isfinite(value) else 'data-v=""'
 
 
-def framed(head: str, body: str, kind: str = "", name: str = "") -> str:
+def framed(head: str, body: str, kind: str = "") -> str:
     """A table in a box of its own that scrolls.
 
     Args:
         head: its ``thead``.
         body: one ``tbody`` or several.
         kind: another class of the style sheet.
-        name: what the table shows, for those who cannot see it.
     """
-    label = f' role="region" aria-label="{escape(name)}"' if name else ""
     table = f'<table class="{f"numbers {kind}".strip()}">{head}{body}</table>'
-    return f'<div class="scroll" tabindex="0"{label}>{table}</div>'
+    return f'<div class="scroll" tabindex="0">{table}</div>'

@@ -71,7 +71,7 @@ def overview(views: Views, chief: list[Measure], order: Order | None) -> str:
             " Their brackets hold the places that differences on the same images leave open."
         )
     return f"{lead}</p>" + framed(
-        f"<thead><tr>{head}</tr></thead>", f"<tbody>{lines}</tbody>", "overview", "Models compared"
+        f"<thead><tr>{head}</tr></thead>", f"<tbody>{lines}</tbody>", "overview"
     )
 
 
