@@ -310,23 +310,6 @@ COLUMNS: dict[str, Column] = {
     "chance": Column(
         "number", "share", "What naming each after another model, drawn at random, would give."
     ),
-    # comparison of runs
-    "other_run": Column("text", "", "The run that is compared with the first one."),
-    "run": Column("text", "", "The run."),
-    "fact": Column("text", "", "A setting, version, or fingerprint of data or weights."),
-    "kind": Column("text", "", "The kind of rows; of transfer, pairs of models."),
-    "both": Column("count", "rows", "Rows of the same subject in both runs."),
-    "same": Column("count", "rows", "Those that are the same to the last digit."),
-    "different": Column("count", "rows", "Those that differ in any value."),
-    "only_first": Column("count", "rows", "Rows that only the first run has."),
-    "only_other": Column("count", "rows", "Rows that only the other run has."),
-    "row": Column("text", "", "What a row is about."),
-    "column": Column("text", "", "The column in which it differs."),
-    "first_value": Column("number", "", "The value of the first run."),
-    "other_value": Column("number", "", "The value of the other run."),
-    "same_images": Column("text", "", "Whether both runs have the same images: yes or no."),
-    "certain": Column("text", "", "Whether the 95 % interval excludes 0: yes or no."),
-    "place": Column("count", "", "The place among all models of all runs, 1 for the most robust."),
 }
 _INTERVALS = {  # columns that have an interval: how it is made
     **dict.fromkeys(
@@ -347,7 +330,6 @@ _INTERVALS = {  # columns that have an interval: how it is made
     ),
     **dict.fromkeys(["intercept", "slope"], "Student's t"),
     "difference": "bootstrap over images; of rates, Bonett and Price",
-    "value": "as in the run's own table",
     "pearson": "Fisher's z",
 }
 COLUMNS |= {
@@ -358,10 +340,33 @@ COLUMNS |= {
     for end, where in (("low", "Lower"), ("high", "Upper"))
 }
 
+COMPARED: dict[str, Column] = {
+    "other_run": Column("text", "", "The run that is compared with the first one."),
+    "run": Column("text", "", "The run."),
+    "fact": Column("text", "", "A setting, version, or fingerprint of data or weights."),
+    "kind": Column("text", "", "The kind of rows; of transfer, pairs of models."),
+    "both": Column("count", "rows", "Rows of the same subject in both runs."),
+    "same": Column("count", "rows", "Those that are the same to the last digit."),
+    "different": Column("count", "rows", "Those that differ in any value."),
+    "only_first": Column("count", "rows", "Rows that only the first run has."),
+    "only_other": Column("count", "rows", "Rows that only the other run has."),
+    "row": Column("text", "", "What a row is about."),
+    "column": Column("text", "", "The column in which it differs."),
+    "first_value": Column("number", "", "The value of the first run."),
+    "other_value": Column("number", "", "The value of the other run."),
+    "value_low": Column("number", "", "Lower end of the 95 % interval of value."),
+    "value_high": Column("number", "", "Upper end of the 95 % interval of value."),
+    "same_images": Column("text", "", "Whether both runs have the same images: yes or no."),
+    "certain": Column("text", "", "Whether the 95 % interval excludes 0: yes or no."),
+    "place": Column("count", "", "The place among all models of all runs, 1 for the most robust."),
+}
+"""The columns of a comparison of runs, beside those above."""
+EVERY = COLUMNS | COMPARED
+
 
 def show(name: str, value) -> str:
     """A value of column ``name`` for people: shares and percentages with one decimal, counts whole, else three digits."""
-    column = COLUMNS[name]
+    column = EVERY[name]
     if column.type == "text":
         return str(value)
     if value is None or math.isnan(value):

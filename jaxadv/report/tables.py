@@ -15,7 +15,7 @@ import pandas as pd
 from jaxadv.analysis import Law, fit_law, mean_intervals, pareto_frontier, rate_interval
 from jaxadv.attacks import catalog
 from jaxadv.core.targets import KINDS
-from jaxadv.report.columns import COLUMNS, show
+from jaxadv.report.columns import EVERY, show
 from jaxadv.report.latex import latex
 from jaxadv.report.names import file_name
 from jaxadv.report.settings import NOTHING, RunSettings
@@ -441,8 +441,8 @@ def _harmless(text: str) -> str:
 
 
 def markdown(table: pd.DataFrame, printed_as: Sequence[str]) -> str:
-    """A Markdown table, numbers to the right. printed_as: for each of its columns the name in COLUMNS that says how."""
-    right = [COLUMNS[name].type != "text" for name in printed_as]
+    """A Markdown table, numbers to the right. printed_as: for each of its columns the name in EVERY that says how."""
+    right = [EVERY[name].type != "text" for name in printed_as]
     columns = []
     for position, name in enumerate(printed_as):
         texts = [

@@ -49,7 +49,11 @@ def swept(robustness: pd.DataFrame, settings: RunSettings) -> list[Sweep]:
             for line in lines:
                 along = rows[rows["setting"].isin(line.labels)]
                 values = along["setting"].map(dict(zip(line.labels, line.values, strict=True)))
-                points = along[_POINT].assign(value=values).sort_values("value", kind="stable")
+                points = (
+                    along[[name for name in _POINT if name in along]]
+                    .assign(value=values)
+                    .sort_values("value", kind="stable")
+                )
                 title = " · ".join(filter(None, [KINDS.get(kind, kind), line.rest]))
                 found.setdefault((attack, name), []).append((title, points))
     return [Sweep(attack, name, panels) for (attack, name), panels in found.items()]
@@ -111,7 +115,9 @@ def sweep_figure(sweep: Sweep):
 
 
 def _say(axes, sweep: Sweep, points: pd.DataFrame, stroke: dict) -> None:
-    """Over each point of a line a marker of its own, which says its numbers."""
+    """Over each point of a line a marker of its own, which says its numbers, if they have n and interval."""
+    if not set(_POINT) <= set(points):
+        return
     name = parameter_title(sweep.parameter)
     for row in points.to_dict("records"):
         if np.isnan(row["success_rate"]):
