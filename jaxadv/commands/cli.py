@@ -19,6 +19,8 @@ from model_ports.errors import InputError, unknown
 COMMANDS = {
     "evaluate": "attack networks, estimate CLEVER scores, test transfer, and report (the default)",
     "report": "make tables and report.html again from the rows in --out",
+    "compare": "compare several runs on one page, image by image where they share images: compare RUN RUN ...",
+    "index": "list the runs in a folder: index DIR",
     "fetch": "download the study's networks and pictures (fetch study), one network (fetch NAME), or a re-run's record (fetch rerun)",
     "convert": "make a checkpoint of a full-size network from a file of the original's weights",
     "validate": "compare a port with the original, which its own framework executes",
@@ -28,8 +30,8 @@ COMMANDS = {
     "list": "list the networks",
 }
 DEFAULT = "evaluate"
-WITH_A_WORD = ("fetch",)
-"""Commands that take a second word."""
+WORDS = {"fetch": 1, "index": 1, "compare": 1000}
+"""The most further words of a command."""
 WITH_A_STUDY = (DEFAULT, "list")
 """Commands for which --study=DIR stands for other flags."""
 EXAMPLES = (
@@ -167,7 +169,7 @@ def _flag_of(flag: str) -> str:
 def _check_command(words: list[str], given: list[str]) -> None:
     """Refuse flags that belong to other commands only."""
     command = words[0] if words else DEFAULT
-    if len(words) > 1 + (command in WITH_A_WORD) or command not in COMMANDS:
+    if len(words) > 1 + WORDS.get(command, 0) or command not in COMMANDS:
         return  # `main` reports this
     takes = options.allowed(command)
     for name in given:
@@ -197,7 +199,7 @@ def main(arguments: list[str]) -> None:
 
 def _run(arguments: list[str]) -> None:
     command, *words = arguments[1:] or [DEFAULT]
-    most = 1 if command in WITH_A_WORD else 0
+    most = WORDS.get(command, 0)
     if len(words) > most:
         raise InputError(
             f"{words[most]!r} is one word too many; one command is allowed: {_usage()}"
@@ -205,7 +207,7 @@ def _run(arguments: list[str]) -> None:
     if command not in COMMANDS:
         raise unknown("command", command, COMMANDS)
     settings = SimpleNamespace(**{name: flags.FLAGS[name].value for name in options.known()})
-    settings.word = words[0] if words else None
+    settings.words, settings.word = words, words[0] if words else None
     for name in options.PLACES:
         if getattr(settings, name) and "://" not in getattr(settings, name):  # no web address
             setattr(settings, name, os.fspath(places.place(f"--{name}", getattr(settings, name))))

@@ -22,6 +22,8 @@ PLACES += ("study", "to")
 _NOT_OF_EVALUATE = ("bench", "fetch", "convert, validate, predict and train")
 FLAGS_OF: dict[str, tuple[str, ...]] = {
     "report": ("out", "figures"),
+    "compare": ("out",),
+    "index": (),
     "fetch": ("to", "only", "models", "source", "sha256", "keep_archives", "keep_graphs"),
     "convert": ("model", "source", "weights_dir", "alexnet_lrn"),
     "validate": (

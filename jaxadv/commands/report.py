@@ -17,4 +17,4 @@ def main(flags: SimpleNamespace) -> None:
         raise InputError(
             "--out is missing; report needs the folder of a run: give --out=results/embedded or another"
         )
-    print(f"report: {remake(flags.out, flags.figures)}")
+    print(f"report: {remake(flags.out, flags.figures, progress=flags.progress)}")

@@ -151,7 +151,7 @@ class Evaluation:
             if "report" in job.settings.parts:
                 from jaxadv.report import remake
 
-                remake.remake(out)
+                remake.remake(out, progress=job.settings.progress)
             run.sweep()
             seconds = round(time.time() - began, 1)
             parts = sorted({*finished, *job.settings.parts})

@@ -15,6 +15,7 @@ from jaxadv.evaluation.plan import Job
 from jaxadv.evaluation.units import Unit
 from jaxadv.evaluation.work import Work
 from jaxadv.store.run import Run
+from jaxadv.support.progress import Whole
 
 CLASSIFY = "classify"
 """The stage of all classifications."""
@@ -92,13 +93,17 @@ class Scheduler:
         self._compile_ahead(stage, list(todo), at_once)
         tasks = []
         cancel = Cancel()
-        for number, (name, mine) in enumerate(todo.items(), 1):
-            work = Work(self.run, self.job, self.compiled, f"[{number}/{len(todo)}] {name}", cancel)
-            if stage == WHOLE:
-                tasks.append(partial(work.whole, name))
-            else:
-                tasks.append(partial(work.classify if stage == CLASSIFY else work.attempt, mine))
-        _at_once(at_once, tasks, cancel)
+        with Whole("run", show=self.job.settings.progress, at_once=at_once) as whole:
+            for number, (name, mine) in enumerate(todo.items(), 1):
+                title = f"[{number}/{len(todo)}] {name}"
+                work = Work(self.run, self.job, self.compiled, title, cancel, whole)
+                whole.plan(name, units.counted(mine or units.planned(self.job, name)))
+                if stage == WHOLE:
+                    tasks.append(partial(work.whole, name))
+                else:
+                    do = work.classify if stage == CLASSIFY else work.attempt
+                    tasks.append(partial(do, mine))
+            _at_once(at_once, tasks, cancel)
         return True
 
     def _compile_ahead(self, stage: str, names: list[str], at_once: int) -> None:

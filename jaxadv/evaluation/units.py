@@ -9,6 +9,7 @@ A unit's rows depend on the run's identity alone. So any process can make an int
 rows. A block is the number of images in memory at a time.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -151,7 +152,21 @@ def attempts(run: Run, job: Job, name: str) -> list[Unit]:
     Returns:
         The units.
     """
-    images = len(attackable(run, job, name).ids)
+    return _attempts(job, name, len(attackable(run, job, name).ids))
+
+
+def planned(job: Job, name: str) -> list[Unit]:
+    """All units of one network, as if it classified every image correctly."""
+    images = min(len(job.chosen), job.settings.attacked_images or len(job.chosen))
+    return classifications(job, name) + _attempts(job, name, images)
+
+
+def counted(listed: Iterable[Unit]) -> Counter[str]:
+    """How many units there are of each kind, by what progress calls it."""
+    return Counter(unit.what or "classification" for unit in listed)
+
+
+def _attempts(job: Job, name: str, images: int) -> list[Unit]:
     scored = min(images, job.settings.clever.images or images)
     attacks = [
         Unit(name, "attack", attack, block)

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -24,7 +25,7 @@ from jaxadv.store import image_store
 from jaxadv.store.run import Run
 from jaxadv.support import log
 from jaxadv.support.norms import SCORE_NORMS
-from jaxadv.support.progress import Progress
+from jaxadv.support.progress import Progress, Whole
 
 
 class Classifiers(Protocol):
@@ -67,6 +68,7 @@ class Work:
         classifiers: the networks by name.
         title: the name of this work in progress lines.
         cancel: checked at every item.
+        progress: counts the finished units of the run.
     """
 
     run: Run
@@ -74,6 +76,7 @@ class Work:
     classifiers: Classifiers
     title: str
     cancel: Cancel
+    progress: Whole
 
     def whole(self, name: str) -> None:
         """Do all missing units of one network.
@@ -82,7 +85,9 @@ class Work:
             name: the network.
         """
         self.classify(self._missing(units.classifications(self.job, name)))
-        self.attempt(self._missing(units.attempts(self.run, self.job, name)))
+        left = self._missing(units.attempts(self.run, self.job, name))
+        self.progress.plan(name, units.counted(left))
+        self.attempt(left)
 
     def _missing(self, listed: Sequence[Unit]) -> list[Unit]:
         return [unit for unit in listed if not units.is_done(self.run, self.job, unit)]
@@ -94,7 +99,8 @@ class Work:
             todo: the units, all of one network.
         """
         for unit in todo:
-            self._classify(self.classifiers.logits(unit.network), unit)
+            seconds = self._classify(self.classifiers.logits(unit.network), unit)
+            self.progress.done(unit.network, "classification", seconds)
 
     def attempt(self, todo: Sequence[Unit]) -> None:
         """Do some attack and score units of one network. Its classifications must be done.
@@ -116,9 +122,10 @@ class Work:
             block = Block(images, chosen.labels, chosen.ids, logits, chosen.drawn, others, {})
             for unit in some:
                 if unit.stage == "attack":
-                    self._attack(classifier, block, unit)
+                    seconds = self._attack(classifier, block, unit)
                 else:
-                    self._score(classifier, block, unit)
+                    seconds = self._score(classifier, block, unit)
+                self.progress.done(unit.network, unit.what, seconds)
 
     @property
     def _lanes(self) -> int:
@@ -144,7 +151,8 @@ class Work:
             self.run.unfinished, name, seconds=self.job.settings.save_seconds, digest=digest
         )
 
-    def _classify(self, classifier: Classifier, unit: Unit) -> None:
+    def _classify(self, classifier: Classifier, unit: Unit) -> float:
+        """Classify a block. Returns the seconds that this took, without compilation."""
         chosen = units.classified(self.job, unit.block)
         known = self._known_digests(unit.block)
         frames = []
@@ -170,6 +178,7 @@ class Work:
         left_out = pd.DataFrame(dropped, columns=Dropped._fields).assign(model=classifier.name)
         self.run.append("dropped", left_out, part=unit.part)
         self.run.append("clean", pd.concat(frames), part=unit.part)
+        return bar.seconds
 
     def _known_digests(self, block: int) -> dict[int, str]:
         """The digests of a block's pictures in another network's rows; empty if there are none."""
@@ -199,10 +208,13 @@ class Work:
                 (index,) = np.flatnonzero(source.ids == image_id)
                 check_digest(source, int(index), known[image_id], digest)
 
-    def _attack(self, classifier: Classifier, block: Block, unit: Unit) -> None:
+    def _attack(self, classifier: Classifier, block: Block, unit: Unit) -> float:
         """Attack every image with every setting of one attack in one queue, then test the transfer to other networks.
 
         The journal keeps the attacks' outcomes until all rows are written. So an interrupted transfer does not attack again.
+
+        Returns:
+            The seconds that this took, without compilation.
         """
         aims = [
             self._aims(attempt, block)
@@ -227,6 +239,7 @@ class Work:
                     advance=self._advance(bar),
                     journal=journal,
                 )
+            seconds = bar.seconds
             ends = np.cumsum(sizes)
             frames = [
                 _example_rows(classifier, block, aim, result.part(slice(end - size, end)))
@@ -240,7 +253,8 @@ class Work:
             if unit.is_pictured:
                 self._keep_picture(classifier, block, unit, rows, result.adversarial)
             if block.others:
-                self._show_to_others(block, unit, rows, result.adversarial, journal)
+                seconds += self._show_to_others(block, unit, rows, result.adversarial, journal)
+        return seconds
 
     def _aims(self, attempt: Attempt, block: Block) -> Aims:
         """The target classes of an attempt. As in the release, a target that equals the true class is skipped."""
@@ -289,7 +303,8 @@ class Work:
         rows: pd.DataFrame,
         adversarial: np.ndarray,
         journal: Journal,
-    ) -> None:
+    ) -> float:
+        """Test the transfer to other networks. Returns the seconds that this took, without compilation."""
         others = [self.classifiers.logits(name) for name in block.others]
         with self._progress(
             f"{unit.what} shown to {len(others)} others", len(rows), "images"
@@ -330,12 +345,17 @@ class Work:
             ),
             part=unit.part,
         )
+        return bar.seconds
 
-    def _score(self, classifier: Classifier, block: Block, unit: Unit) -> None:
+    def _score(self, classifier: Classifier, block: Block, unit: Unit) -> float:
         """Score a block with CLEVER. A row has one image, one target and one norm.
 
         The targeted kinds are scored in one call, because they share forward passes.
+
+        Returns:
+            The seconds that this took, without compilation.
         """
+        began = time.monotonic()
         clever = self.job.settings.clever
         targeted = [kind for kind in self.job.clever_kinds if kind != "untargeted"]
         frames = []
@@ -387,6 +407,7 @@ class Work:
                     }
                     frames.append(pd.DataFrame(rows))
             self.run.append("clever", pd.concat(frames), part=unit.part)
+        return time.monotonic() - began
 
 
 def _aims_elsewhere(kind: str, classes: np.ndarray, block: Block) -> np.ndarray:

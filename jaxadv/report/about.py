@@ -12,6 +12,17 @@ from jaxadv.support.norms import SCORE_TITLES
 _LONG = 20_000  # characters: such an entry of the manifest is left to its file
 
 
+def in_brief(views: Views) -> str:
+    """The attacks, the data and the date of a run in one line; "" where neither rows nor manifest tell."""
+    made, settings = views.made, views.manifest.get("settings")
+    attacks = [catalog.title(str(name)) for name in dict.fromkeys(made.robustness["attack"])]
+    attacks += ["CLEVER"] * bool(len(made.clever)) + ["transfer"] * bool(len(made.transfer))
+    data = settings.get("data") if isinstance(settings, dict) else None
+    text = " · ".join(attacks) + (f" on {_text(data)}" if data and attacks else "")
+    date = views.manifest.get("date")
+    return f"{text} · {date}" if text and isinstance(date, str) else text
+
+
 def what_was_run(views: Views) -> str:
     """The run in a short table; all else that the manifest says unfolds."""
     # Without the list of its files, which the page is in: a page that is made again is the same.
@@ -53,7 +64,7 @@ def what_was_run(views: Views) -> str:
         for name, value in manifest.items()
     }
     everything = escape(json.dumps(everything, indent=2, ensure_ascii=False))
-    unfold = f'<details><summary>Every setting (manifest.json)</summary><pre class="scroll">{everything}</pre></details>'
+    unfold = f'<details><summary>Every setting (manifest.json)</summary><pre class="scroll" tabindex="0">{everything}</pre></details>'
     return f'<table class="about"><tbody>{cells}</tbody></table>{unfold if manifest else ""}'
 
 

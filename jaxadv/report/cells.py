@@ -1,6 +1,7 @@
 """Tables of numbers as HTML: headings that say their meaning, rows in groups, and what the page's script needs to sort them."""
 
 import math
+from collections.abc import Callable
 from html import escape
 
 import pandas as pd
@@ -72,12 +73,26 @@ def _name(name: str) -> str:
     return HEADINGS.get(name) or name.replace("_", " ")
 
 
-def body(table: pd.DataFrame, columns: list[str], heading: str = "") -> str:
+def body(
+    table: pd.DataFrame,
+    columns: list[str],
+    heading: str = "",
+    address: Callable[[dict], str] | None = None,
+) -> str:
+    """The rows of a table of `COLUMNS`, under a heading if it has one.
+
+    Args:
+        table: with these columns, and the ends of their intervals.
+        columns: in order.
+        heading: of this part of the table.
+        address: gives a row its address within the page.
+    """
     lines = [
         f'<tr class="group"><th scope="rowgroup" colspan="{len(columns)}"><span>{escape(heading)}</span></th></tr>'
     ] * bool(heading)
     for row in table.to_dict("records"):
-        lines.append(f"<tr>{''.join(_data(name, row) for name in columns)}</tr>")
+        place = f' id="{escape(address(row))}"' if address else ""
+        lines.append(f"<tr{place}>{''.join(_data(name, row) for name in columns)}</tr>")
     return f"<tbody>{''.join(lines)}</tbody>"
 
 
@@ -116,5 +131,12 @@ def sortable(value: float) -> str:
 
 
 def framed(head: str, body: str, kind: str = "") -> str:
-    """kind: another class of the style sheet."""
-    return f'<div class="scroll" tabindex="0"><table class="{f"numbers {kind}".strip()}">{head}{body}</table></div>'
+    """A table in a box of its own that scrolls.
+
+    Args:
+        head: its ``thead``.
+        body: one ``tbody`` or several.
+        kind: another class of the style sheet.
+    """
+    table = f'<table class="{f"numbers {kind}".strip()}">{head}{body}</table>'
+    return f'<div class="scroll" tabindex="0">{table}</div>'

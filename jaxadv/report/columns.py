@@ -274,8 +274,10 @@ COLUMNS: dict[str, Column] = {
     ),
     "counted": Column("text", "", "How it is counted: as the study's code does, or otherwise."),
     "value": Column("number", "", "Its mean over models or sources: a distance or a share."),
-    "largest": Column("text", "", "The model or source with the largest."),
-    "smallest": Column("text", "", "The one with the smallest."),
+    "largest": Column(
+        "text", "", "The model or source with the largest; several if they are equal."
+    ),
+    "smallest": Column("text", "", "Those with the smallest."),
     "rank_correlation": Column(
         "number", "", "Of the models or sources, with their order as released."
     ),
@@ -343,10 +345,33 @@ COLUMNS |= {
     for end, where in (("low", "Lower"), ("high", "Upper"))
 }
 
+COMPARED: dict[str, Column] = {
+    "other_run": Column("text", "", "The run that is compared with the first one."),
+    "run": Column("text", "", "The run."),
+    "fact": Column("text", "", "A setting, version, or fingerprint of data or weights."),
+    "kind": Column("text", "", "The kind of rows; of transfer, pairs of models."),
+    "both": Column("count", "rows", "Rows of the same subject in both runs."),
+    "same": Column("count", "rows", "Those that are the same to the last digit."),
+    "different": Column("count", "rows", "Those that differ in any value."),
+    "only_first": Column("count", "rows", "Rows that only the first run has."),
+    "only_other": Column("count", "rows", "Rows that only the other run has."),
+    "row": Column("text", "", "What a row is about."),
+    "column": Column("text", "", "The column in which it differs."),
+    "first_value": Column("number", "", "The value of the first run."),
+    "other_value": Column("number", "", "The value of the other run."),
+    "value_low": Column("number", "", "Lower end of the 95 % interval of value."),
+    "value_high": Column("number", "", "Upper end of the 95 % interval of value."),
+    "same_images": Column("text", "", "Whether both runs have the same images: yes or no."),
+    "certain": Column("text", "", "Whether the 95 % interval excludes 0: yes or no."),
+    "place": Column("count", "", "The place among all models of all runs, 1 for the most robust."),
+}
+"""The columns of a comparison of runs, beside those above."""
+EVERY = COLUMNS | COMPARED
+
 
 def show(name: str, value) -> str:
     """A value of column ``name`` for people: shares and percentages with one decimal, counts whole, else three digits."""
-    column = COLUMNS[name]
+    column = EVERY[name]
     if column.type == "text":
         return str(value)
     if value is None or math.isnan(value):

@@ -1,6 +1,9 @@
-"""What a run found, in sentences made from its tables: nothing is said that the numbers do not say."""
+"""What a run found, in sentences made from its tables: nothing is said that the numbers do not say.
 
-from collections.abc import Iterable
+Numbers that print alike are called equal.
+"""
+
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +13,8 @@ from jaxadv.core.targets import KINDS
 from jaxadv.report import tables
 from jaxadv.report.columns import three_digits
 from jaxadv.report.measures import Measure
-from jaxadv.report.names import panel_name
+from jaxadv.report.names import listed, panel_name
+from jaxadv.report.ranking import alike
 from jaxadv.report.settings import budgets
 
 
@@ -52,15 +56,15 @@ def interval(value: float, low: float, high: float) -> str:
 def _accuracy(table: pd.DataFrame) -> Finding | None:
     if len(table) < 2:
         return None
-    best, worst = (
-        table.iloc[int(row)]
-        for row in (table["top1_percent"].argmax(), table["top1_percent"].argmin())
-    )
-    return Finding(
-        "Accuracy",
-        f"{best['model']} is the most accurate ({_share(best)} of {best['images']} clean images), "
-        f"{worst['model']} the least ({_share(worst)}).",
-    )
+    groups = alike(table["top1_percent"], lambda value: f"{value:.1f}")
+    best, worst = table.iloc[groups[0][0]], table.iloc[groups[-1][0]]
+    if len(groups) == 1:
+        return Finding("Accuracy", f"All {len(table)} models are equally accurate, {_share(best)}.")
+    first, last = (listed(table["model"].iloc[group]) for group in (groups[0], groups[-1]))
+    tied = len(groups[0]) > 1
+    counts = f" of {best['images']} clean images" * (table["images"].nunique() == 1 or not tied)
+    text = f"{first} {'are' if tied else 'is'} the most accurate ({_share(best)}{counts}), "
+    return Finding("Accuracy", f"{text}{last} the least ({_share(worst)}).")
 
 
 def _share(row: pd.Series) -> str:
@@ -68,30 +72,55 @@ def _share(row: pd.Series) -> str:
 
 
 def _extremes(measure: Measure) -> Finding | None:
-    """The most and the least robust model, and how many others could as well be."""
+    """The most and the least robust models, and how many others could as well be the most."""
     points = measure.points
     if len(points) < 2:
         return None
-    most, least = (
-        points.iloc[int(row)] for row in (points["mean"].argmax(), points["mean"].argmin())
-    )
-    top, bottom = (
-        f"{interval(row['mean'], row['low'], row['high'])} ({_counts(row, measure)})"
-        for row in (most, least)
-    )
-    verb = "has" if measure.attack == "clever" else "needs"
-    text = f"{most['model']} {verb} the largest {measure.what}, {top}; {least['model']} the smallest, {bottom}."
-    if np.isfinite(most["low"]):
-        rivals = int((points["high"] >= most["low"]).sum()) - 1
-        text += (
-            " No other model's interval reaches the first one's."
-            if not rivals
-            else (
-                f" The intervals of {rivals} other{'s' * (rivals > 1)} overlap the first one's: which is the most robust is not settled."
-            )
-        )
     kind = KINDS.get(measure.target_kind, measure.target_kind)
-    return Finding(f"{measure.short}, {kind}", text)
+    about = f"{measure.short}, {kind}"
+    groups = alike(points["mean"])
+    first, last = ([points.iloc[number] for number in group] for group in (groups[0], groups[-1]))
+    if len(groups) == 1:
+        text = (
+            f"All {len(points)} models are equal: {measure.what} {three_digits(first[0]['mean'])}."
+        )
+        return Finding(about, text + _without(measure))
+    is_score = measure.attack == "clever"
+    verb = ("have" if is_score else "need") if len(first) > 1 else ("has" if is_score else "needs")
+    top, bottom = (_value(rows, measure) for rows in (first, last))
+    text = f"{_named(first)} {verb} the largest {measure.what}, {top}; {_named(last)} the smallest, {bottom}."
+    most = first[0]
+    if len(first) == 1 and np.isfinite(most["low"]):
+        rivals = int((points["high"] >= most["low"]).sum()) - 1
+        if rivals:
+            text += (
+                f" The intervals of {rivals} other{'s' * (rivals > 1)} overlap the first one's. "
+            )
+            text += "Analysis compares them on the same images."
+        else:
+            text += " No other model's interval reaches the first one's."
+    return Finding(about, text + _without(measure))
+
+
+def _named(rows: Sequence[pd.Series]) -> str:
+    return listed([row["model"] for row in rows])
+
+
+def _value(rows: Sequence[pd.Series], measure: Measure) -> str:
+    """The value of one model with its interval, or the common one of several."""
+    row = rows[0]
+    if len(rows) > 1:
+        return f"{three_digits(row['mean'])} each"
+    return f"{interval(row['mean'], row['low'], row['high'])} ({_counts(row, measure)})"
+
+
+def _without(measure: Measure) -> str:
+    """The models that have no mean, and why; "" if all have one."""
+    means = measure.all_points["mean"]
+    endless = measure.all_points["model"][np.isposinf(means)]
+    none = measure.all_points["model"][means.isna()]
+    text = f" No success at all against {listed(none)}." if len(none) else ""
+    return text + (f" Without a finite mean: {listed(endless)}." if len(endless) else "")
 
 
 def _counts(row: pd.Series, measure: Measure) -> str:
@@ -109,14 +138,14 @@ def _law(chief: list[Measure]) -> Finding | None:
             continue
         if law["models"] < 3:
             verdicts.setdefault(
-                "cannot be tested, with fewer than 3 models on the frontier, for", []
+                "cannot be tested (fewer than 3 models on the frontier) for", []
             ).append(measure.short)
             continue
         told = f"{measure.short} (b = {interval(law['slope'], law['slope_low'], law['slope_high'])}, {law['models']} models)"
         if law["slope_low"] > 0:
-            verdicts.setdefault("holds, b being above 0, for", []).append(told)
+            verdicts.setdefault("holds (b is above 0) for", []).append(told)
         else:
-            verdicts.setdefault("is not settled, the interval of b including 0, for", []).append(
+            verdicts.setdefault("is not settled (the interval of b includes 0) for", []).append(
                 told
             )
     if not verdicts:
@@ -155,13 +184,20 @@ def counted(numbers: Iterable[int]) -> str:
 
 
 def panel_means(transfer: pd.DataFrame) -> pd.DataFrame:
-    """For each transfer map its mean rate ("released") over ordered pairs, its best source, and the range of n."""
+    """For each transfer map its mean rate ("released") over ordered pairs, its best sources, and the range of n.
+
+    "best" names the sources whose mean rates print as the largest; "" if no source has a rate.
+    """
     columns = [*tables.Panel._fields, "pairs", "mean", "best", "best_mean", "n_low", "n_high"]
     records = []
     for panel in tables.panels(transfer):
         rows = tables.of_panel(transfer, panel)
-        by_source = rows.groupby("source", sort=False, observed=True)["released"].mean()
-        best = by_source.idxmax() if by_source.notna().any() else ""
+        by_source = rows.groupby("source", sort=False, observed=True)["released"].mean().dropna()
+        best = ""
+        if len(by_source):
+            groups = alike(by_source, share_text)
+            names = [str(by_source.index[number]) for number in groups[0]]
+            best = "all sources alike" if len(groups) == 1 < len(names) else listed(names)
         numbers = rows["n_released"]
         records.append(
             [
@@ -177,15 +213,36 @@ def panel_means(transfer: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(records, columns=columns)
 
 
+def share_text(share: float) -> str:
+    """A share in whole percent. Only what is exactly nothing is 0 %, and only all is 100 %."""
+    if 0 < share < 0.005:
+        return "less than 1 %"
+    if 0.995 <= share < 1:
+        return "more than 99 %"
+    return f"{100 * share:.0f} %"
+
+
 def _transfer(transfer: pd.DataFrame, spread: pd.DataFrame) -> Finding | None:
-    spread = spread[spread["mean"].notna()]
+    spread = spread[spread["mean"].notna()].reset_index(drop=True)
     if spread.empty:
         return None
-    best = spread.iloc[int(spread["mean"].argmax())]
-    name = panel_name(best["attack"], best["target_kind"], best["setting"])
+    if not (spread["mean"] > 0).any():
+        pairs = counted(spread["pairs"])
+        maps = f"{len(spread)} map{'s' * (len(spread) > 1)}"
+        return Finding("Transfer", f"Nothing transfers: 0 % over {pairs} pairs in {maps}.")
+    groups = alike(spread["mean"], share_text)
+    best = spread.iloc[groups[0][0]]
+    names = [
+        panel_name(row["attack"], row["target_kind"], row["setting"])
+        for _, row in spread.iloc[groups[0]].iterrows()
+    ]
     pairs = f"{best['pairs']} pairs (n {counted([best['n_low'], best['n_high']])} a pair)"
-    text = f"{name} transfers best: {100 * best['mean']:.0f} % on average over {pairs}"
-    text += f", and best from {best['best']} ({100 * best['best_mean']:.0f} %)."
+    if len(names) > 1:
+        text = f"{listed(names)} transfer equally well: {share_text(best['mean'])} on average"
+    else:
+        text = f"{names[0]} transfers best: {share_text(best['mean'])} on average over {pairs}"
+        text += f", and {_from(best)} ({share_text(best['best_mean'])})"
+    text += "."
     aimed, free = (
         spread[spread["target_kind"] != "untargeted"],
         spread[spread["target_kind"] == "untargeted"],
@@ -193,5 +250,14 @@ def _transfer(transfer: pd.DataFrame, spread: pd.DataFrame) -> Finding | None:
     if len(aimed) and len(free) and best["target_kind"] == "untargeted":
         top = aimed.iloc[int(aimed["mean"].argmax())]
         name = panel_name(top["attack"], top["target_kind"], top["setting"])
-        text += f" With a target it is at most {100 * top['mean']:.0f} % ({name})."
+        if top["mean"] > 0:
+            text += f" With a target it is at most {share_text(top['mean'])} ({name})."
+        else:
+            text += " With a target nothing transfers."
     return Finding("Transfer", text)
+
+
+def _from(best: pd.Series) -> str:
+    if best["best"] == "all sources alike":
+        return "from all sources alike"
+    return f"best from {best['best']}"

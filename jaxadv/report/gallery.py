@@ -2,12 +2,14 @@
 
 import base64
 import io
+from collections.abc import Sequence
 from html import escape
 
 import numpy as np
 import pandas as pd
 
-from jaxadv.analysis.families import family, grouped
+from jaxadv.analysis.families import grouped
+from jaxadv.attacks import catalog
 from jaxadv.report.figures.pictures import (
     amplification,
     amplified,
@@ -19,12 +21,22 @@ from jaxadv.report.figures.pictures import (
     verdict,
 )
 
-_LARGE, _REDUCED = 64, 96  # pixels a side: what is larger than the one is shown at the other
+_LARGE, _REDUCED, _FIRST = 64, 96, 160
+"""Pixels a side: what is larger than the first is kept at the second, and at the third in the first rows."""
 _BUDGET = 1_500_000  # bytes of a page that pictures may take
 
 
-def gallery(rows: pd.DataFrame, order: list[str]) -> str:
-    """A model of each family, and the others to unfold; those beyond the budget are left to the run's figures."""
+def gallery(rows: pd.DataFrame, order: list[str], first: Sequence[str]) -> str:
+    """The pictures of a few models, and the others to unfold.
+
+    Args:
+        rows: the pictures, of `jaxadv.store.rows`.
+        order: of the models.
+        first: the models that are in sight.
+
+    Returns:
+        HTML. Models beyond the budget of bytes are left to the run's figures.
+    """
     place, columns = by_place(rows), attempts(rows)
     factors = [amplification(of_attempt(rows, how)) for how in columns]
     names = [name for name in order if name in set(rows["model"])]
@@ -33,15 +45,16 @@ def gallery(rows: pd.DataFrame, order: list[str]) -> str:
         for how, factor in zip(columns, factors, strict=True)
     )
     lines, spent = {}, 0
-    for name in sorted(names, key=lambda name: _first_of_family(names, name) != name):
-        line = _line(name, [place.get((name, how)) for how in columns], factors)
+    leaders = [name for name in first if name in names] or names[:1]
+    for name in [*leaders, *(name for name in names if name not in leaders)]:
+        side = _FIRST if name in leaders else _REDUCED
+        line = _line(name, [place.get((name, how)) for how in columns], factors, side)
         spent += len(line)
         if spent > _BUDGET:
             break
         lines[name] = line
-    leaders = [name for name in lines if _first_of_family(names, name) == name]
     others = [name for name in grouped(names) if name in lines and name not in leaders]
-    shown = _framed(heads, [lines[name] for name in leaders])
+    shown = _framed(heads, [lines[name] for name in leaders if name in lines])
     more = f"<details><summary>More models ({len(others)})</summary>{_framed(heads, [lines[name] for name in others])}</details>"
     more = more if others else ""
     left = len(names) - len(lines)
@@ -54,16 +67,12 @@ def _framed(heads: str, lines: list[str]) -> str:
     return f'<div class="scroll" tabindex="0"><table class="pictures">{head}<tbody>{"".join(lines)}</tbody></table></div>'
 
 
-def _first_of_family(names: list[str], name: str) -> str:
-    return next(other for other in names if family(other) == family(name))
-
-
-def _line(model: str, shown: list[dict | None], factors: list[int]) -> str:
+def _line(model: str, shown: list[dict | None], factors: list[int], side: int) -> str:
     first = next(row for row in shown if row is not None)
     clean = picture(first["clean"], first["size"])
     told = f"label {first['label']}"
     cells = [
-        f'<th scope="row">{escape(model)}</th><td>{_image(clean, f"clean, {told}")}<small>{told}</small></td>'
+        f'<th scope="row">{escape(model)}</th><td>{_image(clean, f"{model}, clean, {told}", side)}<small>{told}</small></td>'
     ]
     for row, factor in zip(shown, factors, strict=True):
         if row is None:
@@ -73,26 +82,26 @@ def _line(model: str, shown: list[dict | None], factors: list[int]) -> str:
             picture(row["clean"], row["size"]),
             picture(row["adversarial"], row["size"]),
         )
-        told = verdict(row)
+        told, who = verdict(row), f"{model}, {catalog.title(row['attack'])}"
         kind = "" if row["success"] else " class=quiet"
         cells.append(
-            f"<td{kind}>{_image(adversarial, f'adversarial, {told}')}<small>{escape(told)}</small></td>"
+            f"<td{kind}>{_image(adversarial, f'{who}, adversarial, {told}', side)}<small>{escape(told)}</small></td>"
         )
         cells.append(
-            f"<td>{_image(amplified(base, adversarial, factor), f'difference times {factor}')}</td>"
+            f"<td>{_image(amplified(base, adversarial, factor), f'{who}, difference times {factor}', side)}</td>"
         )
     return f"<tr>{''.join(cells)}</tr>"
 
 
-def _image(pixels: np.ndarray, told: str) -> str:
-    """An image as PNG, or, if it is large, reduced and as JPEG."""
+def _image(pixels: np.ndarray, told: str, side: int) -> str:
+    """An image as PNG, or, if it is large, reduced to a side and as JPEG."""
     from PIL import Image
 
     image = Image.fromarray((255 * pixels).round().astype(np.uint8))
     buffer, kind = io.BytesIO(), "png"
     if len(pixels) > _LARGE:
-        kind = "jpeg"
-        image.resize((_REDUCED, _REDUCED), Image.Resampling.BOX).save(buffer, "JPEG", quality=85)
+        kind, side = "jpeg", min(side, len(pixels))
+        image.resize((side, side), Image.Resampling.BOX).save(buffer, "JPEG", quality=85)
     else:
         image.save(buffer, "PNG", optimize=True)
     data = base64.b64encode(buffer.getvalue()).decode()

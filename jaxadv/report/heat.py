@@ -1,11 +1,12 @@
 """Transfer matrices as coloured HTML tables, and their colour scale."""
 
+from collections.abc import Callable
 from html import escape
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from jaxadv.analysis import rate_interval
 from jaxadv.analysis.families import borders
 
 # Ottosson's OKLab, in which equal steps look equal: linear sRGB -> cone responses -> (lightness, green-red, blue-yellow).
@@ -62,40 +63,59 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f}"
 
 
-def heat_map(rates: pd.DataFrame, counts: pd.DataFrame) -> str:
-    """A matrix (M, M) of shares as a table; counts (M, M): what each is over. Diagonal: the white-box rates.
+def heat_map(
+    rates: pd.DataFrame, counts: pd.DataFrame, address: Callable[[str], str] | None = None
+) -> str:
+    """A matrix of shares as a table, with an interval and n in each cell's title.
 
-    The colours are those of `heat_style`; where another family begins there is a gap.
+    Args:
+        rates: (M, M), a row a source; on the diagonal the white-box rates; NaN where nothing was run.
+        counts: (M, M), what each rate is over.
+        address: gives the row of a source the address that its cells lead to.
+
+    Returns:
+        HTML, coloured by the rules of `heat_style`. Where another family begins there is a gap.
     """
-    starts = set(borders(list(rates.columns)))
+    names, starts = list(map(str, rates.columns)), set(borders(list(rates.columns)))
     heads = "".join(
         f'<th scope="col" class="shown{" gap" * (number in starts)}"><span>{escape(name)}</span></th>'
-        for number, name in enumerate(rates.columns)
+        for number, name in enumerate(names)
     )
     lines = [
-        f'<thead><tr><th class="corner">shown to →<br>source ↓</th>{heads}</tr></thead><tbody>'
+        f'<thead><tr><th scope="col" class="corner">shown to →<br>source ↓</th>{heads}</tr></thead><tbody>'
     ]
-    for row, source in enumerate(rates.index):
-        cells = [
-            _cell(rates, counts, row, column, column in starts)
-            for column in range(len(rates.columns))
-        ]
+    shares, numbers = rates.to_numpy(float), counts.to_numpy(float)
+    low, high = rate_interval(np.nan_to_num(shares * numbers), np.nan_to_num(numbers))
+    for row, source in enumerate(map(str, rates.index)):
+        cells = []
+        for column, name in enumerate(names):
+            what = "white box" if row == column else f"shown to {name}"
+            told = _told(
+                shares[row, column], low[row, column], high[row, column], numbers[row, column]
+            )
+            kinds = (
+                [_kind(shares[row, column])]
+                + ["own"] * (row == column)
+                + ["gap"] * (column in starts)
+            )
+            title = escape(f"{source}, {what}: {told}")
+            text = percent(shares[row, column])
+            cells.append(f'<td class="{" ".join(kinds)}" title="{title}">{text}</td>')
         kind = ' class="gap"' if row in starts else ""
-        lines.append(f'<tr{kind}><th scope="row">{escape(source)}</th>{"".join(cells)}</tr>')
+        place = f' data-to="{escape(address(source))}"' if address else ""
+        lines.append(f'<tr{kind}{place}><th scope="row">{escape(source)}</th>{"".join(cells)}</tr>')
     return f'<div class="scroll" tabindex="0"><table class="heat">{"".join(lines)}</tbody></table></div>'
 
 
-def _cell(rates: pd.DataFrame, counts: pd.DataFrame, row: int, column: int, gap: bool) -> str:
-    share: Any = rates.iat[row, column]
-    count: Any = counts.iat[row, column]
-    what = "white box" if row == column else f"shown to {rates.columns[column]}"
-    kinds = (
-        ["none" if np.isnan(share) else f"h{round(100 * share)}"]
-        + ["own"] * (row == column)
-        + ["gap"] * gap
-    )
-    told = "no images" if np.isnan(share) else f"{100 * share:.1f} % of {count:.0f}"
-    return f'<td class="{" ".join(kinds)}" title="{escape(f"{rates.index[row]}, {what}: {told}")}">{percent(share)}</td>'
+def _kind(share: float) -> str:
+    return "none" if np.isnan(share) else f"h{round(100 * share)}"
+
+
+def _told(share: float, low: float, high: float, count: float) -> str:
+    if np.isnan(share):
+        return "no images"
+    ends = "" if np.isnan(low) else f" [{100 * low:.1f}, {100 * high:.1f}]"
+    return f"{100 * share:.1f} %{ends}, n {count:.0f}"
 
 
 def heat_style() -> str:

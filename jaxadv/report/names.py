@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from jaxadv.attacks import catalog
 from jaxadv.core.targets import KINDS
@@ -29,3 +29,23 @@ def file_name(name: str, taken: Iterable[str]) -> str:
     if len(safe) > 100 or safe.lower() in {other.lower() for other in taken}:
         safe = f"{safe[:90]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     return safe
+
+
+def anchor(kind: str, *names: str) -> str:
+    """An address within a page, such as "row/cw/random/confidence=0/vgg_16".
+
+    Names with other characters than letters, digits and ``_.=,+-`` get a checksum, so that two of them
+    never share an address.
+    """
+    safe = [re.sub(r"[^A-Za-z0-9_.=,+-]+", "-", name)[:80] for name in names]
+    if safe != list(names):
+        safe.append(hashlib.sha256("\0".join(names).encode()).hexdigest()[:8])
+    return "/".join([kind, *safe])
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """ "a, b and c"; from more than ``most`` names the first ones and how many more there are."""
+    names = list(names)
+    if len(names) > most:
+        return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

@@ -1,19 +1,33 @@
-"""Tables, figures and report.html of a run, made again from its rows."""
+"""Tables, figures, summary.json and report.html of a run, made again from its rows."""
 
 import os
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from jaxadv.report import figures, html, tables
+from jaxadv.report import figures, html, summary, tables
 from jaxadv.report.views import views
 from jaxadv.store.run import Run
+from jaxadv.support.progress import Progress
 from model_ports.errors import InputError
 
+_STAGES = 5
 
-def remake(directory: str | os.PathLike, only: list[str] | None = None) -> Path:
-    """Write ``directory``/tables, ``directory``/figures and ``directory``/report.html from the rows there; returns the page's path.
 
-    only: patterns of the figures' names; None for those that the run was given, or all. Raises InputError if no run has left rows there.
+def remake(
+    directory: str | os.PathLike, only: list[str] | None = None, *, progress: bool = False
+) -> Path:
+    """Write tables, figures, summary.json and report.html into the folder of a run.
+
+    Args:
+        directory: of the run.
+        only: patterns of the figures' names; None for those that the run was given, or all.
+        progress: whether the stages are shown on standard error.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        InputError: if no run has left rows there.
     """
     run = Run(directory)
     if not run.count_parts():
@@ -21,10 +35,19 @@ def remake(directory: str | os.PathLike, only: list[str] | None = None) -> Path:
             f"no run in {str(run.directory)!r}: it must be a folder with the rows of a run; evaluate makes one"
         )
     run.check_format()
-    with figures.drawers(run.count_parts()) as pool:
-        shown = views(run)
-        page = run.directory / "report.html"
-        run.claim([page])
+    page, brief = run.directory / "report.html", run.directory / summary.NAME
+    with (
+        figures.drawers(run.count_parts()) as pool,
+        Progress("report", _STAGES, "stages", show=progress, is_even=False) as bar,
+    ):
+
+        def stage(name: str) -> None:
+            bar.stage(f"report, {name}")
+            bar.advance(1)
+
+        shown = views(run, stage)
+        run.claim([page, brief])
+        stage("tables")
         tables.write_all(run, run.directory / "tables", shown.made)
         tables.write(run.directory / "tables", shown.study, claim=run.claim)
         only = only or shown.manifest.get("settings", {}).get("figures") or ["*"]
@@ -33,6 +56,11 @@ def remake(directory: str | os.PathLike, only: list[str] | None = None) -> Path:
             for figure in figures.planned(shown)
             if any(fnmatchcase(figure.stem, pattern) for pattern in only)
         ]
-        drawn = figures.write_all(wanted, run.directory / "figures", pool, claim=run.claim)
-    html.write(shown, page, drawn)
+        stage("figures")
+        drawn = figures.write_all(
+            wanted, run.directory / "figures", pool, claim=run.claim, stage=bar.stage
+        )
+        stage("page")
+        summary.write(shown, brief)
+        html.write(shown, page, drawn)
     return page

@@ -21,9 +21,10 @@ def signature(views: Views, figure: str) -> str:
             f"a network drawn at random would be of the family {show('chance', total['chance'])} of the time"
         )
     lead = (
-        "<p>A network that is known by its answers alone can be told by which adversarial images fool it. Here each network in turn is the "
-        "unknown one, and takes the family of the network on which the images made for the others succeed most alike (correlation over "
-        f"sources, attacks, settings and targets): {rate}. The interval takes networks for independent, which they hardly are.</p>"
+        "<p>Which adversarial images fool a network can tell its family, where nothing else of it is known. "
+        "Here each network in turn is the unknown one. It takes the family of the network that the same images fool most alike, "
+        f"by correlation over sources, attacks, settings and targets. Result: {rate}. "
+        "The interval takes networks for independent, which they hardly are.</p>"
     )
     columns = [str(name) for name in found]
     every = framed(head(columns), body(found, columns), "signature")

@@ -15,7 +15,7 @@ import pandas as pd
 from jaxadv.analysis import Law, fit_law, mean_intervals, pareto_frontier, rate_interval
 from jaxadv.attacks import catalog
 from jaxadv.core.targets import KINDS
-from jaxadv.report.columns import COLUMNS, show
+from jaxadv.report.columns import EVERY, show
 from jaxadv.report.latex import latex
 from jaxadv.report.libraries import with_published
 from jaxadv.report.names import file_name
@@ -259,9 +259,10 @@ def law(
     clever: pd.DataFrame,
     settings: RunSettings = NOTHING,
 ) -> pd.DataFrame:
-    """The fit mean distance = a + b ln(error), from those tables: for each attack that searches, its settings and targets, in the
-    distance that it makes small, and for the CLEVER scores (attack "clever") in each norm. On the Pareto frontier, and on all models.
-    Infinite means are left out, as missing ones are.
+    """The fit mean distance = a + b ln(error), on the Pareto frontier and on all models.
+
+    It is made for each setting and target of an attack that searches, in the distance that it makes small.
+    It is made for the CLEVER scores (attack "clever") in each norm. Infinite and missing means are left out.
     """
     error = accuracy.set_index("model")["error_percent"] / 100
     distances = map(settings.minimises, robustness["attack"], robustness["setting"])
@@ -442,8 +443,8 @@ def _harmless(text: str) -> str:
 
 
 def markdown(table: pd.DataFrame, printed_as: Sequence[str]) -> str:
-    """A Markdown table, numbers to the right. printed_as: for each of its columns the name in COLUMNS that says how."""
-    right = [COLUMNS[name].type != "text" for name in printed_as]
+    """A Markdown table, numbers to the right. printed_as: for each of its columns the name in EVERY that says how."""
+    right = [EVERY[name].type != "text" for name in printed_as]
     columns = []
     for position, name in enumerate(printed_as):
         texts = [

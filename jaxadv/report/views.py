@@ -1,5 +1,6 @@
 """What figures and page are made from: the tables of a run, computed once, and the few rows that are shown as they are."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -25,9 +26,22 @@ class Views(NamedTuple):
     faults: list[str]  # sentences of `jaxadv.analysis.faults`
 
 
-def views(run: Run) -> Views:
-    """Raises InputError for rows that cannot be read."""
+def views(run: Run, stage: Callable[[str], None] = lambda name: None) -> Views:
+    """Compute what figures and page show.
+
+    Args:
+        run: whose rows are read.
+        stage: is told what begins.
+
+    Returns:
+        The views.
+
+    Raises:
+        InputError: for rows that cannot be read.
+    """
+    stage("rows")
     made = tables.compute(run)
+    stage("comparisons")
     appearances = (
         made.accuracy["model"],
         made.robustness["model"],

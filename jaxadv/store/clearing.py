@@ -27,7 +27,7 @@ _WRITTEN = {  # folder -> names of the files that a run writes there
     "tables": re.compile(r".+\.(csv|md|tex)"),
     "figures": re.compile(r".+\.(png|svg|txt)"),
     UNFINISHED: JOURNAL,
-    "": re.compile(r"manifest\.json|files\.json|report\.html"),
+    "": re.compile(r"(manifest|files|summary)\.json|report\.html"),
 }
 
 

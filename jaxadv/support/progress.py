@@ -1,44 +1,123 @@
-"""Shows on standard error what is running, how fast, and how long it will still take."""
+"""Shows one line on standard error: how far the run is, what is running, how fast, and how long it will still take.
 
+On a terminal and in a notebook the line is rewritten, and cut to the width of the terminal. Elsewhere,
+as in a file, each piece of work writes a line every ten seconds, and one at its end.
+"""
+
+import shutil
 import sys
 import threading
 import time
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 
 from jaxadv.support import log
 
+_KNOWN = 0.05
+"""The share of a piece of work that has to be done before its remaining time is shown."""
+_QUIET, _QUIET_WHOLE, _QUICK = 10.0, 30.0, 0.5
+"""Seconds between two lines in a file, between two of the whole run there, and between two on a terminal."""
+_lock = threading.Lock()
+
+
+class Whole:
+    """Counts all units of work of a run. Pieces of work within it share its line.
+
+    The time left is shown once a unit of each remaining kind has been timed. Times are those of the work
+    itself, without compilation.
+
+    >>> with Whole("run", show=False) as whole:
+    ...     whole.plan("vgg_16", {"fgsm": 2})
+    ...     whole.done("vgg_16", "fgsm", seconds=3.0)
+    ...     whole.text()
+    'run: 1/2 units, 0:03 left'
+    """
+
+    _active: "Whole | None" = None
+
+    def __init__(self, title: str, *, show: bool = True, at_once: int = 1):
+        """at_once: how many units are at work at the same time."""
+        self.title, self.show, self.at_once = title, show, at_once
+        self.left: dict[str, Counter[str]] = {}
+        self.timed: Counter[str] = Counter()
+        self.seconds: Counter[str] = Counter()
+        self.finished, self.began, self.written = 0, time.monotonic(), time.monotonic()
+
+    def __enter__(self) -> "Whole":
+        if self.show:
+            Whole._active = self
+        return self
+
+    def __exit__(self, kind, value, traceback) -> None:
+        if self.show:
+            Whole._active = None
+            took = _clock(time.monotonic() - self.began)
+            _write(self.text() + ("" if kind else f" in {took}"), final=True)
+
+    def plan(self, who: str, kinds: Mapping[str, int]) -> None:
+        """What is left of one network: units of each kind. Replaces what was planned for it before."""
+        with _lock:
+            self.left[who] = Counter(kinds)
+
+    def done(self, who: str, kind: str, seconds: float) -> None:
+        """One unit of a network is finished; it took so long."""
+        with _lock:
+            self.finished += 1
+            self.timed[kind] += 1
+            self.seconds[kind] += seconds
+            self.left.setdefault(who, Counter())[kind] -= 1
+        log.say("%s", self.text())
+        if self.show and not _overwrites() and time.monotonic() - self.written > _QUIET_WHOLE:
+            self.written = time.monotonic()
+            _write(self.text(), final=True)
+
+    def text(self) -> str:
+        """E.g. "run: 37/198 units, 12:40 left"."""
+        with _lock:
+            left = sum((+planned for planned in self.left.values()), Counter[str]())
+        text = f"{self.title}: {self.finished}/{self.finished + left.total()} units"
+        if left and all(self.timed[kind] for kind in left):
+            mean = {kind: self.seconds[kind] / self.timed[kind] for kind in left}
+            seconds = sum(count * mean[kind] for kind, count in left.items()) / self.at_once
+            text += f", {_clock(seconds)} left"
+        return text
+
 
 class Progress:
-    """Counts up to ``total``, and shows the count.
-
-    On a terminal it rewrites one line, at most twice a second. Elsewhere it writes a line every ten
-    seconds. Bars that run at the same time in several threads share the line of a terminal.
-
-    Args:
-        title: what is running.
-        total: the final count.
-        unit: what is counted, in the plural.
-        show: False to show nothing.
-        done: the count at the start. It does not enter the speed.
+    """Counts one piece of work up to ``total``.
 
     >>> with Progress("vgg_16 attacks", 24, "items", show=False) as bar:
     ...     bar.advance(1)
     """
 
-    _lock = threading.Lock()
     _shown: list["Progress"] = []
 
-    def __init__(self, title: str, total: int, unit: str, *, show: bool = True, done: int = 0):
-        self.title = title
-        self.total = total
-        self.unit = unit
-        self.show = show
-        self.count = done
-        self.before = done
-        self.judged = 0
-        self.successes = 0
+    def __init__(
+        self,
+        title: str,
+        total: int,
+        unit: str,
+        *,
+        show: bool = True,
+        done: int = 0,
+        is_even: bool = True,
+    ):
+        """What is counted.
+
+        Args:
+            title: of the line.
+            total: how much there is to do.
+            unit: what is counted, in the plural.
+            show: whether anything is written to standard error.
+            done: how many were done before, which says nothing of today's speed.
+            is_even: whether all take about as long, so that a rate and a time left can be told.
+        """
+        self.is_even = is_even
+        self.title, self.total, self.unit, self.show = title, total, unit, show
+        self.count, self.judged, self.successes, self.before = done, 0, 0, done
         self.began = self.written = time.monotonic()
-        self._overwrites = sys.stderr.isatty()
+        self.seconds = 0.0  # what it took, once it has ended
 
     def __enter__(self) -> "Progress":
         if self.show:
@@ -46,11 +125,12 @@ class Progress:
         return self
 
     def __exit__(self, kind, value, traceback) -> None:
+        self.seconds = time.monotonic() - self.began
         if self.show:
             self._shown.remove(self)
             if kind is None:
-                self._write(final=True)
-        log.say("%s%s", self._text(final=True), "" if kind is None else ", given up")
+                self._tell(final=True)
+        log.say("%s%s", self.text(final=True), "" if kind is None else ", given up")
 
     def advance(self, count: int, successes: int | None = None) -> None:
         """Add to the count.
@@ -63,30 +143,68 @@ class Progress:
         if successes is not None:
             self.judged += count
             self.successes += successes
-        if self.show and time.monotonic() - self.written > (0.5 if self._overwrites else 10.0):
-            self._write(final=False)
+        pause = _QUICK if _overwrites() else _QUIET
+        if self.show and time.monotonic() - self.written > pause:
+            self._tell(final=False)
 
-    def _write(self, *, final: bool) -> None:
+    def stage(self, title: str) -> None:
+        """Another part of the work begins, which has a name of its own."""
+        self.title = title
+        if self.show and (_overwrites() or time.monotonic() - self.written > _QUIET):
+            self._tell(final=False)
+
+    def _tell(self, *, final: bool) -> None:
+        """Write a line. Within a whole run, a terminal keeps no line of a piece that has ended."""
         self.written = time.monotonic()
-        mine = self._text(final=final)
-        with self._lock:
-            if self._overwrites:
-                beside = [bar._text(final=False) for bar in self._shown if final or bar is not self]
-                line = f"\r\033[K{mine}" + ("\n" * final) + "   ".join([""] * (not final) + beside)
-            else:
-                line = f"{mine}\n"
-            with suppress(OSError, ValueError):  # standard error is closed
-                print(line, end="", file=sys.stderr, flush=True)
+        mine, whole = self.text(final=final), Whole._active
+        if not _overwrites():
+            _write(mine, final=True)
+        elif final and whole is None:
+            _write(mine, final=True)
+        else:
+            pieces = [bar.text(final=False) for bar in self._shown if bar is not self]
+            first = [whole.text()] if whole else []
+            _write(" · ".join([*first, *[mine] * (not final), *pieces]), final=False)
 
-    def _text(self, *, final: bool) -> str:
+    def text(self, *, final: bool) -> str:
+        """E.g. "vgg_16 cw: 9/100 attempts, success 43 %, 0.5/s, 3:22 left"."""
         elapsed = max(time.monotonic() - self.began, 1e-9)
         rate = (self.count - self.before) / elapsed
+        parts = [f"{self.count}/{self.total} {self.unit}"]
+        if self.judged:
+            parts.append(f"success {100 * self.successes / self.judged:.0f} %")
+        if rate > 0 and self.is_even:
+            parts.append(f"{rate:.1f}/s")
         if final:
-            rest = f"in {_clock(elapsed)}"
-        else:
-            rest = f"{_clock((self.total - self.count) / rate)} left" if rate > 0 else "starting"
-        success = f"success {100 * self.successes / self.judged:.0f} %, " if self.judged else ""
-        return f"{self.title}: {self.count}/{self.total} {self.unit}, {success}{rate:.1f}/s, {rest}"
+            parts.append(f"in {_clock(elapsed)}")
+        elif not self.is_even:
+            pass
+        elif self.count - self.before >= _KNOWN * (self.total - self.before) and rate > 0:
+            parts.append(f"{_clock((self.total - self.count) / rate)} left")
+        elif rate == 0:
+            parts.append("starting")
+        return f"{self.title}: {', '.join(parts)}"
+
+
+def _overwrites() -> bool:
+    """Whether a line can be written over itself: on a terminal, and in a notebook's cell."""
+    return sys.stderr is not None and (sys.stderr.isatty() or _in_notebook())
+
+
+def _in_notebook() -> bool:
+    return type(sys.stderr).__module__.startswith("ipykernel")
+
+
+def _write(text: str, *, final: bool) -> None:
+    """Write a line over the one before, cut to the width there is, or a line of its own. final: it stays."""
+    overwrites = _overwrites()
+    if overwrites:
+        width = shutil.get_terminal_size().columns - 1
+        text = text if len(text) <= width else f"{text[: width - 1]}…"
+        clear = "\r" + " " * width + "\r" if _in_notebook() else "\r\033[K"
+        text = clear + text
+    with _lock, suppress(OSError, ValueError):  # standard error is closed
+        print(text, end="\n" if final or not overwrites else "", file=sys.stderr, flush=True)
 
 
 def _clock(seconds: float) -> str:

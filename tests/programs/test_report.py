@@ -4,6 +4,7 @@ Pictures of what was seen are kept in `screenshots`, beside this file and ignore
 """
 
 import base64
+import io
 import re
 from pathlib import Path
 
@@ -19,7 +20,7 @@ MODELS = (
     "resnet_v2_152 densenet121_k32 densenet169_k32 densenet161_k48 mobilenet_v1_025 mobilenet_v1_050 mobilenet_v1_100 nasnet_large"
 ).split()
 SEEN = Path(__file__).parent / "screenshots"
-PHONE, DESKTOP = 390, 1280
+PHONE, TABLET, DESKTOP = 390, 768, 1280
 MOST_BYTES = 5 * 2**20
 
 
@@ -72,7 +73,7 @@ def show(browser, page: Path, *, width: int, scheme: str) -> None:
     )
 
 
-@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+@pytest.mark.parametrize("width", [PHONE, TABLET, DESKTOP])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_asks_for_nothing_and_follows_the_scheme(browser, page, width, scheme):
     show(browser, page, width=width, scheme=scheme)
@@ -135,15 +136,16 @@ def test_a_heading_sorts_by_mouse_and_keyboard(browser, page):
         state, values = browser.execute_script(ORDER, column)
         return state, values if column == 0 else [float(value) for value in values]
 
-    state, before = order(1)
+    state, before = order(3)
     assert state is None and before != sorted(before)
-    button(1).click()
-    assert order(1) == ("ascending", sorted(before))
-    button(1).click()
-    assert order(1) == ("descending", sorted(before, reverse=True))
+    assert order(2) == (None, sorted(order(2)[1]))  # at first by rank
+    button(3).click()
+    assert order(3) == ("ascending", sorted(before))
+    button(3).click()
+    assert order(3) == ("descending", sorted(before, reverse=True))
     button(0).send_keys(Keys.ENTER)
     assert order(0) == ("ascending", sorted(MODELS, key=by_number))
-    assert order(1)[0] is None
+    assert order(3)[0] is None
     button(0).send_keys(Keys.SPACE)
     assert order(0)[0] == "descending"
 
@@ -170,5 +172,228 @@ def test_groups_are_sorted_by_themselves(browser, page):
 def test_keyboard_reaches_what_scrolls(browser, page):
     show(browser, page, width=PHONE, scheme="light")
     wide = """return [...document.querySelectorAll('.scroll')].filter(box => box.scrollWidth > box.clientWidth + 1 && box.tabIndex !== 0
-    && box.tagName !== 'PRE').length"""
+).length"""
     assert browser.execute_script(wide) == 0
+
+
+def tip(browser) -> str:
+    shown = "const tip = document.getElementById('tip'); return tip.hidden ? '' : tip.textContent"
+    return browser.execute_script(shown)
+
+
+def find(browser, selector: str):
+    from selenium.webdriver.common.by import By
+
+    return browser.find_element(By.CSS_SELECTOR, selector)
+
+
+def point_at(browser, element) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    middle = "arguments[0].scrollIntoView({block: 'center', inline: 'center'})"
+    browser.execute_script(middle, element)
+    ActionChains(browser).move_to_element(element).perform()
+
+
+def address(browser) -> str:
+    return browser.execute_script("return decodeURI(location.hash)")
+
+
+def test_a_point_says_its_numbers_and_leads_to_its_row(browser, page):
+    show(browser, page, width=DESKTOP, scheme="light")
+    section = "#accuracy-against-robustness"
+    point = find(browser, f'{section} .tip[data-to="model/vgg_16"]')
+    point_at(browser, point)
+    assert re.fullmatch(
+        r"vgg_16: mean L\S+ \S+ \[.*\], n 24, \d+ failed; top-1 \S+ % of 24", tip(browser)
+    )
+    point.click()
+    assert address(browser) == "#model/vgg_16"
+    focused = "return document.activeElement.id"
+    assert browser.execute_script(focused) == "model/vgg_16"
+    assert tip(browser) == ""
+
+
+def test_a_point_of_a_sweep_opens_all_numbers_at_its_row(browser, page):
+    show(browser, page, width=DESKTOP, scheme="light")
+    row = "row/fgsm/untargeted/eps=0.2/alexnet"
+    point = find(browser, f'#robustness-curves .tip[data-to="{row}"]')
+    point_at(browser, point)
+    assert re.fullmatch(r"alexnet, budget ε 0.2: success \S+ % \[.*\], n 24", tip(browser))
+    point.click()
+    assert address(browser) == f"#{row}"
+    seen = "const box = document.activeElement.getBoundingClientRect(); return [document.activeElement.id, box.height > 0, box.top]"
+    identity, is_seen, top = browser.execute_script(seen)
+    assert identity == row and is_seen and 0 < top < 900
+
+
+def test_a_cell_of_a_map_says_its_numbers_by_mouse_and_arrows(browser, page):
+    from selenium.webdriver.common.keys import Keys
+
+    show(browser, page, width=DESKTOP, scheme="dark")
+    cell = find(browser, "#transfer table.heat tbody tr:nth-child(2) td:nth-child(2)")
+    point_at(browser, cell)
+    assert re.fullmatch(r"\S+, shown to \S+: \S+ % \[.*\], n 24", tip(browser))
+    browser.execute_script("arguments[0].focus()", cell)
+    source = tip(browser).split(",")[0]
+    cell.send_keys(Keys.ARROW_RIGHT)
+    assert tip(browser).startswith(f"{source}, white box: ")
+    browser.switch_to.active_element.send_keys(Keys.ENTER)
+    assert address(browser).startswith("#row/") and address(browser).endswith(f"/{source}")
+    reached = "return [...document.querySelectorAll('#transfer .maps > div > figure > .scroll td')].filter(one => one.tabIndex === 0).length"
+    assert browser.execute_script(reached) == 4  # a map is one stop
+
+
+def test_a_cell_of_a_table_says_what_it_is(browser, page):
+    show(browser, page, width=DESKTOP, scheme="light")
+    cell = find(browser, "tr[id='model/vgg_16'] td:nth-child(4)")
+    point_at(browser, cell)
+    assert re.fullmatch(r"vgg_16, top-1: \S+ % \[.*\] n 24", tip(browser))
+
+
+def rows_in_sight(browser) -> list[str]:
+    names = "return [...document.querySelectorAll('table.overview tbody tr')].filter(row => !row.hidden).map(row => row.cells[0].textContent)"
+    return browser.execute_script(names)
+
+
+def test_the_table_of_models_is_filtered_by_family_and_name(browser, page):
+    from selenium.webdriver.support.ui import Select
+
+    show(browser, page, width=DESKTOP, scheme="light")
+    assert len(rows_in_sight(browser)) == 18
+    Select(find(browser, "#models-compared .tools select")).select_by_visible_text("Inception")
+    assert all(name.startswith("inception") for name in rows_in_sight(browser))
+    assert len(rows_in_sight(browser)) == 5
+    find(browser, "#models-compared .tools input").send_keys("V2")
+    assert sorted(rows_in_sight(browser)) == ["inception_resnet_v2", "inception_v2"]
+    faded = (
+        "return document.querySelector('.tip[data-to=\"model/vgg_16\"]').classList.contains('dim')"
+    )
+    assert browser.execute_script(faded)
+    said = browser.execute_script(
+        "return document.querySelector('#models-compared .tools').textContent"
+    )
+    assert "2 of 18" in said
+
+
+COPIES = """
+const done = arguments[arguments.length - 1], texts = [];
+navigator.clipboard.writeText = async text => { texts.push(text); };
+const table = document.querySelector(arguments[0]);
+const tools = table.closest(".scroll").previousElementSibling;
+for (const button of tools.querySelectorAll("button")) button.click();
+setTimeout(() => done(texts), 50);
+"""
+
+
+def test_tables_are_copied_as_csv_markdown_and_latex(browser, page):
+    show(browser, page, width=DESKTOP, scheme="light")
+    comma, mark, tex = browser.execute_async_script(COPIES, "table.overview")
+    rows = pd.read_csv(io.StringIO(comma))
+    assert len(rows) == 18 and set(rows["model"]) == set(MODELS)
+    right = rows.set_index("model")
+    assert list(right.columns[:8]) == [
+        *("family", "rank", "rank low", "rank high"),
+        *("top-1 (%)", "top-1 (%) low", "top-1 (%) high", "top-1 note"),
+    ] or "top-1 low" in list(right.columns)
+    own = right.loc["vgg_16"]
+    fgsm = [name for name in right.columns if name.startswith("FGSM")]
+    assert 1 < own[fgsm[0]] <= 100 and own[fgsm[1]] <= own[fgsm[0]] <= own[fgsm[2]]
+    lines = mark.splitlines()
+    assert len(lines) == 20 and {line.count("|") for line in lines} == {lines[0].count("|")}
+    assert tex.count("\\\\") == 19 and "vgg\\_16" in tex and tex.startswith("\\begin{tabular}{lr")
+    comma, _, _ = browser.execute_async_script(COPIES, "#all-numbers details:nth-of-type(2) table")
+    rows = pd.read_csv(io.StringIO(comma))
+    assert len(rows) == 3 * 18 and rows.columns[0] == "group" and rows["group"].nunique() == 3
+    comma, _, _ = browser.execute_async_script(COPIES, "table.heat")
+    assert len(pd.read_csv(io.StringIO(comma))) == 18
+
+
+def test_pictures_enlarge_and_close_by_keyboard(browser, page):
+    from selenium.webdriver.common.keys import Keys
+
+    show(browser, page, width=DESKTOP, scheme="light")
+    button = find(browser, "#pictures td button")
+    button.send_keys(Keys.ENTER)
+    large = "const open = document.querySelector('dialog[open] img'); return open ? [open.width, open.alt] : null"
+    width, alt = browser.execute_script(large)
+    assert width > 300 and "label" in alt
+    browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert browser.execute_script(large) is None
+
+
+def test_an_address_opens_what_is_folded(browser, page):
+    show(browser, page, width=DESKTOP, scheme="light")
+    row = "row/cw/random/confidence=0/vgg_19"
+    browser.get(f"{page.as_uri()}#{row}")
+    seen = "return document.getElementById(arguments[0]).getBoundingClientRect().height > 0"
+    assert browser.execute_script(seen, row)
+    folded = "return document.querySelector('#what-was-run details').open"
+    assert not browser.execute_script(folded)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_axe_finds_no_violation(browser, page, width, scheme):
+    """All rules of axe, best practices and contrast included, with everything unfolded."""
+    import axe_core_python
+
+    show(browser, page, width=width, scheme=scheme)
+    browser.execute_script(
+        "for (const part of document.querySelectorAll('details')) part.open = true"
+    )
+    browser.execute_script((Path(axe_core_python.__file__).parent / "axe.min.js").read_text())
+    browser.set_script_timeout(300)
+    found = browser.execute_async_script(
+        "const done = arguments[0]; axe.run(document, {resultTypes: ['violations']}).then(done)"
+    )
+    told = [
+        (
+            one["id"],
+            len(one["nodes"]),
+            one["nodes"][0]["html"][:200],
+            one["nodes"][0]["failureSummary"][:300],
+        )
+        for one in found["violations"]
+    ]
+    assert told == [] and len(found["passes"]) > 20
+
+
+@pytest.mark.parametrize("width", [PHONE, TABLET])
+def test_numbers_can_be_reached_and_letters_read_on_small_screens(browser, page, width):
+    show(browser, page, width=width, scheme="light")
+    browser.execute_script(
+        "for (const part of document.querySelectorAll('details')) part.open = true"
+    )
+    wide = """return [...document.querySelectorAll('.scroll > .numbers')].map(table => {
+      const first = table.querySelector('tbody th[scope=row]') || table.rows[0].cells[0];
+      return first.getBoundingClientRect().width / table.parentElement.clientWidth}).filter(share => share > 0.6)"""
+    assert browser.execute_script(wide) == []
+    small = """return [...document.querySelectorAll('.chart svg')].map(drawing =>
+      drawing.getBoundingClientRect().width / (drawing.viewBox.baseVal.width * 4 / 3)).filter(scale => scale < 0.74)"""
+    assert browser.execute_script(small) == []
+    right = """const box = document.querySelector('#accuracy-against-robustness .scroll');
+      const inner = box.firstElementChild.getBoundingClientRect(); return inner.right - box.getBoundingClientRect().right"""
+    assert abs(browser.execute_script(right)) < 30  # the crowded half is in sight
+
+
+def test_it_prints(browser, page):
+    show(browser, page, width=DESKTOP, scheme="dark")
+    paper = base64.b64decode(
+        browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"]
+    )
+    assert paper.startswith(b"%PDF") and len(paper) > 50_000
+    SEEN.mkdir(exist_ok=True)
+    (SEEN / "report.pdf").write_bytes(paper)
+
+
+def test_without_scripts_it_shows_the_same(browser, page):
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        show(browser, page, width=DESKTOP, scheme="light")
+        assert find(browser, "table.overview tbody th").text in MODELS
+        assert find(browser, "#transfer table.heat td").get_attribute("title")
+        assert not find(browser, "#findings dd").text == ""
+        assert browser.find_elements("css selector", ".tools") == []
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})

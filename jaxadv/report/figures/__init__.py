@@ -134,11 +134,21 @@ def write_all(
     pool: Executor | None = None,
     *,
     claim: Callable[[list[Path]], None] | None = None,
+    stage: Callable[[str], None] = lambda name: None,
 ) -> dict[str, Rendered]:
-    """Draw every figure, by one of `drawers` if there are any, and write its files into ``directory``; what was drawn, by stem.
+    """Draw every figure and write its files.
 
-    One that cannot be drawn is left out, and a line says so: odd rows take no other figure, and not the page.
-    claim: see `jaxadv.report.tables.write`.
+    A figure that cannot be drawn is left out, and a line says so. Odd rows take no other figure, and not the page.
+
+    Args:
+        figures: of `planned`.
+        directory: where to.
+        pool: one of `drawers`, if there are any.
+        claim: see `jaxadv.report.tables.write`.
+        stage: is told after each figure how many are drawn.
+
+    Returns:
+        What was drawn, by stem.
     """
     figures, drawn = list(figures), {}
     if claim:
@@ -149,11 +159,9 @@ def write_all(
                 for kind in ("png", "svg", "txt")
             ]
         )
-    for figure, files in zip(
-        figures,
-        (pool.map if pool else map)(_files, [figure.draw for figure in figures]),
-        strict=True,
-    ):
+    made = (pool.map if pool else map)(_files, [figure.draw for figure in figures])
+    for number, (figure, files) in enumerate(zip(figures, made, strict=True), 1):
+        stage(f"report, {number} of {len(figures)} figures")
         if isinstance(files, str):
             log.warn(f"figure {figure.stem} could not be drawn ({files}); the page goes without it")
             continue

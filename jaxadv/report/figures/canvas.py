@@ -11,6 +11,7 @@ from jaxadv.analysis.families import INK
 
 SOFT, LINE, PAPER = "#5d646f", "#d9d9d3", "#ffffff"
 RESOLUTION = 160  # dots per inch of a PNG
+_SMALLEST = 0.75  # of its size, to which a page may shrink a figure: letters stay above 6 pixels
 # What a page replaces, so that a figure follows its light and dark.
 VARIABLES = {INK: "var(--ink)", SOFT: "var(--soft)", LINE: "var(--line)", PAPER: "var(--card)"}
 _LOOK: dict[Any, Any] = {
@@ -81,7 +82,29 @@ def render(draw: Callable) -> dict[str, bytes]:
         png, svg = io.BytesIO(), io.BytesIO()  # not by savefig, which draws twice for each
         FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
         FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None, "Creator": None})
-    return {"png": png.getvalue(), "svg": svg.getvalue()}
+    return {"png": png.getvalue(), "svg": _titled(svg.getvalue().decode()).encode()}
+
+
+def mark(artist: Any, text: str, address: str = "") -> None:
+    """Have an artist say its numbers in the SVG, where a pointer rests on it.
+
+    Args:
+        artist: of matplotlib; a group of its own in the SVG.
+        text: what it says.
+        address: where it leads to within a page, without spaces.
+    """
+    artist.set_gid(f"{_MARK}{address} {text}")
+
+
+_MARK = "says:"
+_MARKED = re.compile(rf'<g id="{_MARK}(\S*) ([^"]*)">')
+
+
+def _titled(svg: str) -> str:
+    """The marks of artists as titles, which browsers show."""
+    return _MARKED.sub(
+        lambda found: f'<g class="tip" data-to="{found[1]}"><title>{found[2]}</title>', svg
+    )
 
 
 def settle(figure) -> None:
@@ -96,7 +119,24 @@ def inline(svg: bytes, name: str, description: str) -> str:
     from html import escape
 
     text = svg.decode()
-    text = text[text.index("<svg") :]
+    pieces = _TITLE.split(text[text.index("<svg") :])
+    pieces[::2] = [_of_page(piece, name) for piece in pieces[::2]]  # the others are titles
+    text = "".join(pieces)
+    head, rest = text.split(">", 1)
+    [box] = re.findall(r'viewBox="([^"]*)"', head)
+    rest = re.sub(r">\s+<", "><", rest).strip()
+    width = float(box.split()[2]) * 4 / 3
+    size = f"width:{width:.0f}px;min-width:{_SMALLEST * width:.0f}px"
+    return (
+        f'<svg viewBox="{box}" style="{size}" role="img" aria-label="{escape(description)}">{rest}'
+    )
+
+
+_TITLE = re.compile(r'(<g class="tip"[^>]*><title>[^<]*</title>)')
+
+
+def _of_page(text: str, name: str) -> str:
+    """A piece of a figure with the page's colours, identifiers of its own, and shorter numbers."""
     text = re.sub(
         r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>|<!--.*?-->|xmlns:xlink=\"[^\"]*\"",
         "",
@@ -108,10 +148,6 @@ def inline(svg: bytes, name: str, description: str) -> str:
     text = re.sub(r"url\(#", f"url(#{name}-", text)
     for colour, variable in VARIABLES.items():
         text = text.replace(colour, variable)
-    text = re.sub(
+    return re.sub(
         r"(scale\([^)]*\))|-?\d+\.\d{3,}", lambda match: match[1] or f"{float(match[0]):.2f}", text
     )
-    head, rest = text.split(">", 1)
-    [box] = re.findall(r'viewBox="([^"]*)"', head)
-    rest = re.sub(r">\s+<", "><", rest).strip()
-    return f'<svg viewBox="{box}" style="width:{float(box.split()[2]) * 4 / 3:.0f}px" role="img" aria-label="{escape(description)}">{rest}'

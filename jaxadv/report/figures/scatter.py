@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 
 from jaxadv.analysis.families import INK, LOOKS, family, present
-from jaxadv.report.figures.canvas import PAPER, SOFT, new_figure, settle
+from jaxadv.report.figures.canvas import PAPER, SOFT, mark, new_figure, settle
 from jaxadv.report.figures.labels import place
+from jaxadv.report.findings import interval
 from jaxadv.report.measures import Measure
+from jaxadv.report.names import anchor
 
 _TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)  # errors
 _FINE_TICKS = tuple(
@@ -37,7 +39,7 @@ def scatters(measures: list[Measure]):
         frontier = points["model"].isin(measure.frontier).to_numpy()
         _frame(axes, shown, points, measure)
         _law(axes, error[frontier], measure, narrow=len(measures) > 1)
-        _points(axes, points, shown, mean, frontier, below=16 if len(measures) == 1 else 27)
+        _points(axes, points, shown, frontier, measure, below=16 if len(measures) == 1 else 27)
         panels.append((axes, points["model"], shown, mean, points))
     everything = pd.concat([points for *_, points in panels], ignore_index=True)
     _key(figure, everything, np.array([any(measure.frontier for measure in measures)]))
@@ -123,7 +125,7 @@ def _formula(law: dict, measure: Measure, separator: str) -> str:
     )
 
 
-def _points(axes, points, shown, mean, frontier, *, below):
+def _points(axes, points, shown, frontier, measure, *, below):
     """below: how far down the top of the frame, where the formula is, a bar that is cut is told, in points."""
     for number, model in enumerate(points["model"]):
         look = LOOKS[family(model)]
@@ -154,15 +156,26 @@ def _points(axes, points, shown, mean, frontier, *, below):
             if frontier[number]
             else {"markeredgecolor": PAPER, "markeredgewidth": 0.6}
         )
-        axes.plot(
+        [point] = axes.plot(
             shown[number],
-            mean[number],
+            points["mean"].iloc[number],
             look.marker,
             color=look.colour,
             markersize=_size(look.marker),
             zorder=3,
             **edge,
         )
+        mark(point, _says(points.iloc[number], measure), anchor("model", model))
+
+
+def _says(row: pd.Series, measure: Measure) -> str:
+    """E.g. "vgg_16: mean L2 0.660 [0.612, 0.714], n 16, 0 failed; top-1 99.0 % of 500"."""
+    counted = f"n {row['n']}"
+    if measure.attack != "clever":
+        counted += f", {row['failures']} failed"
+    value = interval(row["mean"], row["low"], row["high"])
+    accuracy = f"top-1 {100 * (1 - row['error']):.1f} % of {row['images']:.0f}"
+    return f"{row['model']}: {measure.what} {value}, {counted}; {accuracy}"
 
 
 def _size(marker: str) -> float:

@@ -8,8 +8,8 @@ import pandas as pd
 from jaxadv.analysis.families import LOOKS, family, grouped, present
 from jaxadv.attacks import catalog
 from jaxadv.core.targets import KINDS
-from jaxadv.report.figures.canvas import LINE, PAPER, new_figure, settle
-from jaxadv.report.names import parameter_title
+from jaxadv.report.figures.canvas import LINE, PAPER, mark, new_figure, settle
+from jaxadv.report.names import anchor, parameter_title
 from jaxadv.report.settings import RunSettings
 
 _STROKES = (
@@ -20,6 +20,10 @@ _STROKES = (
     (0, (3, 1, 1, 1, 1, 1)),
 )  # within a family
 _MOST_PANELS = 8  # of one figure
+_POINT = [
+    *("model", "target_kind", "setting", "n"),
+    *("success_rate", "success_rate_low", "success_rate_high"),
+]
 
 
 class Sweep(NamedTuple):
@@ -27,9 +31,9 @@ class Sweep(NamedTuple):
 
     attack: str
     parameter: str  # "eps", "steps", "confidence"
-    panels: list[
-        tuple[str, pd.DataFrame]
-    ]  # what else is fixed, e.g. "random target · steps=10"; model, value, success_rate
+    # what else is fixed, e.g. "random target · steps=10"; model, value, success_rate with its
+    # ends, n, target_kind and setting
+    panels: list[tuple[str, pd.DataFrame]]
 
     @property
     def stem(self) -> str:
@@ -46,7 +50,7 @@ def swept(robustness: pd.DataFrame, settings: RunSettings) -> list[Sweep]:
                 along = rows[rows["setting"].isin(line.labels)]
                 values = along["setting"].map(dict(zip(line.labels, line.values, strict=True)))
                 points = (
-                    along[["model", "success_rate"]]
+                    along[[name for name in _POINT if name in along]]
                     .assign(value=values)
                     .sort_values("value", kind="stable")
                 )
@@ -85,6 +89,7 @@ def sweep_figure(sweep: Sweep):
                 axes.plot(
                     *lines[model], clip_on=False, label=model, in_layout=drawn, **strokes[model]
                 )
+                _say(axes, sweep, of_model[model], strokes[model])
             _frame(axes, values)
         row[0].set_ylabel(f"{title.replace(' · ', chr(10))}\nsuccess rate, %", fontsize=8)
     for axes, name in zip(grid[0], families, strict=True):
@@ -107,6 +112,24 @@ def sweep_figure(sweep: Sweep):
     )
     settle(figure)
     return figure
+
+
+def _say(axes, sweep: Sweep, points: pd.DataFrame, stroke: dict) -> None:
+    """Over each point of a line a marker of its own, which says its numbers, if they have n and interval."""
+    if not set(_POINT) <= set(points):
+        return
+    name = parameter_title(sweep.parameter)
+    for row in points.to_dict("records"):
+        if np.isnan(row["success_rate"]):
+            continue
+        [point] = axes.plot(
+            row["value"], 100 * row["success_rate"], clip_on=False, in_layout=False, **stroke
+        )
+        low, high = (100 * row[f"success_rate_{end}"] for end in ("low", "high"))
+        says = f"{row['model']}, {name} {row['value']:g}: success {100 * row['success_rate']:.1f} %"
+        says += f" [{low:.1f}, {high:.1f}], n {row['n']}"
+        how = (sweep.attack, row["target_kind"], row["setting"], row["model"])
+        mark(point, says, anchor("row", *map(str, how)))
 
 
 def _frame(axes, values):

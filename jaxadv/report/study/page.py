@@ -3,11 +3,10 @@
 from html import escape
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from jaxadv.report.cells import body, framed, head
-from jaxadv.report.names import panel_name
+from jaxadv.report.names import listed, panel_name
 from jaxadv.report.study.models import KEYS
 from jaxadv.report.study.verdicts import FAILS, HOLDS, MEASURED, UNTESTED
 from jaxadv.report.views import Views
@@ -26,24 +25,42 @@ def statements(views: Views) -> str:
     settings = views.manifest.get("settings")
     elsewhere = isinstance(settings, dict) and settings.get("zoo") == "digits"
     note = (
-        " They are about networks on ImageNet: on ten classes of small digits many cannot hold, and this says nothing of the study."
+        " They are about networks on ImageNet. On ten classes of small digits many cannot hold, which says nothing of the study."
         * elsewhere
     )
     lead = (
-        f"<p>The study's checkable statements, in parts, on this run's rows of the study's networks and settings: {told}.{note} A verdict "
-        "goes by the numbers as they are; <em>settled</em> says whether the 95 % intervals exclude the other verdict. Where the study "
-        "gives no number, the rule is ours.</p>"
+        f"<p>The study's checkable statements, in parts: {told}.{note} They are asked of this run's rows of the study's networks and "
+        "settings. A verdict goes by the numbers as they are. <em>Settled</em> says whether the 95 % intervals exclude the other "
+        "verdict. Where the study gives no number, the rule is ours.</p>"
     )
     names = ["", "statement", "verdict", "settled", "numbers"]
-    heads = "".join(f'<th scope="col" class="text">{name}</th>' for name in names)
-    rows: list[Any] = list(claims.itertuples(index=False))
+    heads = "".join(
+        f'<th scope="col" class="text">{name or "<span class=unseen>number</span>"}</th>'
+        for name in names
+    )
+    rows: list[Any] = list(claims[claims["verdict"] != UNTESTED].itertuples(index=False))
     lines = "".join(
-        f'<tr><th scope="row">{row.statement}</th><td class="text">{escape(row.claim)}<small>{escape(row.rule)}</small></td>'
+        f'<tr id="statement/{row.statement}"><th scope="row">{row.statement}</th>'
+        f'<td class="text">{escape(row.claim)}<small>{escape(row.rule)}</small></td>'
         f'<td class="text"><b>{_SIGNS[row.verdict]}</b> {row.verdict}</td><td class="text">{row.settled}</td>'
         f'<td class="text">{escape(row.evidence)}</td></tr>'
         for row in rows
     )
-    return lead + framed(f"<thead><tr>{heads}</tr></thead>", f"<tbody>{lines}</tbody>", "claims")
+    table = framed(f"<thead><tr>{heads}</tr></thead>", f"<tbody>{lines}</tbody>", "claims")
+    return lead + table + _untested(claims[claims["verdict"] == UNTESTED])
+
+
+def _untested(claims: pd.DataFrame) -> str:
+    """The statements that were not tested in one line, and why to unfold."""
+    if claims.empty:
+        return ""
+    numbers = ", ".join(claims["statement"])
+    rows: list[Any] = list(claims.itertuples(index=False))
+    lines = "".join(
+        f'<li id="statement/{row.statement}"><b>{row.statement}</b> {escape(row.claim)}: {escape(row.evidence)}</li>'
+        for row in rows
+    )
+    return f'<details><summary>Not tested ({len(claims)}): {numbers}</summary><ul class="untested">{lines}</ul></details>'
 
 
 def analysis(views: Views) -> str:
@@ -78,12 +95,12 @@ def analysis(views: Views) -> str:
         ("Whether it matters how the study counts", _counting(made["sensitivity"])),
     ]
     leads = {
-        "What explains robustness": "The share of the variance of the models' means that their family explains, and what their size does. "
-        "Many families explain much by chance alone: the p-value says how much chance explains as well.",
-        "Depth within a family": "In how many pairs of a family the deeper model is the more robust, and the deepest minus the shallowest "
-        "on the images of both.",
-        "CLEVER and the attacks": "Whether scores order models, and images, as attacks do, and how often a score, meant as a lower bound, "
-        "exceeds the distance that an attack needed.",
+        "What explains robustness": "How much of the variance of the models' means their family explains, and how much their size does. "
+        "Many families explain much by chance alone. The p-value says how often chance explains as much.",
+        "Depth within a family": "In how many pairs of a family the deeper model is the more robust. "
+        "The difference is the deepest minus the shallowest, on the images of both.",
+        "CLEVER and the attacks": "Whether scores order models and images as attacks do. "
+        "A score is meant as a lower bound: the last column counts those that exceed the distance of an attack.",
         "Symmetry of transfer": "Each map beside its transpose, and what counting noise alone would leave between the two.",
     }
     return "".join(
@@ -113,26 +130,35 @@ def _differences(views: Views) -> str:
     """For each measure how many pairs of models are settled, and what could as well be first."""
     table, lines = views.study["comparison"], []
     for key, rows in table.groupby(KEYS, sort=False):
-        sure = (rows["difference_low"] > 0) | (rows["difference_high"] < 0)
         about = _about(dict(zip(KEYS, key, strict=True)))
-        wins = pd.concat(
-            [rows["model"].where(rows["difference"] > 0, rows["other"])]
-        ).value_counts()
-        first = wins.index[0]
-        of_first = rows[(rows["model"] == first) | (rows["other"] == first)]
-        open_pairs = of_first[~sure[of_first.index]]
-        rivals = np.where(open_pairs["model"] == first, open_pairs["other"], open_pairs["model"])
-        text = f"{sure.sum()} of {len(rows)} pairs of models differ for sure. "
-        against = ", ".join(rivals) if len(rivals) < 5 else f"{len(rivals)} others"
-        text += f"The largest is {first}'s" + (
-            f"; not settled against {against}." if len(rivals) else ", for sure."
-        )
-        lines.append(f"<dt>{escape(about)}</dt><dd>{escape(text)}</dd>")
+        lines.append(f"<dt>{escape(about)}</dt><dd>{escape(ahead(rows))}</dd>")
     lead = (
-        "<p>Two models on the same images: 95 % intervals of the mean difference (each by itself: of many, one in twenty errs). Of attacks "
-        "with a fixed budget it is success that is compared. All pairs are in <code>tables/comparison.csv</code>.</p>"
+        "<p>Two models are compared on the images of both, by a 95 % interval of the mean difference. "
+        "Each interval stands by itself: of many, one in twenty errs. Of attacks with a fixed budget success is compared. "
+        "All pairs are in <code>tables/comparison.csv</code>.</p>"
     )
     return f'{lead}<dl class="findings">{"".join(lines)}</dl>' if lines else ""
+
+
+def ahead(rows: pd.DataFrame) -> str:
+    """Who has the larger value in the most pairs, in sentences.
+
+    rows: of the comparison of one measure.
+    """
+    sure = (rows["difference_low"] > 0) | (rows["difference_high"] < 0)
+    text = f"{sure.sum()} of {len(rows)} pairs of models differ for sure."
+    larger = rows["model"].where(rows["difference"] > 0)
+    larger = larger.fillna(rows["other"].where(rows["difference"] < 0)).dropna()
+    if larger.empty:
+        return f"{text} No model is ahead of another."
+    wins = larger.value_counts()
+    first = [str(name) for name in wins.index[wins == wins.iloc[0]]]
+    if len(first) > 1:
+        return f"{text} {listed(first)} are ahead in equally many pairs, {wins.iloc[0]} each."
+    of_first = (rows["model"] == first[0]) | (rows["other"] == first[0])
+    certain = int((larger[sure.reindex(larger.index)] == first[0]).sum())
+    text += f" {first[0]} has the larger value in {wins.iloc[0]} of its {of_first.sum()} pairs"
+    return f"{text}, for sure in {certain}."
 
 
 def _counting(table: pd.DataFrame) -> str:
@@ -162,9 +188,9 @@ def _counting(table: pd.DataFrame) -> str:
         for rows in (table[changes], table[~changes])
     ]
     lead = (
-        "<p>Each number as the study's code counts it, and otherwise: failures left out of a mean, or taken as infinitely far; all images, "
-        "or those that all models have right; near ties; images that do not fool their own source. What changes who is first or last "
-        "stands here.</p>"
+        "<p>Each number as the study's code counts it, and otherwise. A mean may leave failures out, or take them as infinitely far. "
+        "It may be over all images, or over those that all models have right. Near ties and failed sources may count or not. "
+        "In sight is what changes who is first or last.</p>"
     )
     rest = (
         f"<details><summary>Where nothing changes ({table['about'][~changes].nunique()})</summary>{parts[1]}</details>"

@@ -1,5 +1,6 @@
 """What each image says: the values that measures of robustness are means of, so that models can be compared on the same images."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,9 @@ from jaxadv.report.measures import Measure, chief
 from jaxadv.report.settings import budgets
 from jaxadv.report.tables import Panel
 from jaxadv.store.run import Run
+
+Key = tuple[str, str, str, str]
+"""Attack, target kind, setting and distance."""
 
 
 class Sample(NamedTuple):
@@ -31,39 +35,55 @@ class Sample(NamedTuple):
 
 def samples(run: Run, robustness: pd.DataFrame, found: list[Measure]) -> list[Sample]:
     """Of the chief measures, and of the last setting of each attack of a fixed budget. Rows are read part by part."""
-    pieces: dict[tuple[str, str, str, str], list[pd.DataFrame]] = {}
+    keys: list[Key] = []
     for measure in chief(found):
         setting = "" if measure.attack == "clever" else measure.setting
-        pieces[measure.attack, measure.target_kind, setting, measure.length] = []
+        keys.append((measure.attack, measure.target_kind, setting, measure.length))
     for attack, of_attack in budgets(robustness):
         for kind, rows in of_attack.groupby("target_kind", sort=False):
-            pieces[attack, str(kind), str(rows["setting"].iloc[-1]), "success"] = []
-    how, lengths = (
-        list(Panel._fields),
-        {key[3] for key in pieces if key[0] != "clever"} - {"success"},
-    )
+            keys.append((attack, str(kind), str(rows["setting"].iloc[-1]), "success"))
+    order = [measure.all_points["model"] for measure in found] + [robustness["model"]]
+    return collect(run, keys, list(dict.fromkeys(name for names in order for name in names)))
+
+
+def collect(run: Run, keys: Iterable[Key], models: list[str]) -> list[Sample]:
+    """The samples of some measures, each by its `Sample.key`. Rows are read part by part.
+
+    Args:
+        run: whose rows are read.
+        keys: attack, target kind, setting and distance of each.
+        models: the order of the columns.
+
+    Returns:
+        Those that have any rows: all may be invalid.
+    """
+    pieces: dict[Key, list[pd.DataFrame]] = {key: [] for key in keys}
+    how = list(Panel._fields)
+    lengths = {key[3] for key in pieces if key[0] != "clever"} - {"success"}
+    wanted: dict[tuple[str, str, str], list[Key]] = {}
+    for key in pieces:
+        wanted.setdefault(key[:3], []).append(key)
     for part in run.parts(
         "examples", ["model", *how, "image_id", "success", "invalid", *sorted(lengths)]
     ):
         for panel, rows in part[~part["invalid"]].groupby(how, sort=False, observed=True):
-            for key in pieces:
-                if key[:3] == panel:
-                    values = (
-                        rows["success"].astype(float)
-                        if key[3] == "success"
-                        else rows[key[3]].where(rows["success"], np.inf)
-                    )
-                    pieces[key].append(_piece(rows, values))
-    for part in run.parts("clever", ["model", "image_id", "target_kind", "norm", "score"]):
-        for key, rows in part.groupby(["target_kind", "norm"], sort=False, observed=True):
-            kind, norm = map(str, key)
-            if ("clever", kind, "", f"l{norm}") in pieces:
-                pieces["clever", kind, "", f"l{norm}"].append(_piece(rows, rows["score"]))
-    order = [measure.all_points["model"] for measure in found] + [robustness["model"]]
-    models = list(dict.fromkeys(name for names in order for name in names))
+            attack, kind, setting = map(str, panel)
+            for key in wanted.get((attack, kind, setting), ()):
+                values = (
+                    rows["success"].astype(float)
+                    if key[3] == "success"
+                    else rows[key[3]].where(rows["success"], np.inf)
+                )
+                pieces[key].append(_piece(rows, values))
+    if any(key[0] == "clever" for key in pieces):
+        for part in run.parts("clever", ["model", "image_id", "target_kind", "norm", "score"]):
+            for key, rows in part.groupby(["target_kind", "norm"], sort=False, observed=True):
+                kind, norm = map(str, key)
+                if ("clever", kind, "", f"l{norm}") in pieces:
+                    pieces["clever", kind, "", f"l{norm}"].append(_piece(rows, rows["score"]))
     return [
         Sample(*key, _square(rows, models)) for key, rows in pieces.items() if any(map(len, rows))
-    ]  # all may be invalid
+    ]
 
 
 def common_images(run: Run) -> set[int]:

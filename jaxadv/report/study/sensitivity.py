@@ -98,7 +98,9 @@ def _compared(
     for name, values in ways.items():
         values = values.reindex(released.index)
         known = values.dropna()  # a median may be infinite
-        ends = [known.idxmax(), known.idxmin()] if len(known) else ["", ""]
+        ends = (
+            [_all_at(known, known.max()), _all_at(known, known.min())] if len(known) else ["", ""]
+        )
         value = known[np.isfinite(known)].mean()
         records.append(
             [*key, name, value, *ends, correlation(released, values).spearman, slope(values)]
@@ -114,3 +116,9 @@ def _compared(
             differs.append("sign of b")
         record.append(", ".join(differs) or ("" if record is first else "nothing"))
     return records
+
+
+def _all_at(values: pd.Series, end: float) -> str:
+    """Which of them have a value, all that are tied; "all" if each has it."""
+    names = values.index[np.isclose(values, end, rtol=1e-9, atol=0)]
+    return "all" if len(names) == len(values) > 1 else ", ".join(map(str, names))

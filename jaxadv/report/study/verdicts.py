@@ -46,8 +46,10 @@ class Evidence(NamedTuple):
 def of_the_study(
     made: Tables, found: list[Sample], study: dict[str, pd.DataFrame], zoo: str = ""
 ) -> Evidence:
-    """What a run has of the study's own networks and settings: a statement on all networks is neither refuted nor upheld by ensembles, by
-    networks of the user's own, or by other norms, losses and rules.
+    """What a run has of the study's own networks and settings.
+
+    Nothing else can refute or uphold a statement: no ensemble, no network of the user's, no other norm,
+    loss or rule.
     """
     names = list(SIZES["imagenet"])
 
