@@ -119,7 +119,7 @@ def networks_of(flags: SimpleNamespace) -> dict[str, Any]:
         InputError: for a bad flag.
     """
     from jaxadv.evaluation.networks import ZOO, Zoo
-    from jaxadv.foreign.libraries import FORMS
+    from jaxadv.foreign.forms import FORMS
     from model_ports import registry
 
     sizes = values.input_sizes(flags.input_size)

@@ -8,7 +8,7 @@ from functools import partial
 from absl import flags
 
 from jaxadv.attacks import catalog
-from jaxadv.foreign.libraries import FORMS as FOREIGN
+from jaxadv.foreign.forms import FORMS as FOREIGN
 
 MULTI = "a comma-separated list makes a sweep"
 GROUPS: dict[str, list[str]] = {}

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-from jaxadv.foreign.libraries import is_foreign
+from jaxadv.foreign.forms import is_foreign
 from jaxadv.support import places, values
 from jaxadv.support.files import write_atomically
 from model_ports.errors import InputError

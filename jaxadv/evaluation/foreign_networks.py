@@ -1,5 +1,5 @@
 """Networks of other libraries by name, such as timm:resnet50 or torch:FILE.py:FUNCTION, as entries of
-a run. `jaxadv.foreign.libraries` lists the forms."""
+a run. `jaxadv.foreign.forms` lists the forms."""
 
 import inspect
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ def load(
     """The network as a classifier, whose name is fit for rows, with its full name among its facts.
 
     Args:
-        full: one of `libraries.FORMS`.
+        full: one of `forms.FORMS`.
         taken: names of other networks.
         pretrained: False for fresh weights.
         input_size: pixels; None: the network's own.

@@ -10,7 +10,7 @@ from jaxadv.core.classifier import Classifier, load_classifier
 from jaxadv.core.ensembles import ensemble
 from jaxadv.data.source import Source
 from jaxadv.evaluation import foreign_networks, own_models
-from jaxadv.foreign import libraries
+from jaxadv.foreign import forms
 from model_ports import facts, registry, weights
 from model_ports.errors import InputError, unknown
 
@@ -60,7 +60,7 @@ def choose(
     """The networks of a run by name, in order.
 
     Args:
-        models: names of the zoo or of other libraries (`jaxadv.foreign.libraries.FORMS`), FILE.py:FUNCTION of the user,
+        models: names of the zoo or of other libraries (`jaxadv.foreign.forms.FORMS`), FILE.py:FUNCTION of the user,
             or classifiers.
         zoo: the source of the networks that are given by name.
         ensembles: the members of each ensemble, two or more names. Ensembles follow the other networks.
@@ -85,7 +85,7 @@ def choose(
         loaded: dict[str, tuple[Classifier, dict[str, Any]]] = {}
         if isinstance(model, Classifier):
             loaded = own_models.given(model, reserved=entries)
-        elif libraries.is_foreign(model):
+        elif forms.is_foreign(model):
             if model in names:
                 continue
             classifier = foreign_networks.load(
@@ -102,7 +102,7 @@ def choose(
         elif model in ZOO:
             entries[model] = _of_zoo(model, zoo)
         else:
-            raise unknown("model", model, [*ZOO, *libraries.FORMS])
+            raise unknown("model", model, [*ZOO, *forms.FORMS])
         for name, (classifier, known) in loaded.items():
             load = partial(_itself, classifier)
             entries[name] = Entry(classifier.input_size, classifier.num_classes, known, load)

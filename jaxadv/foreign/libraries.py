@@ -13,21 +13,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxadv.core.classifier import Classifier
+from jaxadv.foreign.forms import FORMS, LIBRARIES
 from jaxadv.foreign.network import plain_name
 from jaxadv.foreign.silence import reason, silent
 from jaxadv.support import places
 from model_ports.errors import InputError, unknown
-
-FORMS = (
-    "timm:NAME",
-    "torchvision:NAME",
-    "keras:NAME",
-    "torch:FILE.py:FUNCTION",
-    "onnx:FILE",
-    "robustbench:NAME",
-)
-"""What a network of another library is called."""
-LIBRARIES = tuple(form.partition(":")[0] for form in FORMS)
 
 
 class Request(NamedTuple):
@@ -43,12 +33,6 @@ class Request(NamedTuple):
     def what(self) -> str:
         """What stands behind the library."""
         return self.full.partition(":")[2].strip()
-
-
-def is_foreign(full: str) -> bool:
-    """Whether a name is one of `FORMS`."""
-    library, colon, _ = full.partition(":")
-    return bool(colon) and library in LIBRARIES
 
 
 def row_name(full: str, taken: Iterable[str] = ()) -> str:

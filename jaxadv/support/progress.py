@@ -53,7 +53,8 @@ class Whole:
         if self.show:
             Whole._active = None
             took = _clock(time.monotonic() - self.began)
-            _write(self.text() + ("" if kind else f" in {took}"), final=True)
+            if kind is None or _overwrites():  # in a file, the line of an error stands alone
+                _write(self.text() + ("" if kind else f" in {took}"), final=True)
 
     def plan(self, who: str, kinds: Mapping[str, int]) -> None:
         """What is left of one network: units of each kind. Replaces what was planned for it before."""

@@ -6,7 +6,7 @@ import pytest
 
 from jaxadv.commands import evaluate as command
 from jaxadv.evaluation import networks, own_models
-from jaxadv.foreign import libraries
+from jaxadv.foreign import forms, libraries
 from jaxadv.report.libraries import full_names, other_pictures, with_published
 from jaxadv.support import values
 from model_ports.errors import InputError
@@ -26,7 +26,7 @@ from model_ports.errors import InputError
     ],
 )
 def test_the_name_of_a_row_follows_from_the_full_name(full, name):
-    assert libraries.is_foreign(full) and libraries.row_name(full) == name
+    assert forms.is_foreign(full) and libraries.row_name(full) == name
     assert own_models._NAME.fullmatch(name)
     other = libraries.row_name(full, [name])
     assert other != name and other.startswith(f"{name}.") and own_models._NAME.fullmatch(other)
@@ -34,15 +34,15 @@ def test_the_name_of_a_row_follows_from_the_full_name(full, name):
 
 
 def test_the_zoos_names_and_files_are_no_foreign_ones():
-    assert not any(map(libraries.is_foreign, ["vgg_16", "own.py:make", "timm", "c:resnet"]))
+    assert not any(map(forms.is_foreign, ["vgg_16", "own.py:make", "timm", "c:resnet"]))
 
 
 def test_the_command_line_takes_them_beside_the_zoos():
     known = ["alexnet", "vgg_16"]
     names = ["vgg_16", "timm:resnet18", "torch:own.py:make", "timm:resnet18"]
-    assert values.models(names, known, libraries.FORMS) == names[:3]
+    assert values.models(names, known, forms.FORMS) == names[:3]
     with pytest.raises(InputError, match="unknown model 'resnet18'.*timm:NAME"):
-        values.models(["resnet18"], known, libraries.FORMS)
+        values.models(["resnet18"], known, forms.FORMS)
     with pytest.raises(InputError, match="unknown model 'timm:resnet18'"):
         values.models(["timm:resnet18"], known)
     assert command.networks_of.__doc__
