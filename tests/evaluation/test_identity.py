@@ -109,7 +109,7 @@ def test_environment_variables_that_choose_how_is_computed(out, monkeypatch, nam
     [
         ("jax_default_matmul_precision", "bfloat16"),
         ("jax_threefry_partitionable", False),
-        ("jax_softmax_custom_jvp", False),
+        ("jax_softmax_custom_jvp", True),
     ],
 )
 def test_settings_of_jax_that_change_programs(out, setting, value):
