@@ -17,7 +17,7 @@ from onnx import helper, numpy_helper
 
 import jaxadv
 
-SIZE, HIDDEN = 16, 64
+SIZE, HIDDEN = 16, 400
 
 
 def written(path):

@@ -71,8 +71,8 @@ def from_keras(
     if not isinstance(model, keras.Model):
         raise InputError(f"{type(model).__name__} is given; a keras.Model or its file is needed")
     name = name or plain_name(Path(given).stem if model is not given else model.name)
-    size = network.input_size(input_size, _side(model, name), name)
     _check(keras, model, name)
+    size = network.input_size(input_size, _side(model, name), name)
     if preprocess is not None and not (mean is None and std is None):
         raise InputError("preprocess, and mean or std, are given; leave one of them out")
     application = application_of(keras, model)
