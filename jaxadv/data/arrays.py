@@ -1,4 +1,4 @@
-"""Pictures that are arrays already: an .npz, and the embedded digits."""
+"""Pictures from arrays: an .npz file, or the embedded digits."""
 
 import functools
 import hashlib
@@ -15,10 +15,15 @@ from model_ports.errors import InputError
 
 
 def open_npz(path: str, *, name: str) -> Source:
-    """The arrays `images` (N, H, W, 3), uint8 or floats in [0, 1], and `labels` (N,) of an .npz; `ids` (N,) if it has them.
+    """Open an .npz file as a source.
 
-    At their own size they stay as they are; to another they go through the preprocessing. Classes are 0..the largest label, or
-    0..`num_classes` - 1 where the file has that. Raises InputError.
+    Args:
+        path: the file. It has `images` (N, H, W, 3), uint8 or floats in [0, 1], and `labels` (N,),
+            integers from 0. It may have `ids` (N,) and `num_classes`; see `from_arrays`.
+        name: what messages and the manifest call the source.
+
+    Raises:
+        InputError: if the file cannot be read, or lacks an array, or an array does not fit.
     """
     try:
         with np.load(places.place("--data", path), allow_pickle=False) as file:
@@ -51,20 +56,21 @@ def from_arrays(
     num_classes: int | None = None,
     name: str = "arrays",
 ) -> Source:
-    """Arrays as a source of pictures.
+    """Make a source of arrays.
 
     Args:
-        images: (N, H, W, 3), uint8, or floats in [0, 1]. At their own size they stay as they are; to
-            another they go through the preprocessing.
-        labels: (N,) integers from 0.
+        images: (N, H, W, 3), uint8, or floats in [0, 1]. A network of input size H = W gets them
+            unchanged. For other sizes they are preprocessed as pictures are.
+        labels: (N,) integers in 0..num_classes-1.
         ids: (N,) different integers; 0..N-1 if not given.
-        num_classes: the largest label plus 1 if not given.
-        name: what messages and the manifest call them.
+        num_classes: the number of classes; the largest label plus 1 if not given.
+        name: what messages and the manifest call the source.
 
     Raises:
         InputError: for another type, shape or range.
     """
-    images, labels = _checked(np.asarray(images), name), np.asarray(labels)
+    images = _checked(np.asarray(images), name)
+    labels = np.asarray(labels)
     if not np.issubdtype(labels.dtype, np.integer) or not labels.size:
         raise InputError(
             f"data {name!r}: labels have type {labels.dtype} and {labels.size} values; integers from 0 are needed"
@@ -102,7 +108,7 @@ def from_arrays(
 
 
 def _checked(images: np.ndarray, name: str) -> np.ndarray:
-    """(N, H, W, 3), uint8 or float32 in [0, 1]. Raises InputError."""
+    """Check the images, and convert floats to float32."""
     if images.ndim != 4 or images.shape[3] != 3 or not images.size:
         raise InputError(
             f"data {name!r}: images have shape {images.shape}; (N, H, W, 3) is needed: RGB, channels last"
@@ -114,7 +120,7 @@ def _checked(images: np.ndarray, name: str) -> np.ndarray:
             f"data {name!r}: images have type {images.dtype}; uint8 of 0..255 or floats in [0, 1] are needed: convert them"
         )
     low, high = images.min(), images.max()
-    if not (low >= 0 and high <= 1):  # also true for NaN
+    if not (low >= 0 and high <= 1):  # NaN fails too
         raise InputError(
             f"data {name!r}: images range from {low:g} to {high:g}; floats must lie in [0, 1]: divide 0..255 by 255"
         )
@@ -122,7 +128,11 @@ def _checked(images: np.ndarray, name: str) -> np.ndarray:
 
 
 def open_digits(*, name: str) -> Source:
-    """The embedded digits, test part, drawn at any size."""
+    """Open the test part of the embedded digits, which can be drawn at any size.
+
+    Raises:
+        InputError: if scikit-learn is not installed.
+    """
     ink, labels, ids = digits.glyphs("test")
     images = functools.lru_cache(maxsize=4)(lambda size: digits.load("test", size).images)
     return Source(

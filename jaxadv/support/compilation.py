@@ -1,4 +1,4 @@
-"""Where compiled programs are kept: a folder for this processor, which nobody else may write."""
+"""Chooses where compiled programs are kept: a folder for this processor that only its user can write."""
 
 import hashlib
 import os
@@ -9,9 +9,13 @@ from jaxadv.support import log, machine, trust
 
 
 def keep_programs(folder: str) -> None:
-    """Let JAX keep what it compiles in ``folder``, for this processor and its user alone; nothing if that is empty or cannot be.
+    """Let JAX keep compiled programs in a folder for this kind of processor.
 
-    A folder that somebody else may write is not used, nor one of the environment, and a line says so.
+    The environment variable JAX_COMPILATION_CACHE_DIR overrides ``folder``. A folder that another
+    user can write is not used, and a warning says so.
+
+    Args:
+        folder: the folder. If it is empty or cannot be made, programs are not kept.
     """
     given = os.environ.get("JAX_COMPILATION_CACHE_DIR")
     if not folder and not given:
@@ -33,7 +37,7 @@ def keep_programs(folder: str) -> None:
 
 
 def _folder_for_programs(folder: Path) -> Path | None:
-    """A folder for this processor; None where it cannot be made."""
+    """The folder for this processor; None if it cannot be made."""
     processor = (
         machine.cpu_information().partition("flags")[2].partition("\n")[0] or platform.processor()
     )

@@ -1,13 +1,21 @@
-"""Flagfiles: a flag a line, in UTF-8, or in what the mark at the beginning says."""
+"""Reads flagfiles: text files with one flag per line, in UTF-8 or UTF-16."""
 
 import codecs
 from collections.abc import Callable
 from pathlib import Path
 
+from jaxadv.support import places
 from model_ports.errors import InputError
 
+_PACKAGE = Path(__file__).parents[1]
+FOLDER = next(
+    folder for folder in (_PACKAGE / "flags", _PACKAGE.parent / "flags") if folder.is_dir()
+)
+"""The flagfiles of jaxadv: inside the installed package, or beside it in a checkout."""
+EMBEDDED_JOB = FOLDER / "embedded.flags"
+
 MOST = 2**20
-"""Bytes of a flagfile."""
+"""The largest size of a flagfile, in bytes."""
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF16_LE: "utf-16",
@@ -15,16 +23,38 @@ _MARKS = {
 }
 
 
-def read(path: Path, find: Callable[[str], Path], outer: tuple[Path, ...] = ()) -> list[str]:
-    """The flags of a file, those of files that it names in their place.
+def find(name: str) -> Path:
+    """Find a flagfile: the named file, or else the file of that name among jaxadv's flagfiles.
 
     Args:
-        path: of the file.
-        find: the path of a file that a flag ``--flagfile`` in it names.
-        outer: files that are being read.
+        name: a path, such as "mine.flags", "paper/fig4.flags" or "flags/paper/fig4.flags".
+
+    Returns:
+        The path. It may not exist.
 
     Raises:
-        InputError: for a file that cannot be read, or a line that is no flag.
+        InputError: for an impossible path.
+    """
+    place = places.place("--flagfile", name)
+    inside = place.relative_to("flags") if place.parts[:1] == ("flags",) else place
+    if not place.exists() and not place.is_absolute() and (FOLDER / inside).is_file():
+        return FOLDER / inside
+    return place
+
+
+def read(path: Path, find: Callable[[str], Path] = find, outer: tuple[Path, ...] = ()) -> list[str]:
+    """Read the flags of a file. A line --flagfile=NAME is replaced by the flags of that file.
+
+    Args:
+        path: the file.
+        find: finds the path of a named flagfile.
+        outer: the files that name this one.
+
+    Returns:
+        The flags in order, each as "--name=value".
+
+    Raises:
+        InputError: if a file cannot be read or names itself, or if a line is not a flag.
     """
     if path in outer:
         raise InputError(f"flagfile {str(path)!r} names itself; remove that line")
@@ -35,7 +65,7 @@ def read(path: Path, find: Callable[[str], Path], outer: tuple[Path, ...] = ()) 
             continue
         if not line.startswith("-"):
             raise InputError(
-                f"flagfile {str(path)!r}, line {number}: {line[:60]!r} is no flag; a flag begins with --, a remark with #"
+                f"flagfile {str(path)!r}, line {number}: {line[:60]!r} is no flag; a flag begins with --, a comment with #"
             )
         name, _, value = line.lstrip("-").partition("=")
         flags += read(find(value.strip()), find, (*outer, path)) if name == "flagfile" else [line]

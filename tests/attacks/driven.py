@@ -1,6 +1,7 @@
-"""Probes driven without the engine: one compiled loop over all images, in float32 or float64, that also shows what happens inside.
+"""Drives probes without the engine: one compiled loop over all images, in float32 or float64.
 
-The recordings in golden/modern, the nets and images that they were made with (those of golden/attacks).
+The loop also records the states. This file reads the recordings in golden/modern, and the nets and
+images of golden/attacks that they were made with.
 """
 
 import functools
@@ -73,9 +74,11 @@ def items(
 def drive(
     probe, queue, net: str, *, dtype=np.float32, observe=lambda state: (), cycles: int | None = None
 ):
-    """Every item from its start until the schedule's end.
+    """Run every item from its start to the end of its schedule.
 
-    Returns (results with a leading axis of items, what ``observe`` made of the state after each cycle, with axes cycle and item).
+    Returns:
+        The results, with a leading axis of items. And what ``observe`` returned for the state after
+        each cycle, with the axes cycle and item.
     """
     known = recorded.net(net).classifier
     with jax.enable_x64(dtype == np.float64):

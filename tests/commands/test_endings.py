@@ -125,7 +125,7 @@ def test_a_signal_to_end_is_an_interrupt(name, monkeypatch):
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
-    assert done.returncode == 143 and done.stderr == "terminated; the same command goes on\n"
+    assert done.returncode == 143 and done.stderr == "terminated; the same command continues\n"
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 

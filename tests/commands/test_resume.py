@@ -88,7 +88,9 @@ def test_an_interrupt_from_the_keyboard_ends_at_once(tmp_path):
     os.kill(command.pid, signal.SIGINT)
     began = time.monotonic()
     status, said = command.end()
-    assert status == 130 and said.splitlines()[-1] == "interrupted; the same command goes on", said
+    assert status == 130 and said.splitlines()[-1] == "interrupted; the same command continues", (
+        said
+    )
     assert time.monotonic() - began < 5
     with Run.begin(out, Run(out).belonging.identity) as kept:
         assert kept.has("clean", "tiny_8-0000") or kept.has("clean", "tiny_12-0000")
@@ -159,8 +161,9 @@ def small_disk(tmp_path) -> tuple:
     return before, script
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_nothing(small_disk, tmp_path):
-    """One line; and with more room the same command goes on where it was."""
+    """A full disk gives one line. With more room, the same command continues."""
     before, script = small_disk
     out = tmp_path / "disk" / "run"
     command = " ".join([*COMMAND, *SHORT, f"--out={out}"])

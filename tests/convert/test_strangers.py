@@ -159,7 +159,7 @@ def test_a_prefix_of_all_names_is_left_aside(prefix):
         for part in ("weight",)
     }
     names |= {"n_averaged": 1, f"{prefix}features.0.bn.num_batches_tracked": 2}
-    found = torch_state.own_names(names, MODEL)
+    found = torch_state.without_prefix(names, MODEL)
     assert list(found) == [
         name.removeprefix(prefix)
         for name in names

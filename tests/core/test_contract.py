@@ -1,4 +1,4 @@
-"""A network that does not keep the contract is refused before any work, in one line that says what was seen and what to do."""
+"""A network that breaks the contract is refused before any work. One line has the reason and the remedy."""
 
 import functools
 import re
@@ -49,7 +49,7 @@ def other_draws(logits):
     return logits + jax.pure_callback(lambda _: draw().astype(np.float32), shape, logits)
 
 
-ALONE = "each image must be judged alone"
+ALONE = "logits must not depend on other images"
 WRONG = {
     "softmax": (
         jax.nn.softmax,
@@ -85,11 +85,11 @@ WRONG = {
     ),
     "noise of the batch's shape": (
         lambda z: z + 0.1 * jax.random.normal(jax.random.key(0), z.shape),
-        ["other logits in another place of the batch", "treat all places alike"],
+        ["other logits at another position in the batch", "treat all positions alike"],
     ),
     "position": (
         lambda z: z + 0.1 * jnp.arange(len(z))[:, None],
-        ["other logits in another place of the batch"],
+        ["other logits at another position in the batch"],
     ),
     "noise": (other_draws, ["is random", "differ by", "switch dropout and noise off"]),
     "NaN": (lambda z: z * jnp.nan, ["gives NaN for 8 of 8 pictures", "finite logits"]),
@@ -193,7 +193,7 @@ STRUCTURES = [
     (lambda z: z.T, ["(5, 1)", "(1, 5)"]),
     (
         lambda z: z.reshape(4, -1),
-        ["fails for images of shape (1, 8, 8, 3)", "TypeError", "fix no batch size"],
+        ["fails for images of shape (1, 8, 8, 3)", "TypeError", "do not fix a batch size"],
     ),
     (lambda z: z @ jnp.ones((3, 3)), ["fails for images of shape (1, 8, 8, 3)"]),
     (lambda z: z if z.max() > 0 else -z, ["cannot be traced by JAX", "jax.numpy"]),
@@ -216,7 +216,8 @@ def test_a_function_of_one_batch_size_is_refused_at_another():
     clf = network(lambda z: (z.reshape(-1) @ jnp.eye(5))[None])  # of one image
     contract.check(clf, 1)
     with refused(
-        "mine fails for images of shape (8, 8, 8, 3)", "any number of images: fix no batch size"
+        "mine fails for images of shape (8, 8, 8, 3)",
+        "any number of images: do not fix a batch size",
     ):
         jaxadv.run_attack(clf, jaxadv.FGSM(0.1), IMAGES, LABELS, lanes=LANES)
 
@@ -225,7 +226,7 @@ def test_a_function_of_one_batch_size_is_refused_at_another():
     ("change", "words"),
     [
         (jax.nn.sigmoid, "between 0 and 1"),
-        (lambda z: z.astype(jnp.bfloat16).astype(jnp.float32), "numbers of bfloat16"),
+        (lambda z: z.astype(jnp.bfloat16).astype(jnp.float32), "bfloat16 numbers"),
     ],
 )
 def test_what_may_be_meant_is_a_warning(capsys, change, words):

@@ -1,4 +1,4 @@
-"""Lists of labels as spreadsheets, pandas and people write them: read, or refused in a line that says what is wrong."""
+"""Tests lists of labels that spreadsheets, pandas and people write. They are read, or refused in one clear line."""
 
 import os
 
