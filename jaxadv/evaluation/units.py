@@ -25,6 +25,9 @@ from jaxadv.store.run import Run
 CLASSIFIED = 8
 """A block of classified images is as large as this many blocks of attacked images, since its rows are few."""
 
+CLASSIFICATION = "classification"
+"""What progress calls a unit that classifies."""
+
 
 class Unit(NamedTuple):
     """One unit of work."""
@@ -163,7 +166,7 @@ def planned(job: Job, name: str) -> list[Unit]:
 
 def counted(listed: Iterable[Unit]) -> Counter[str]:
     """How many units there are of each kind, by what progress calls it."""
-    return Counter(unit.what or "classification" for unit in listed)
+    return Counter(unit.what or CLASSIFICATION for unit in listed)
 
 
 def _attempts(job: Job, name: str, images: int) -> list[Unit]:

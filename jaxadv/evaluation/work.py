@@ -85,9 +85,9 @@ class Work:
             name: the network.
         """
         self.classify(self._missing(units.classifications(self.job, name)))
-        left = self._missing(units.attempts(self.run, self.job, name))
-        self.progress.plan(name, units.counted(left))
-        self.attempt(left)
+        missing = self._missing(units.attempts(self.run, self.job, name))
+        self.progress.plan(name, units.counted(missing))
+        self.attempt(missing)
 
     def _missing(self, listed: Sequence[Unit]) -> list[Unit]:
         return [unit for unit in listed if not units.is_done(self.run, self.job, unit)]
@@ -100,7 +100,7 @@ class Work:
         """
         for unit in todo:
             seconds = self._classify(self.classifiers.logits(unit.network), unit)
-            self.progress.done(unit.network, "classification", seconds)
+            self.progress.done(unit.network, units.CLASSIFICATION, seconds)
 
     def attempt(self, todo: Sequence[Unit]) -> None:
         """Do some attack and score units of one network. Its classifications must be done.

@@ -134,12 +134,7 @@ class Progress:
         log.say("%s%s", self.text(final=True), "" if kind is None else ", given up")
 
     def advance(self, count: int, successes: int | None = None) -> None:
-        """Add to the count.
-
-        Args:
-            count: how many more are done.
-            successes: how many of them succeeded; None if that is not known yet.
-        """
+        """So many are done. successes: how many of them, where that is known already."""
         self.count += count
         if successes is not None:
             self.judged += count
