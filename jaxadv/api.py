@@ -7,8 +7,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxadv import sequence
 from jaxadv.analysis import faults
 from jaxadv.attacks import catalog
+from jaxadv.attacks.autoattack import AutoAttack
 from jaxadv.clever.result import CleverResult
 from jaxadv.clever.sampler import PROTOCOLS, CleverSampler, SampleItem
 from jaxadv.clever.weibull import METHODS, WeibullFit, fit_reverse_weibull
@@ -109,6 +111,8 @@ def run_attacks(
 ) -> AttackResult:
     """Attack i on checked image i towards (targeted) or away from class i, for all i: a whole sweep as one queue.
 
+    Of sequences of attacks, such as AutoAttack, every stage is a queue; all the attacks are then sequences.
+
     ``details`` has the entries that all the attacks share. seed, ids: as for `run_attack`. logits: (N, K) of the clean images, where
     they are known: attacks through the runner-up classes need them. advance: called after each with 1, and with whether it succeeded
     where that is known before the last judgement, else None. journal: keeps what is not finished, and has what an interrupted call with the
@@ -118,6 +122,20 @@ def run_attacks(
     for attack in {id(attack): attack for attack in attacks}.values():
         catalog.check(attack)
         check_classes(attack, clf.name, clf.num_classes)
+    if any(isinstance(attack, AutoAttack) for attack in attacks):
+        return _run_sequences(
+            clf,
+            attacks,
+            images,
+            classes,
+            targeted,
+            lanes=lanes,
+            seed=seed,
+            ids=ids,
+            logits=logits,
+            advance=advance,
+            journal=journal,
+        )
     items = items_of(
         clf, attacks, images, classes, targeted, lanes=lanes, seed=seed, ids=ids, logits=logits
     )
@@ -139,6 +157,59 @@ def run_attacks(
             if advance:
                 advance(1, int(outcome.found) if searches else None)
         return judge.result()
+
+
+def _run_sequences(
+    clf: Classifier,
+    attacks: Sequence[Any],
+    images: np.ndarray,
+    classes: np.ndarray,
+    targeted: np.ndarray,
+    *,
+    lanes: int,
+    seed: int,
+    ids: Any,
+    logits: np.ndarray | None,
+    advance: Callable[[int, int | None], None] | None,
+    journal: Journal | None,
+) -> AttackResult:
+    """`run_attacks` of sequences."""
+    if not all(isinstance(attack, AutoAttack) for attack in attacks):
+        raise checks.InputError(
+            "the attacks are sequences and others mixed; run each kind in a call of its own"
+        )
+    if targeted.any():
+        raise checks.InputError(
+            f"{attacks[0]!r} has no targeted form; leave the targets out, or give another attack"
+        )
+    ids = np.arange(len(images)) if ids is None else np.asarray(ids)
+
+    def run_stage(probes: list[Any], rows: np.ndarray, stage: Journal | None) -> AttackResult:
+        return run_attacks(
+            clf,
+            probes,
+            images[rows],
+            classes[rows],
+            targeted[rows],
+            lanes=lanes,
+            seed=seed,
+            ids=ids[rows],
+            logits=None if logits is None else logits[rows],
+            advance=advance and (lambda count, successes: advance(0, None)),
+            journal=stage,
+        )
+
+    return sequence.run(
+        clf,
+        attacks,
+        images,
+        classes,
+        run_stage,
+        lanes=lanes,
+        logits=logits,
+        advance=advance,
+        journal=journal,
+    )
 
 
 def _check_lanes(lanes: int | None, items: int) -> int:

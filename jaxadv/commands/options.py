@@ -3,6 +3,7 @@
 from absl import flags
 
 from jaxadv.attacks import catalog
+from jaxadv.support import values
 
 MULTI = "a comma-separated list makes a sweep"
 GROUPS: dict[str, list[str]] = {}
@@ -189,9 +190,7 @@ def _parameter(group: str, parameter: catalog.Parameter) -> None:
     """The flag of an attack's parameter. The entries of a list are read by the command."""
     name, help = parameter.flag_name, parameter.help
     if parameter.swept:
-        defaults = [
-            f"{value:g}" if isinstance(value, float) else str(value) for value in parameter.defaults
-        ]
+        defaults = list(map(values.written, parameter.defaults))
         _names(group, name, defaults, f"{help}; {MULTI}")
     elif parameter.kind is bool:
         _switch(group, name, parameter.default, help)

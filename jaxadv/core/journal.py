@@ -44,6 +44,18 @@ class Journal:
         self._took = 0.0
         self._next = 1 + max(map(_number, self._files("outcomes")), default=-1)
         self._lock = threading.Lock()  # devices are driven by threads of their own
+        self._stages: list[Journal] = []
+
+    def of_stage(self, number: int) -> "Journal":
+        """The journal of one stage of a queue that has several. `remove` removes it too."""
+        stage = Journal(
+            self._directory,
+            f"{self._name}.stage{number}",
+            seconds=self._seconds,
+            digest=self._digest,
+        )
+        self._stages.append(stage)
+        return stage
 
     def outcomes(self) -> dict[int, list[np.ndarray]]:
         """Item -> the arrays of its outcome, of all outcomes that were written down."""
@@ -104,6 +116,8 @@ class Journal:
 
     def remove(self) -> None:
         """The queue is finished, and its rows are written."""
+        for stage in self._stages:
+            stage.remove()
         for path in self._files(""):
             path.unlink(missing_ok=True)
 

@@ -64,6 +64,7 @@ class Evaluation:
         members = {".".join(["ensemble", *some]): some for some in ensembles}
         job = plan.job(settings, list(entries), members, source)
         networks.check_classes(entries, source)
+        networks.check_attacks(entries, job.attempts)
         chosen = precision.decided(
             settings.precision, [*job.attacks, *[CLEVER] * bool(job.clever_kinds)]
         )

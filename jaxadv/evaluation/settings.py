@@ -13,7 +13,7 @@ from model_ports.errors import InputError, unknown
 PARTS = ("attacks", "transfer", "clever", "report")
 AUTO = "auto"
 PRECISIONS = ("highest", "high", "default", "bfloat16", AUTO)
-CLEVER = "clever"
+CLEVER, UNTARGETED = "clever", "untargeted"
 NOT_IN_ROWS = (
     "parts",
     "figures",
@@ -179,6 +179,8 @@ class Settings:
             if attack != CLEVER:
                 catalog.get(attack)
             names(f"{attack}_targets", kinds, tuple(targets.KINDS))
+        if "attacks" in self.parts:
+            self._check_untargeted()
         if "clever" in self.parts:
             self.clever.check()
         for name in ("num_images", "attacked_images", "data_threads", "lanes", "at_once"):
@@ -191,20 +193,41 @@ class Settings:
         checks.count("study_seed", self.study_seed, low=0)
         checks.number("save_seconds", self.save_seconds, low=0)
 
+    def _check_untargeted(self) -> None:
+        """Raises InputError for an attack without a targeted form that is given targets alone."""
+        from jaxadv.core.probe import needs_of
+
+        for probe in self.attacks:
+            name = catalog.check(probe).name
+            kinds = self.kinds(name)
+            of_its_own = [kind for kind in self.attack_targets.get(name, ()) if kind != UNTARGETED]
+            if needs_of(probe).untargeted and (of_its_own or UNTARGETED not in kinds):
+                raise InputError(
+                    f"targets of {name} are {','.join(kinds)}; {probe!r} has no targeted form: "
+                    f"give --{name}_targets=untargeted, or leave the attack out"
+                )
+
     def kinds(self, attack: str) -> tuple[str, ...]:
         """The kinds of target of one attack, or of "clever"."""
         return tuple(dict.fromkeys(self.attack_targets.get(attack, self.targets)))
 
     def attempts(self) -> list[Attempt]:
-        """Every attack, kind of target and setting, each once, in the order of the rows."""
+        """Every attack, kind of target and setting, each once, in the order of the rows.
+
+        An attack that has no targeted form takes the kind "untargeted" alone.
+        """
+        from jaxadv.core.probe import needs_of
+
         if "attacks" not in self.parts:
             return []
         return [
-            Attempt(name, label, kind, attack.make(plain), plain)
+            Attempt(name, label, kind, probe, plain)
             for name, plains in self._plains().items()
             for attack in [catalog.get(name)]
             for kind in self.kinds(name)
             for label, plain in zip(catalog.labels(attack, plains), plains, strict=True)
+            for probe in [attack.make(plain)]
+            if kind == UNTARGETED or not needs_of(probe).untargeted
         ]
 
     def _plains(self) -> dict[str, list[dict[str, Any]]]:
