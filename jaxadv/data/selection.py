@@ -5,12 +5,12 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from jaxadv.data import study
+from jaxadv.data import robustbench, study
 from jaxadv.data.source import Source
 from jaxadv.support import checks
 from model_ports.errors import InputError, unknown
 
-SELECTIONS = ("first", "random", "study", "clever100", "common")
+SELECTIONS = ("first", "random", "study", "clever100", "common", "robustbench")
 
 
 def select(
@@ -21,7 +21,7 @@ def select(
     first: in the source's order. random: drawn by the seed without repeats, so that a larger count goes on from a smaller one.
     study, clever100: the study's 1000 images, or the 100 of its CLEVER run, in its order, by its own seed. common: the study's of the
     validation set, or else the first; `common` below then says which of them all networks have right. count: no more than so many of them;
-    None: all. study_seed: of the study's shuffle. Raises InputError where the source has fewer than that, or lacks some of the study's.
+    None: all. robustbench: its 5000 images of the validation set. study_seed: of the study's shuffle. Raises InputError where the source has fewer than that, or lacks some of the study's.
     """
     if selection not in SELECTIONS:
         raise unknown("selection", selection, SELECTIONS)
@@ -32,6 +32,8 @@ def select(
     if selection in ("study", "clever100"):
         numbers = study.images if selection == "study" else study.clever_images
         chosen = _of_study(source, numbers(study_seed), selection, count)
+    elif selection == "robustbench":
+        chosen = _of_study(source, robustbench.images(), selection, count)
     elif selection == "random":
         chosen = np.random.Generator(np.random.PCG64(seed)).permutation(len(source))
     else:

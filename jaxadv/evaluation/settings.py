@@ -116,8 +116,8 @@ class Settings:
         targets: kinds of target, of "untargeted", "random", "least", "top2".
         attack_targets: kinds of target of one attack, or of "clever", where they differ.
         clever: how CLEVER scores are estimated.
-        selection: which images: "first", "random", "study", "clever100", or "common" (those that
-            all networks classify correctly).
+        selection: which images: "first", "random", "study", "clever100", "common" (those that
+            all networks classify correctly), or "robustbench" (its 5000 of ImageNet).
         num_images: images to classify, of the selection; None for all.
         attacked_images: images to attack, the first that a network classifies correctly; None: all.
         preprocessing: "study" or "resize-256-crop".
