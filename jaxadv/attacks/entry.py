@@ -79,7 +79,8 @@ class Attack:
             it. Such a search finds no least distance.
         notes: details of a result that become columns of the rows beside the settings.
         is_default: whether ``--attacks`` has it if it is not given.
-        hands_on_failures: whether the study shows its image to others where it has failed.
+        hands_on_failures: whether its image is shown to others where it has failed. The study does
+            so for FGSM alone; attacks that it did not run have no rule of its to follow.
     """
 
     name: str

@@ -74,6 +74,7 @@ APGD = Attack(
     distance_by=_DISTANCES,
     bench=lambda steps: {"eps": 1e-3, "steps": steps - 1, "stop_early": False},
     bench_also={"l2": {"norm": 2}},
+    hands_on_failures=True,
 )
 FAB = Attack(
     name="fab",
@@ -105,6 +106,7 @@ FAB = Attack(
     distance_by=_DISTANCES,
     budget="eps",
     bench=lambda steps: {"steps": max(1, steps // 2), "targets": 1},
+    hands_on_failures=True,
 )
 SQUARE = Attack(
     name="square",
@@ -123,6 +125,7 @@ SQUARE = Attack(
     distance="linf",
     distance_by=_DISTANCES,
     bench=lambda steps: {"eps": 1e-3, "queries": steps - 1},
+    hands_on_failures=True,
 )
 DDN = Attack(
     name="ddn",
@@ -139,6 +142,7 @@ DDN = Attack(
     searches=True,
     distance="l2",
     bench=lambda steps: {"steps": steps},
+    hands_on_failures=True,
 )
 FMN = Attack(
     name="fmn",
@@ -160,6 +164,7 @@ FMN = Attack(
     distance_by=_DISTANCES,
     bench=lambda steps: {"steps": steps},
     bench_also={"linf": {"norm": float("inf")}},
+    hands_on_failures=True,
 )
 PDPGD = Attack(
     name="pdpgd",
@@ -180,6 +185,7 @@ PDPGD = Attack(
     distance="l2",
     distance_by=_DISTANCES,
     bench=lambda steps: {"steps": steps},
+    hands_on_failures=True,
 )
 ALMA = Attack(
     name="alma",
@@ -203,6 +209,7 @@ ALMA = Attack(
     distance="l2",
     distance_by=_DISTANCES,
     bench=lambda steps: {"steps": steps},
+    hands_on_failures=True,
 )
 AUTOATTACK = Attack(
     name="autoattack",
@@ -233,5 +240,6 @@ AUTOATTACK = Attack(
     distance_by=_DISTANCES,
     bench=None,
     notes=("broken_by",),
+    hands_on_failures=True,
 )
 MODERN = (APGD, FAB, SQUARE, DDN, FMN, PDPGD, ALMA, AUTOATTACK)

@@ -72,7 +72,7 @@ def define() -> None:
     _names(what, "ensembles", None, "A+B+C,D+E: attack these networks as one too, and show the images to the networks not in it")
     _text(what, "weights_dir", None, "folder with a converted folder, or an .npz of original names, for each network; convert writes there")
     _text(what, "data", "digits", "digits (the test part of those embedded), imagefolder:DIR, tfds:NAME[/SPLIT] or npz:FILE")
-    _text(what, "selection", "first", "of the data: first, random, study (its 1000), clever100, common (all networks are right), robustbench (its 5000)")
+    _text(what, "selection", "first", "of the data: first, random, study, clever100, common (all networks are right), robustbench")
     _count(what, "study_seed", 1215, "of the study's own shuffle: 1215 as its README has it, or 1216, its code's default", 0, MOST)
     _text(what, "study", None, "folder that fetch has filled: stands for --zoo=imagenet, --data and --weights_dir")
     _count(what, "num_images", None, "images to classify, of the selection; all if not given")

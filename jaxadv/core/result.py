@@ -49,7 +49,7 @@ class AttackResult:
     """(N,) int32, evaluations of logits alone, the final judgement included"""
     details: dict[str, np.ndarray]
     """Per attack: I-FGSM "eps" (N, attempts) and "best_eps" (N,); C&W and EAD "best_const" (N,), "const" and "iterations"
-    (N, search_steps)"""
+    (N, search_steps); APGD "loss", Square "margin", later searches "distance", AutoAttack "broken_by", each (N,)"""
     clean: np.ndarray
     """(N, H, W, 3) float32 in [0, 1], the images that were attacked"""
     classes: np.ndarray

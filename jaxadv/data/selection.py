@@ -20,8 +20,9 @@ def select(
 
     first: in the source's order. random: drawn by the seed without repeats, so that a larger count goes on from a smaller one.
     study, clever100: the study's 1000 images, or the 100 of its CLEVER run, in its order, by its own seed. common: the study's of the
-    validation set, or else the first; `common` below then says which of them all networks have right. count: no more than so many of them;
-    None: all. robustbench: its 5000 images of the validation set. study_seed: of the study's shuffle. Raises InputError where the source has fewer than that, or lacks some of the study's.
+    validation set, or else the first; `common` below then says which of them all networks have right. robustbench: its 5000
+    images of the validation set. count: no more than so many of them; None: all. study_seed: of the study's shuffle. Raises InputError
+    where the source has fewer than that, or lacks some of those.
     """
     if selection not in SELECTIONS:
         raise unknown("selection", selection, SELECTIONS)
