@@ -79,13 +79,14 @@ def _peak(
     In L1 the heights are the squares of these.
     A pixel at distance m from the middle is in the rectangles from the m-th on.
     """
-    sums = np.concatenate(
-        [[0.0], np.cumsum(1 / np.arange(1.0, size + 2) ** (4 if norm == 1 else 2))]
-    ).astype(np.float32)
+    heights = 1 / np.arange(1.0, size + 2) ** (4 if norm == 1 else 2)
+    sums = np.concatenate([[0.0], np.cumsum(heights)])
+    # By number of the last rectangle and distance, subtracted in double precision.
+    tails = jnp.asarray((sums[1 : size // 2 + 2, None] - sums[None, : size + 1]), jnp.float32)
     last = jnp.maximum(height // 2, width // 2)
     distance = jnp.maximum(jnp.abs(rows - height // 2), jnp.abs(columns - width // 2))
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    value = jnp.asarray(sums)[last + 1] - jnp.asarray(sums)[jnp.minimum(distance, size)]
+    value = tails[last, jnp.minimum(distance, size)]
     value = jnp.where(inside, value, jnp.zeros_like(value))
     whole = length(value, norm)
     return value / jnp.where(whole > 0, whole, jnp.ones_like(whole))

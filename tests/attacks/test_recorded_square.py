@@ -3,7 +3,7 @@
 import json
 
 import driven
-import jax.numpy as jnp
+import jax
 import numpy as np
 import pytest
 import recorded
@@ -38,14 +38,18 @@ def test_pairs_of_peaks(norm):
         if name.startswith(f"eta_L{norm}")
     }
     assert len(etas) == 8
+
+    @jax.jit
+    def drawn(row, column, side, turned):
+        rows, columns, inside = windows.window(row, column, side, 32)
+        return windows.peaks(rows, columns, side, turned, 32, norm), inside
+
     for side, eta in etas.items():
         for turned in (False, True):
-            place = [jnp.int32(number) for number in (1, 2, side)]
-            rows, columns, inside = windows.window(*place, 32)
-            found = np.asarray(windows.peaks(rows, columns, place[2], jnp.array(turned), 32, norm))
+            found, inside = map(np.asarray, drawn(1, 2, side, turned))
             own = found[1 : 1 + side, 2 : 2 + side]
             np.testing.assert_allclose(own, eta.T if turned else eta, atol=2e-7)
-            assert not found[~np.asarray(inside)].any()
+            assert not found[~inside].any()
 
 
 @pytest.mark.slow
