@@ -184,10 +184,15 @@ def _run_sequences(
         )
     ids = np.arange(len(images)) if ids is None else np.asarray(ids)
 
-    def run_stage(probes: list[Any], rows: np.ndarray, stage: Journal | None) -> AttackResult:
+    def passed_on(_: int, __: int | None) -> None:
+        """A stage ends no item; but whoever waits may give up."""
+        if advance:
+            advance(0, None)
+
+    def run_stage(attacks: list[Any], rows: np.ndarray, journal: Journal | None) -> AttackResult:
         return run_attacks(
             clf,
-            probes,
+            attacks,
             images[rows],
             classes[rows],
             targeted[rows],
@@ -195,8 +200,8 @@ def _run_sequences(
             seed=seed,
             ids=ids[rows],
             logits=None if logits is None else logits[rows],
-            advance=advance and (lambda count, successes: advance(0, None)),
-            journal=stage,
+            advance=passed_on,
+            journal=journal,
         )
 
     return sequence.run(

@@ -1,5 +1,6 @@
 """Entries of the attacks that people compare with since 2019: AutoAttack's four, and searches for least distances."""
 
+from dataclasses import replace
 from typing import Any
 
 from jaxadv.attacks.entry import Attack, Parameter, same
@@ -13,9 +14,7 @@ _DISTANCES = ("norm", same(WITH_L0))
 
 def _flags(prefix: str, *parameters: Parameter) -> tuple[Parameter, ...]:
     """The parameters with flags that begin with the attack's name."""
-    return tuple(
-        Parameter(**{**vars(one), "flag": f"{prefix}_{one.flag or one.name}"}) for one in parameters
-    )
+    return tuple(replace(one, flag=f"{prefix}_{one.flag_name}") for one in parameters)
 
 
 def _norm(

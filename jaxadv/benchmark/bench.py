@@ -111,7 +111,7 @@ def probes(steps: int) -> dict[str, Any]:
         settings = attack.bench(steps)
         made[attack.name] = attack.kind(**settings)
         for end, others in attack.bench_also.items():
-            made[f"{attack.name}_{end}"] = attack.kind(**(settings | others))
+            made[f"{attack.name}_{end}"] = attack.kind(**{**settings, **others})
     return made | {"clever": CleverSampler(PROTOCOLS["released"], samples=steps)}
 
 

@@ -64,7 +64,9 @@ def collect(run: Run) -> tuple[list[Group], RunSettings]:
     for key, some in parts.items():
         rows = some[0] if len(some) == 1 else pd.concat(some, ignore_index=True)
         spoilt = rows["invalid"].to_numpy(bool)
-        groups.append(Group(*key, rows[~spoilt], rows["image_id"].to_numpy()[spoilt]))
+        model, attack, setting, kind = key
+        ids = rows["image_id"].to_numpy()[spoilt]
+        groups.append(Group(model, attack, setting, kind, rows[~spoilt], ids))
     return groups, RunSettings.of(found)
 
 
@@ -93,7 +95,7 @@ def least(groups: Sequence[Group]) -> pd.DataFrame:
 class Images(NamedTuple):
     """The images over which a robust accuracy is taken."""
 
-    count: int
+    number: int
     correct: int  # these are attacked, the others are wrong when clean
 
 

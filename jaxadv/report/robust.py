@@ -132,12 +132,12 @@ def _line(
     """Robust accuracy. stands: (N,) bool, of the attempts of the group."""
     ids = group.rows["image_id"].to_numpy()
     images, robust = counted(clean, group.attacked), int(stands.sum())
-    low, high = rate_interval(robust, images.count)
+    low, high = rate_interval(robust, images.number)
     line = {
         **{"model": group.model, "attack": group.attack, "setting": group.setting},
-        **{"norm": budget.norm, "eps": budget.eps, "images": images.count},
+        **{"norm": budget.norm, "eps": budget.eps, "images": images.number},
         **{"correct": images.correct, "robust": robust},
-        "robust_accuracy": robust / images.count if images.count else np.nan,
+        "robust_accuracy": robust / images.number if images.number else np.nan,
         **{"robust_accuracy_low": float(low), "robust_accuracy_high": float(high)},
     }
     if not pd.Index(ids).isin(searched.index).all():
@@ -145,7 +145,7 @@ def _line(
     nearest = searched[budget.norm].reindex(ids).to_numpy(np.float64)
     holds = nearest > budget.eps * (1 + 1e-6)
     return line | {
-        "searched_accuracy": robust_at(nearest, budget.eps) / images.count,
+        "searched_accuracy": robust_at(nearest, budget.eps) / images.number,
         "below_minimum": int((~stands & holds).sum()),
         "missed": int((stands & ~holds).sum()),
     }
@@ -156,7 +156,7 @@ def _spent(group: Group, *, budgeted: bool) -> dict[str, Any]:
     rows = group.rows
     spent = (rows["gradients"] + rows["forwards"]).to_numpy()
     names = rows.loc[rows["success"], "broken_by"].astype(str)
-    counts = names[names != ""].value_counts(sort=False)
+    counts = names[names != ""].value_counts().sort_index()
     return {
         "broken_by": ", ".join(f"{name} {count}" for name, count in counts.items() if count),
         "gradients_mean": rows["gradients"].mean(),
@@ -237,7 +237,7 @@ def _curves(
     if not ids:
         return
     images = counted(clean, np.unique(np.concatenate(ids)))
-    wrong = np.zeros(images.count - len(searched))
+    wrong = np.zeros(images.number - len(searched))
     for norm in NORMS:
         if norm not in asked:
             continue
@@ -246,7 +246,7 @@ def _curves(
         for place in np.unique(np.linspace(0, last, min(POINTS, last + 1)).round().astype(int)):
             eps, share, low, high = (float(values[place]) for values in found)
             yield {
-                **{"model": model, "distance": norm, "images": images.count, "eps": eps},
+                **{"model": model, "distance": norm, "images": images.number, "eps": eps},
                 **{"robust_accuracy": share, "robust_accuracy_low": low},
                 "robust_accuracy_high": high,
             }
