@@ -123,12 +123,13 @@ def run_attacks(
         catalog.check(attack)
         check_classes(attack, clf.name, clf.num_classes)
     if any(isinstance(attack, AutoAttack) for attack in attacks):
-        return _run_sequences(
+        return sequence.run(
             clf,
             attacks,
             images,
             classes,
             targeted,
+            run_attacks,
             lanes=lanes,
             seed=seed,
             ids=ids,
@@ -157,64 +158,6 @@ def run_attacks(
             if advance:
                 advance(1, int(outcome.found) if searches else None)
         return judge.result()
-
-
-def _run_sequences(
-    clf: Classifier,
-    attacks: Sequence[Any],
-    images: np.ndarray,
-    classes: np.ndarray,
-    targeted: np.ndarray,
-    *,
-    lanes: int,
-    seed: int,
-    ids: Any,
-    logits: np.ndarray | None,
-    advance: Callable[[int, int | None], None] | None,
-    journal: Journal | None,
-) -> AttackResult:
-    """`run_attacks` of sequences."""
-    if not all(isinstance(attack, AutoAttack) for attack in attacks):
-        raise checks.InputError(
-            "the attacks are sequences and others mixed; run each kind in a call of its own"
-        )
-    if targeted.any():
-        raise checks.InputError(
-            f"{attacks[0]!r} has no targeted form; leave the targets out, or give another attack"
-        )
-    ids = np.arange(len(images)) if ids is None else np.asarray(ids)
-
-    def passed_on(_: int, __: int | None) -> None:
-        """A stage ends no item; but whoever waits may give up."""
-        if advance:
-            advance(0, None)
-
-    def run_stage(attacks: list[Any], rows: np.ndarray, journal: Journal | None) -> AttackResult:
-        return run_attacks(
-            clf,
-            attacks,
-            images[rows],
-            classes[rows],
-            targeted[rows],
-            lanes=lanes,
-            seed=seed,
-            ids=ids[rows],
-            logits=None if logits is None else logits[rows],
-            advance=passed_on,
-            journal=journal,
-        )
-
-    return sequence.run(
-        clf,
-        attacks,
-        images,
-        classes,
-        run_stage,
-        lanes=lanes,
-        logits=logits,
-        advance=advance,
-        journal=journal,
-    )
 
 
 def _check_lanes(lanes: int | None, items: int) -> int:
