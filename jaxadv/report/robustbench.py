@@ -6,6 +6,7 @@ image was broken.
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def write(
     """
     files: dict[Path, dict[str, Any]] = {}
     for data, norm, name, content in entries(views):
-        folder = directory / file_name(data, ()) / norm
+        folder = directory / (file_name(data, ()) or "data") / norm
         taken = [path.stem for path in files if path.parent == folder]
         files[folder / f"{file_name(name, taken)}.json"] = content
     if claim:
@@ -65,7 +66,7 @@ def entries(views: Views) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
             "unreliable": bool(_broken_by_square(row["broken_by"])),
             "evaluation": {
                 "threat_model": {
-                    "norm": NORMS[row["norm"]],
+                    "norm": NORMS.get(row["norm"], row["norm"]),
                     "eps": row["eps"],
                     "pixels": "RGB in [0, 1]; adversarial images lie in the box",
                     "knowledge": "white box: weights and gradients of the deterministic network",
@@ -85,7 +86,7 @@ def entries(views: Views) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
                 "versions": views.manifest.get("versions"),
             },
         }
-        yield data, NORMS[row["norm"]], name, content
+        yield data, NORMS.get(row["norm"], row["norm"]), name, content
 
 
 def as_text(eps: float) -> str:
@@ -94,7 +95,7 @@ def as_text(eps: float) -> str:
     >>> as_text(0.03137255), as_text(0.5)
     ('8/255', '0.5')
     """
-    levels = round(eps * 255)
+    levels = round(eps * 255) if math.isfinite(eps) else 0
     if levels and abs(eps - levels / 255) < 1e-7 and float(f"{eps:.3g}") != eps:
         return f"{levels}/255"
     return f"{eps:.6g}"
