@@ -13,6 +13,7 @@ from typing import Any
 
 from jaxadv.report.names import file_name
 from jaxadv.report.views import Views
+from jaxadv.store.identity import plain
 from jaxadv.support.files import write_atomically
 
 NORMS = {"linf": "Linf", "l2": "L2", "l1": "L1"}
@@ -39,7 +40,7 @@ def write(
     if claim:
         claim(list(files))
     for path, content in files.items():
-        write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+        write_atomically(path, (json.dumps(plain(content), indent=2) + "\n").encode())
     return list(files)
 
 
