@@ -160,8 +160,8 @@ class Square:
         drawn = draws.uniform_numbers(key, 2 + channels)
         row, column = (windows.place(number, side, size) for number in drawn[:2])
         _, _, inside = windows.window(row, column, side, size)
-        change = 2 * self.eps * inside[:, :, None] * _signs(drawn[2:])[None, None]
-        moved = point + change.astype(point.dtype)
+        change = (2 * self.eps * _signs(drawn[2:])[None, None]).astype(point.dtype)
+        moved = jnp.where(inside[:, :, None], point + change, point)
         return jnp.clip(jnp.clip(moved, item.image - self.eps, item.image + self.eps), 0, 1)
 
     def _move_mass(self, item: AttackItem, point: Array, side: Array, key: Array) -> Array:
