@@ -1,12 +1,12 @@
 """jaxadv: how robust are image classifiers? The attacks, CLEVER scores and transfer of the ECCV 2018 study, in JAX.
 
-Names are loaded when first used, so that what needs no JAX does not import it.
+A name is loaded when it is first used. So code that does not need JAX does not import it.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # the same for tools that read types
+if TYPE_CHECKING:  # for type checkers
     from jaxadv.api import clever_scores as clever_scores
     from jaxadv.api import run_attack as run_attack
     from jaxadv.attacks.alma import ALMA as ALMA

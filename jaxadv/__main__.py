@@ -7,11 +7,11 @@ from jaxadv.support import ending, machine
 
 
 def main() -> None:
-    """Run one command of the command line."""
-    if Path(sys.argv[0]).name == "__main__.py":  # of python -m
+    """Run the command that ``sys.argv`` names."""
+    if Path(sys.argv[0]).name == "__main__.py":  # python -m jaxadv
         sys.argv[0] = "jaxadv"
     ending.repair_streams()  # before any file is opened
-    machine.begin_with_large_pages()  # before anything else is loaded, which would be loaded twice
+    machine.begin_with_large_pages()  # first, since it may start the process again
     from absl import app
 
     from jaxadv.commands import cli

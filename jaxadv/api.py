@@ -1,4 +1,4 @@
-"""Probes run by the engine, for Python users and for the commands: `run_attack`, `clever_scores`."""
+"""Attacks and CLEVER on arrays of images, for Python users and for the commands: `run_attack` and `clever_scores`."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -26,12 +26,12 @@ from jaxadv.support import checks, log
 from jaxadv.support.progress import Progress
 
 DUAL = {1.0: 2, 2.0: 1, np.inf: 0}
-"""For each norm of a distortion the column of its dual norm among the sampler's maxima (l1, l2, linf)."""
+"""For each norm of a distortion, the column of its dual norm in the sampler's maxima (l1, l2, linf)."""
 TOGETHER = 4
-"""CLEVER's targets that share forward passes at most: two or three take 21 to 39 % less time than apart, nine in threes 22 to 34
-(mobilenet_v1_100 and resnet_v2_50 of the digits zoo on two shared cores)."""
+"""The most targets of CLEVER that share a forward pass. Two or three together take 21 to 39 % less time than separately. Nine targets
+in groups of three take 22 to 34 % less (mobilenet_v1_100 and resnet_v2_50 of the digits zoo on two shared cores)."""
 SHARED_FROM = 2**14
-"""Samples of a pair from which that pays for the program that has to be compiled for it."""
+"""The least number of samples of a pair for which sharing saves more time than its additional program takes to compile."""
 
 
 def run_attack(
@@ -48,26 +48,27 @@ def run_attack(
 ) -> AttackResult:
     """Attack every image with one setting.
 
-    Without targets, success is any class but the label: an image that is classified wrong when clean succeeds, usually at distance 0.
-    Leave such images out (``clf.predict(images) == labels``), as an evaluation does. An attempt that meets NaN or infinite logits or
-    gradients, and does not succeed, is ``invalid``. A line warns of those, and of zero gradients at a quarter of the images.
+    An untargeted attack succeeds if the class is not the label. So a clean image that is classified wrongly is a success, usually
+    at distance 0. Leave such images out (keep ``clf.predict(images) == labels``), as an evaluation does. An attempt without success
+    is ``invalid`` if a logit or gradient was NaN or infinite. A warning reports invalid attempts. Another reports zero gradients
+    if a quarter of the images has them.
 
     Args:
         clf: the classifier.
-        attack: one with its settings, such as `FGSM(eps=0.1)`.
+        attack: an attack with its settings, such as `FGSM(eps=0.1)`.
         images: (N, S, S, 3) float32 in [0, 1].
         labels: (N,) true classes, 0..K-1.
-        targets: (N,) classes to reach, other than the labels; None for untargeted attacks.
+        targets: (N,) target classes, 0..K-1, different from the labels. None for untargeted attacks.
         lanes: images side by side on the device. Results depend on it by rounding only.
-        seed: of random starts and steps; the study's attacks have none.
-        ids: (N,) numbers of the images, which fix their draws together with the seed; 0..N-1 if not given.
+        seed: the seed of random starts and steps. The attacks of the study have none.
+        ids: (N,) numbers of the images. The seed and an image's number determine its random draws. None for 0..N-1.
         progress: whether a line on standard error shows rate and remaining time.
 
     Returns:
-        For each image: the adversarial image, success, distances, evaluations spent.
+        For each image: the adversarial image, success, distances and evaluations used.
 
     Raises:
-        InputError: for input of another type, shape or range, or a classifier that breaks its contract.
+        InputError: if an input has another type, shape or range, or if the classifier breaks its contract.
     """
     images = clf.check(images)
     labels = checks.classes(labels, count=len(images), num_classes=clf.num_classes, name="labels")
@@ -109,14 +110,29 @@ def run_attacks(
     advance: Callable[[int, int | None], None] | None = None,
     journal: Journal | None = None,
 ) -> AttackResult:
-    """Attack i on checked image i towards (targeted) or away from class i, for all i: a whole sweep as one queue.
+    """Run attack i on image i, for all i. A whole sweep is one queue.
 
-    Of sequences of attacks, such as AutoAttack, every stage is a queue; all the attacks are then sequences.
+    If the attacks are sequences, such as AutoAttack, each stage is a queue.
 
-    ``details`` has the entries that all the attacks share. seed, ids: as for `run_attack`. logits: (N, K) of the clean images, where
-    they are known: attacks through the runner-up classes need them. advance: called after each with 1, and with whether it succeeded
-    where that is known before the last judgement, else None. journal: keeps what is not finished, and has what an interrupted call with the
-    same arguments left. Raises InputError.
+    Args:
+        clf: the classifier.
+        attacks: N attacks with their settings.
+        images: (N, S, S, 3) float32 in [0, 1], already checked.
+        classes: (N,) int32, the target class where ``targeted``, else the true class.
+        targeted: (N,) bool.
+        lanes: images side by side on the device.
+        seed: as for `run_attack`.
+        ids: as for `run_attack`.
+        logits: (N, K) of the clean images, if they are known. Some attacks rank the classes by them.
+        advance: called after each image with 1, and with 1 or 0 for success. For an attack without a search the second
+            argument is None, since success is not yet known.
+        journal: saves unfinished work, and holds the work of an interrupted call with the same arguments.
+
+    Returns:
+        The result of each image. ``details`` has the entries that all attacks share.
+
+    Raises:
+        InputError: if a setting is out of range, or if the classifier breaks its contract.
     """
     lanes = _check_lanes(lanes, len(images))
     for attack in {id(attack): attack for attack in attacks}.values():
@@ -140,18 +156,17 @@ def run_attacks(
     items = items_of(
         clf, attacks, images, classes, targeted, lanes=lanes, seed=seed, ids=ids, logits=logits
     )
-    clf, watch = clf.awake(), Watch(len(items))
+    clf = clf.awake()
+    watch = Watch(len(items))
     if len(items):
         contract.check(clf, lanes)
     with Judge(clf, images, classes, targeted, lanes) as judge:
         for index, outcome in engine.run(
             clf, attacks, items, lanes=lanes, journal=journal, look=judge.look, watch=watch
         ):
-            searches, invalid, zero_gradient = (
-                attacks[index].searches,
-                watch.invalid[index],
-                watch.zero_gradient[index],
-            )
+            searches = attacks[index].searches
+            invalid = watch.invalid[index]
+            zero_gradient = watch.zero_gradient[index]
             judge.add(
                 index, outcome, searches=searches, invalid=invalid, zero_gradient=zero_gradient
             )
@@ -187,41 +202,42 @@ def clever_scores(
 ) -> CleverResult:
     """CLEVER scores: estimated lower bounds on the distortion that changes a class (Weng et al. 2018, algorithm 1).
 
-    A score is the margin over the local Lipschitz constant. An extreme-value fit to the largest gradient norms around the
-    image estimates that constant. A pair whose margin is not positive scores 0. A pair with NaN or infinite logits or
-    gradients, at the image or a sample, scores NaN. Rows of one image, label and id have the same samples for all
-    targets; where there are many, they share forward passes.
+    A score is the margin divided by the local Lipschitz constant. An extreme-value fit to the largest gradient norms around the
+    image estimates that constant. The score is 0 if the margin is not positive. It is NaN if a logit or gradient is NaN or
+    infinite, at the image or at a sample. Rows with the same image, label and id use the same samples for all targets. They
+    share forward passes if the samples are many.
 
     Args:
         clf: the classifier.
         images: (N, S, S, 3) float32 in [0, 1].
         labels: (N,) classes c.
-        targets: (N,) classes j; None for untargeted scores, the least over all j != c, at K - 1 times the cost.
-        norms: of the distortion, from 1, 2 and inf. The gradient is measured in the dual norm.
-        batches: Nb, batches whose maxima are fitted, at least 2.
-        samples: Ns, samples in a batch.
-        radius: of the samples, in pixel units of range 1; None for the protocol's own.
+        targets: (N,) classes j. None for untargeted scores: the least over all j != c, at K - 1 times the cost.
+        norms: the norms of the distortion, out of 1, 2 and inf. The gradient is measured in the dual norm.
+        batches: Nb, the number of batches whose maxima are fitted, at least 2.
+        samples: Ns, the number of samples in a batch.
+        radius: the radius of the samples, in pixel units of range 1. None for the protocol's default.
         protocol: "released" or "paper" (see `CleverSampler`). The paper's score is capped at the radius.
-        method: of the fit: "released", "mle" or "max".
-        seed: of the samples.
-        ids: (N,) numbers of the images, which fix their samples together with the seed; 0..N-1 if not given.
+        method: the method of the fit: "released", "mle" or "max".
+        seed: the seed of the samples.
+        ids: (N,) numbers of the images. The seed and an image's number determine its samples. None for 0..N-1.
         lanes: batches side by side on the device. Results depend on it by rounding only.
-        progress: whether a line shows rate and remaining time; a string is its title.
+        progress: whether a line shows rate and remaining time. A string is the title of the line.
         advance: called with 1 after each batch of samples.
-        journal: keeps unfinished work, and has what an interrupted call with the same arguments left.
+        journal: saves unfinished work, and holds the work of an interrupted call with the same arguments.
 
     Returns:
-        For each image: the scores (N, len(norms)), margins, maxima and fits.
+        For each image: scores (N, len(norms)), margins, maxima and fits.
 
     Raises:
-        InputError: for input of another type, shape or range, or a classifier that breaks its contract.
+        InputError: if an input has another type, shape or range, or if the classifier breaks its contract.
     """
     images = clf.check(images)
-    count, num_classes = len(images), clf.num_classes
+    count = len(images)
+    num_classes = clf.num_classes
     labels = checks.classes(labels, count=count, num_classes=num_classes, name="labels")
     if not isinstance(norms, Sequence) or not norms or any(norm not in DUAL for norm in norms):
         raise checks.InputError(
-            f"norms is {norms!r}; give a list of norms, each 1, 2 or inf, with one at least"
+            f"norms is {norms!r}; give a list with at least one norm, each 1, 2 or inf"
         )
     columns = [DUAL[norm] for norm in norms]
     checks.choice("protocol", protocol, tuple(PROTOCOLS))
@@ -234,7 +250,7 @@ def clever_scores(
     seed_number: Any = checks.whole_numbers("seed", seed)
     ids = checks.whole_numbers("ids", np.arange(count) if ids is None else ids, size=count)
 
-    if targets is None:  # every class but the label: K - 1 pairs for each image
+    if targets is None:  # every class except the label: K - 1 pairs for each image
         aims = (
             np.stack([np.delete(np.arange(num_classes), label) for label in labels])
             if count
@@ -246,6 +262,7 @@ def clever_scores(
     lanes = _check_lanes(lanes, len(pairs) * batches)
     if pairs:
         contract.check(clf, lanes)
+    clf = clf.awake()
     margins = clf.logits_in_batches(images, lanes)
     margins = np.array([margins[i, labels[i]] - margins[i, t] for i, t in pairs], np.float32)
     groups = (
@@ -267,10 +284,12 @@ def clever_scores(
             SampleItem(images[i], labels[i], target, seed_number, ids[i], batch)
             for batch in numbers
         ]
-    maxima, watch = np.zeros((len(pairs), batches, 3), np.float32), Watch(len(items))
+    maxima = np.zeros((len(pairs), batches, 3), np.float32)
+    watch = Watch(len(items))
     title = progress if isinstance(progress, str) else f"CLEVER on {clf.name}"
     with Progress(title, len(items), "batches", show=bool(progress)) as bar:
-        samplers, abreast = [sampler] * len(items), max(1, lanes // widest)
+        samplers = [sampler] * len(items)
+        abreast = max(1, lanes // widest)
         for index, seen in engine.run(
             clf, samplers, items, lanes=abreast, journal=journal, watch=watch
         ):
@@ -306,7 +325,7 @@ def clever_scores(
 def _alike(
     images: np.ndarray, labels: np.ndarray, ids: np.ndarray, pairs: Sequence[tuple[int, int]]
 ) -> list[list[int]]:
-    """The numbers of the pairs, those together that have one id, label and image, and so the same samples: TOGETHER at most."""
+    """The numbers of the pairs in groups that have the same samples: the same id, label and image. At most TOGETHER in a group."""
     keys = [
         (*key, hashlib.sha256(image.tobytes()).digest())
         for *key, image in zip(ids.tolist(), labels.tolist(), images, strict=True)
@@ -316,13 +335,13 @@ def _alike(
         of_image.setdefault(keys[i], []).append(number)
     return [
         part.tolist()
-        for own in of_image.values()
-        for part in np.array_split(own, -(-len(own) // TOGETHER))
+        for group in of_image.values()
+        for part in np.array_split(group, -(-len(group) // TOGETHER))
     ]
 
 
 def _fitted(maxima: np.ndarray, broken: np.ndarray, method: str) -> WeibullFit:
-    """The fits (pairs, norms) to maxima (pairs, batches, norms); NaN for pairs that are ``broken``."""
+    """The fits (pairs, norms) to maxima (pairs, batches, norms). They are NaN for ``broken`` pairs."""
     pairs, batches, norms = maxima.shape
     some = fit_reverse_weibull(
         np.moveaxis(maxima[~broken], 2, 1).reshape(-1, batches), method=method
@@ -334,7 +353,7 @@ def _fitted(maxima: np.ndarray, broken: np.ndarray, method: str) -> WeibullFit:
 
 
 def _bound(margin: np.ndarray, lipschitz: np.ndarray, *, cap: float) -> np.ndarray:
-    """min(margin / L, cap), 0 where the margin is not positive; a gradient of zero everywhere bounds nothing."""
+    """min(margin / L, cap); 0 if the margin is not positive. If the gradient is zero everywhere, L = 0 and the result is the cap."""
     with np.errstate(divide="ignore", invalid="ignore"):
         bound = margin / lipschitz
     return np.minimum(np.where(margin > 0, bound, 0.0), cap)

@@ -1,1 +1,4 @@
-"""The networks of the study as Flax NNX ports. Imports nothing of jaxadv. Heavy libraries are imported when they are needed."""
+"""The networks of the study as Flax NNX ports.
+
+This package imports nothing of jaxadv. It imports large libraries only when they are needed.
+"""

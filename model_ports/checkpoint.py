@@ -1,12 +1,16 @@
-"""Checkpoints: the parameters of one network in a directory, written at once or not at all.
+"""Saves the parameters of one network in a directory, called a checkpoint.
 
-    directory/arrays/     an Orbax checkpoint of one vector a dtype, {"float32": (n,)}: all arrays end to end
-    directory/meta.json   "model", "zoo" and what the writer adds; "arrays", the name, shape and dtype of each array in
-                          the order in which they lie in the vectors; their number and their SHA-256
+    directory/arrays/     An Orbax checkpoint with one vector per dtype, such as {"float32": (n,)}.
+                          All arrays lie in it end to end.
+    directory/meta.json   "model", "zoo", and facts that the writer adds. "arrays" has the name, shape
+                          and dtype of each array, in the order of the vectors. Their number and
+                          SHA-256 are there too. "checksum" is the SHA-256 of all these facts. Older
+                          checkpoints have none.
 
-A packed checkpoint is 5 files and some hundred bytes more than its numbers. Orbax would take 130 kB and a third of a
-second for a tree of 600 small arrays. Large vectors are cut into chunks, which Orbax reads in parallel. The arrays are in
-host memory on both sides, so the devices that saved them and those that use them may differ.
+A checkpoint appears at once or not at all. It has 5 files, and some hundred bytes beside the
+numbers. For a tree of 600 small arrays, Orbax would take 130 kB and a third of a second. Long
+vectors are cut into chunks, which Orbax reads in parallel. Arrays are saved from host memory and
+loaded into it, so the devices on both sides may differ.
 """
 
 import errno
@@ -25,14 +29,22 @@ from model_ports.errors import InputError
 
 FORMAT = 1
 META = "meta.json"
+CHECKSUM = "checksum"
 ARRAYS = "arrays"
 _CHUNK_BYTES = 64 * 2**20
 
 
 def save(directory: str | os.PathLike, params: Any, meta: dict[str, Any]) -> None:
-    """Write params (nested dict of arrays) and meta (JSON values; "model" and "zoo" are required) to `directory`.
+    """Write a checkpoint. An existing checkpoint is replaced.
 
-    A checkpoint that is already there is replaced. Raises InputError if something else is there, OSError if it cannot be written.
+    Args:
+        directory: the directory of the checkpoint.
+        params: a nested dict of arrays.
+        meta: JSON values. "model" and "zoo" are required.
+
+    Raises:
+        InputError: if the directory has something else, or if ``meta`` lacks a field.
+        OSError: if the checkpoint cannot be written.
     """
     for key in ("model", "zoo"):
         if key not in meta:
@@ -55,17 +67,18 @@ def save(directory: str | os.PathLike, params: Any, meta: dict[str, Any]) -> Non
         "sha256": fingerprint(named),
         "arrays": index,
     }
-    text = _json({key: value for key, value in meta.items() if key not in fixed} | fixed)
+    facts = {key: value for key, value in meta.items() if key not in (*fixed, CHECKSUM)} | fixed
+    text = _json(facts | {CHECKSUM: _checksum(json.loads(json.dumps(facts)))})
 
     directory.parent.mkdir(parents=True, exist_ok=True)
     workspace = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
-        new, old = workspace / "new", workspace / "old"
+        new = workspace / "new"
+        old = workspace / "old"
         new.mkdir(mode=0o755)
         _write(new / ARRAYS, _pack(named))
-        (new / ARRAYS / "commit_success.txt").unlink(
-            missing_ok=True
-        )  # drop the place where it was written
+        # This file names the path that the arrays were written to.
+        (new / ARRAYS / "commit_success.txt").unlink(missing_ok=True)
         (new / META).write_text(text)
         if directory.exists():
             directory.rename(old)
@@ -77,11 +90,20 @@ def save(directory: str | os.PathLike, params: Any, meta: dict[str, Any]) -> Non
 def load(
     directory: str | os.PathLike, abstract: Any, *, model: str | None = None, zoo: str | None = None
 ) -> tuple[Any, dict[str, Any]]:
-    """Read (params, meta): NumPy arrays in the structure of `abstract`, a tree of anything that has a shape.
+    """Read a checkpoint.
+
+    Args:
+        directory: the directory of the checkpoint.
+        abstract: a tree of objects with a shape, in the structure of the parameters.
+        model: the expected model; None for any.
+        zoo: the expected zoo; None for any.
+
+    Returns:
+        The parameters as NumPy arrays in the structure of ``abstract``, and the metadata.
 
     Raises:
-        InputError: if there is no checkpoint, or it is damaged; if it is of another model or zoo; or if its arrays have
-            other names or shapes than `abstract`.
+        InputError: if there is no checkpoint, or if it is damaged; also if it is of another model or
+            zoo, or if its arrays have other names or shapes.
     """
     import jax
 
@@ -99,7 +121,7 @@ def load(
     kinds = sorted({entry["dtype"] for entry in index.values()})
     try:
         named = _unpack(_read(Path(os.path.abspath(directory)) / ARRAYS, kinds), index)
-    except Exception as error:  # Orbax, TensorStore and the codecs each raise their own
+    except Exception as error:  # Orbax, TensorStore and the codecs raise many kinds of exceptions
         reason = (str(error).strip().splitlines() or [""])[0][:160]
         raise _damaged(directory, f"{type(error).__name__}: {reason}") from error
     if fingerprint(named) != meta["sha256"]:
@@ -110,7 +132,11 @@ def load(
 
 
 def read_meta(directory: str | os.PathLike) -> dict[str, Any]:
-    """meta.json of a checkpoint, without its arrays. Raises InputError if there is none or it cannot be read."""
+    """Read the metadata of a checkpoint, without its arrays.
+
+    Raises:
+        InputError: if there is no checkpoint, or if its metadata cannot be read.
+    """
     path = Path(directory)
     if not path.exists():
         raise InputError(
@@ -121,23 +147,49 @@ def read_meta(directory: str | os.PathLike) -> dict[str, Any]:
             f"{path} is not a checkpoint: it has no {META}; give a directory that convert or train wrote"
         )
     try:
-        meta = json.loads((path / META).read_text())
+        meta = json.loads((path / META).read_bytes())
         complete = {"model", "zoo", "sha256", "arrays"} <= meta.keys() and all(
-            "shape" in entry and "dtype" in entry for entry in meta["arrays"].values()
+            _is_entry(entry) for entry in meta["arrays"].values()
         )
-    except (ValueError, AttributeError, TypeError) as error:
+        checksum = _checksum(meta)
+    except OSError as error:
+        raise InputError(
+            f"{path / META} cannot be read ({error.strerror or error}); make it readable"
+        ) from error
+    except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
         raise _damaged(path, f"{META} is not readable") from error
     if not complete:
         raise _damaged(path, f"{META} lacks fields")
     if meta.get("format") != FORMAT:
         raise InputError(
-            f"{path} has checkpoint format {meta.get('format')!r}; {FORMAT} can be read: convert it again"
+            f"{path} has checkpoint format {str(meta.get('format'))[:40]}; {FORMAT} can be read: convert it again"
         )
+    if meta.pop(CHECKSUM, checksum) != checksum:
+        raise _damaged(path, f"{META} was changed")
+    if not all(isinstance(meta[key], str) for key in ("model", "zoo", "sha256")):
+        raise _damaged(path, f"{META} has no names")
     return meta
 
 
+def _is_entry(entry: Any) -> bool:
+    """Whether this says the shape and dtype of an array."""
+    shape, dtype = entry["shape"], entry["dtype"]
+    return isinstance(dtype, str) and all(
+        type(size) is int and 0 <= size < 2**48 for size in list(shape)
+    )
+
+
+def _checksum(meta: dict[str, Any]) -> str:
+    """SHA-256, hexadecimal, of all facts of meta.json but this."""
+    facts = {key: value for key, value in meta.items() if key != CHECKSUM}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
 def fingerprint(named: dict[str, np.ndarray]) -> str:
-    """SHA-256, hexadecimal, over name, dtype, shape and little-endian bytes of each array, in the order of names."""
+    """The SHA-256 of arrays, in hexadecimal.
+
+    It covers the name, dtype, shape and little-endian bytes of each array, in the order of names.
+    """
     digest = hashlib.sha256()
     for name in sorted(named):
         array = named[name]
@@ -168,7 +220,7 @@ def _pack(named: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:
-    """Vectors end to end; not copied where they are all the parts of one vector, in its order."""
+    """Join vectors end to end. If they are all parts of one vector in its order, nothing is copied."""
     whole = parts[0].base
     if (
         isinstance(whole, np.ndarray)
@@ -186,9 +238,11 @@ def _joined(parts: list[np.ndarray]) -> np.ndarray:
 
 
 def _unpack(vectors: dict[str, np.ndarray], index: dict[str, dict]) -> dict[str, np.ndarray]:
-    named, used = {}, dict.fromkeys(vectors, 0)
+    named: dict[str, np.ndarray] = {}
+    used = dict.fromkeys(vectors, 0)
     for name, entry in index.items():
-        kind, count = entry["dtype"], int(np.prod(entry["shape"], dtype=np.int64))
+        kind = entry["dtype"]
+        count = int(np.prod(entry["shape"], dtype=np.int64))
         named[name] = vectors[kind][used[kind] : used[kind] + count].reshape(entry["shape"])
         used[kind] += count
     return named
@@ -198,10 +252,10 @@ def _checkpointer():
     import jax
     import orbax.checkpoint as ocp
 
-    # without OCDBT file names are fixed; Zarr 3 has no dot file, which package builders leave out
-    # no private copy of the vectors is made before they are written: nobody else has them
+    # Without OCDBT, file names are fixed. Zarr 3 has no dot files, which package builders leave out.
+    # The vectors are not copied before they are written, because nobody else changes them.
     arrays = ocp.type_handlers.NumpyHandler(deepcopy_host_arrays=False)
-    # The second handles no array of ours: without it Orbax warns of a registry without jax.Array.
+    # The second handler is never used. Without it, Orbax warns about a registry without jax.Array.
     handlers = (
         (np.ndarray, arrays),
         (jax.Array, ocp.type_handlers.ArrayHandler(array_metadata_store=None)),
@@ -218,20 +272,23 @@ def _checkpointer():
 
 
 def _alone():
-    """Each of several processes reads and writes for itself. Orbax would wait for all of them."""
+    """Options for a process that reads and writes alone. By default, Orbax waits for all processes."""
     import jax
     import orbax.checkpoint as ocp
 
     if jax.process_count() == 1:
         return ocp.options.MultiprocessingOptions()
-    own = jax.process_index()
+    index = jax.process_index()
     return ocp.options.MultiprocessingOptions(
-        primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"process {own}"
+        primary_host=index, active_processes={index}, barrier_sync_key_prefix=f"process {index}"
     )
 
 
 def _write(path: Path, vectors: dict[str, np.ndarray]) -> None:
-    """Raises OSError, also for a full disk, which TensorStore tells as a ValueError and Orbax logs with its traceback."""
+    """Write vectors. An error of the file system raises OSError.
+
+    For a full disk, TensorStore raises ValueError, and Orbax logs it with a traceback.
+    """
     import orbax.checkpoint as ocp
 
     if sum(vector.nbytes for vector in vectors.values()) > shutil.disk_usage(path.parent).free:
@@ -248,7 +305,10 @@ def _write(path: Path, vectors: dict[str, np.ndarray]) -> None:
 
 
 def _read(path: Path, kinds: list[str]) -> dict[str, np.ndarray]:
-    """The vectors, one after another. If one of two simultaneous reads fails, the other ends in a closed event loop."""
+    """Read the vectors one after another.
+
+    If one of two simultaneous reads fails, the other one ends in a closed event loop.
+    """
     import orbax.checkpoint as ocp
 
     vectors = {}
@@ -260,27 +320,27 @@ def _read(path: Path, kinds: list[str]) -> dict[str, np.ndarray]:
     return vectors
 
 
-def _compare(directory, found: dict[str, tuple], wanted: dict[str, tuple]) -> None:
-    """InputError naming the first difference between two {name: shape}."""
+def _compare(directory, actual: dict[str, tuple], wanted: dict[str, tuple]) -> None:
+    """Raise InputError for the first difference between two {name: shape}."""
     for name in wanted:
-        if name not in found:
+        if name not in actual:
             raise InputError(
-                f"{directory} has no array {name!r}: it is of another network; {_counts(found, wanted)}"
+                f"{directory} has no array {name!r}: it is of another network; {_counts(actual, wanted)}"
             )
-        if found[name] != wanted[name]:
+        if actual[name] != wanted[name]:
             raise InputError(
-                f"{directory}: array {name!r} has shape {found[name]}, not {wanted[name]}: it is of another network or"
+                f"{directory}: array {name!r} has shape {actual[name]}, not {wanted[name]}: it is of another network or"
                 " size; give another path"
             )
-    for name in found:
+    for name in actual:
         if name not in wanted:
             raise InputError(
-                f"{directory} has an array {name!r} too many: it is of another network; {_counts(found, wanted)}"
+                f"{directory} has an array {name!r} too many: it is of another network; {_counts(actual, wanted)}"
             )
 
 
-def _counts(found: dict, wanted: dict) -> str:
-    return f"{len(found)} arrays instead of {len(wanted)}; give another path"
+def _counts(actual: dict, wanted: dict) -> str:
+    return f"{len(actual)} arrays instead of {len(wanted)}; give another path"
 
 
 def _damaged(directory, reason: str) -> InputError:
@@ -292,7 +352,7 @@ def _is_empty(path: Path) -> bool:
 
 
 def _json(meta: dict[str, Any]) -> str:
-    """Indented JSON, with one array a line."""
+    """Format metadata as indented JSON, with one array per line."""
     arrays = ",\n".join(
         f"    {json.dumps(name)}: {json.dumps(entry)}" for name, entry in meta["arrays"].items()
     )

@@ -1,7 +1,8 @@
 """DenseNet-BC (Huang et al. 2016, arXiv 1608.06993), as in pudae's tensorflow-densenet.
 
-Batch normalisation (epsilon 1.1e-5) and ReLU come before each convolution but the first; a layer's output is joined
-behind its input. Everything is SAME but the pools of the transitions, which have nothing to pad on even sizes.
+Batch normalisation (epsilon 1.1e-5) and ReLU come before each convolution except the first. A
+layer's output is concatenated to its input. All padding is SAME, except in the pools of the
+transitions, where even sizes need none.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,15 @@ from model_ports.weight_map import batch_norm_rows, layer_rows
 
 @dataclass(frozen=True)
 class DenseNetConfig:
-    """`growth`: channels that a layer adds (k in the paper); `blocks`: layers of each dense block."""
+    """DenseNet's sizes.
+
+    Args:
+        growth: the channels that a layer adds (k in the paper).
+        root: the channels of the first convolution.
+        blocks: the number of layers of each dense block.
+        root_kernel: the kernel of the first convolution.
+        root_stride: the stride of the first convolution.
+    """
 
     growth: int
     root: int
@@ -37,7 +46,10 @@ class ActiveConvolution(nnx.Module):
 
 
 class DenseLayer(nnx.Module):
-    """1x1 to 4 * growth channels, 3x3 to `growth`, joined behind the input: (N, H, W, C) -> (N, H, W, C + growth)."""
+    """A 1x1 convolution to 4 * growth channels, then a 3x3 one to ``growth`` channels.
+
+    The result is concatenated to the input: (N, H, W, C) -> (N, H, W, C + growth).
+    """
 
     def __init__(self, inputs: int, growth: int, *, rngs: nnx.Rngs):
         self.x1 = ActiveConvolution(inputs, 4 * growth, 1, rngs=rngs)
@@ -48,14 +60,15 @@ class DenseLayer(nnx.Module):
 
 
 class DenseNet(nnx.Module):
-    """Network input (N, H, W, 3), (0..255 less the means) * 0.017 -> raw logits (N, num_outputs), at any H and W."""
+    """Maps (N, H, W, 3), (0..255 minus the means) * 0.017, to raw logits (N, num_outputs)."""
 
     def __init__(self, config: DenseNetConfig, *, num_outputs: int, rngs: nnx.Rngs):
         self.root = convolution(
             3, config.root, config.root_kernel, stride=config.root_stride, use_bias=False, rngs=rngs
         )
         self.root_norm = batch_norm(config.root, epsilon=1.1e-5, rngs=rngs)
-        channels, layers = config.root, {}
+        channels = config.root
+        layers: dict[str, nnx.Module] = {}
         for block, repeats in enumerate(config.blocks, start=1):
             for number in range(1, repeats + 1):
                 layers[f"block{block}_layer{number}"] = DenseLayer(
@@ -85,7 +98,7 @@ class DenseNet(nnx.Module):
 def densenet(
     config: DenseNetConfig, *, num_outputs: int, input_size: int, rngs: nnx.Rngs
 ) -> DenseNet:
-    """The network; its parameters do not depend on `input_size`."""
+    """Build the network. Its parameters do not depend on ``input_size``."""
     del input_size
     return DenseNet(config, num_outputs=num_outputs, rngs=rngs)
 
@@ -94,7 +107,7 @@ DENSENET_121 = DenseNetConfig(growth=32, root=64, blocks=(6, 12, 24, 16))
 DENSENET_169 = DenseNetConfig(growth=32, root=64, blocks=(6, 12, 32, 32))
 DENSENET_161 = DenseNetConfig(growth=48, root=96, blocks=(6, 12, 36, 24))
 
-# At 24 pixels: 24 -> 12 -> 6 -> 3.
+# Sizes at 24 pixels: 24 -> 12 -> 6 -> 3.
 DIGITS_121 = DenseNetConfig(growth=5, root=12, blocks=(2, 4, 4), root_kernel=3, root_stride=1)
 DIGITS_169 = DenseNetConfig(growth=5, root=12, blocks=(2, 4, 7), root_kernel=3, root_stride=1)
 DIGITS_161 = DenseNetConfig(growth=7, root=18, blocks=(2, 5, 6), root_kernel=3, root_stride=1)

@@ -1,4 +1,4 @@
-"""The one error for users: a single line that names the value, what is allowed, and the remedy."""
+"""The error that users see: a single line with the value, what is allowed, and the remedy."""
 
 import difflib
 from collections import Counter
@@ -10,14 +10,22 @@ class InputError(ValueError):
 
 
 def _likeness(value: str, name: str) -> tuple[float, int]:
-    """How alike in order, then how many characters are shared in any order: swapped digits are a common slip."""
+    """The similarity of two names: first in order, then the number of characters that both have.
+
+    The second number helps with swapped digits.
+    """
     return difflib.SequenceMatcher(None, value, name).ratio(), (
         Counter(value) & Counter(name)
     ).total()
 
 
 def unknown(kind: str, value: str, known: Iterable[str]) -> InputError:
-    """The error for a name that is not in a list, with the nearest one that is.
+    """Make the error for a name that is not in a list. It suggests the most similar known name.
+
+    Args:
+        kind: what the name should be, such as "model".
+        value: the unknown name.
+        known: the known names.
 
     >>> str(unknown("model", "vgg61", ["vgg_16", "alexnet"]))
     "unknown model 'vgg61'; did you mean 'vgg_16'? known: vgg_16, alexnet"

@@ -1,7 +1,8 @@
-"""Facts of the 18 networks of the study, without anything heavy: what a list of them needs.
+"""Facts about the 18 networks of the study, for lists that must not import large libraries.
 
-Accuracies are those published with the checkpoints that the study used. Where the release is not known, they are the
-later one's. Input sizes are those of the study's code: its MobileNets run at 224 pixels, however they were trained.
+Accuracies are those published with the checkpoints that the study used. If the release is unknown,
+they are those of the later release. Input sizes are those of the study's code. It runs MobileNets
+at 224 pixels, whatever size they were trained at.
 """
 
 from dataclasses import dataclass
@@ -14,19 +15,19 @@ CLASSES = {"digits": 10, "imagenet": 1000}
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What is known of one network at full size, and the size of its small version."""
+    """Facts about one network at full size, and the input size of its small version."""
 
     name: str
-    family: str  # as the study groups them
-    input_size: int  # pixels, square
-    digits_input_size: int  # pixels, of the small version
-    preprocessing: str  # key of preprocessing.PREPROCESSING
-    label_offset: int  # 1: output 0 is a background class
-    parameters: int  # at full size, moving statistics included
-    source: str  # where the original checkpoint comes from
-    sha256: str | None  # of that file, None where unknown
-    top1: float | None  # published accuracy on the ILSVRC2012 validation set, percent
-    top5: float | None
+    family: str  # the study's groups
+    input_size: int  # side of the square input, in pixels
+    digits_input_size: int  # the same for the small version
+    preprocessing: str  # a key of preprocessing.PREPROCESSING
+    label_offset: int  # 1 if output 0 is a background class, else 0
+    parameters: int  # their number at full size, moving statistics included
+    source: str  # the origin of the original checkpoint
+    sha256: str | None  # of that file, None if unknown
+    top1: float | None  # published accuracy on the ILSVRC2012 validation set, in percent
+    top5: float | None  # the same, for the label among the first five
 
 
 _SLIM = "TF-Slim model zoo, "  # github.com/tensorflow/models, research/slim, as of 2018
@@ -42,7 +43,7 @@ FACTS: tuple[Facts, ...] = (
         parameters=60_965_224,
         source="github.com/kratzert/finetune_alexnet_with_tensorflow, bvlc_alexnet.npy",
         sha256=None,
-        top1=None,  # none was published with the conversion
+        top1=None,  # the conversion has no published accuracy
         top5=None,
     ),
     Facts(
@@ -81,7 +82,7 @@ FACTS: tuple[Facts, ...] = (
         parameters=6_633_209,
         source=_SLIM + "inception_v1_2016_08_28",
         sha256=None,
-        top1=69.8,  # TF-Slim's README of 2018, and so for all Inceptions
+        top1=69.8,  # TF-Slim's README of 2018, as for all Inceptions
         top5=89.6,
     ),
     Facts(
@@ -271,7 +272,11 @@ NAMES = tuple(facts.name for facts in FACTS)
 
 
 def get(name: str) -> Facts:
-    """The facts of the network ``name``. Raises InputError, with the nearest name, if there is none."""
+    """The facts about a network.
+
+    Raises:
+        InputError: for an unknown name. The error suggests the most similar one.
+    """
     for facts in FACTS:
         if facts.name == name:
             return facts

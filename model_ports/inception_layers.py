@@ -1,12 +1,13 @@
-"""What the Inception networks share: a network is a list of named layers: convolutions, pools and blocks.
+"""The building blocks of the Inception networks. A network is a list of named layers.
 
-Sizes are data: a `Conv` or `Pool` is a layer, a `Fork` convolutions side by side, a `Mixed` block parallel branches, a
-`Residual` block branches that are added to their input. Outputs of branches are joined along the channels. Layers of a
-branch are called by TF-Slim's positions: 0a, 0b, ... and 1a where the image shrinks.
+`Conv`, `Pool`, `Fork`, `Mixed` and `Residual` are data that describe layers. A `Fork` has several
+convolutions of one input, a `Mixed` block several branches. A `Residual` block adds its branches to
+its input. Outputs of branches are concatenated along the channels. Within a branch, layers have
+TF-Slim's position names: 0a, 0b, ..., and 1a where the image shrinks.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +32,7 @@ class Conv:
 
 @dataclass(frozen=True)
 class Pool:
-    """`kind` is "max" or "average"; an average does not count the padding."""
+    """A pool of kind "max" or "average". Averages do not count the padding."""
 
     kind: str
     window: int = 3
@@ -41,7 +42,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Fork:
-    """Convolutions of the same input, joined."""
+    """Several convolutions of the same input, whose outputs are concatenated."""
 
     convolutions: tuple[Conv, ...]
 
@@ -51,14 +52,14 @@ Branch = tuple[Conv | Pool | Fork, ...]
 
 @dataclass(frozen=True)
 class Mixed:
-    """Branches of the same input, joined."""
+    """Several branches of the same input, whose outputs are concatenated."""
 
     branches: tuple[Branch, ...]
 
 
 @dataclass(frozen=True)
 class Residual:
-    """input + scale * (1x1 convolution with bias of the joined branches), then ReLU where `active`."""
+    """input + scale * (1x1 convolution with bias of the concatenated branches), then ReLU if ``active``."""
 
     branches: tuple[Branch, ...]
     scale: float
@@ -70,12 +71,13 @@ MAX = Pool("max")
 
 
 def pooled(pool: Pool, x: jax.Array) -> jax.Array:
+    """Apply a pool to images (N, H, W, C)."""
     function = {"max": max_pool, "average": average_pool}[pool.kind]
     return function(x, pool.window, pool.stride, padding=pool.padding)
 
 
 class NormalizedConvolution(nnx.Module):
-    """A `Conv`; the normalisation has epsilon 1e-3 and no scale, which is TF-Slim's default."""
+    """The module of a `Conv`. Its normalisation has TF-Slim's defaults: epsilon 1e-3 and no scale."""
 
     def __init__(self, inputs: int, conv: Conv, *, rngs: nnx.Rngs):
         self.convolution = convolution(
@@ -94,7 +96,10 @@ class NormalizedConvolution(nnx.Module):
 
 
 class BranchModule(nnx.Module):
-    """The layers of a `Branch` one after the other, as conv_0a, conv_0b, ...; `outputs` channels."""
+    """The module of a `Branch`. It has ``outputs`` channels.
+
+    The convolutions are its attributes conv_0a, conv_0b, and so on.
+    """
 
     def __init__(self, inputs: int, branch: Branch, *, rngs: nnx.Rngs):
         self.plan = branch
@@ -125,7 +130,10 @@ class BranchModule(nnx.Module):
 
 
 class MixedModule(nnx.Module):
-    """A `Mixed` block as branch_0, branch_1, ...; `outputs` channels."""
+    """The module of a `Mixed` block. It has ``outputs`` channels.
+
+    The branches are its attributes branch_0, branch_1, and so on.
+    """
 
     def __init__(self, inputs: int, branches: tuple[Branch, ...], *, rngs: nnx.Rngs):
         self.names = tuple(f"branch_{number}" for number in range(len(branches)))
@@ -140,10 +148,12 @@ class MixedModule(nnx.Module):
 
 
 class ResidualModule(nnx.Module):
-    """A `Residual` block; it keeps the number of channels."""
+    """The module of a `Residual` block. It keeps the number of channels."""
 
     def __init__(self, inputs: int, block: Residual, *, rngs: nnx.Rngs):
-        self.scale, self.active, self.outputs = block.scale, block.active, inputs
+        self.scale = block.scale
+        self.active = block.active
+        self.outputs = inputs
         self.mixed = MixedModule(inputs, block.branches, rngs=rngs)
         self.up = convolution(self.mixed.outputs, inputs, 1, rngs=rngs)
 
@@ -156,7 +166,7 @@ Layer = Conv | Pool | Mixed | Residual
 
 
 class Stem(Protocol):
-    """A module that maps an image to `outputs` channels."""
+    """A module that maps an image to ``outputs`` channels."""
 
     outputs: int
 
@@ -164,10 +174,16 @@ class Stem(Protocol):
 
 
 class Inception(nnx.Module):
-    """Network input (N, H, W, 3) in [-1, 1] -> raw logits (N, num_outputs).
+    """Maps network inputs (N, H, W, 3) in [-1, 1] to raw logits (N, num_outputs).
 
-    `layers` are (name, layer); pools have no parameters and may share a name. `stem`, if given, maps the image to
-    `stem.outputs` channels before them. The mean over space is the original's last pool at its own input size.
+    The original ends with a pool that covers the whole image at its own input size. Here it is the
+    mean over all positions.
+
+    Args:
+        layers: names and layers. Pools have no parameters, and may share a name.
+        num_outputs: the number of logits.
+        rngs: the random keys of the initial parameters.
+        stem: a module before the layers, or None.
     """
 
     def __init__(
@@ -178,19 +194,20 @@ class Inception(nnx.Module):
         rngs: nnx.Rngs,
         stem: Stem | None = None,
     ):
-        channels, modules, plan = 3, {}, []
+        channels = 3
+        modules: dict[str, Any] = {}
+        plan: list[str | Pool] = []
         if stem is not None:
-            channels, modules["stem"] = stem.outputs, stem
+            channels = stem.outputs
+            modules["stem"] = stem
             plan.append("stem")
         for name, layer in layers:
             if isinstance(layer, Pool):
                 plan.append(layer)
                 continue
             if isinstance(layer, Conv):
-                modules[name], channels = (
-                    NormalizedConvolution(channels, layer, rngs=rngs),
-                    layer.channels,
-                )
+                modules[name] = NormalizedConvolution(channels, layer, rngs=rngs)
+                channels = layer.channels
             elif isinstance(layer, Mixed):
                 modules[name] = MixedModule(channels, layer.branches, rngs=rngs)
                 channels = modules[name].outputs
@@ -211,17 +228,17 @@ class Inception(nnx.Module):
 
 
 def stem_conv(position: str, *sizes) -> tuple[str, Conv]:
-    """A convolution before the blocks, as a named layer; `sizes` as for `Conv`."""
+    """A named convolution before the blocks. ``sizes`` are the further arguments of `Conv`."""
     return f"conv_{position}", Conv(position, *sizes)
 
 
 def pointwise(kernel: np.ndarray) -> np.ndarray:
-    """The kernel of a 1x1 convolution as that of a fully connected layer; one of those stays."""
+    """Turn the kernel of a 1x1 convolution into that of a fully connected layer."""
     return kernel.reshape(kernel.shape[-2:])
 
 
 def conv_rows(source: str, port: str) -> tuple[Row, ...]:
-    """Rows of a `Conv`."""
+    """The rows of the weight map for a `Conv`."""
     return (
         *layer_rows(source, f"{port}/convolution", bias=False),
         *batch_norm_rows(f"{source}/BatchNorm", f"{port}/norm"),
@@ -231,9 +248,12 @@ def conv_rows(source: str, port: str) -> tuple[Row, ...]:
 def network_rows(
     network: str, logits: str, *, odd: dict[str, str] | None = None
 ) -> tuple[Row, ...]:
-    """Rows of the stem's convolutions, of all `Mixed` blocks, and of the logits of the TF-Slim scope `network`.
+    """The rows of the weight map for convolutions before the blocks, `Mixed` blocks, and logits.
 
-    `odd`: source name of each layer within `network` whose name does not tell its position -> its path in the port.
+    Args:
+        network: the TF-Slim scope of the network.
+        logits: the name of the logits' layer in that scope.
+        odd: layers whose source name does not show their position, with their paths in the port.
     """
     odd = odd or {}
     regular = rf"{network}/(?!(?:{'|'.join(odd)})/)" if odd else f"{network}/"

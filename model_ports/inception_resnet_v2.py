@@ -1,7 +1,8 @@
-"""Inception-ResNet-v2 (Szegedy et al. 2016, arXiv 1602.07261), as TF-Slim has it.
+"""Inception-ResNet-v2 (Szegedy et al. 2016, arXiv 1602.07261), as in TF-Slim.
 
-The stem of Inception-v3 and one block of Inception, then three kinds of residual blocks, called after their size in the
-image, with reductions between them. Stem and reductions are VALID, the rest SAME.
+It has the stem of Inception-v3, one block of Inception, and then three kinds of residual blocks
+with reductions between them. Each kind is named after the size of its images. The stem and the
+reductions have padding VALID, the rest SAME.
 """
 
 from dataclasses import dataclass
@@ -24,11 +25,22 @@ from model_ports.weight_map import Row, layer_rows
 
 @dataclass(frozen=True)
 class InceptionResNetV2Config:
-    """Channels, and how many blocks of each kind there are; one more of the last kind follows, unscaled.
+    """Channels, and the number of blocks of each kind. One unscaled block of the last kind follows.
 
-    A tuple within a block is one branch. `block35`: of all 1x1 and of the single 3x3, then of the two 3x3 in a row.
-    `block17`, `block8`: 1x1; 1x1 and both factors. `reduce_6`: inside, at the ends. `reduce_7`: of the three 1x1, then
-    at the three ends. `last`: of the 1x1 convolution before the mean over space.
+    A tuple within a block is one branch.
+
+    Args:
+        stem: the convolutions of the stem.
+        mixed: the block of Inception.
+        counts: the number of residual blocks of each kind.
+        block35: all 1x1 and the single 3x3; then the two 3x3 in a row.
+        reduce_6: the inner convolutions; the last ones.
+        block17: the 1x1 branch; then the 1x1 and both factors of the other branch.
+        reduce_7: the three 1x1; then the last convolutions of the three branches.
+        block8: as ``block17``.
+        last: the 1x1 convolution before the mean over all positions.
+        padding: of the stem and the reductions.
+        stem_pool: the stride of the second pool.
     """
 
     stem: tuple[int, int, int, int, int]
@@ -40,8 +52,8 @@ class InceptionResNetV2Config:
     reduce_7: tuple[int, tuple[int, int, int]]
     block8: tuple[int, tuple[int, int, int]]
     last: int
-    padding: str = "VALID"  # of stem and reductions
-    stem_pool: int = 2  # stride of the second pool
+    padding: str = "VALID"
+    stem_pool: int = 2
 
 
 def _stem(config: InceptionResNetV2Config) -> tuple:
@@ -78,7 +90,7 @@ def _block35(config: InceptionResNetV2Config) -> Residual:
 
 
 def _factorized(widths: tuple[int, tuple[int, int, int]], length: int, **options) -> Residual:
-    """1x1; and 1x1, 1 x length, length x 1."""
+    """Two branches: 1x1; and 1x1, 1 x length, length x 1."""
     alone, (before, row, column) = widths
     branches = (
         (Conv("0a", alone),),
@@ -113,7 +125,7 @@ def _reduction_7(config: InceptionResNetV2Config) -> Mixed:
 def inception_resnet_v2(
     config: InceptionResNetV2Config, *, num_outputs: int, input_size: int, rngs: nnx.Rngs
 ) -> Inception:
-    """The network; its parameters do not depend on `input_size`. The auxiliary head is left out."""
+    """Build the network, without the auxiliary head. Its parameters do not depend on ``input_size``."""
     del input_size
     first, second, third = (range(1, count + 1) for count in config.counts)
     block17 = _factorized(config.block17, 7, scale=0.10)
@@ -143,7 +155,7 @@ INCEPTION_RESNET_V2 = InceptionResNetV2Config(
     last=1536,
 )
 
-# At 32 pixels: 32 -> 16 -> 8 -> 4 -> 2.
+# Sizes at 32 pixels: 32 -> 16 -> 8 -> 4 -> 2.
 DIGITS = InceptionResNetV2Config(
     stem=(6, 6, 10, 10, 16),
     mixed=(8, (6, 8), (8, 10), 6),

@@ -1,6 +1,7 @@
-"""Inception-v1, GoogLeNet (Szegedy et al. 2014, arXiv 1409.4842), as TF-Slim has it: with batch normalisation.
+"""Inception-v1, GoogLeNet (Szegedy et al. 2014, arXiv 1409.4842), as in TF-Slim.
 
-Each block has four branches: 1x1; 1x1 and 3x3; 1x1 and 3x3 (where the paper has 5x5); max-pool and 1x1. All is SAME.
+It has batch normalisation, which the paper does not have. Each block has four branches: 1x1; 1x1
+and 3x3; 1x1 and 3x3, where the paper has 5x5; max-pool and 1x1. All padding is SAME.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ Widths = tuple[int, int, int, int, int, int]
 
 @dataclass(frozen=True)
 class InceptionV1Config:
-    """`blocks`: of stages 3, 4 and 5, the channels of each block's convolutions, branch by branch."""
+    """Channels. ``blocks`` has those of each block's convolutions in stages 3, 4 and 5, by branch."""
 
     stem: tuple[int, int, int]
     blocks: tuple[tuple[Widths, ...], tuple[Widths, ...], tuple[Widths, ...]]
@@ -37,7 +38,7 @@ def _block(widths: Widths) -> Mixed:
 def inception_v1(
     config: InceptionV1Config, *, num_outputs: int, input_size: int, rngs: nnx.Rngs
 ) -> Inception:
-    """The network; its parameters do not depend on `input_size`."""
+    """Build the network. Its parameters do not depend on ``input_size``."""
     del input_size
     c1, c2, c3 = config.stem
     pool = Pool("max", 3, 2)
@@ -73,7 +74,7 @@ INCEPTION_V1 = InceptionV1Config(
     ),
 )
 
-# At 24 pixels: 24 -> 12 -> 6 -> 3 -> 2.
+# Sizes at 24 pixels: 24 -> 12 -> 6 -> 3 -> 2.
 DIGITS = InceptionV1Config(
     stem=(8, 12, 24),
     blocks=(

@@ -1,7 +1,8 @@
-"""Inception-v2 (Ioffe and Szegedy 2015, arXiv 1502.03167), as TF-Slim has it.
+"""Inception-v2 (Ioffe and Szegedy 2015, arXiv 1502.03167), as in TF-Slim.
 
-As Inception-v1, with two 3x3 convolutions in the place of 5x5, average pools, and blocks of stride 2 between stages.
-All is SAME. The first layer is a separable convolution with a bias and without normalisation.
+It differs from Inception-v1 in three ways. Two 3x3 convolutions replace each 5x5. Most blocks have
+average pools. Blocks of stride 2 lie between the stages. All padding is SAME. The first layer is a
+separable convolution with a bias and without normalisation.
 """
 
 from dataclasses import dataclass
@@ -29,9 +30,16 @@ Reduction = tuple[tuple[int, int], tuple[int, int]]
 
 @dataclass(frozen=True)
 class InceptionV2Config:
-    """`stages` 3, 4 and 5: channels of each block, branch by branch: 1x1; 1x1, 3x3; 1x1, both 3x3; after the pool.
+    """Channels.
 
-    `reductions` before stages 4 and 5: 1x1, 3x3; 1x1, both 3x3. `multiplier`: of the depthwise part of the stem.
+    Args:
+        stem: the convolutions of the stem.
+        stages: each block of stages 3, 4 and 5, by branch: 1x1; 1x1, 3x3; 1x1, both 3x3; after the
+            pool.
+        reductions: the blocks before stages 4 and 5: 1x1, 3x3; 1x1, both 3x3.
+        multiplier: of the depthwise convolution in the stem.
+        stem_kernel: the kernel of the first layer.
+        stem_stride: the stride of the first layer.
     """
 
     stem: tuple[int, int, int]
@@ -89,7 +97,7 @@ def _reduction(widths: Reduction) -> Mixed:
 def inception_v2(
     config: InceptionV2Config, *, num_outputs: int, input_size: int, rngs: nnx.Rngs
 ) -> Inception:
-    """The network; its parameters do not depend on `input_size`."""
+    """Build the network. Its parameters do not depend on ``input_size``."""
     del input_size
     three, four, five = config.stages
     layers = (
@@ -110,8 +118,8 @@ def inception_v2(
         *(
             (
                 f"mixed_5{letter}",
-                _block(widths, MAX if number == len(five) else AVERAGE),
-            )  # the last block of all
+                _block(widths, MAX if number == len(five) else AVERAGE),  # MAX in the last block
+            )
             for number, (letter, widths) in enumerate(zip("bc", five, strict=False), start=1)
         ),
     )
@@ -135,7 +143,7 @@ INCEPTION_V2 = InceptionV2Config(
     reductions=(((128, 160), (64, 96)), ((128, 192), (192, 256))),
 )
 
-# At 24 pixels: 24 -> 12 -> 6 -> 3 -> 2.
+# Sizes at 24 pixels: 24 -> 12 -> 6 -> 3 -> 2.
 DIGITS = InceptionV2Config(
     stem=(8, 12, 20),
     stages=(

@@ -1,7 +1,8 @@
-"""Inception-v3 (Szegedy et al. 2015, arXiv 1512.00567), as TF-Slim has it.
+"""Inception-v3 (Szegedy et al. 2015, arXiv 1512.00567), as in TF-Slim.
 
-Three kinds of blocks, at three sizes of the image: with 5x5 and double 3x3 (5), with 7x7 factorised into 1x7 and 7x1
-(6), and with 1x3 and 3x1 side by side (7). Stem and reductions are VALID, the rest SAME.
+It has three kinds of blocks at three sizes of the image. Kind 5 has a 5x5 and a double 3x3. Kind 6
+has 7x7 factorised into 1x7 and 7x1. Kind 7 has 1x3 and 3x1 side by side. The stem and the
+reductions have padding VALID, the rest SAME.
 """
 
 from dataclasses import dataclass
@@ -22,11 +23,21 @@ from model_ports.inception_layers import (
 
 @dataclass(frozen=True)
 class InceptionV3Config:
-    """Channels; a tuple within a block is one branch.
+    """Channels. A tuple within a block is one branch.
 
-    `pools`: of each block 5, those after its pool. `sevens`: of each block 6, those between its 1x7 and 7x1;
-    `seven`: those of every branch's end. `ends`: blocks of kind 7, all with the channels `end`: 1x1, before the first
-    fork and in it, before the 3x3, in the second fork, after the pool.
+    Args:
+        stem: the convolutions of the stem.
+        five: the blocks of kind 5.
+        pools: the convolution after the pool, for each block of kind 5.
+        reduce_6: the reduction before kind 6.
+        sevens: between 1x7 and 7x1, for each block of kind 6.
+        seven: at the end of each branch of kind 6.
+        reduce_7: the reduction before kind 7.
+        ends: the number of blocks of kind 7.
+        end: of each block of kind 7: the 1x1; before and in the first fork; before the 3x3; in the
+            second fork; after the pool.
+        padding: of the stem and the reductions.
+        stem_pool: the stride of the second pool.
     """
 
     stem: tuple[int, int, int, int, int]
@@ -38,8 +49,8 @@ class InceptionV3Config:
     reduce_7: tuple[int, int]
     ends: int
     end: tuple[int, int, int, int, int]
-    padding: str = "VALID"  # of stem and reductions
-    stem_pool: int = 2  # stride of the second pool
+    padding: str = "VALID"
+    stem_pool: int = 2
 
 
 def _five(config: InceptionV3Config, pool: int) -> Mixed:
@@ -118,7 +129,7 @@ def _end(config: InceptionV3Config) -> Mixed:
 def inception_v3(
     config: InceptionV3Config, *, num_outputs: int, input_size: int, rngs: nnx.Rngs
 ) -> Inception:
-    """The network; its parameters do not depend on `input_size`. The auxiliary head is left out."""
+    """Build the network, without the auxiliary head. Its parameters do not depend on ``input_size``."""
     del input_size
     c1, c2, c3, c4, c5 = config.stem
     layers = (
@@ -156,7 +167,7 @@ INCEPTION_V3 = InceptionV3Config(
     end=(320, 384, 448, 384, 192),
 )
 
-# At 32 pixels: 32 -> 16 -> 8 -> 4 -> 2.
+# Sizes at 32 pixels: 32 -> 16 -> 8 -> 4 -> 2.
 DIGITS = InceptionV3Config(
     stem=(6, 6, 10, 10, 16),
     five=(8, (6, 8), (8, 10)),

@@ -1,7 +1,7 @@
-"""Inception-v4 (Szegedy et al. 2016, arXiv 1602.07261), as TF-Slim has it.
+"""Inception-v4 (Szegedy et al. 2016, arXiv 1602.07261), as in TF-Slim.
 
-A stem with three blocks of its own, then blocks A, B and C (5, 6 and 7 in TF-Slim) with reductions between them. Stem
-and reductions are VALID, the rest SAME.
+It has a stem with three blocks, and then blocks A, B and C (5, 6 and 7 in TF-Slim) with reductions
+between them. The stem and the reductions have padding VALID, the rest SAME.
 """
 
 from dataclasses import dataclass
@@ -19,17 +19,25 @@ from model_ports.inception_layers import (
     stem_conv,
 )
 
-ROW, COLUMN = (1, 7), (7, 1)
+ROW = (1, 7)
+COLUMN = (7, 1)
 
 
 @dataclass(frozen=True)
 class InceptionV4Config:
-    """Channels, and how many blocks A, B and C there are.
+    """Channels, and the number of blocks A, B and C.
 
-    `stem`: the three convolutions, that of block 3a, the inner and outer ones of 4a, that of 5a. `a`: ends of the
-    branches, inner. `b`: 1x1, first, middle and last of the factorised 7x7, after the pool. `c`: ends of the branches,
-    before both forks, then the two factors of the 3x3. `reduce_6`: 3x3, then 1x1, 3x3, 3x3. `reduce_7`: both of the
-    short branch, then the first two and the last two of the long one.
+    Args:
+        stem: the three convolutions; block 3a; the inner and outer convolutions of 4a; block 5a.
+        counts: the number of blocks A, B and C.
+        a: the ends of the branches; the inner convolutions.
+        reduce_6: the 3x3; then the 1x1, 3x3 and 3x3.
+        b: the 1x1; first, middle and last of the factorised 7x7; after the pool.
+        reduce_7: both convolutions of the short branch; then the first two and the last two of the
+            long branch.
+        c: the ends of the branches; before both forks; then the two factors of the 3x3.
+        padding: of the stem and the reductions.
+        stem_pool: the stride of the stem's last block.
     """
 
     stem: tuple[int, int, int, int, tuple[int, int], int]
@@ -39,13 +47,14 @@ class InceptionV4Config:
     b: tuple[int, int, int, int, int]
     reduce_7: tuple[int, tuple[int, int]]
     c: tuple[int, int, int, int]
-    padding: str = "VALID"  # of stem and reductions
-    stem_pool: int = 2  # stride of the stem's last block
+    padding: str = "VALID"
+    stem_pool: int = 2
 
 
 def _stem(config: InceptionV4Config) -> tuple:
     c1, c2, c3, c4, (inner, outer), c5 = config.stem
-    padding, stride = config.padding, config.stem_pool
+    padding = config.padding
+    stride = config.stem_pool
     return (
         stem_conv("1a", c1, 3, 2, padding),
         stem_conv("2a", c2, 3, 1, padding),
@@ -149,7 +158,7 @@ def _c(config: InceptionV4Config) -> Mixed:
 def inception_v4(
     config: InceptionV4Config, *, num_outputs: int, input_size: int, rngs: nnx.Rngs
 ) -> Inception:
-    """The network; its parameters do not depend on `input_size`. The auxiliary head is left out."""
+    """Build the network, without the auxiliary head. Its parameters do not depend on ``input_size``."""
     del input_size
     a, b, c = config.counts
     layers = (
@@ -173,7 +182,7 @@ INCEPTION_V4 = InceptionV4Config(
     c=(256, 384, 448, 512),
 )
 
-# At 32 pixels: 32 -> 16 -> 8 -> 4 -> 2.
+# Sizes at 32 pixels: 32 -> 16 -> 8 -> 4 -> 2.
 DIGITS = InceptionV4Config(
     stem=(6, 6, 8, 8, (6, 10), 16),
     counts=(1, 2, 1),

@@ -1,4 +1,4 @@
-"""The outputs of every layer of a network on the way to the logits."""
+"""Computes the outputs of every layer of a network."""
 
 import jax
 import numpy as np
@@ -7,11 +7,20 @@ from flax import nnx
 from model_ports.preprocessing import PREPROCESSING
 from model_ports.registry import Network, Params
 
-_OF_CALL = "__call__"  # nnx.capture names an output by the method that returned it
+_OF_CALL = "__call__"  # nnx.capture names an output after the method that returned it
 
 
 def outputs_of_layers(network: Network, params: Params, images: np.ndarray) -> dict[str, jax.Array]:
-    """The output of each module that was called, by its path in params ("layers/conv_0/norm"). Images are as for `apply`."""
+    """Compute the output of every module that is called on the way to the logits.
+
+    Args:
+        network: the network.
+        params: its parameters.
+        images: (N, H, W, 3), RGB in [0, 1].
+
+    Returns:
+        The outputs by the module's path in the parameters, such as "layers/conv_0/norm".
+    """
 
     def forward(module: nnx.Module, images: jax.Array) -> jax.Array:
         return module(PREPROCESSING[network.spec.preprocessing](images))
@@ -22,8 +31,7 @@ def outputs_of_layers(network: Network, params: Params, images: np.ndarray) -> d
             _, state = nnx.capture(forward, nnx.Intermediate, method_outputs=nnx.Intermediate)(
                 network.module(params), images
             )
-        found = nnx.to_pure_dict(state)
-        return dict(_outputs(found, ()))
+        return dict(_outputs(nnx.to_pure_dict(state), ()))
 
     return program(params, images)
 

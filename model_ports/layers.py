@@ -1,12 +1,14 @@
 """The layers of the ports. Their gradients with respect to the image are fast on a CPU too.
 
-On a CPU, convolutions and pooling come from `own_gradients`. Other devices use the stock operations, since cuDNN
-recognises their backward pattern. Maximum pooling on a GPU is the exception: its stock gradient takes up to twice as
-long, and adds overlapping windows in any order, so that two calls differ in their last bits. The default back end
-decides when a program is traced.
+On a CPU, convolutions and pooling come from `own_gradients`. Other devices use the operations of
+JAX, because cuDNN recognises the pattern of their gradients. Maximum pooling on a GPU is an
+exception. JAX's gradient takes up to twice as long there. It also adds overlapping windows in any
+order, so that two calls differ in their last bits. The default back end decides when a program is
+traced.
 
-Images are NHWC, kernels HWIO. A depthwise kernel is (height, width, 1, channels * multiplier), with output channel
-c * multiplier + m. The functions follow the dtype of their arguments. Our own support first-order reverse mode only.
+Images are NHWC, kernels HWIO. A depthwise kernel is (height, width, 1, channels * multiplier), with
+output channel c * multiplier + m. The functions follow the dtype of their arguments. Functions from
+`own_gradients` support first-order reverse mode only.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +19,7 @@ import numpy as np
 from flax import nnx
 from jax import lax
 
-from model_ports import own_gradients as own
+from model_ports import own_gradients
 from model_ports.own_gradients import NHWC, Pads, Pair
 
 
@@ -37,9 +39,10 @@ def conv_general_dilated(
     precision=None,
     out_sharding=None,
 ) -> jax.Array:
-    """As `jax.lax.conv_general_dilated` for NHWC images and HWIO kernels without dilation; made for `nnx.Conv`.
+    """`jax.lax.conv_general_dilated` for NHWC images and HWIO kernels without dilation, for `nnx.Conv`.
 
-    On CPU a depthwise convolution is a sum over the kernel's taps, a grouped one is split into ordinary ones.
+    On a CPU, a depthwise convolution is a sum over the kernel's taps. A grouped convolution is split
+    into ordinary ones.
     """
     assert set((*(lhs_dilation or ()), *(rhs_dilation or ()))) <= {1}, (
         "dilated convolutions are not used here"
@@ -63,36 +66,60 @@ def conv_general_dilated(
         padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], strides, padding)
     pads = tuple((int(low), int(high)) for low, high in padding)
     if groups > 1 and groups == lhs.shape[3]:
-        return own.depthwise(jnp.repeat(lhs, rhs.shape[3] // groups, axis=3), rhs, strides, pads)
+        return own_gradients.depthwise(
+            jnp.repeat(lhs, rhs.shape[3] // groups, axis=3), rhs, strides, pads
+        )
     if groups == 1:
-        return own.plain(lhs, rhs, strides, pads, precision)
+        return own_gradients.plain(lhs, rhs, strides, pads, precision)
     parts = zip(jnp.split(lhs, groups, axis=3), jnp.split(rhs, groups, axis=3), strict=True)
     return jnp.concatenate(
-        [own.plain(x, kernel, strides, pads, precision) for x, kernel in parts], axis=3
+        [own_gradients.plain(x, kernel, strides, pads, precision) for x, kernel in parts], axis=3
     )
 
 
 def _pads(x: jax.Array, windows: Pair, strides: Pair, padding: str) -> Pads:
-    """What SAME or VALID puts before and behind the rows and columns of (N, H, W, C)."""
+    """The padding of SAME or VALID before and behind the rows and the columns of (N, H, W, C)."""
     rows, columns = lax.padtype_to_pads(x.shape[1:3], windows, strides, padding)
     return rows, columns
 
 
 def max_pool(x: jax.Array, window: int, stride: int, *, padding: str = "VALID") -> jax.Array:
-    """The largest value of each window, (N, H, W, C) -> (N, H', W', C). SAME pads with -inf.
+    """The largest value of each window.
 
-    The gradient goes to the first maximum of a window in row-major order, as in TensorFlow and PyTorch.
+    The gradient goes to the first maximum of a window in row-major order, as in TensorFlow and
+    PyTorch.
+
+    Args:
+        x: (N, H, W, C).
+        window: the side of the windows, in pixels.
+        stride: the distance between windows, in pixels.
+        padding: "VALID", or "SAME", which pads with -inf.
+
+    Returns:
+        (N, H', W', C).
     """
-    windows, strides = (window, window), (stride, stride)
+    windows = (window, window)
+    strides = (stride, stride)
     if _platform() not in ("cpu", "gpu"):
         return nnx.max_pool(x, windows, strides=strides, padding=padding)
     pads = _pads(x, windows, strides, padding)
-    return own.max_pool(x, windows, strides, pads)
+    return own_gradients.max_pool(x, windows, strides, pads)
 
 
 def average_pool(x: jax.Array, window: int, stride: int, *, padding: str = "VALID") -> jax.Array:
-    """The mean of each window, (N, H, W, C) -> (N, H', W', C). Padding does not count, as in TensorFlow."""
-    windows, strides = (window, window), (stride, stride)
+    """The mean of each window. As in TensorFlow, padding does not count.
+
+    Args:
+        x: (N, H, W, C).
+        window: the side of the windows, in pixels.
+        stride: the distance between windows, in pixels.
+        padding: "VALID" or "SAME".
+
+    Returns:
+        (N, H', W', C).
+    """
+    windows = (window, window)
+    strides = (stride, stride)
     pads = _pads(x, windows, strides, padding)
     total = _sum_pool(x, windows, strides, pads)
     rows, columns = (
@@ -103,14 +130,14 @@ def average_pool(x: jax.Array, window: int, stride: int, *, padding: str = "VALI
 
 
 def _counts(size: int, window: int, stride: int, low: int, outputs: int) -> np.ndarray:
-    """The number of pixels of each window that lie inside the image, along one axis."""
+    """The number of pixels of each window that are inside the image, along one axis."""
     start = np.arange(outputs) * stride - low
     return np.minimum(start + window, size) - np.maximum(start, 0)
 
 
 def _sum_pool(x: jax.Array, window: Pair, strides: Pair, pads: Pads) -> jax.Array:
     if _platform() == "cpu":
-        return own.sum_pool(x, window, strides, pads)
+        return own_gradients.sum_pool(x, window, strides, pads)
     zero = np.zeros((), x.dtype)
     return lax.reduce_window(
         x, zero, lax.add, (1, *window, 1), (1, *strides, 1), ((0, 0), *pads, (0, 0))
@@ -118,7 +145,7 @@ def _sum_pool(x: jax.Array, window: Pair, strides: Pair, pads: Pads) -> jax.Arra
 
 
 def global_mean(x: jax.Array) -> jax.Array:
-    """Mean over space: (N, H, W, C) -> (N, C)."""
+    """The mean over all positions: (N, H, W, C) -> (N, C)."""
     return jnp.mean(x, axis=(1, 2))
 
 
@@ -126,10 +153,19 @@ def global_mean(x: jax.Array) -> jax.Array:
 
 
 def local_response_normalization(x: jax.Array, *, radius: int, alpha: float) -> jax.Array:
-    """x / (1 + alpha * sum of squares of the channels within `radius`)^0.75, (N, H, W, C): TensorFlow's formula.
+    """TensorFlow's local response normalisation.
 
-    The window is cut off at the first and the last channel. alpha is not divided by the window's length. Square roots
-    make the power: on a CPU they are several times as fast as a general one.
+    It computes x / (1 + alpha * sum of squares of the channels within ``radius``)^0.75. The window
+    ends at the first and the last channel. alpha is not divided by the length of the window. The
+    power is computed by square roots, which are several times faster on a CPU than a general power.
+
+    Args:
+        x: (N, H, W, C).
+        radius: the number of channels on each side.
+        alpha: the factor of the sum.
+
+    Returns:
+        (N, H, W, C).
     """
     pixels = (x * x).reshape(x.shape[0], -1, x.shape[3], 1)  # the channels as columns
     total = _sum_pool(pixels, (1, 2 * radius + 1), (1, 1), ((0, 0), (radius, radius))).reshape(
@@ -143,14 +179,17 @@ def local_response_normalization(x: jax.Array, *, radius: int, alpha: float) -> 
 
 
 class ShapesOnly:
-    """In place of `nnx.Rngs`: a network built with it holds `jax.ShapeDtypeStruct`s and allocates no kernel."""
+    """Replaces `nnx.Rngs`. A network built with it holds shapes and dtypes, and allocates no kernel."""
 
     def params(self) -> None:
         return None
 
 
 def _initializer(draw: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]):
-    """An initialiser that draws on the host, seeded by the key. Compiling the draws in JAX would take seconds."""
+    """Make an initialiser that draws on the host, with a seed from the key.
+
+    Compiling the draws in JAX would take seconds.
+    """
 
     def initialize(key, shape, dtype):
         if key is None:
@@ -162,7 +201,7 @@ def _initializer(draw: Callable[[np.random.Generator, tuple[int, ...]], np.ndarr
 
 
 def _kernel(gain: float):
-    """Normal with variance gain^2 * 2 / (inputs of one output), for ReLU networks (He et al. 2015)."""
+    """A normal distribution with variance gain^2 * 2 / (inputs of an output); see He et al. 2015."""
 
     def draw(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         spread = np.float32(gain * np.sqrt(2.0 / np.prod(shape[:-1])))
@@ -187,9 +226,19 @@ def convolution(
     gain: float = 1.0,
     rngs: nnx.Rngs,
 ) -> nnx.Conv:
-    """2-D convolution with this file's gradients, depthwise where `groups` is `inputs`.
+    """Make a 2-D convolution with the gradients of this module.
 
-    SAME is TensorFlow's: padding as the size asks for, the smaller half before. `gain` scales the initial kernel.
+    Args:
+        inputs: the number of input channels.
+        outputs: the number of output channels.
+        kernel: the size of the kernel, or its height and width.
+        stride: the stride in both directions.
+        padding: "VALID", explicit paddings, or TensorFlow's "SAME". That depends on the size of the
+            image, and puts the smaller half before it.
+        groups: the number of groups. With ``inputs`` groups, the convolution is depthwise.
+        use_bias: True for a bias.
+        gain: the scale of the initial kernel.
+        rngs: the random keys of the initial parameters.
     """
     return nnx.Conv(
         inputs,
@@ -207,22 +256,24 @@ def convolution(
 
 
 def linear(inputs: int, outputs: int, *, gain: float = 1.0, rngs: nnx.Rngs) -> nnx.Linear:
-    """Fully connected layer with bias, (N, inputs) -> (N, outputs); `gain` as for `convolution`."""
+    """Make a fully connected layer with bias, (N, inputs) -> (N, outputs). See `convolution` for ``gain``."""
     return nnx.Linear(inputs, outputs, kernel_init=_kernel(gain), bias_init=_ZEROS, rngs=rngs)
 
 
 class BatchNorm(nnx.Module):
-    """Batch normalisation by the moving statistics; `nnx.view(network, use_running_average=False)` is for training.
+    """Batch normalisation by moving statistics.
 
-    The arithmetic is that of `nnx.BatchNorm`. That class takes three times as long to trace, and allocates its statistics
-    on the device even in a network of shapes alone.
+    For training, use `nnx.view(network, use_running_average=False)`. The arithmetic is that of
+    `nnx.BatchNorm`. That class takes three times as long to trace. It also allocates statistics on
+    the device when a network has shapes only.
     """
 
-    momentum = 0.95  # for the short trainings of the embedded networks; the originals' momentum plays no part here
+    momentum = 0.95  # for training the embedded networks; the originals' momentum is not used
 
     def __init__(self, features: int, *, epsilon: float, use_scale: bool, rngs: nnx.Rngs):
         shape = (features,)
-        self.epsilon, self.use_running_average = epsilon, True
+        self.epsilon = epsilon
+        self.use_running_average = True
         self.scale = nnx.Param(_ONES(rngs.params(), shape, jnp.float32)) if use_scale else None
         key = rngs.params()
         self.bias = nnx.Param(_ZEROS(key, shape, jnp.float32))
@@ -230,7 +281,7 @@ class BatchNorm(nnx.Module):
         self.var = nnx.BatchStat(_ONES(key, shape, jnp.float32))
 
     def set_view(self, use_running_average: bool | None = None) -> None:
-        """Called by `nnx.view`."""
+        """Set the mode. `nnx.view` calls this."""
         if use_running_average is not None:
             self.use_running_average = use_running_average
 
@@ -238,9 +289,11 @@ class BatchNorm(nnx.Module):
         def everywhere(vector: jax.Array) -> jax.Array:
             return lax.broadcast_in_dim(vector, x.shape, (x.ndim - 1,))
 
-        mean, var = self.mean[...], self.var[...]
+        mean = self.mean[...]
+        var = self.var[...]
         if not self.use_running_average:
-            old, axes = (mean, var), tuple(range(x.ndim - 1))
+            old = (mean, var)
+            axes = tuple(range(x.ndim - 1))
             mean = jnp.mean(x, axes)
             var = jnp.maximum(0, jnp.mean(x * x, axes) - mean * mean)
             for moving, before, now in zip((self.mean, self.var), old, (mean, var), strict=True):
@@ -256,5 +309,5 @@ class BatchNorm(nnx.Module):
 def batch_norm(
     features: int, *, epsilon: float, use_scale: bool = True, rngs: nnx.Rngs
 ) -> BatchNorm:
-    """See `BatchNorm`."""
+    """Make a `BatchNorm`."""
     return BatchNorm(features, epsilon=epsilon, use_scale=use_scale, rngs=rngs)

@@ -1,7 +1,8 @@
-"""MobileNet-v1 (Howard et al. 2017, arXiv 1704.04861), as TF-Slim has it.
+"""MobileNet-v1 (Howard et al. 2017, arXiv 1704.04861), as in TF-Slim.
 
-A convolution, then pairs of a depthwise 3x3 and a pointwise 1x1 convolution; batch normalisation (epsilon 1e-3) and
-ReLU6 after each of them, everything SAME. Global mean, 1x1 convolution to the logits.
+After a first convolution come pairs of a depthwise 3x3 and a pointwise 1x1 convolution. Batch
+normalisation (epsilon 1e-3) and ReLU6 follow each convolution. All padding is SAME. A mean over all
+positions and a 1x1 convolution give the logits.
 """
 
 from dataclasses import dataclass, replace
@@ -15,7 +16,14 @@ from model_ports.weight_map import batch_norm_rows, depthwise, layer_rows
 
 @dataclass(frozen=True)
 class MobileNetV1Config:
-    """`stem` and `pairs` are (channels, stride) before the width multiplier; no layer gets below `floor` channels."""
+    """MobileNet's sizes.
+
+    Args:
+        multiplier: the width multiplier.
+        stem: channels and stride of the first convolution, before the multiplier.
+        pairs: channels and stride of each pair, before the multiplier.
+        floor: the least number of channels of a layer.
+    """
 
     multiplier: float
     stem: tuple[int, int] = (32, 2)
@@ -38,7 +46,7 @@ class MobileNetV1Config:
 
 
 class NormalizedConvolution(nnx.Module):
-    """Convolution without bias -> batch normalisation -> ReLU6; depthwise if it is said to be."""
+    """Convolution without bias -> batch normalisation -> ReLU6. With groups = inputs it is depthwise."""
 
     def __init__(
         self,
@@ -60,16 +68,18 @@ class NormalizedConvolution(nnx.Module):
 
 
 class MobileNetV1(nnx.Module):
-    """Network input (N, H, W, 3) in [-1, 1] -> raw logits (N, num_outputs), at any H and W.
+    """Maps network inputs (N, H, W, 3) in [-1, 1] to raw logits (N, num_outputs), at any H and W.
 
-    Above 224 pixels the original pools 7x7 windows instead of everything and yields no single row of logits.
+    Above 224 pixels the original pools 7x7 windows, and gives several rows of logits. Here the pool
+    covers the whole image.
     """
 
     def __init__(self, config: MobileNetV1Config, *, num_outputs: int, rngs: nnx.Rngs):
         def width(channels: int) -> int:
             return max(int(channels * config.multiplier), config.floor)
 
-        channels, stride = width(config.stem[0]), config.stem[1]
+        channels = width(config.stem[0])
+        stride = config.stem[1]
         layers = {"conv_0": NormalizedConvolution(3, channels, 3, stride=stride, rngs=rngs)}
         for number, (base, stride) in enumerate(config.pairs, start=1):
             layers[f"depthwise_{number}"] = NormalizedConvolution(
@@ -92,7 +102,7 @@ class MobileNetV1(nnx.Module):
 def mobilenet_v1(
     config: MobileNetV1Config, *, num_outputs: int, input_size: int, rngs: nnx.Rngs
 ) -> MobileNetV1:
-    """The network; its parameters do not depend on `input_size`."""
+    """Build the network. Its parameters do not depend on ``input_size``."""
     del input_size
     return MobileNetV1(config, num_outputs=num_outputs, rngs=rngs)
 
@@ -101,7 +111,7 @@ MOBILENET_V1_025 = MobileNetV1Config(multiplier=0.25)
 MOBILENET_V1_050 = MobileNetV1Config(multiplier=0.50)
 MOBILENET_V1_100 = MobileNetV1Config(multiplier=1.0)
 
-# At 24 pixels: 24 -> 12 -> 6 -> 3.
+# Sizes at 24 pixels: 24 -> 12 -> 6 -> 3.
 DIGITS_100 = MobileNetV1Config(
     multiplier=1.0,
     stem=(24, 2),

@@ -1,8 +1,9 @@
-"""NASNet-A (Zoph et al. 2017, arXiv 1707.07012), large, as TF-Slim has it.
+"""NASNet-A (Zoph et al. 2017, arXiv 1707.07012), large, as in TF-Slim.
 
-A cell combines two inputs, the last output and the one before it, by five sums of two operations each. Everything is
-ReLU -> convolution -> batch normalisation (epsilon 1e-3) and SAME but the first convolution. Drop-path and the
-auxiliary head belong to training alone.
+A cell has two inputs: the last output and the one before it. It combines them in five sums of two
+operations each. Operations are ReLU -> convolution -> batch normalisation (epsilon 1e-3). Padding
+is SAME, except in the first convolution. Drop-path and the auxiliary head are for training alone,
+and are left out.
 """
 
 from dataclasses import dataclass
@@ -14,16 +15,19 @@ from flax import nnx
 from model_ports.layers import average_pool, batch_norm, convolution, global_mean, linear, max_pool
 from model_ports.weight_map import Row, batch_norm_rows, depthwise, layer_rows
 
-Operation = tuple[
-    str, int
-]  # what, and of which state: 0 the cell's input, 1 the one before, 2 ... the sums so far
+Operation = tuple[str, int]
+"""The name of an operation, and the state that it reads. State 0 is the cell's input, 1 the output
+before that, and 2, 3, ... are the sums so far."""
 
 
 @dataclass(frozen=True)
 class CellPlan:
-    """`sums`: pairs of operations, each sum a new state; `joined`: the states that are put out.
+    """The structure of a cell.
 
-    `stride`: of the operations that read states 0 and 1; the others have stride 1.
+    Args:
+        sums: pairs of operations. The sum of each pair is a new state.
+        joined: the states that are concatenated to the output.
+        stride: of the operations that read states 0 and 1. All others have stride 1.
     """
 
     sums: tuple[tuple[Operation, Operation], ...]
@@ -57,10 +61,16 @@ REDUCTION = CellPlan(
 
 @dataclass(frozen=True)
 class NASNetConfig:
-    """`stem`: channels of the first convolution; `filters`: of the first normal cells, doubled by each reduction.
+    """NASNet's sizes.
 
-    `stem_cells`: reduction cells before the first normal one, their filters halved from each to the one before it;
-    `repeats`: normal cells between reductions; `kernels`: sizes that stand for 3, 5 and 7.
+    Args:
+        stem: the channels of the first convolution.
+        filters: the channels of the first normal cells. Each reduction doubles them.
+        stem_cells: the number of reduction cells before the first normal cell. The last of them
+            has half of its filters, and each earlier one half of the next one's.
+        repeats: the number of normal cells between reductions.
+        reductions: the number of reductions.
+        kernels: the kernel sizes that replace 3, 5 and 7.
     """
 
     stem: int
@@ -72,7 +82,7 @@ class NASNetConfig:
 
 
 class Separable(nnx.Module):
-    """Twice ReLU -> depthwise -> pointwise -> normalisation; the stride is the first one's."""
+    """Twice ReLU -> depthwise -> pointwise -> normalisation. The stride belongs to the first half."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int, rngs: nnx.Rngs):
         self.depthwise_1 = convolution(
@@ -103,9 +113,10 @@ class Projection(nnx.Module):
 
 
 class FactorizedReduction(nnx.Module):
-    """ReLU -> two 1x1 convolutions of stride 2, joined -> normalisation: (N, H, W, C) -> (N, ceil(H / 2), ...).
+    """ReLU -> two 1x1 convolutions of stride 2, concatenated -> normalisation.
 
-    Each makes half of the channels; the second starts at the second row and column, and sees zeros beyond the border.
+    It maps (N, H, W, C) to (N, ceil(H / 2), ceil(W / 2), outputs). Each convolution makes half of
+    the channels. The second one starts at the second row and column, with zeros beyond the border.
     """
 
     def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
@@ -122,10 +133,11 @@ class FactorizedReduction(nnx.Module):
 
 
 class Cell(nnx.Module):
-    """(current, previous) -> `outputs` channels.
+    """Maps the current and the previous output to ``outputs`` channels.
 
-    `previous` says what becomes of the previous output. "same": it stays. "wide": it is projected to `filters` channels.
-    "large": it is projected, and reduced to half of its size. The current output is always projected.
+    ``previous`` says what happens to the previous output. "same": nothing. "wide": a projection to
+    ``filters`` channels. "large": a projection, and a reduction to half of its size. The current
+    output is always projected.
     """
 
     def __init__(
@@ -176,10 +188,11 @@ class Cell(nnx.Module):
 
 
 class NASNet(nnx.Module):
-    """Network input (N, H, W, 3) in [-1, 1] -> raw logits (N, num_outputs), at any H and W.
+    """Maps network inputs (N, H, W, 3) in [-1, 1] to raw logits (N, num_outputs), at any H and W.
 
-    A normal cell right behind a reduction has the same previous output as the reduction, not the reduction's input.
-    The first cell has no previous output and takes its input, unprojected, for it.
+    A normal cell right after a reduction has the same previous output as the reduction. This is not
+    the reduction's input. The first cell has no previous output, and uses its own input, without
+    a projection.
     """
 
     def __init__(self, config: NASNetConfig, *, num_outputs: int, rngs: nnx.Rngs):
@@ -187,15 +200,15 @@ class NASNet(nnx.Module):
             3, config.stem, 3, stride=2, padding="VALID", use_bias=False, rngs=rngs
         )
         self.root_norm = batch_norm(config.stem, epsilon=1e-3, rngs=rngs)
-        cells, order = {}, []
-        outputs = [
-            (config.stem, 0),
-            (config.stem, 0),
-        ]  # of every output: channels, how often the image was halved
+        cells: dict[str, Cell] = {}
+        order: list[tuple[str, int]] = []
+        # For every output: its channels, and how often the image was halved.
+        outputs = [(config.stem, 0), (config.stem, 0)]
 
         def add(name: str, plan: CellPlan, filters: int, before: int) -> None:
-            """The cell `name`, reading the last output and number `before`."""
-            (channels, halvings), (old_channels, old_halvings) = outputs[-1], outputs[before]
+            """Add a cell that reads the last output and output number ``before``."""
+            channels, halvings = outputs[-1]
+            old_channels, old_halvings = outputs[before]
             previous = (
                 "large"
                 if old_halvings < halvings
@@ -225,7 +238,8 @@ class NASNet(nnx.Module):
                 len(outputs) - 2,
             )
         for stage in range(config.reductions + 1):
-            filters, before = config.filters * 2**stage, len(outputs) - 2
+            filters = config.filters * 2**stage
+            before = len(outputs) - 2
             if stage:
                 add(f"reduction_cell_{stage - 1}", REDUCTION, filters, before)
             for number in range(stage * config.repeats, (stage + 1) * config.repeats):
@@ -244,22 +258,24 @@ class NASNet(nnx.Module):
 
 
 def nasnet(config: NASNetConfig, *, num_outputs: int, input_size: int, rngs: nnx.Rngs) -> NASNet:
-    """The network; its parameters do not depend on `input_size`."""
+    """Build the network. Its parameters do not depend on ``input_size``."""
     del input_size
     return NASNet(config, num_outputs=num_outputs, rngs=rngs)
 
 
 NASNET_LARGE = NASNetConfig(stem=96, filters=168, stem_cells=2, repeats=6, reductions=2)
 
-# At 36 pixels: 36 -> 17 -> 9 -> 5.
+# Sizes at 36 pixels: 36 -> 17 -> 9 -> 5.
 DIGITS = NASNetConfig(stem=12, filters=12, stem_cells=1, repeats=1, reductions=1, kernels=(3, 3, 5))
 
 _CELL = r"((?:reduction_)?cell_(?:stem_)?\d+)"
-_SUM, _PORT_SUM = rf"{_CELL}/comb_iter_(\d)/(left|right)", r"cells/\1/\3_\2"
+_SUM = rf"{_CELL}/comb_iter_(\d)/(left|right)"
+_PORT_SUM = r"cells/\1/\3_\2"
 
 
 def _separable_rows(number: int) -> tuple[Row, ...]:
-    source, port = rf"{_SUM}/separable_\dx\d_{number}", _PORT_SUM
+    source = rf"{_SUM}/separable_\dx\d_{number}"
+    port = _PORT_SUM
     return (
         (f"{source}/depthwise_weights", f"{port}/depthwise_{number}/kernel", depthwise),
         (f"{source}/pointwise_weights", f"{port}/pointwise_{number}/kernel", None),

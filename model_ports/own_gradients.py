@@ -1,12 +1,12 @@
-"""Layers with gradients of our own, for operations that XLA runs slowly on a CPU.
+"""Layers with custom gradients, for operations that XLA runs slowly on a CPU.
 
-XLA's CPU back end is slow for depthwise convolutions, convolutions of few outputs, and pooling. It is also slow for the
-input gradients of pooling, of dense layers, and of any convolution inside a loop (jax issue 12868). The functions here
-compute the same by sums over the taps of a window, plain convolutions, and matrix products. The maximum of a window
-serves the GPU too.
+XLA's CPU back end is slow for depthwise convolutions, convolutions with few outputs, and pooling.
+It is also slow for input gradients of pooling, of dense layers, and of any convolution inside a
+loop (jax issue 12868). The functions here compute the same by sums over the taps of a window, plain
+convolutions, and matrix products. A GPU uses the maximum of a window too.
 
-Images are NHWC, kernels HWIO, paddings explicit. Each function has its own rule for the first reverse-mode derivative,
-and follows the dtype of its arguments.
+Images are NHWC, kernels HWIO, paddings explicit. Each function has a custom rule for the first
+reverse-mode derivative, and follows the dtype of its arguments.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def _output_size(x: jax.Array, window: Pair, strides: Pair, pads: Pads) -> Pair:
 
 
 def _tap(padded: jax.Array, tap: Pair, strides: Pair, size: Pair) -> jax.Array:
-    """The input that the tap at `tap` sees at every output position: (N, size, C)."""
+    """The inputs that the kernel's tap at ``tap`` reads for all output positions: (N, *size, C)."""
     rows, columns = (t + (m - 1) * s + 1 for t, m, s in zip(tap, size, strides, strict=True))
     return lax.slice(
         padded, (0, *tap, 0), (padded.shape[0], rows, columns, padded.shape[3]), (1, *strides, 1)
@@ -54,11 +54,14 @@ def _spread(
     strides: Pair,
     pads: Pads,
 ) -> jax.Array:
-    """The transpose of taking windows: the sum at each input position over all windows that saw it.
+    """The transpose of taking windows: for each input position, the sum over all windows that read it.
 
-    `term(tap, shifted)` is the part that `tap` sends back; `shifted(a)` moves an array of outputs to where that tap
-    stood. The same taps meet all input positions of one remainder modulo the stride. So each remainder is a dense sum,
-    and the sums are interleaved: no time goes into the zeros of a dilated gradient.
+    ``term(tap, shifted)`` is the part that ``tap`` sends back. ``shifted(a)`` moves an array of
+    outputs to the input positions of that tap.
+
+    Input positions with one remainder modulo the stride are read by the same taps. Each remainder
+    is therefore a dense sum, and the sums are interleaved. No time is spent on the zeros of a
+    dilated gradient.
     """
     batch, _, _, channels = like.shape
     rows, columns = (
@@ -93,14 +96,16 @@ def _spread(
     whole = jnp.stack(phases, axis=2).reshape(
         batch, rows * strides[0], columns * strides[1], channels
     )
-    top, left = pads[0][0], pads[1][0]
+    top = pads[0][0]
+    left = pads[1][0]
     return whole[:, top : top + like.shape[1], left : left + like.shape[2]]
 
 
 def _saved(x, kernel) -> tuple:
-    """What a convolution's backward rule needs. The last is empty unless the kernel is differentiated.
+    """The values that the backward rule of a convolution needs.
 
-    Tracing a gradient that nobody needs would double the time of tracing.
+    The last one is empty unless the kernel is differentiated. Tracing an unneeded gradient would
+    double the time of tracing.
     """
     return x.value, kernel.value, ((),) if kernel.perturbed else ()
 
@@ -110,7 +115,14 @@ def _saved(x, kernel) -> tuple:
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def depthwise(x: jax.Array, kernel: jax.Array, strides: Pair, pads: Pads) -> jax.Array:
-    """Depthwise convolution, multiplier 1: x (N, H, W, C), kernel (h, w, 1, C)."""
+    """Depthwise convolution with multiplier 1.
+
+    Args:
+        x: (N, H, W, C).
+        kernel: (h, w, 1, C).
+        strides: in rows and columns.
+        pads: before and behind the rows and the columns.
+    """
     window = kernel.shape[0], kernel.shape[1]
     size = _output_size(x, window, strides, pads)
     padded = _padded(x, pads, 0)
@@ -137,7 +149,8 @@ def _depthwise_backward(strides, pads, saved, gradient):
     to_x = _spread(to_input, x, window=window, strides=strides, pads=pads)
     if not trained:
         return to_x, None
-    padded, size = _padded(x, pads, 0), gradient.shape[1:3]
+    padded = _padded(x, pads, 0)
+    size = gradient.shape[1:3]
     to_kernel = [
         [
             jnp.sum(_tap(padded, (i, j), strides, size) * gradient, axis=(0, 1, 2))
@@ -155,12 +168,21 @@ depthwise.defvjp(_depthwise_forward, _depthwise_backward, symbolic_zeros=True)
 # --- ordinary convolution ----------------------------------------------------------------------------------------
 
 _FEW = 8
-"""A convolution with this many outputs takes a half to a third of XLA's time this way. The gradient at the image has as few."""
+"""The largest number of outputs for which `_of_few_outputs` is used. It takes a half to a third of
+XLA's time. The gradient with respect to the image has as few outputs."""
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def plain(x: jax.Array, kernel: jax.Array, strides: Pair, pads: Pads, precision) -> jax.Array:
-    """An ordinary convolution. Its input gradient is again a plain NHWC, HWIO convolution, in loops too."""
+    """Ordinary convolution. Its input gradient is a plain NHWC, HWIO convolution, also in loops.
+
+    Args:
+        x: (N, H, W, inputs).
+        kernel: (h, w, inputs, outputs).
+        strides: in rows and columns.
+        pads: before and behind the rows and the columns.
+        precision: as for `jax.lax.conv_general_dilated`.
+    """
     return _convolution(x, kernel, strides, pads, precision)
 
 
@@ -175,7 +197,7 @@ def _convolution(
 
 
 def _of_few_outputs(x: jax.Array, kernel: jax.Array, pads: Pads, precision) -> jax.Array:
-    """One product of each pixel with all taps, then their shifted sums. No window is copied."""
+    """Multiply each pixel by all taps, then add the shifted products. No window is copied."""
     height, width, _, outputs = kernel.shape
     products = lax.dot_general(x, kernel, (((3,), (2,)), ((), ())), precision=precision)
     products = _padded(products.reshape(*x.shape[:3], height * width * outputs), pads, 0)
@@ -206,19 +228,24 @@ def _plain_backward(strides, pads, precision, saved, gradient):
 
 
 def _plain_input_gradient(kernel, gradient, shape, strides, pads, precision):
-    """One undilated convolution makes the input positions of all remainders modulo the stride, as channels."""
+    """Compute the input gradient by one convolution without dilation.
+
+    Its channels hold the input positions of all remainders modulo the stride.
+    """
     batch, height, width, inputs = shape
     if (
         gradient.shape[1:3] == (1, 1)
         and kernel.shape[:2] == (height, width)
         and not any(map(any, pads))
     ):
-        # A dense layer: its kernel may be most of the network, so it is read once, and not transposed.
+        # This is a dense layer. Its kernel may be most of the network, so it is read once, and is
+        # not transposed.
         images = lax.dot_general(
             kernel, gradient[:, 0, 0], (((3,), (1,)), ((), ())), precision=precision
         )
         return lax.transpose(images, (3, 0, 1, 2))
-    (down, right), outputs = strides, kernel.shape[3]
+    down, right = strides
+    outputs = kernel.shape[3]
     reach = [-(-k // s) for k, s in zip(kernel.shape, strides, strict=False)]
     grown = [(0, r * s - k) for r, s, k in zip(reach, strides, kernel.shape, strict=False)]
     turned = jnp.pad(kernel, (*grown, (0, 0), (0, 0))).reshape(
@@ -229,9 +256,8 @@ def _plain_input_gradient(kernel, gradient, shape, strides, pads, precision):
         .transpose(0, 2, 5, 1, 3, 4)
         .reshape(*reach, outputs, down * right * inputs)
     )
-    first = [
-        low // s for (low, _), s in zip(pads, strides, strict=True)
-    ]  # the positions before are only padding
+    # All positions before the first one are padding.
+    first = [low // s for (low, _), s in zip(pads, strides, strict=True)]
     last = [
         -(-(n + low) // s) for n, (low, _), s in zip((height, width), pads, strides, strict=True)
     ]
@@ -255,7 +281,14 @@ plain.defvjp(_plain_forward, _plain_backward, symbolic_zeros=True)
 
 @partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
 def sum_pool(x: jax.Array, window: Pair, strides: Pair, pads: Pads) -> jax.Array:
-    """Sum of each window, padded with 0."""
+    """The sum of each window, padded with 0.
+
+    Args:
+        x: (N, H, W, C).
+        window: the height and width of a window.
+        strides: in rows and columns.
+        pads: before and behind the rows and the columns.
+    """
     return _pooled(lax.add, 0, x, window, strides, pads)
 
 
@@ -275,8 +308,9 @@ sum_pool.defvjp(_sum_pool_forward, _sum_pool_backward)
 def _pooled(
     join: Callable, start: float, x: jax.Array, window: Pair, strides: Pair, pads: Pads
 ) -> jax.Array:
-    """Like `lax.reduce_window`, in a half to a quarter of its time."""
-    padded, size = _padded(x, pads, start), _output_size(x, window, strides, pads)
+    """The same as `lax.reduce_window`, in a half to a quarter of its time."""
+    padded = _padded(x, pads, start)
+    size = _output_size(x, window, strides, pads)
     return reduce(
         join,
         (_tap(padded, (i, j), strides, size) for i in range(window[0]) for j in range(window[1])),
@@ -285,7 +319,16 @@ def _pooled(
 
 @partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
 def max_pool(x: jax.Array, window: Pair, strides: Pair, pads: Pads) -> jax.Array:
-    """Largest value of each window, padded with -inf; the first maximum in row-major order takes the gradient."""
+    """The largest value of each window, padded with -inf.
+
+    The gradient goes to the first maximum in row-major order.
+
+    Args:
+        x: (N, H, W, C).
+        window: the height and width of a window.
+        strides: in rows and columns.
+        pads: before and behind the rows and the columns.
+    """
     return _pooled(lax.max, -np.inf, x, window, strides, pads)
 
 
@@ -296,10 +339,11 @@ def _max_pool_forward(x, window, strides, pads):
 
 def _max_pool_backward(window, strides, pads, saved, gradient):
     x, y = saved
-    padded, size = _padded(x, pads, -jnp.inf), y.shape[1:3]
+    padded = _padded(x, pads, -jnp.inf)
+    size = y.shape[1:3]
     taps = [(i, j) for i in range(window[0]) for j in range(window[1])]
     winner = jnp.full(y.shape, -1, jnp.int8 if len(taps) < 128 else jnp.int32)
-    for number, tap in reversed(list(enumerate(taps))):  # the first match is written last
+    for number, tap in reversed(list(enumerate(taps))):  # the first match overwrites the others
         winner = jnp.where(
             _tap(padded, tap, strides, size) == y, jnp.asarray(number, winner.dtype), winner
         )

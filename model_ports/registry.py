@@ -1,4 +1,4 @@
-"""How to get a network of the study as pure functions: one literal entry each, beside its facts."""
+"""The networks of the study as pure functions. Each has one literal entry."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -32,20 +32,19 @@ Params = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec(Facts):
-    """All that is fixed about one network: its facts, and how it is built at full size and small."""
+    """The facts about one network, and how to build it at full size and small."""
 
     builder: Callable[..., nnx.Module]  # (config, *, num_outputs, input_size, rngs)
     config: Any
     digits_config: Any
     weight_map: tuple
-    fixed_size: bool = False  # True where the parameters' shapes depend on the input size
-    variants: Mapping[str, Any] = field(
-        default_factory=dict, hash=False
-    )  # other configs at full size that take the same weights
+    fixed_size: bool = False  # True if the parameters' shapes depend on the input size
+    # Other configurations at full size that take the same weights.
+    variants: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 def _spec(name: str, **built: Any) -> ModelSpec:
-    """The entry of a network: its facts, and how it is built."""
+    """The entry of a network, with its facts."""
     return ModelSpec(**asdict(facts.get(name)), **built)
 
 
@@ -184,7 +183,11 @@ MODELS: tuple[ModelSpec, ...] = (
 
 
 def spec(name: str) -> ModelSpec:
-    """The entry called `name`. Raises InputError, with the nearest name, if there is none."""
+    """The entry of a network.
+
+    Raises:
+        InputError: for an unknown name. The error suggests the most similar one.
+    """
     for entry in MODELS:
         if entry.name == name:
             return entry
@@ -192,9 +195,10 @@ def spec(name: str) -> ModelSpec:
 
 
 class Network:
-    """One network as pure functions over a nested dict of arrays, moving statistics included.
+    """One network as pure functions of its parameters, a nested dict with moving statistics.
 
-    Make it with `network`. `apply` and `train_apply` are fixed function objects, so that jit caches by them.
+    Make it with `network`. `apply` and `train_apply` are fixed function objects, so that jit can
+    cache by them.
     """
 
     def __init__(self, entry: ModelSpec, *, zoo: str, input_size: int, num_classes: int):
@@ -218,7 +222,7 @@ class Network:
 
     @cached_property
     def _abstract(self) -> tuple[nnx.GraphDef, Params, Params]:
-        """Structure, shapes, and which arrays are trainable."""
+        """The structure, the shapes, and which arrays are trainable."""
         structure, state = nnx.split(self._build(ShapesOnly()))
         trainable = jax.tree.map(
             lambda variable: isinstance(variable, nnx.Param),
@@ -231,26 +235,31 @@ class Network:
         return structure, shapes, nnx.to_pure_dict(trainable)
 
     def abstract(self) -> Params:
-        """The parameters' shapes and dtypes; allocates no kernel."""
+        """The shapes and dtypes of the parameters. This allocates no kernel."""
         return self._abstract[1]
 
     def trainable(self) -> Params:
+        """True for each trainable array, False for moving statistics, in the parameters' structure."""
         return self._abstract[2]
 
     def init(self, key: jax.Array) -> Params:
-        """Fresh float32 parameters."""
+        """Random float32 parameters."""
         return nnx.to_pure_dict(nnx.state(self._build(nnx.Rngs(params=key))))
 
     def module(self, params: Params) -> nnx.Module:
-        """The network itself, for a look inside. It takes preprocessed images."""
+        """The network as a Flax module. It takes preprocessed images."""
         return nnx.merge(self._abstract[0], params)
 
     def _apply(self, params: Params, images: jax.Array) -> jax.Array:
-        """Images (N, H, W, 3), RGB in [0, 1] -> raw logits (N, num_outputs), in the dtype of params and images."""
+        """Images (N, H, W, 3), RGB in [0, 1] -> raw logits (N, num_outputs), in the arguments' dtype."""
         return self.module(params)(PREPROCESSING[self.spec.preprocessing](images))
 
     def _train_apply(self, params: Params, images: jax.Array) -> tuple[jax.Array, Params]:
-        """Like `apply`, normalised by the batch. Returns raw logits, and params with updated moving statistics."""
+        """Like `apply`, but normalised by the batch.
+
+        Returns:
+            Raw logits, and the parameters with updated moving statistics.
+        """
         module = self.module(params)
         view = nnx.view(module, use_running_average=False, raise_if_not_found=False)
         logits = view(PREPROCESSING[self.spec.preprocessing](images))
@@ -265,17 +274,18 @@ def network(
     num_outputs: int | None = None,
     variant: str | None = None,
 ) -> Network:
-    """The network `name` at full size ("imagenet") or small ("digits").
+    """Make a network of the study.
 
     Args:
-        name: of the entry.
-        zoo: "digits" or "imagenet".
-        input_size: pixels; the zoo's own if not given.
-        num_outputs: background class included; the zoo's own if not given.
+        name: the network.
+        zoo: "imagenet" for full size, or "digits" for the small version.
+        input_size: the side of the images in pixels; the zoo's default if not given.
+        num_outputs: the number of logits, background class included; the zoo's default if not given.
         variant: a name in the entry's `variants`, or None.
 
     Raises:
-        InputError: for an unknown name, zoo or variant, or another input size where parameters depend on it.
+        InputError: for an unknown name, zoo or variant, or for an input size that the parameters do
+            not allow.
     """
     entry = spec(name)
     if zoo not in ZOOS:
@@ -283,15 +293,15 @@ def network(
     if variant is not None:
         check_variant(entry, variant, zoo)
         entry = replace(entry, config=entry.variants[variant])
-    own_size = entry.input_size if zoo == "imagenet" else entry.digits_input_size
-    size = own_size if input_size is None else input_size
-    if entry.fixed_size and size != own_size:
+    default_size = entry.input_size if zoo == "imagenet" else entry.digits_input_size
+    size = default_size if input_size is None else input_size
+    if entry.fixed_size and size != default_size:
         raise InputError(
-            f"input size {size} for {name}: fully connected layers allow only {own_size}; leave it out"
+            f"input size {size} for {name}: fully connected layers allow only {default_size}; leave it out"
         )
     if size < 1:
         raise InputError(
-            f"input size {size} for {name}: must be positive pixels; leave it out for {own_size}"
+            f"input size {size} for {name}: must be positive pixels; leave it out for {default_size}"
         )
     classes = CLASSES[zoo] if num_outputs is None else num_outputs - entry.label_offset
     if classes < 2:
@@ -302,7 +312,11 @@ def network(
 
 
 def check_variant(entry: ModelSpec, variant: str | None, zoo: str) -> None:
-    """Raises InputError for a variant that this network does not have."""
+    """Check that a network has a variant.
+
+    Raises:
+        InputError: if it does not.
+    """
     if variant is not None and (variant not in entry.variants or zoo != "imagenet"):
         known = "; ".join(
             f"{other.name} at full size: {', '.join(other.variants)}"

@@ -1,7 +1,8 @@
-"""ResNet-v2 (He et al. 2016, arXiv 1603.05027) with bottleneck units, as TF-Slim has it.
+"""ResNet-v2 (He et al. 2016, arXiv 1603.05027) with bottleneck units, as in TF-Slim.
 
-Batch normalisation (epsilon 1e-5) and ReLU come before the convolutions, and the subsampling stands in the last unit of
-a block, on its 3x3. Strided convolutions are padded explicitly, the same on both sides; the max-pool is SAME.
+Batch normalisation (epsilon 1e-5) and ReLU come before the convolutions. The 3x3 convolution in the
+last unit of a block subsamples. Strided convolutions have explicit padding, the same on both sides.
+The padding of the max-pool is SAME.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,13 @@ from model_ports.weight_map import batch_norm_rows, layer_rows
 
 @dataclass(frozen=True)
 class ResNetV2Config:
-    """`blocks`: (units, bottleneck channels, stride of the last unit) of each; a unit puts out four times as many."""
+    """ResNet's sizes.
+
+    Args:
+        blocks: units, bottleneck channels, and stride of the last unit, for each block. A unit has
+            four times as many output channels.
+        root: the channels of the first convolution.
+    """
 
     blocks: tuple[tuple[int, int, int], ...]
     root: int = 64
@@ -38,8 +45,9 @@ class NormalizedConvolution(nnx.Module):
 class Unit(nnx.Module):
     """Pre-activation bottleneck: (N, H, W, inputs) -> (N, ceil(H / stride), ceil(W / stride), 4 * channels).
 
-    The shortcut is the raw input, subsampled; where the number of channels changes (at stride 1 only) it is a 1x1
-    convolution of the normalised input. The last convolution and the shortcut have a bias, nothing follows the sum.
+    The shortcut is the input, subsampled. If the number of channels changes (at stride 1 only), it
+    is a 1x1 convolution of the normalised input instead. The last convolution and that shortcut
+    have a bias. Nothing follows the sum.
     """
 
     def __init__(self, inputs: int, channels: int, *, stride: int, rngs: nnx.Rngs):
@@ -60,12 +68,13 @@ class Unit(nnx.Module):
 
 
 class ResNetV2(nnx.Module):
-    """Network input (N, H, W, 3) in [-1, 1] -> raw logits (N, num_outputs), at any H and W."""
+    """Maps network inputs (N, H, W, 3) in [-1, 1] to raw logits (N, num_outputs), at any H and W."""
 
     def __init__(self, config: ResNetV2Config, *, num_outputs: int, rngs: nnx.Rngs):
-        # With a bias and neither normalisation nor ReLU: the first unit begins with those.
+        # It has a bias, but no normalisation and no ReLU, because the first unit begins with those.
         self.root = convolution(3, config.root, 7, stride=2, padding=((3, 3), (3, 3)), rngs=rngs)
-        channels, units = config.root, {}
+        channels = config.root
+        units: dict[str, Unit] = {}
         for block, (repeats, width, stride) in enumerate(config.blocks, start=1):
             for number in range(1, repeats + 1):
                 units[f"block{block}_unit_{number}"] = Unit(
@@ -88,7 +97,7 @@ class ResNetV2(nnx.Module):
 def resnet_v2(
     config: ResNetV2Config, *, num_outputs: int, input_size: int, rngs: nnx.Rngs
 ) -> ResNetV2:
-    """The network; its parameters do not depend on `input_size`."""
+    """Build the network. Its parameters do not depend on ``input_size``."""
     del input_size
     return ResNetV2(config, num_outputs=num_outputs, rngs=rngs)
 
@@ -97,7 +106,7 @@ RESNET_V2_50 = ResNetV2Config(blocks=((3, 64, 2), (4, 128, 2), (6, 256, 2), (3, 
 RESNET_V2_101 = ResNetV2Config(blocks=((3, 64, 2), (4, 128, 2), (23, 256, 2), (3, 512, 1)))
 RESNET_V2_152 = ResNetV2Config(blocks=((3, 64, 2), (8, 128, 2), (36, 256, 2), (3, 512, 1)))
 
-# At 32 pixels: 32 -> 16 -> 8 -> 4 -> 2.
+# Sizes at 32 pixels: 32 -> 16 -> 8 -> 4 -> 2.
 DIGITS_50 = ResNetV2Config(blocks=((2, 10, 2), (2, 20, 2), (2, 40, 1)), root=16)
 DIGITS_101 = ResNetV2Config(blocks=((2, 10, 2), (2, 20, 2), (4, 24, 1)), root=16)
 DIGITS_152 = ResNetV2Config(blocks=((2, 10, 2), (3, 20, 2), (5, 24, 1)), root=16)

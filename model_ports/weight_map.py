@@ -1,8 +1,8 @@
-"""A table of names that says where each array of an original file belongs in a port.
+"""A weight map says where each array of an original file belongs in a port.
 
-A row is (regular expression, path template, transform). The expression must match a whole source name. The template is
-the '/'-joined path in the port's parameters; `re.Match.expand` fills in its groups. The transform is None, or a function
-that turns the stored layout of an array into the port's.
+A row is (regular expression, path template, transform). The expression must match a whole source
+name. The template is the path in the port's parameters, joined by '/'. `re.Match.expand` fills in
+its groups. The transform is None, or a function from the stored layout of an array to the port's.
 """
 
 import re
@@ -16,8 +16,8 @@ from model_ports.errors import InputError
 Transform = Callable[[np.ndarray], np.ndarray] | None
 Row = tuple[str, str, Transform]
 
-# In a checkpoint, but no parameter of a network: the step counter, the mean pixel in the VGG release, and the auxiliary
-# classifiers, which only training uses.
+# These are in checkpoints, but are no parameters of a network: the step counter, the mean pixel in
+# the VGG release, and the auxiliary classifiers, which only training uses.
 IGNORED = (
     "global_step",
     r"vgg_1[69]/mean_rgb",
@@ -28,13 +28,13 @@ IGNORED = (
 
 
 def depthwise(kernel: np.ndarray) -> np.ndarray:
-    """TensorFlow's (height, width, channels, multiplier) to (height, width, 1, channels * multiplier)."""
+    """Convert TensorFlow's (height, width, channels, multiplier) to (height, width, 1, channels * multiplier)."""
     height, width, channels, multiplier = kernel.shape
     return kernel.reshape(height, width, 1, channels * multiplier)
 
 
 def layer_rows(source: str, port: str, *, bias: bool = True) -> tuple[Row, ...]:
-    """Rows of a TF-Slim convolution or fully connected layer, with or without a bias."""
+    """The rows for a TF-Slim convolution or fully connected layer, with or without a bias."""
     rows = (
         (f"{source}/weights", f"{port}/kernel", None),
         (f"{source}/biases", f"{port}/bias", None),
@@ -43,13 +43,13 @@ def layer_rows(source: str, port: str, *, bias: bool = True) -> tuple[Row, ...]:
 
 
 def batch_norm_rows(source: str, port: str) -> tuple[Row, ...]:
-    """Rows of a TF-Slim batch normalisation."""
+    """The rows for a TF-Slim batch normalisation."""
     names = {"gamma": "scale", "beta": "bias", "moving_mean": "mean", "moving_variance": "var"}
     return tuple((f"{source}/{old}", f"{port}/{new}", None) for old, new in names.items())
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dict -> {'a/b/c': leaf}, in the order of the tree."""
+    """Turn a nested dict into {"a/b/c": leaf}, in the order of the tree."""
     flat = {}
     for key, value in tree.items():
         path = f"{prefix}{key}"
@@ -76,16 +76,23 @@ def assemble(
     *,
     ignored: Iterable[str] = IGNORED,
 ) -> dict[str, Any]:
-    """Fill the parameters `abstract` (nested dict of shapes and dtypes) from arrays of original names.
+    """Fill a network's parameters from arrays with original names.
 
-    The map is total. Each source name matches exactly one row, unless an expression in `ignored` matches it. Each array of
-    the port is filled exactly once, with its exact shape.
+    Each source name must match exactly one row, unless an expression in ``ignored`` matches it.
+    Each array of the port must be filled exactly once, with its exact shape.
+
+    Args:
+        weight_map: the rows.
+        source: the arrays by original name.
+        abstract: a nested dict of shapes and dtypes.
+        ignored: regular expressions for names that are no parameters.
 
     Returns:
-        NumPy arrays of the port's dtypes, in its structure.
+        NumPy arrays in the structure and the dtypes of ``abstract``.
 
     Raises:
-        InputError: one line with every unmatched, doubly matched, unfilled and misshapen name.
+        InputError: one line with every name that is unmatched, matched twice, unfilled or of
+            another shape.
     """
     rows = [
         (re.compile(pattern), template, transform) for pattern, template, transform in weight_map
@@ -112,13 +119,14 @@ def assemble(
         try:
             value = np.asarray(array) if transform is None else transform(np.asarray(array))
             fits = value.shape == tuple(wanted[path].shape)
-            found = str(value.shape)
-        except (ValueError, IndexError):  # a transform that expects another number of dimensions
-            fits, found = False, f"{np.shape(array)} as stored"
+            shape = str(value.shape)
+        except (ValueError, IndexError):  # the transform expects another number of dimensions
+            fits = False
+            shape = f"{np.shape(array)} as stored"
         if fits:
             filled[path] = value.astype(wanted[path].dtype)
         else:
-            problems.append(f"{name} has shape {found}, {path} needs {tuple(wanted[path].shape)}")
+            problems.append(f"{name} has shape {shape}, {path} needs {tuple(wanted[path].shape)}")
     for path in wanted:
         names = filled_by.get(path, [])
         if len(names) != 1:

@@ -1,4 +1,4 @@
-"""Where the weights of a network come from: the embedded zoo, a converted checkpoint, or a file of the original's arrays."""
+"""Finds and loads weights: of the embedded zoo, of a checkpoint, or of a file of the original's arrays."""
 
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,17 @@ EMBEDDED = Path(__file__).parent / "digits"
 
 
 def find(network: Network, weights_dir: str | Path | None) -> Path | None:
-    """The place of this network in ``weights_dir``: its folder, or its .npz. None for the embedded zoo without a folder.
+    """Find the weights of a network in a folder.
 
-    Raises InputError if nothing is there.
+    Args:
+        network: the network.
+        weights_dir: a folder with a folder NAME/ or a file NAME.npz; None for the embedded zoo.
+
+    Returns:
+        The path; None for the embedded zoo.
+
+    Raises:
+        InputError: if there are no weights.
     """
     name = network.spec.name
     if weights_dir is None:
@@ -33,12 +41,20 @@ def find(network: Network, weights_dir: str | Path | None) -> Path | None:
 
 
 def load(network: Network, path: str | Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The parameters of a network, and the facts stored with them.
+    """Load the weights of a network.
 
-    path: a checkpoint folder, or any file that `convert.sources` reads; None for the embedded zoo's own. Raises InputError
-    for anything missing, truncated or foreign.
+    Args:
+        network: the network.
+        path: a checkpoint, or a file that `convert.sources` can read; None for the embedded zoo.
+
+    Returns:
+        The parameters, and the facts that are stored with them.
+
+    Raises:
+        InputError: if the weights are missing, damaged, or of another network.
     """
-    name, zoo = network.spec.name, network.zoo
+    name = network.spec.name
+    zoo = network.zoo
     if path is None:
         if zoo != "digits":
             raise InputError(
@@ -51,7 +67,15 @@ def load(network: Network, path: str | Path | None) -> tuple[dict[str, Any], dic
 
 
 def facts(network: Network, path: str | Path | None) -> dict[str, Any]:
-    """Facts about the weights that `load` would read, with their sha256, without reading them. Raises InputError."""
+    """The facts about weights that `load` would read, with their SHA-256. The arrays are not loaded.
+
+    Args:
+        network: the network.
+        path: as for `load`.
+
+    Raises:
+        InputError: if the weights are missing or damaged.
+    """
     path = EMBEDDED / network.spec.name if path is None else Path(path)
     if not path.is_dir():
         return {"source": path.name, "sha256": sources.find(path).sha256()}

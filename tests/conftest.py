@@ -26,6 +26,16 @@ def strict_numerics():
         yield
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--fuzz_seconds", type=float, default=30.0, help="for each reader, with -m fuzz"
+    )
+    parser.addoption(
+        "--every_operation", action="store_true", help="fails once, in the slow tests of a disk"
+    )
+    parser.addoption("--bits", type=int, help="of each kind of file, for the slow tests of damage")
+
+
 def pytest_unconfigure(config):
     compiled = Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
     if compiled.name.startswith("jaxadv-tests-") and not hasattr(config, "workerinput"):
@@ -43,7 +53,11 @@ def pytest_ignore_collect(collection_path, config):
 def pytest_collection_modifyitems(config, items):
     """Slow tests are a suite of their own: ``pytest -m slow``. The longest go first, so that what is left in the end is short."""
     if not config.getoption("markexpr") and not any("::" in argument for argument in config.args):
-        slow = [item for item in items if item.get_closest_marker("slow")]
-        config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+        long = [item for item in items if _is_long(item)]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if not _is_long(item)]
     items.sort(key=lambda item: item.path.name != "test_ports.py")
+
+
+def _is_long(item):
+    return any(item.get_closest_marker(marker) for marker in ("slow", "fuzz"))

@@ -1,7 +1,7 @@
-"""The recordings in golden/attacks: the two small nets as classifiers, their settings as attacks, and our runs of them.
+"""Reads the recordings in golden/attacks: two small nets as classifiers, and settings as attacks.
 
-A group is all recorded settings of one structure ("cw_short", say), with one row per setting in each of its fields; our
-run of a group is one queue. Runs are kept, so that several tests may ask for the same one.
+A group has all recorded settings of one structure, such as "cw_short". Each of its fields has one row
+per setting. Our run of a group is one queue. Runs are cached, so that several tests can use one.
 """
 
 import functools

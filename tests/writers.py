@@ -1,4 +1,4 @@
-"""Weight files made by hand, byte by byte, so that no framework is needed and every mistake can be put in."""
+"""Writes weight files byte by byte. This needs no framework, and can put in every mistake."""
 
 import io
 import json

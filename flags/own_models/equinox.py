@@ -1,9 +1,9 @@
-"""A classifier of your own in Equinox: here a perceptron with one hidden layer (``pip install equinox``).
+"""Your own classifier in Equinox (``pip install equinox``). Here it is a perceptron with one hidden layer.
 
     python run.py evaluate --models=alexnet --model_module=flags/own_models/equinox.py:perceptron --out=results/mine
 
-`eqx.partition` makes the pure function: the arrays are the parameters, all else is fixed. An Equinox module takes one image, so it is
-mapped over the batch. See pure_jax.py for what a classifier is.
+`eqx.partition` makes the pure function: the arrays are the parameters, and all else is fixed. An Equinox
+module takes one image, so it is mapped over the batch. pure_jax.py explains what a classifier is.
 """
 
 import equinox as eqx

@@ -1,9 +1,11 @@
-"""A classifier of your own as a `jax.export` artefact (``pip install flatbuffers``): bytes that need none of the code that made them.
+"""Your own classifier as a `jax.export` artefact (``pip install flatbuffers``).
+
+The artefact is bytes, which do not need the code that made them.
 
     python run.py evaluate --models=alexnet --model_module=flags/own_models/exported.py:exported --out=results/mine
 
-Who exports it says on which devices and at which batch sizes it runs, how precisely it computes, and that it can be differentiated. See
-pure_jax.py for what a classifier is.
+The export sets the devices, the batch sizes and the precision, and says that the function can be
+differentiated. pure_jax.py explains what a classifier is.
 """
 
 import jax
@@ -17,7 +19,7 @@ SIZE = pure_jax.SIZE
 
 
 def artefact():
-    """What another program would have written to a file: here the linear classifier, with its parameters inside."""
+    """The linear classifier with its parameters. Usually another program writes this to a file."""
     params = pure_jax.linear().params
     images = jax.ShapeDtypeStruct(export.symbolic_shape(f"n, {SIZE}, {SIZE}, 3"), jnp.float32)
     program = jax.jit(lambda images: pure_jax.apply(params, images))
@@ -28,9 +30,8 @@ def artefact():
 
 
 def exported():
-    program = export.deserialize(
-        artefact()
-    )  # of yours: export.deserialize(Path("network.bin").read_bytes())
+    # For your own file: export.deserialize(Path("network.bin").read_bytes())
+    program = export.deserialize(artefact())
     return jaxadv.Classifier(
         lambda _, images: program.call(images),
         {},

@@ -1,4 +1,4 @@
-"""What stands in these examples for weights of your own: a last layer fitted to the digits, the same at each call."""
+"""Replaces your own weights in these examples: a last layer fitted to the digits, the same at each call."""
 
 import jax
 import jax.numpy as jnp
@@ -6,11 +6,15 @@ import numpy as np
 
 from jaxadv.data import digits
 
-RIDGE, SCALE = 0.1, 10.0  # SCALE: one-hot answers become logits of the usual size
+RIDGE = 0.1
+SCALE = 10.0  # makes logits of the usual size from one-hot answers
 
 
 def last_layer(hidden, size):
-    """Weights (H, 10) and bias (10,) by least squares, for ``hidden(images (N, size, size, 3)) -> (N, H)``."""
+    """Fit weights (H, 10) and a bias (10,) to the digits by least squares.
+
+    ``hidden`` maps images (N, size, size, 3) to (N, H).
+    """
     data = digits.load("train", size)
     inputs = np.asarray(jax.jit(hidden)(data.images), np.float64)
     inputs = np.concatenate([inputs, np.ones((len(inputs), 1))], axis=1)

@@ -1,8 +1,8 @@
-"""A classifier of your own in Flax linen: here a small convolutional network.
+"""Your own classifier in Flax linen. Here it is a small convolutional network.
 
     python run.py evaluate --models=alexnet --model_module=flags/own_models/linen.py:convolutional --out=results/mine
 
-A linen module's `apply` is a pure function already. See pure_jax.py for what a classifier is.
+A linen module's `apply` is a pure function already. pure_jax.py explains what a classifier is.
 """
 
 import jax

@@ -1,8 +1,9 @@
-"""A classifier of your own in Flax NNX: here a small convolutional network.
+"""Your own classifier in Flax NNX. Here it is a small convolutional network.
 
     python run.py evaluate --models=alexnet --model_module=flags/own_models/nnx.py:convolutional --out=results/mine
 
-`nnx.split` makes the pure function: the structure is fixed, the state are the parameters. See pure_jax.py for what a classifier is.
+`nnx.split` makes the pure function: the structure is fixed, and the state has the parameters.
+pure_jax.py explains what a classifier is.
 """
 
 from fitted_to_digits import last_layer

@@ -1,9 +1,9 @@
-"""A classifier of your own in PyTorch (``pip install 'jaxadv[torch]'``): here a small convolutional one.
+"""Your own classifier in PyTorch (``pip install 'jaxadv[torch]'``). Here it is a small convolutional one.
 
     python run.py evaluate --models=alexnet --model_module=flags/own_models/torch_module.py:convolutional --out=results/mine
 
-Yours is made and loaded as you do it elsewhere: ``network.load_state_dict(torch.load("mine.pth"))``. See pure_jax.py
-for what a classifier is.
+Make and load your network as usual: ``network.load_state_dict(torch.load("mine.pth"))``. pure_jax.py
+explains what a classifier is.
 """
 
 import torch
@@ -14,7 +14,7 @@ SIZE = 16
 
 
 def convolutional():
-    torch.manual_seed(0)  # the same weights at each call; yours are read from a file
+    torch.manual_seed(0)  # for the same weights at each call; read yours from a file
     network = torch.nn.Sequential(
         torch.nn.Conv2d(3, 16, 3, stride=2, padding=1),
         torch.nn.BatchNorm2d(16),

@@ -1,6 +1,7 @@
 """Statistics of rows: intervals, the law of robustness and accuracy, associations, transfer signatures.
 
-May import `jaxadv.support`; imports no JAX. tests/analysis measures on synthetic data what the intervals cover.
+This package may import `jaxadv.support`. It does not import JAX. tests/analysis measures the coverage of the intervals on
+synthetic data.
 """
 
 from jaxadv.analysis.association import (

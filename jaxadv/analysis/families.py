@@ -1,4 +1,4 @@
-"""Families of networks: which model belongs to which, and the colour and marker that each has in every figure."""
+"""The families of networks, with the colour and marker of each in every figure."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -7,12 +7,14 @@ INK = "#1c1f24"
 
 
 class Look(NamedTuple):
-    colour: str
-    marker: str  # as matplotlib names it
+    """The look of a family in figures."""
+
+    colour: str  # hexadecimal RGB
+    marker: str  # of matplotlib
 
 
-# Colours that stay apart for the colour-blind (Okabe and Ito, "Color Universal Design", 2008; its yellow is too faint on
-# white), black first; each family has a marker of its own, so none depends on colour.
+# These colours are distinct for colour-blind people (Okabe and Ito, "Color Universal Design", 2008). Its yellow is left out,
+# because it is too faint on white. Each family also has a different marker.
 LOOKS = {
     "AlexNet": Look(INK, "*"),
     "VGG": Look("#d55e00", "s"),
@@ -27,24 +29,52 @@ FAMILIES = tuple(name for name in LOOKS if name != "other")
 
 
 def family(model: str) -> str:
-    """The study's family of a model, by how its name begins; "other" for any other name."""
+    """The family of a model by the beginning of its name; "other" if no family fits.
+
+    Args:
+        model: the model's name.
+
+    Returns:
+        A key of `LOOKS`.
+    """
     return next((name for name in LOOKS if model.lower().startswith(name.lower())), "other")
 
 
 def present(models: Iterable[str]) -> list[str]:
-    """The families of ``models``, each once, in the order of `LOOKS`."""
-    found = {family(model) for model in models}
-    return [name for name in LOOKS if name in found]
+    """The families of ``models``, each once, in the order of `LOOKS`.
+
+    Args:
+        models: names of models.
+
+    Returns:
+        Keys of `LOOKS`.
+    """
+    families = {family(model) for model in models}
+    return [name for name in LOOKS if name in families]
 
 
 def grouped(models: Sequence[str]) -> list[str]:
-    """``models`` with those of a family together, families and models in the order in which they first come."""
+    """``models`` sorted by family. Families are in the order of their first model; models keep their order in a family.
+
+    Args:
+        models: names of models.
+
+    Returns:
+        The same names, sorted.
+    """
     first = list(dict.fromkeys(family(model) for model in models))
     return sorted(models, key=lambda model: first.index(family(model)))
 
 
 def borders(models: Sequence[str]) -> list[int]:
-    """The places in ``models`` where another family begins."""
+    """The indices in ``models`` at which another family begins.
+
+    Args:
+        models: names of models, sorted by family.
+
+    Returns:
+        The indices, ascending.
+    """
     return [
         place
         for place in range(1, len(models))

@@ -1,6 +1,6 @@
-"""What of a run bears no numbers: answers that are NaN or infinite, and gradients that vanish.
+"""Warnings about a run's faults: logits or gradients that are NaN or infinite, and gradients that are zero.
 
-Sentences for a user, from counts of rows. No JAX.
+They are sentences for a user, from counts of rows. No JAX.
 """
 
 from collections.abc import Hashable, Iterable
@@ -12,20 +12,27 @@ import pandas as pd
 from jaxadv.store.run import Run
 
 MASKED = 0.25
-"""The share of attempts without any gradient from which on a success rate is no sign of robustness."""
+"""The share of attempts with zero gradients from which a low success rate is no sign of robustness."""
 
 
 class Attempts(NamedTuple):
     """Attempts of one kind."""
 
     who: str  # "mine, fgsm eps=0.1"
-    n: int  # all of them
-    invalid: int  # neither successes nor failures, by NaN or infinite logits or gradients
-    zero_gradient: int  # failures for which every gradient was zero everywhere
+    n: int  # how many
+    invalid: int  # attempts that are no success and had NaN or infinite logits or gradients
+    zero_gradient: int  # failures in which every gradient was zero everywhere
 
 
 def of_attempts(attempts: Iterable[Attempts]) -> list[str]:
-    """A sentence for each kind of fault, which names who has it and how often; none if there is none."""
+    """The warnings about attempts.
+
+    Args:
+        attempts: counts of attempts.
+
+    Returns:
+        A sentence for each kind of fault, which names the attempts and how often they have it. Empty without faults.
+    """
     attempts = list(attempts)
     broken = [one for one in attempts if one.invalid]
     masked = [one for one in attempts if one.n and one.zero_gradient >= MASKED * one.n]
@@ -33,27 +40,37 @@ def of_attempts(attempts: Iterable[Attempts]) -> list[str]:
     if broken:
         lines.append(
             f"NaN or infinite logits or gradients: {_listed((one.who, one.invalid, one.n) for one in broken)} attempts; "
-            "they are in no rate, neither successes nor failures"
+            "they are in no rate, neither as successes nor as failures"
         )
     if masked:
         lines.append(
             "gradients of zero everywhere: "
-            f"{_listed((one.who, one.zero_gradient, one.n) for one in masked)} attempts failed with nothing to follow, "
-            "which is no robustness: look for rounding or saturation in the network, take loss logit, not cross_entropy, "
-            "and see how images of other networks transfer"
+            f"{_listed((one.who, one.zero_gradient, one.n) for one in masked)} attempts failed without a direction, "
+            "which is no robustness: look for rounding or saturation in the network, use the loss logit, not cross_entropy, "
+            "and test how images of other networks transfer"
         )
     return lines
 
 
 def of_run(run: Run) -> list[str]:
-    """The sentences for all rows of a run. Raises InputError for rows that cannot be read."""
+    """The warnings about all rows of a run.
+
+    Args:
+        run: the run.
+
+    Returns:
+        A sentence for each kind of fault. Empty without faults.
+
+    Raises:
+        InputError: if rows cannot be read.
+    """
     clean = run.read("clean", ["model", "invalid"])
-    lines = _counted(clean, "clean images without finite logits", "they count as classified wrong")
-    found: dict[tuple[Hashable, ...], list[int]] = {}
+    lines = _counted(clean, "clean images without finite logits", "they count as misclassified")
+    totals: dict[tuple[Hashable, ...], list[int]] = {}
     keys = ["model", "attack", "setting"]
     for rows in run.parts("examples", [*keys, "invalid", "zero_gradient"]):
         for key, some in rows.groupby(keys, sort=False, observed=True):
-            counts = found.setdefault(key, [0, 0, 0])
+            counts = totals.setdefault(key, [0, 0, 0])
             counts[:] = [
                 counts[0] + len(some),
                 counts[1] + int(some["invalid"].sum()),
@@ -61,7 +78,7 @@ def of_run(run: Run) -> list[str]:
             ]
     lines += of_attempts(
         Attempts(f"{model}, {attack} {setting}".strip(), *counts)
-        for (model, attack, setting), counts in found.items()
+        for (model, attack, setting), counts in totals.items()
     )
     sums = (
         run.transfer_sums()
@@ -74,13 +91,14 @@ def of_run(run: Run) -> list[str]:
         "they are in no transfer rate",
     )
     scores = run.read("clever", ["model", "score"])
-    spoilt, endless = scores["score"].isna(), np.isinf(scores["score"])
+    spoilt = scores["score"].isna()
+    endless = np.isinf(scores["score"])
     lines += _counted(
         scores.assign(invalid=spoilt),
-        "CLEVER scores that NaN or infinity has spoilt",
+        "CLEVER scores without a value, by NaN or infinite logits or gradients",
         "they are in no mean",
     )
-    so = "no sample had a gradient, so that nothing bounds the distance, and their means are infinite"
+    so = "all gradients were zero, so nothing bounds the distance, and their means are infinite"
     return lines + _counted(scores.assign(invalid=endless), "infinite CLEVER scores", so)
 
 
@@ -91,7 +109,7 @@ def _counted(rows: pd.DataFrame, what: str, so: str) -> list[str]:
 
 
 def _sentence(counts: pd.DataFrame, what: str, so: str) -> list[str]:
-    """counts: by model, columns n and invalid."""
+    """A sentence from counts, which have a row for each model and the columns ``n`` and ``invalid``."""
     broken = counts[counts["invalid"] > 0]
     if broken.empty:
         return []
@@ -101,7 +119,7 @@ def _sentence(counts: pd.DataFrame, what: str, so: str) -> list[str]:
 
 
 def _listed(counts: Iterable[tuple[str, int, int]], most: int = 5) -> str:
-    """ "mine 3 of 8, yours 1 of 8"."""
+    """The counts as text, such as "mine 3 of 8, yours 1 of 8"."""
     texts = [f"{who} {count} of {n}" for who, count, n in counts]
     more = f" and {len(texts) - most} more" if len(texts) > most else ""
     return ", ".join(texts[:most]) + more

@@ -1,4 +1,4 @@
-"""The attacks, each a probe in a file of its own, and the catalogue that the other rooms read.
+"""The attacks, and the catalogue that the other packages read. Each attack is a probe in one file.
 
-May import `jaxadv.core.probe`, `jaxadv.core.oracle` and `jaxadv.support`; never the engine.
+This package may import `jaxadv.core.probe`, `jaxadv.core.oracle` and `jaxadv.support`. It never imports the engine.
 """

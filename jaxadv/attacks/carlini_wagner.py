@@ -1,4 +1,4 @@
-"""Carlini and Wagner's L2 attack, with the released code's exact loop (Carlini & Wagner 2017, section VI; the study, 2.3)."""
+"""Carlini and Wagner's L2 attack, with exactly the loop of the released code (Carlini & Wagner 2017, section VI; the study, 2.3)."""
 
 import math
 from dataclasses import dataclass
@@ -28,9 +28,9 @@ STEP = Phase("step", True)
 
 class _State(NamedTuple):
     start: Array  # (H, W, 3) float32, w0: the clean image in the tanh variable
-    delta: Array  # (H, W, 3) float32, the perturbation of w, which is optimised
+    delta: Array  # (H, W, 3) float32, the perturbation of w, which Adam optimises
     original: Array  # (H, W, 3) float32, tanh(w0)
-    point: Array  # (H, W, 3) float32, tanh(w0 + delta): what is asked about
+    point: Array  # (H, W, 3) float32, tanh(w0 + delta): the candidate
     first_moment: Array  # (H, W, 3) float32, Adam's m
     second_moment: Array  # (H, W, 3) float32, Adam's v
     search: ConstantSearch
@@ -42,16 +42,22 @@ class _State(NamedTuple):
 )
 @dataclass(frozen=True)
 class CarliniWagnerL2:
-    """Minimise ||x - x0||_2^2 + c * f(x) over w, x = (tanh(w) + 1) / 2, and search for the smallest c.
+    """Carlini and Wagner's L2 attack: minimise ||x - x0||_2^2 + c * f(x) over w, x = (tanh(w) + 1) / 2, for the smallest c.
 
-    confidence: kappa, in logit units. steps: iterations for each c. search_steps: values of c. learning_rate: Adam's; 0.002 is what
-    the study's scripts effectively ran. initial_const: the first c. warm_start: keep the perturbation from one c to the next, as
-    released; False is the textbook's. abort_early: end a c whose loss has stalled.
-    details: "best_const", "const" and "iterations" (search_steps,).
+    Three details follow the released code. Adam's epsilon of 1e-8 is inside the root. Each iteration judges the image before
+    its update, so the start is a candidate and the last update is not. The inverse of tanh is taken at
+    1.999999 (x0 - 1/2). Pixels of exactly 0 or 1 hardly move, since the slope of tanh there is about 1e-6.
 
-    Released, and kept: Adam's epsilon of 1e-8 stands inside the root; each iteration judges the image before its update, so the
-    start is a candidate and the last update is not. The inverse of tanh is taken at 1.999999 (x0 - 1/2): where x0 is exactly
-    0 or 1 the slope of tanh is about 1e-6 and such pixels practically stay.
+    The result has the details "best_const" (), "const" (search_steps,) and "iterations" (search_steps,).
+
+    Args:
+        confidence: kappa, in logit units, at least 0.
+        steps: iterations for each c.
+        search_steps: the number of values of c.
+        learning_rate: of Adam. The study's scripts effectively ran 0.002.
+        initial_const: the first c, positive.
+        warm_start: whether the perturbation is kept from one c to the next, as in the release. The paper starts anew.
+        abort_early: whether iterations stop when the loss stalls.
     """
 
     confidence: float = 0.0
@@ -71,7 +77,7 @@ class CarliniWagnerL2:
         return Schedule((), (STEP,), None, most=self.steps * self.search_steps)
 
     def check(self) -> None:
-        """Raises InputError for settings out of range."""
+        """Raises InputError if a setting is out of range."""
         constant_search.check(self)
         checks.choice("warm_start", self.warm_start, (True, False))
         checks.choice("abort_early", self.abort_early, (True, False))
@@ -97,7 +103,8 @@ class CarliniWagnerL2:
     def tell(self, item: AttackItem, state: _State, answer: oracle.Answer, phase: Phase) -> _State:
         search = state.search
         point = state.point
-        image, difference = point / 2 + 0.5, point / 2 - state.original / 2
+        image = point / 2 + 0.5
+        difference = point / 2 - state.original / 2
         distance = jnp.sum(difference * difference)
         objective = oracle.hinge(item.label, item.targeted, self.confidence, answer.logits.shape[0])
         loss = distance + search.const * oracle.value(objective, answer.logits)
@@ -107,7 +114,7 @@ class CarliniWagnerL2:
         first = 0.9 * state.first_moment + 0.1 * gradient
         second = 0.999 * state.second_moment + 0.001 * gradient * gradient
         count = (search.iteration + 1).astype(jnp.float32)
-        # 1 - beta^t by expm1: taken as it stands it loses five digits in float32, which the release's double precision has.
+        # expm1 computes 1 - beta^t. The plain formula loses five digits in float32. The release has double precision.
         rate = (
             self.learning_rate
             * jnp.sqrt(-jnp.expm1(count * math.log(0.999)))

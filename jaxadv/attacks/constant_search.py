@@ -1,4 +1,4 @@
-"""The search that C&W and EAD share: over the constant c by bisection, and within each c over iterations until they stall."""
+"""The search that C&W and EAD share: bisection over the constant c, and for each c iterations until the loss stalls."""
 
 from typing import NamedTuple, Protocol
 
@@ -8,30 +8,32 @@ from jax import Array
 from jaxadv.core.probe import AttackItem, AttackOutcome, select
 from jaxadv.support import checks
 
-NO_UPPER = 1e10  # the release's "no upper bound yet"
-STALLED = 0.9999  # abort early when the loss stays above this share of what it was a tenth of the iterations ago
+NO_UPPER = 1e10  # the release's value for "no upper bound yet"
+STALLED = (
+    0.9999  # abort early if the loss is above this share of the loss a tenth of the iterations ago
+)
 
 
 class ConstantSearch(NamedTuple):
-    """Where the search stands, and the best success so far."""
+    """The state of the search, and the best success so far."""
 
-    const: Array  # () float32, the present c
-    lower: Array  # () float32
-    upper: Array  # () float32
-    step: Array  # () int32, binary-search steps finished
-    iteration: Array  # () int32, within the present step
+    const: Array  # () float32, the current c
+    lower: Array  # () float32, the lower bound of c
+    upper: Array  # () float32, the upper bound of c
+    step: Array  # () int32, finished steps of the binary search
+    iteration: Array  # () int32, in the current step
     previous: Array  # () float32, loss at the last stall check
-    found_in_step: Array  # () bool
-    found: Array  # () bool, in any step
-    best: Array  # (H, W, 3) float32, least distance of all successes; the clean image before any
-    best_distance: Array  # () float32, in the attack's own measure
-    best_const: Array  # () float32, c of the step that gave it; the initial c before any
+    found_in_step: Array  # () bool, whether the current step has a success
+    found: Array  # () bool, whether any step has a success
+    best: Array  # (H, W, 3) float32, the success with the least distance; the clean image before the first
+    best_distance: Array  # () float32, by the attack's distance measure
+    best_const: Array  # () float32, the c of the best success; the initial c before the first
     consts: Array  # (search_steps,) float32, c of every step
     iterations: Array  # (search_steps,) int32, iterations run in every step
 
 
 class HasConstantSearch(Protocol):
-    """The settings that both attacks have."""
+    """The settings that C&W and EAD have in common."""
 
     @property
     def confidence(self) -> float: ...
@@ -46,7 +48,14 @@ class HasConstantSearch(Protocol):
 
 
 def check(attack: HasConstantSearch) -> None:
-    """The settings that both attacks have. Raises InputError for one out of range."""
+    """Check the common settings.
+
+    Args:
+        attack: the settings.
+
+    Raises:
+        InputError: if one is out of range.
+    """
     checks.number("confidence", attack.confidence, low=0)
     checks.count("steps", attack.steps)
     checks.count("search_steps", attack.search_steps)
@@ -55,9 +64,19 @@ def check(attack: HasConstantSearch) -> None:
 
 
 def start(item: AttackItem, initial_const: Array | float, search_steps: int) -> ConstantSearch:
-    """The search before its first evaluation."""
+    """The search before its first evaluation.
+
+    Args:
+        item: the item with the clean image.
+        initial_const: the first c, positive.
+        search_steps: the number of values of c.
+
+    Returns:
+        The state of the search.
+    """
     const = jnp.asarray(initial_const, jnp.float32)
-    zero, false = jnp.int32(0), jnp.array(False)
+    zero = jnp.int32(0)
+    false = jnp.array(False)
     return ConstantSearch(
         const=const,
         lower=jnp.float32(0),
@@ -85,11 +104,24 @@ def observe(
     steps: int,
     abort_early: bool,
 ) -> tuple[ConstantSearch, Array]:
-    """Take in one candidate; returns the search and whether this ended a binary-search step (the next then begins).
+    """Record one candidate.
 
-    As released: every steps // 10 iterations, from the first on, the step ends if the loss is above 0.9999 of the last check's;
-    that check comes before the candidate is judged, so the candidate at the stop is not. The check is each image's own: the
-    release's needs all of its batch, which is the same at its batch size of 1.
+    As in the release, a stall check runs every steps // 10 iterations, beginning with the first. A binary-search step ends if
+    the loss is above 0.9999 of the loss at the last check. The check runs before the candidate is judged, so the
+    candidate at a stop does not count. Here each image has a separate check. The release checks a whole batch,
+    which is the same at its batch size of 1.
+
+    Args:
+        search: the state of the search.
+        loss: () float32, the loss of the candidate.
+        success: () bool, whether the candidate fools the model.
+        distance: () float32, by the attack's distance measure.
+        image: (H, W, 3) float32 in [0, 1], the candidate.
+        steps: iterations for each c.
+        abort_early: whether the stall check runs.
+
+    Returns:
+        The new state, and whether the binary-search step has ended. The state is then at the start of the next step.
     """
     stop = jnp.array(False)
     if abort_early:
@@ -111,11 +143,14 @@ def observe(
 
 
 def _next_const(search: ConstantSearch) -> ConstantSearch:
-    """Success lowers the upper bound, failure raises the lower one; c becomes their mean, or ten times c without an upper bound.
+    """Choose the next c.
 
-    Also as released: from ten binary-search steps on, the last step repeats the upper bound.
+    A success lowers the upper bound, and a failure raises the lower bound. The next c is their mean; without an upper bound
+    it is ten times c. As in the release, with ten or more binary-search steps the last step repeats the upper bound.
     """
-    success, const, search_steps = search.found_in_step, search.const, search.consts.shape[0]
+    success = search.found_in_step
+    const = search.const
+    search_steps = search.consts.shape[0]
     upper = jnp.where(success, jnp.minimum(search.upper, const), search.upper)
     lower = jnp.where(success, search.lower, jnp.maximum(search.lower, const))
     bounded = upper < NO_UPPER / 10
@@ -136,11 +171,20 @@ def _next_const(search: ConstantSearch) -> ConstantSearch:
 
 
 def done(search: ConstantSearch) -> Array:
+    """() bool, whether all values of c are finished."""
     return search.step >= search.consts.shape[0]
 
 
 def outcome(search: ConstantSearch, *, forwards_per_iteration: int) -> AttackOutcome:
-    """What the attack leaves: details "best_const" (), "const" and "iterations" (search_steps,)."""
+    """The outcome of the attack.
+
+    Args:
+        search: the final state.
+        forwards_per_iteration: evaluations of logits alone in an iteration.
+
+    Returns:
+        The outcome, with the details "best_const" (), "const" (search_steps,) and "iterations" (search_steps,).
+    """
     total = jnp.sum(search.iterations)
     details = {
         "best_const": search.best_const,

@@ -1,4 +1,4 @@
-"""The elastic-net attack, with the released code's exact loop (Chen et al. 2018, algorithm 1; the study, 2.3)."""
+"""The elastic-net attack, with exactly the loop of the released code (Chen et al. 2018, algorithm 1; the study, 2.3)."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -24,12 +24,13 @@ from jaxadv.core.probe import (
 from jaxadv.support import checks
 
 RULES = ("l1", "elastic_net")
-SLACK, CANDIDATE = Phase("slack", True), Phase("candidate", False)
+SLACK = Phase("slack", True)
+CANDIDATE = Phase("candidate", False)
 
 
 class _State(NamedTuple):
     point: Array  # (H, W, 3) float32 in [-1/2, 1/2], z: the candidate
-    slack: Array  # (H, W, 3) float32, s: the extrapolated point where the gradient is taken; may leave that range
+    slack: Array  # (H, W, 3) float32, s: the extrapolated point of the gradient; it may leave that range
     search: ConstantSearch
 
 
@@ -39,16 +40,22 @@ class _State(NamedTuple):
 )
 @dataclass(frozen=True)
 class ElasticNetL1:
-    """Minimise c * f(x) + ||x - x0||_2^2 + beta * ||x - x0||_1 by accelerated shrinkage in pixel space.
+    """The elastic-net attack: minimise c * f(x) + ||x - x0||_2^2 + beta * ||x - x0||_1 by accelerated shrinkage of pixels.
 
-    confidence: kappa, in logit units. beta: weight of the L1 term, and, as released, itself the shrinkage threshold (not
-    learning_rate * beta), in pixel units. steps: iterations for each c. search_steps: values of c. learning_rate: of the gradient
-    steps; decays as sqrt(1 - k / steps). initial_const: the first c. abort_early: end a c whose loss has stalled.
-    rule: which of the successes wins: the one with the least L1 distance ("l1", the study's), or with the least
-    ||x - x0||_2^2 + beta * ||x - x0||_1 ("elastic_net", the paper's EN rule, which the study's release does not have).
-    details: "best_const", "const" and "iterations" (search_steps,).
+    An iteration takes one gradient at the slack point, and one evaluation of the logits at the candidate. The result has the
+    details "best_const" (), "const" (search_steps,) and "iterations" (search_steps,).
 
-    An iteration costs one gradient, at the slack point, and one evaluation of the logits alone, at the candidate.
+    Args:
+        confidence: kappa, in logit units, at least 0.
+        beta: the weight of the L1 term, at least 0. As in the release, it is also the shrinkage threshold, in pixel units.
+            The paper's threshold is learning_rate * beta.
+        steps: iterations for each c.
+        search_steps: the number of values of c.
+        learning_rate: of the gradient steps. It decays as sqrt(1 - k / steps).
+        initial_const: the first c, positive.
+        abort_early: whether iterations stop when the loss stalls.
+        rule: the distance by which the best success is chosen. "l1" is the L1 distance, as in the study. "elastic_net" is
+            ||x - x0||_2^2 + beta * ||x - x0||_1, the paper's EN rule. The study's release has only the first.
     """
 
     confidence: float = 0.0
@@ -69,7 +76,7 @@ class ElasticNetL1:
         return Schedule((), (SLACK, CANDIDATE), None, most=self.steps * self.search_steps)
 
     def check(self) -> None:
-        """Raises InputError for settings out of range."""
+        """Raises InputError if a setting is out of range."""
         constant_search.check(self)
         checks.number("beta", self.beta, low=0)
         checks.choice("abort_early", self.abort_early, (True, False))
@@ -97,9 +104,12 @@ class ElasticNetL1:
         return constant_search.outcome(state.search, forwards_per_iteration=1)
 
     def _shrink(self, item: AttackItem, state: _State, gradient: Array) -> _State:
-        """A gradient step on the smooth part at the slack point, then soft thresholding towards the clean image, then
-        extrapolation; the iteration count in both decay and momentum is the release's."""
-        clean, k = centred(item.image), state.search.iteration.astype(jnp.float32)
+        """Take a gradient step on the smooth part at the slack point, soft-threshold towards the clean image, and extrapolate.
+
+        Decay and momentum count iterations as in the release.
+        """
+        clean = centred(item.image)
+        k = state.search.iteration.astype(jnp.float32)
         rate = self.learning_rate * jnp.sqrt(1 - k / self.steps)
         slack = state.slack - rate * (state.search.const * gradient + 2 * (state.slack - clean))
         point = soft_threshold(slack, clean, self.beta)
@@ -110,10 +120,8 @@ class ElasticNetL1:
         difference = state.point - clean
         l1 = jnp.sum(jnp.abs(difference))
         objective = oracle.hinge(item.label, item.targeted, self.confidence, logits.shape[0])
-        attack_loss, l2_squared = (
-            state.search.const * oracle.value(objective, logits),
-            jnp.sum(difference * difference),
-        )
+        attack_loss = state.search.const * oracle.value(objective, logits)
+        l2_squared = jnp.sum(difference * difference)
         search, ended = constant_search.observe(
             state.search,
             loss=attack_loss + l2_squared + self.beta * l1,
@@ -128,9 +136,21 @@ class ElasticNetL1:
 
 
 def soft_threshold(point: Array, centre: Array, threshold: Array | float) -> Array:
-    """Move every pixel of ``point`` towards ``centre`` by ``threshold``, onto it if nearer, and clip to [-1/2, 1/2]."""
+    """Soft thresholding (Chen et al. 2018): shrink the difference from ``centre`` by ``threshold``.
+
+    A pixel whose difference is at most the threshold takes the value of the centre. The others are clipped to [-1/2, 1/2].
+
+    Args:
+        point: (H, W, 3) float32.
+        centre: (H, W, 3) float32 in [-1/2, 1/2].
+        threshold: in pixel units, at least 0.
+
+    Returns:
+        (H, W, 3) float32 in [-1/2, 1/2].
+    """
     difference = point - centre
-    lowered, raised = jnp.minimum(point - threshold, 0.5), jnp.maximum(point + threshold, -0.5)
+    lowered = jnp.minimum(point - threshold, 0.5)
+    raised = jnp.maximum(point + threshold, -0.5)
     return jnp.where(
         difference > threshold, lowered, jnp.where(difference < -threshold, raised, centre)
     )

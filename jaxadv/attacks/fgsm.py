@@ -1,10 +1,10 @@
-"""The fast gradient sign method and its iterated form, with a fixed budget or a search for the smallest.
+"""The fast gradient sign method, and its iterated form with a fixed budget or a search for the smallest one.
 
-The study ran them in the infinity norm; its release also has steps along g / ||g||_1 and g / ||g||_2 (see `_direction`, `_bounded`),
-with no script that uses them.
+The study ran both in the infinity norm. Its release also has steps along g / ||g||_1 and g / ||g||_2 (see `_direction` and
+`_bounded`), but no script uses them.
 
-The loss J is, as the study ran it ("logit"), minus the logit of the label: untargeted attacks descend Z_y, targeted ones
-ascend Z_t. "cross_entropy" is the textbook's J. Its release fed softmax outputs to a second softmax there; that is not copied.
+With the loss "logit", as in the study, untargeted attacks descend Z_y and targeted attacks ascend Z_t. "cross_entropy" is
+the usual loss J. For that loss the study's release applies softmax twice. This module applies it once.
 """
 
 from dataclasses import dataclass
@@ -32,11 +32,22 @@ from jaxadv.support import checks
 
 LOSSES = ("logit", "cross_entropy")
 NORMS = (1, 2, np.inf)
-FIRST, STEP, JUDGE = Phase("first", True), Phase("step", True), Phase("judge", False)
+FIRST = Phase("first", True)
+STEP = Phase("step", True)
+JUDGE = Phase("judge", False)
 
 
 def check_budget(name: str, eps: float, norm: float) -> None:
-    """Require a budget above 0, and in the infinity norm at most the pixels' range. Raises InputError."""
+    """Check the budget of an attack.
+
+    Args:
+        name: the setting's name in errors.
+        eps: the budget, in pixel units of range 1.
+        norm: inf, 2 or 1.
+
+    Raises:
+        InputError: if the budget is not positive, or is above 1 in the infinity norm.
+    """
     checks.number(name, eps, low=0, above=True)
     if norm == np.inf and eps > 1:
         raise checks.InputError(
@@ -45,7 +56,7 @@ def check_budget(name: str, eps: float, norm: float) -> None:
 
 
 def _ascend(item: AttackItem, loss: str, num_classes: int) -> oracle.Objective:
-    """The objective whose ascent fools the model: +Z_t or -Z_y, or the cross-entropy with its sign."""
+    """The objective that the attack ascends: +Z_t or -Z_y, or minus or plus the cross-entropy."""
     if loss == "logit":
         one_hot = jax.nn.one_hot(item.label, num_classes, dtype=jnp.float32)
         return oracle.linear(jnp.where(item.targeted, one_hot, -one_hot))
@@ -55,15 +66,16 @@ def _ascend(item: AttackItem, loss: str, num_classes: int) -> oracle.Objective:
 
 
 def _direction(gradient: Array, norm: float) -> Array:
-    """sign(g), with sign(0) = 0, for the infinity norm; else g over its norm, of all values of the image, whatever their number.
+    """The step's direction: sign(g) with sign(0) = 0 in the infinity norm, else g over its norm.
 
-    As released: in the first norm that is not the steepest ascent, which would put all into one pixel. Where the gradient is not a
-    number the pixel stays; where it is zero altogether the image does (the release divides by zero).
+    The norm is taken over all values of the image. As in the release, the direction for norm 1 is not the steepest ascent,
+    which would change a single pixel. A NaN in the gradient leaves its pixel unchanged. A zero gradient leaves the
+    image unchanged, where the release divides by zero.
     """
     gradient = jnp.nan_to_num(gradient)
     if norm == np.inf:
         return jnp.sign(gradient)
-    gradient = _over(gradient, jnp.max(jnp.abs(gradient)))  # so that no square vanishes
+    gradient = _over(gradient, jnp.max(jnp.abs(gradient)))  # prevents underflow of squares
     return _over(gradient, _length(gradient, norm))
 
 
@@ -72,28 +84,33 @@ def _length(values: Array, norm: float) -> Array:
 
 
 def _over(values: Array, length: Array) -> Array:
-    """values / length; zeros over zero are zeros."""
+    """values / length, where zeros over zero are zeros."""
     return values / jnp.where(length > 0, length, jnp.ones_like(length))
 
 
 def _bounded(eta: Array, eps: Array, norm: float) -> Array:
-    """The perturbation within the budget; in the norms 1 and 2, as released, of norm exactly eps: a short one is made longer."""
+    """The perturbation within the budget. In the norms 1 and 2 it is scaled to norm eps, as in the release, even if it is shorter."""
     if norm == np.inf:
         return jnp.clip(eta, -eps, eps)
     return _over(eta * eps, _length(eta, norm))
 
 
 def _clip(point: Array) -> Array:
-    """To the study's pixel range."""
+    """Clip to the study's pixel range."""
     return jnp.clip(point, -0.5, 0.5)
 
 
 @settings(data=("eps",), static=("loss", "norm"))
 @dataclass(frozen=True)
 class FGSM:
-    """x = clip(x0 + eps * sign(grad J)), one gradient; in another norm clip(x0 + eps * grad J / ||grad J||).
+    """The fast gradient sign method (Goodfellow et al. 2015): x = clip(x0 + eps * sign(grad J)), with one gradient.
 
-    eps: step in pixel units, range 1. loss: "logit" (as the study ran it) or "cross_entropy". norm: of the step, inf, 2 or 1.
+    In the norms 2 and 1 it is x = clip(x0 + eps * grad J / ||grad J||).
+
+    Args:
+        eps: the step, in pixel units of range 1, above 0.
+        loss: "logit", as in the study, or "cross_entropy".
+        norm: the norm of the step: inf, 2 or 1.
     """
 
     eps: float
@@ -109,7 +126,7 @@ class FGSM:
         return Schedule((FIRST,), (), 0)
 
     def check(self) -> None:
-        """Raises InputError for settings out of range."""
+        """Raises InputError if a setting is out of range."""
         checks.choice("loss", self.loss, LOSSES)
         checks.choice("norm", self.norm, NORMS)
         check_budget("eps", self.eps, self.norm)
@@ -134,16 +151,16 @@ class FGSM:
 
 
 class _Search(NamedTuple):
-    eps: Array  # () float32, the eps of the present attempt
-    failed: Array  # () float32, the last eps that failed, NaN before
-    succeeded: Array  # () float32, the last eps that succeeded, NaN before
+    eps: Array  # () float32, the eps of the current attempt
+    failed: Array  # () float32, the last eps that failed; NaN before the first
+    succeeded: Array  # () float32, the last eps that succeeded; NaN before the first
     attempt: Array  # () int32
-    tried: Array  # (attempts,) float32
-    best: Array  # (H, W, 3) float32, the last success; it is the smallest, since the bracket only shrinks
+    tried: Array  # (attempts,) float32, the eps of each attempt
+    best: Array  # (H, W, 3) float32, the last success; its eps is the smallest, since the bracket only shrinks
 
 
 class _State(NamedTuple):
-    first: Array  # (H, W, 3) float32, direction at the clean image: the first step of every attempt
+    first: Array  # (H, W, 3) float32, direction at the clean image, for the first step of every attempt
     eta: Array  # (H, W, 3) float32, the perturbation so far
     search: _Search
 
@@ -151,12 +168,22 @@ class _State(NamedTuple):
 @settings(data=("eps", "initial_eps"), static=("steps", "attempts", "loss", "norm"))
 @dataclass(frozen=True)
 class IFGSM:
-    """Iterated FGSM with step alpha = eps / steps; the last iterate counts, there is no random start and no early stop.
+    """Iterated FGSM with step alpha = eps / steps (Kurakin et al. 2017). The last iterate counts. No random start, no early stop.
 
-    Either ``eps`` (one attempt, a fixed budget) or ``initial_eps`` (search for the smallest eps that succeeds: per image, eps
-    doubles until a success, halves until a failure, then bisects, ``attempts`` values in all). Pixel units, range 1. norm: of steps and
-    budget, inf, 2 or 1.
-    details: "eps" (attempts,), every value tried; "best_eps" (), the smallest that succeeded, NaN if none did (a fixed budget's own).
+    Give either ``eps`` or ``initial_eps``. With ``eps`` there is one attempt with a fixed budget. With ``initial_eps`` the
+    attack searches the smallest eps that succeeds, for each image separately. It doubles eps until a success, halves eps until
+    a failure, and then bisects.
+
+    The result has the details "eps" (attempts,), the values of all attempts, and "best_eps" (), the smallest that succeeded.
+    Without a success "best_eps" is NaN. For a fixed budget it is always ``eps``.
+
+    Args:
+        eps: the fixed budget, in pixel units of range 1, above 0.
+        initial_eps: the first eps of the search, in pixel units of range 1, above 0.
+        attempts: the number of values of eps in a search.
+        steps: iterations in an attempt.
+        loss: "logit", as in the study, or "cross_entropy".
+        norm: the norm of steps and budget: inf, 2 or 1.
     """
 
     eps: float | None = None
@@ -178,7 +205,7 @@ class IFGSM:
         return Schedule((FIRST,), steps, 1)
 
     def check(self) -> None:
-        """Raises InputError for settings out of range."""
+        """Raises InputError if a setting is out of range."""
         if (self.eps is None) == (self.initial_eps is None):
             raise checks.InputError(
                 f"eps is {self.eps!r} and initial_eps is {self.initial_eps!r}; "
@@ -202,9 +229,8 @@ class IFGSM:
         return _State(zeros, zeros, search)
 
     def ask(self, item: AttackItem, state: _State, phase: Phase, num_classes: int) -> Question:
-        point = (
-            centred(item.image) + state.eta
-        )  # outside the pixel range where `_bounded` has led there, as released
+        # As in the release, `_bounded` may move this point out of the pixel range.
+        point = centred(item.image) + state.eta
         return uncentred(point, item), _ascend(item, self.loss, num_classes)
 
     def tell(self, item: AttackItem, state: _State, answer: oracle.Answer, phase: Phase) -> _State:
@@ -242,11 +268,11 @@ class IFGSM:
                 *_counts(self.steps, 0),
                 _details(tried, search.eps),
             )
-        found = ~jnp.isnan(search.succeeded)
+        success = ~jnp.isnan(search.succeeded)
         gradients = 1 + (self.steps - 1) * self.attempts
         return AttackOutcome(
             search.best,
-            found,
+            success,
             *_counts(gradients, self.attempts),
             _details(search.tried, search.succeeded),
         )
@@ -256,13 +282,16 @@ class IFGSM:
         return uncentred(_clip(centred(item.image) + state.eta), item)
 
     def _step(self, item: AttackItem, eps: Array, eta: Array, direction: Array) -> Array:
-        """Pixels are clipped first, then the perturbation to the budget, as released (in the infinity norm it practically never binds)."""
+        """Take a step: clip the pixels first, then bound the perturbation by the budget, as in the release.
+
+        In the infinity norm the bound practically never binds.
+        """
         clean = centred(item.image)
         return _bounded(_clip(clean + eta + eps / self.steps * direction) - clean, eps, self.norm)
 
     @staticmethod
     def _next_eps(search: _Search, success: Array) -> _Search:
-        """Towards the other side's last value if there was one, else half after a success, double after a failure."""
+        """The next eps: the mean of the last success and the last failure. Without one of them, half or double the current eps."""
         eps = search.eps
         middle = (eps + jnp.where(success, search.failed, search.succeeded)) / 2
         following = jnp.where(jnp.isnan(middle), jnp.where(success, eps / 2, eps * 2), middle)

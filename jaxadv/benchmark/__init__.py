@@ -1,4 +1,4 @@
-"""How fast networks and attacks are on this machine, and what a faster arithmetic changes in their answers.
+"""Measures the speed of networks and attacks, and how lower precision changes their results.
 
 May import `jaxadv.core`, `attacks`, `clever`, `data`, `evaluation`, `report` and `support`.
 """

@@ -1,20 +1,22 @@
-"""Measure a GPU within a few minutes: speed in each precision, and what a precision changes.
+"""Measures a GPU within a few minutes: the speed in each precision, and what a precision changes.
 
     python -m jaxadv.benchmark.accelerator --out=gpu.csv --seconds=540 --data=FOLDER
 
-A row is written as each measurement is finished. The same command goes on where the file ends.
-FOLDER has weights/mobilenet_v1_025.npz and mobilenet_v1_050.npz with real weights, and images/val
-with photographs of ILSVRC2012's validation split. Without it part b has the recorded nets alone.
+Each finished measurement is written as a row. The same command continues where the file ends.
+FOLDER has real weights in weights/mobilenet_v1_025.npz and weights/mobilenet_v1_050.npz, and
+photographs of ILSVRC2012's validation set in images/val. Without it, part b runs only the two small
+networks of the recordings.
 
-Parts: a gradients beside PyTorch's; b answers in each precision; c lanes; d operations in any
-order; e steps in chunks; f probes in percent of the raw gradient; g tests with recordings.
+Parts: a: gradients, compared with PyTorch's. b: results of attacks in each precision. c: numbers of
+lanes. d: operations that add in any order. e: several steps in one program. f: attacks and CLEVER
+in percent of the raw gradient's speed. g: the tests with recordings.
 """
 
 import time
 
 BEGAN = time.monotonic()
 
-import importlib.util  # noqa: E402 - the time counts from the start
+import importlib.util  # noqa: E402 - the time limit includes the imports
 import os  # noqa: E402
 import re  # noqa: E402
 import subprocess  # noqa: E402
@@ -30,35 +32,46 @@ from model_ports.errors import InputError  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 RESERVE = 8.0
-"""Seconds before the limit in which nothing is begun."""
+"""No measurement starts within this many seconds before the limit."""
 RECORDINGS = ("core/test_recorded_transfer.py", "clever/test_recorded_clever.py")
 RECORDINGS += ("attacks/test_recorded_attacks.py",)
 
 FLAGS = flags.FlagValues()
-"""Of this script alone."""
+"""The flags of this script alone."""
 flags.DEFINE_string(
-    "out", "results/accelerator/measured.csv", "CSV file to write or go on with", FLAGS
+    "out", "results/accelerator/measured.csv", "CSV file to write or to continue", FLAGS
 )
-flags.DEFINE_integer(
-    "seconds", 540, "the script ends by itself after so long", 1, flag_values=FLAGS
-)
+flags.DEFINE_integer("seconds", 540, "time limit of the script", 1, flag_values=FLAGS)
 flags.DEFINE_string("data", None, "folder with weights/ of two MobileNets, and images/val", FLAGS)
-flags.DEFINE_string("parts", "abcdefg", "which parts, by their letters", FLAGS)
-flags.DEFINE_boolean("dry_run", False, "list what would be measured, measure nothing", FLAGS)
-flags.DEFINE_boolean("small", False, "small networks and few steps: to try the script", FLAGS)
+flags.DEFINE_string("parts", "abcdefg", "the letters of the parts to measure", FLAGS)
+flags.DEFINE_boolean("dry_run", False, "list the measurements, and measure nothing", FLAGS)
+flags.DEFINE_boolean("small", False, "small networks and few steps, to try the script", FLAGS)
 
 
 def plan(out: Path, data: Path | None, *, small: bool, device: str) -> tuple[list, Any]:
-    """All measurements in their order, and the programs that they need."""
+    """List all measurements in order.
+
+    Args:
+        out: the CSV file for the rows.
+        data: the folder with real weights and photographs, or None.
+        small: True for small networks and few steps.
+        device: the kind of device.
+
+    Returns:
+        The items, and the `Programs` that compile what the items need.
+    """
     from jaxadv.benchmark import answers, cases, pytorch, speeds
     from jaxadv.benchmark.programs import Programs
     from model_ports.convert import frameworks
 
-    speed, answer, most = speeds.Scale(), answers.Scale(), None
+    speed = speeds.Scale()
+    answer = answers.Scale()
+    most = None
     networks = (("mobilenet_v1_050", 160), ("mobilenet_v1_025", 224))
     if small:
         speed = speeds.Scale("digits", 4, (2, 8), 0.02, 4, 1)
-        answer, most = answers.Scale(3, 2, 3, 2, 2, 3, 3), 4
+        answer = answers.Scale(3, 2, 3, 2, 2, 3, 3)
+        most = 4
         networks = (("mobilenet_v1_050", 32), ("mobilenet_v1_025", 32))
     builders = {pytorch.IMPORTED: frameworks.timm}
     programs = Programs(speed.zoo, builders)
@@ -89,7 +102,7 @@ def plan(out: Path, data: Path | None, *, small: bool, device: str) -> tuple[lis
 
 
 def _recorded():
-    """The tests' module of recordings; None outside a checkout."""
+    """The tests' module of recordings; None outside of a checkout."""
     path = ROOT / "tests" / "recorded.py"
     if not path.exists():
         return None
@@ -101,7 +114,7 @@ def _recorded():
 
 
 def _tests(name: str) -> dict:
-    """Run a file of tests on this device. Raises RuntimeError where one fails."""
+    """Run a file of tests on this device. A failed test raises RuntimeError."""
     left = max(1.0, FLAGS.seconds - (time.monotonic() - BEGAN) - RESERVE / 2)
     command = [sys.executable, "-m", "pytest", "-q", "-n", "0", f"tests/{name}"]
     import jax
@@ -119,10 +132,10 @@ def _tests(name: str) -> dict:
 
 
 def _end_at(seconds: float) -> None:
-    """End this process after so long, whatever it is doing: all finished rows are in the file."""
+    """End this process after some seconds, even within a measurement. Finished rows are in the file."""
 
     def end() -> None:
-        print("ended at the limit, within a measurement", flush=True)
+        print("the time limit ended a measurement", flush=True)
         os._exit(0)
 
     timer = threading.Timer(seconds, end)
@@ -131,7 +144,7 @@ def _end_at(seconds: float) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Measure, or list. Bad input ends in one line and status 2.
+    """Measure, or list the measurements. Bad input ends with one line and status 2.
 
     Args:
         arguments: the program's name and its flags.
@@ -150,12 +163,14 @@ def main(arguments: list[str]) -> None:
 
 
 def _main() -> None:
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # PyTorch has the same memory
+    # PyTorch uses the same memory.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     import jax
 
     from jaxadv.benchmark import pytorch, runner
 
-    out, data = Path(FLAGS.out), Path(FLAGS.data) if FLAGS.data else None
+    out = Path(FLAGS.out)
+    data = Path(FLAGS.data) if FLAGS.data else None
     if data and not (data / "weights").is_dir():
         raise InputError(f"data is {str(data)!r}, which has no folder weights; see --help")
     if not FLAGS.parts or set(FLAGS.parts) - set("abcdefg"):
@@ -183,8 +198,9 @@ def _main() -> None:
 
 
 def show(items: list) -> None:
-    """Print each measurement with the seconds that it is guessed to take."""
-    total, groups = 0.0, set()
+    """Print each measurement, with the estimated seconds from the start to its end."""
+    total = 0.0
+    groups = set()
     for item in items:
         compiling = item.group.guess if item.group and item.group not in groups else 0.0
         groups.add(item.group)

@@ -1,7 +1,8 @@
-"""What a less precise gradient changes in the answers of attacks and CLEVER, image by image.
+"""Measures how a less precise gradient changes the results of attacks and CLEVER, image by image.
 
-Every probe runs in `highest` first; the other variants are compared with that. "nudged" is highest
-again with one setting moved to the next float32: what rounding alone changes.
+Every attack runs in precision `highest` first, and the other variants are compared with that. The
+variant "nudged" is `highest` with one setting moved to the next float32. It shows the effect of
+rounding alone.
 """
 
 import dataclasses
@@ -34,19 +35,19 @@ NORMS = ("l0", "l1", "l2", "linf")
 
 
 class Scale(NamedTuple):
-    """How long the probes run."""
+    """How long the attacks and CLEVER run."""
 
-    steps: int = 100  # of each constant of C&W and EAD
+    steps: int = 100  # for each constant of C&W and EAD
     constants: int = 3
     attempts: int = 9  # of I-FGSM's search
     ifgsm_steps: int = 20
-    scored: int = 74  # images
+    scored: int = 74  # images that CLEVER scores
     batches: int = 16
     samples: int = 64
 
 
 def attacks(scale: Scale) -> dict:
-    """Those that search, shortened."""
+    """The attacks that search, with short searches."""
     shared = {"steps": scale.steps, "search_steps": scale.constants, "initial_const": 1.0}
     return {
         "cw": CarliniWagnerL2(learning_rate=0.01, **shared),
@@ -56,39 +57,42 @@ def attacks(scale: Scale) -> dict:
 
 
 class Answers:
-    """The probes' results of every image, kept in a CSV file beside the rows of the measurements.
+    """Runs attacks and CLEVER. Keeps the result of every image in a CSV file.
 
     Args:
-        path: of that file; one that is there is continued.
-        device: what the answers are computed on.
-        scale: how long the probes run.
+        path: the CSV file. An existing file is continued.
+        device: the kind of device.
+        scale: how long the attacks and CLEVER run.
     """
 
     def __init__(self, path: Path, device: str, scale: Scale):
-        self._path, self._device, self._scale = path, device, scale
+        self._path = path
+        self._device = device
+        self._scale = scale
 
     def items(self, cases: dict[str, Case], compiling: float, guess: float) -> list[Item]:
-        """Part b of some networks: variants in order, in each of them the networks.
+        """The measurements of part b, ordered by variant, then by network.
 
         Args:
-            cases: what to ask, by the name of the network.
-            compiling: seconds that all their programs are guessed to take.
-            guess: seconds of one attack on all images.
+            cases: the networks with their images, by name.
+            compiling: the estimated seconds to compile all programs.
+            guess: the estimated seconds of one attack on all images.
         """
-        group, items = Group(f"programs of {', '.join(cases)}", compiling), []
+        group = Group(f"programs of {', '.join(cases)}", compiling)
+        items: list[Item] = []
         for variant in VARIANTS:
             for name, case in cases.items():
-                known = case.precise(variant)
+                variant_classifier = case.precise(variant)
                 both = ("ask", "logits") if variant == REFERENCE else ("ask",)
-                need = Whole(f"{name} {variant}", known, case.lanes, both)
+                need = Whole(f"{name} {variant}", variant_classifier, case.lanes, both)
                 needs = () if variant == "nudged" else (need,)
                 steps = {
-                    "rounding": partial(self._rounding, case, known),
+                    "rounding": partial(self._rounding, case, variant_classifier),
                     **{
-                        each: partial(self._attack, name, case, known, each, variant)
+                        each: partial(self._attack, name, case, variant_classifier, each, variant)
                         for each in attacks(self._scale)
                     },
-                    "clever": partial(self._clever, name, case, known, variant),
+                    "clever": partial(self._clever, name, case, variant_classifier, variant),
                 }
                 for what, measure in steps.items():
                     if what not in SKIPPED.get(variant, ()):
@@ -120,7 +124,8 @@ class Answers:
         return self._keep(name, what, variant, case.ids, columns)
 
     def _clever(self, name: str, case: Case, classifier: Classifier, variant: str) -> dict:
-        use, scale = slice(self._scale.scored), self._scale
+        use = slice(self._scale.scored)
+        scale = self._scale
         scores = clever_scores(
             classifier,
             case.images[use],
@@ -146,16 +151,17 @@ class Answers:
         rows.to_csv(
             self._path, mode="a", header=not self._path.exists(), index=False, float_format="%.8g"
         )
-        told = pd.read_csv(self._path).drop_duplicates([*key, "image"], keep="last")
-        same = (told[["device", "network", "what"]] == [self._device, name, what]).all(axis=1)
-        reference = told[same & (told["variant"] == REFERENCE)]
-        return compare(reference, told[same & (told["variant"] == variant)], OWN_NORM[what])
+        stored = pd.read_csv(self._path).drop_duplicates([*key, "image"], keep="last")
+        same = (stored[["device", "network", "what"]] == [self._device, name, what]).all(axis=1)
+        reference = stored[same & (stored["variant"] == REFERENCE)]
+        return compare(reference, stored[same & (stored["variant"] == variant)], OWN_NORM[what])
 
     def _rounding(self, case: Case, classifier: Classifier) -> dict:
-        """How far the gradient program is from the one in the highest precision."""
+        """The errors of the gradient program, relative to the program in the highest precision."""
         filled = np.resize(case.images, (case.lanes, *case.images.shape[1:]))
         rows = np.arange(case.lanes) % len(case.images)
-        labels, targets = case.labels[rows], case.targets[rows]
+        labels = case.labels[rows]
+        targets = case.targets[rows]
         one_hot = np.eye(case.classifier.num_classes, dtype=np.float32)
         objectives = jax.vmap(oracle.linear)(jnp.asarray(one_hot[labels] - one_hot[targets]))
         device = jax.local_devices()[0]

@@ -1,14 +1,16 @@
-"""bench: how fast every attack and CLEVER run, beside the raw speed of the network's own gradient on the same batch.
+"""bench: measures every attack and CLEVER, compared with the raw speed of the network's gradient.
 
-The ceiling is one compiled call, logits and input gradient, repeated without a pause in between, but each after the other: calls that
-need not wait for each other run side by side on a processor, and no attack's do. Everything is measured in one process, in turn, again
-and again; a probe's share is of the ceiling right before and right after it, so that a machine that is busy with something else slows
-both.
+The raw speed is that of one compiled call for logits and input gradient on the same batch. The call
+is repeated without a pause, and each call depends on the one before. Independent calls would run
+side by side on a CPU, but an attack's calls cannot.
+
+One process measures everything in turn, several times. The share of an attack is relative to the
+raw speed right before and after it. Other load on the machine therefore affects both.
 """
 
 import resource
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,19 +25,22 @@ from jaxadv.attacks import catalog
 from jaxadv.benchmark import pytorch as pytorch_speed
 from jaxadv.clever.sampler import PROTOCOLS, CleverSampler, SampleItem
 from jaxadv.core import engine, oracle
-from jaxadv.core.classifier import Classifier
+from jaxadv.core.classifier import Classifier, load_classifier
 from jaxadv.core.probe import needs_of
 from jaxadv.evaluation.estimate import gigaflops
+from jaxadv.evaluation.networks import random_classifier
 from jaxadv.report.figures.canvas import render
 from jaxadv.report.figures.throughput import throughput_figure
 from jaxadv.support import checks, machine
 from jaxadv.support.files import write_atomically
 from jaxadv.support.progress import Progress
+from model_ports import registry, weights
 
 SEED = 1215
-FEW, FEW_WAVES = 4, 8
-"""An attack of fewer evaluations than the first runs the second number of items a lane."""
-PEAK = {  # arithmetic operations a second in float32 without tensor cores, from the makers' data sheets
+FEW = 4
+FEW_WAVES = 8
+"""An attack of fewer than `FEW` evaluations runs `FEW_WAVES` items per lane."""
+PEAK = {  # float32 operations per second without tensor cores, from data sheets
     "NVIDIA H200": 67e12,
     "NVIDIA H100 80GB HBM3": 67e12,
     "NVIDIA A100-SXM4-80GB": 19.5e12,
@@ -47,26 +52,26 @@ PEAK = {  # arithmetic operations a second in float32 without tensor cores, from
 UNITS = {
     "model": "",
     "what": "",
-    "evaluations_per_second": "image evaluations, with and without gradient, in a second",
-    "percent": "of the ceiling: what its evaluations take in raw calls, over what it took; median of the turns",
+    "evaluations_per_second": "evaluations of an image per second, with and without gradient",
+    "percent": "share of the raw speed: the time that its evaluations take as raw calls, over its time; median of the turns",
     "percent_low": "25 % of the turns are below",
     "percent_high": "25 % of the turns are above",
-    "percent_of_pytorch": "the gradient call, of the speed of timm's network in PyTorch (channels last), median of the turns",
-    "gradients": "evaluations with gradient for an item, an image and target (CLEVER: a batch of samples)",
-    "forwards": "evaluations of logits alone for an item, the final judgement included",
-    "items_per_second": "at these settings, shorter than the study's",
-    "compile_seconds": "of the first run, beyond what a run takes",
-    "teraflops": "arithmetic of the gradient call in a second, as the compiler counts it",
-    "percent_of_peak": "of what the device's maker states for float32",
+    "percent_of_pytorch": "speed of the gradient call, relative to timm's network in PyTorch (channels last); median of the turns",
+    "gradients": "evaluations with gradient per item, which is an image with a target (CLEVER: a batch of samples)",
+    "forwards": "evaluations of logits alone per item, including the final judgement",
+    "items_per_second": "items per second at these settings, which are shorter than the study's",
+    "compile_seconds": "time of the first run beyond that of a later run",
+    "teraflops": "arithmetic of the gradient call per second, as the compiler counts it",
+    "percent_of_peak": "share of the float32 speed that the device's maker states",
     "device_megabytes": "most memory in use on the device so far",
     "host_megabytes": "most memory of the process so far",
 }
 
 
 class Bench(NamedTuple):
-    """What is measured, and where the tables go."""
+    """The settings of a measurement."""
 
-    out: Path
+    out: Path  # folder for the tables
     zoo: str
     lanes: int
     precision: str
@@ -75,8 +80,36 @@ class Bench(NamedTuple):
     progress: bool
 
 
+def classifiers(
+    names: Iterable[str], *, zoo: str, weights_dir: str | None, random_weights: bool
+) -> Iterator[Classifier]:
+    """Load networks one after another.
+
+    Args:
+        names: the networks.
+        zoo: "digits" or "imagenet".
+        weights_dir: the folder with converted weights; None for the embedded ones.
+        random_weights: True for random weights, which need no file.
+
+    Raises:
+        InputError: if a network is unknown, or its weights are missing. All are looked up first.
+    """
+    networks = [registry.network(name, zoo=zoo) for name in names]
+    if random_weights:
+        return map(random_classifier, networks)
+    places = [weights.find(network, weights_dir) for network in networks]
+    return (
+        load_classifier(network.spec.name, zoo=zoo, weights=place)
+        for network, place in zip(networks, places, strict=True)
+    )
+
+
 def run(classifiers: Iterable[Classifier], bench: Bench) -> pd.DataFrame:
-    """Measure networks one after another; bench.csv, .md, .png and .svg, and the history, are written after each.
+    """Measure networks one after another. After each, the tables and the figure are written.
+
+    Args:
+        classifiers: the networks.
+        bench: the settings.
 
     Returns:
         The table, with the columns of `UNITS`.
@@ -85,7 +118,9 @@ def run(classifiers: Iterable[Classifier], bench: Bench) -> pd.DataFrame:
         InputError: for a setting out of range, or a folder that cannot be written.
     """
     checks.count("bench_steps", bench.steps, low=4)
-    rows, began, table = [], time.strftime("%Y-%m-%d %H:%M:%S"), pd.DataFrame()
+    rows: list[dict] = []
+    began = time.strftime("%Y-%m-%d %H:%M:%S")
+    table = pd.DataFrame()
     for classifier in classifiers:
         classifier = classifier.with_gradient_precision(bench.precision)
         with Progress(f"bench {classifier.name}", bench.turns, "turns", show=bench.progress) as bar:
@@ -103,10 +138,10 @@ def run(classifiers: Iterable[Classifier], bench: Bench) -> pd.DataFrame:
 
 
 def probes(steps: int) -> dict[str, Any]:
-    """What is measured: every attack of the catalogue at about ``steps`` evaluations, without early abort."""
+    """Every attack of the catalogue, with about ``steps`` evaluations and no early abort; and CLEVER."""
     made = {}
     for attack in catalog.ATTACKS:
-        if attack.bench is None:  # made of others, which are measured
+        if attack.bench is None:  # it is made of other attacks, which are measured
             continue
         settings = attack.bench(steps)
         made[attack.name] = attack.kind(**settings)
@@ -116,7 +151,10 @@ def probes(steps: int) -> dict[str, Any]:
 
 
 def _waves(probe: Any) -> int:
-    """Items a lane. Of an attack of two evaluations one item alone would measure little but its start and its judging."""
+    """The number of items per lane.
+
+    One item of an attack with two evaluations would mainly measure its start and its judgement.
+    """
     return FEW_WAVES if sum(probe.schedule.evaluations()) < FEW else 1
 
 
@@ -129,7 +167,19 @@ def measure(
     pytorch: bool = False,
     advance=lambda _: None,
 ) -> list[dict]:
-    """Rows of `UNITS` for one network: the two raw calls, then every probe. pytorch: its gradient too, where that can be."""
+    """Measure one network: the two raw calls, then every attack and CLEVER.
+
+    Args:
+        classifier: the network.
+        lanes: the number of images side by side.
+        steps: evaluations of an attack.
+        turns: how often everything is measured.
+        pytorch: True to measure the same gradient in PyTorch, if it is installed.
+        advance: called with 1 after each turn.
+
+    Returns:
+        Rows with the columns of `UNITS`.
+    """
     random = np.random.default_rng(SEED)
     images = random.uniform(
         0.1, 0.9, (lanes, classifier.input_size, classifier.input_size, 3)
@@ -139,9 +189,8 @@ def measure(
     objectives = jax.vmap(oracle.linear)(
         jnp.eye(classifier.num_classes, dtype=jnp.float32)[targets]
     )
-    on_device, objectives = jax.device_put(
-        (images, objectives), jax.local_devices()[0]
-    )  # as in `jaxadv.core.engine`
+    # The inputs stay on the device, as in `jaxadv.core.engine`.
+    on_device, objectives = jax.device_put((images, objectives), jax.local_devices()[0])
     raw = {
         "gradient": lambda images: (
             classifier.oracle.ask(classifier.params, images, objectives).logits
@@ -162,8 +211,10 @@ def measure(
             _seconds(lambda work=work, name=name: counts.__setitem__(name, work())) / shares[name]
         )
     if pytorch and (other := pytorch_speed.gradient_of(classifier.name, images, targets)):
-        first["pytorch"], works["pytorch"] = _seconds(partial(other, 1)), partial(other, steps)
-        shares["pytorch"], counts["pytorch"] = steps, (1, 0)
+        first["pytorch"] = _seconds(partial(other, 1))
+        works["pytorch"] = partial(other, steps)
+        shares["pytorch"] = steps
+        counts["pytorch"] = (1, 0)
     times, around = _in_turn(raw, works, shares, calls=-(-steps // 2), turns=turns, advance=advance)
     common = {
         "model": classifier.name,
@@ -204,9 +255,20 @@ def measure(
 def _in_turn(
     raw: dict, works: dict, shares: dict, *, calls: int, turns: int, advance
 ) -> tuple[dict, dict]:
-    """Seconds of each of ``raw`` (a call) and of ``works`` (a share), and of each of ``raw`` beside each of ``works``, turn by turn.
+    """Measure raw programs and works in turn.
 
-    Before and after every work the raw programs are each called ``calls`` times; beside it is the mean of the two.
+    Args:
+        raw: the raw programs, each a function of a number of calls.
+        works: the attacks and the like.
+        shares: the number of parts of each work. Its time is divided by that.
+        calls: the number of calls of each raw program before and after every work.
+        turns: how often everything is measured.
+        advance: called with 1 after each turn.
+
+    Returns:
+        For each raw program and each work, the seconds of one call or part. For each raw program
+        and each work, the mean of the raw seconds right before and right after the work. All are
+        arrays with an entry per measurement.
     """
     times: dict[str, list[float]] = {name: [] for name in (*raw, *works)}
 
@@ -230,7 +292,11 @@ def _in_turn(
 
 
 def _work(classifier: Classifier, probe, images, labels, targets, *, waves: int):
-    """A function that runs ``waves`` attacks a lane (of CLEVER one batch) and returns an item's evaluations, with gradient and without."""
+    """Make a function that runs one probe, and returns the evaluations of an item.
+
+    The function runs ``waves`` attacks per lane, or one batch of CLEVER per lane. It returns the
+    numbers of evaluations with gradient and without.
+    """
     lanes = len(images)
     if isinstance(probe, CleverSampler):
         numbers: Any = np.arange(lanes, dtype=np.int32)
@@ -244,8 +310,8 @@ def _work(classifier: Classifier, probe, images, labels, targets, *, waves: int)
 
         return sample
 
-    targeted = not needs_of(probe).untargeted
     images = np.tile(images, (waves, 1, 1, 1))
+    targeted = not needs_of(probe).untargeted
     classes = np.tile(targets if targeted else labels, waves)
 
     def attack():
@@ -263,7 +329,16 @@ def _work(classifier: Classifier, probe, images, labels, targets, *, waves: int)
 
 
 def repeat(program, images: jax.Array, count: int) -> jax.Array:
-    """The last logits of ``count`` calls, each of which has to wait for the one before, as an attack's have."""
+    """Call a program ``count`` times, where each call waits for the one before, as in an attack.
+
+    Args:
+        program: a function from images to logits.
+        images: (N, S, S, 3) on the device.
+        count: the number of calls, at least 1.
+
+    Returns:
+        The logits of the last call.
+    """
     images = jnp.copy(images)
     for _ in range(count):
         logits = program(images)
@@ -273,7 +348,7 @@ def repeat(program, images: jax.Array, count: int) -> jax.Array:
 
 @partial(jax.jit, donate_argnums=0)
 def _after(images: jax.Array, logits: jax.Array) -> jax.Array:
-    """The same images in the same place, but not before the logits are there."""
+    """The unchanged images, in the same memory, once the logits are computed."""
     return images.at[0, 0, 0, 0].add(0 * logits[0, 0])
 
 
@@ -289,14 +364,23 @@ def _device_megabytes() -> float | None:
 
 
 def _arithmetic(classifier: Classifier, images_per_second: float) -> dict:
-    """What the gradient call makes of the device."""
+    """The arithmetic of the gradient call per second, also in percent of the device's peak."""
     achieved = 1e9 * gigaflops(classifier)[0] * images_per_second
     peak = PEAK.get(jax.devices()[0].device_kind)
     return {"teraflops": achieved / 1e12, "percent_of_peak": peak and 100 * achieved / peak}
 
 
 def write(table: pd.DataFrame, bench: Bench, began: str) -> None:
-    """bench.csv and bench.md anew; in history.csv the rows of this run, which all have the date when it began, behind those of others."""
+    """Write bench.csv, bench.md and the figure, and put this run's rows into history.csv.
+
+    Args:
+        table: the rows with the columns of `UNITS`.
+        bench: the settings.
+        began: the date and time when the run began. They identify its rows in the history.
+
+    Raises:
+        InputError: if the folder cannot be written.
+    """
     facts = {
         "date": began,
         "commit": machine.commit(),
@@ -332,7 +416,7 @@ def write(table: pd.DataFrame, bench: Bench, began: str) -> None:
 
 
 def text(table: pd.DataFrame, *, markdown: bool = False) -> str:
-    """For people: four digits."""
+    """Format the table for a terminal or as Markdown, with four digits."""
     cells = [[str(name) for name in table]] + [
         [_cell(value) for value in row] for row in table.itertuples(index=False)
     ]

@@ -1,4 +1,4 @@
-"""Networks and images of which the answers are compared in several precisions."""
+"""The networks and images whose results are compared in several precisions."""
 
 import dataclasses
 import functools
@@ -16,36 +16,39 @@ SEED = 1215
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A network with what it is asked about. Every other image is attacked with a random target."""
+    """A network and its images. Every other image is attacked with a random target."""
 
     classifier: Classifier
     images: np.ndarray  # (N, S, S, 3) float32 in [0, 1]
-    ids: np.ndarray  # (N,) numbers of the images
+    ids: np.ndarray  # (N,) ids of the images
 
     @property
     def lanes(self) -> int:
-        """One for each image, in eights."""
+        """The number of images, rounded up to a multiple of 8."""
         return -(-len(self.images) // 8) * 8
 
     @functools.cached_property
     def labels(self) -> np.ndarray:
-        """(N,) int32, what the network says."""
+        """(N,) int32, the classes that the network gives to the images."""
         return self.classifier.logits_in_batches(self.images, self.lanes).argmax(1).astype(np.int32)
 
     @functools.cached_property
     def targets(self) -> np.ndarray:
-        """(N,) int32, other classes than the labels."""
+        """(N,) int32, random classes other than the labels."""
         most = self.classifier.num_classes
         steps = np.random.default_rng(SEED).integers(1, most, size=len(self.images))
         return ((self.labels + steps) % most).astype(np.int32)
 
     @property
     def targeted(self) -> np.ndarray:
-        """(N,) bool: towards the target, or away from the label."""
+        """(N,) bool: True where the attack aims at the target."""
         return np.arange(len(self.images)) % 2 == 0
 
     def precise(self, variant: str) -> Classifier:
-        """The classifier with the gradient precision of a variant; they share the other program."""
+        """The classifier with the gradient precision of a variant.
+
+        It shares the program for logits alone with the original classifier.
+        """
         if variant == "nudged":
             return self.classifier
         other = self.classifier.with_gradient_precision(variant)
@@ -54,8 +57,19 @@ class Case:
 
 
 def photographs(folder: Path, size: int, most: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """Images (N, size, size, 3) of a folder, and their numbers. Raises InputError."""
+    """Load photographs.
 
+    Args:
+        folder: a folder of pictures.
+        size: the side of the images, in pixels.
+        most: the largest number of images; None for all.
+
+    Returns:
+        Images (N, size, size, 3) float32 in [0, 1], and their ids (N,).
+
+    Raises:
+        InputError: if the folder cannot be used.
+    """
     source = open_source(f"imagefolder:{folder}")
     batch = Pictures(source, np.arange(len(source))[:most], size=size).load()
     return batch.images, batch.ids
@@ -64,12 +78,15 @@ def photographs(folder: Path, size: int, most: int | None) -> tuple[np.ndarray, 
 def of_photographs(
     data: Path, networks: Sequence[tuple[str, int]], most: int | None
 ) -> dict[str, Case]:
-    """MobileNets with real weights on photographs.
+    """Make cases of MobileNets with real weights and of photographs.
 
     Args:
-        data: folder with weights/NETWORK.npz and images/val.
-        networks: names and input sizes.
-        most: images, None for all.
+        data: a folder with weights/NETWORK.npz and images/val.
+        networks: names and input sizes in pixels.
+        most: the largest number of images; None for all.
+
+    Raises:
+        InputError: if weights or pictures are missing.
     """
     cases = {}
     for name, size in networks:
@@ -82,10 +99,14 @@ def of_photographs(
 
 
 def of_recordings(module) -> dict[str, Case]:
-    """The two small nets of the recorded attacks; ``module``: the tests' `recorded`."""
+    """Make cases of the two small networks of the recorded attacks.
+
+    Args:
+        module: the module `recorded` of the tests.
+    """
     cases = {}
     for name in module.NETS:
         net = module.net(name)
-        images = np.tile(net.images, (4, 1, 1, 1))  # towards other targets each time
+        images = np.tile(net.images, (4, 1, 1, 1))  # each copy gets other targets
         cases[name] = Case(net.classifier, images, np.arange(len(images)))
     return cases

@@ -1,4 +1,4 @@
-"""What became of answers, image by image, in another precision."""
+"""Compares results in another precision with those in the highest, image by image."""
 
 import numpy as np
 import pandas as pd
@@ -12,18 +12,27 @@ DRAWS = 2000
 def rounding(
     exact: oracle.Answer, rough: oracle.Answer, labels: np.ndarray, targets: np.ndarray
 ) -> dict:
-    """Errors of the margin between two classes, in logit units, and of the gradient, relative.
+    """Compare two answers of the oracle.
 
     Args:
-        exact, rough: answers of N images, the gradients of that margin.
-        labels, targets: (N,) the two classes.
+        exact: the answers for N images in the highest precision. The gradients are those of the
+            margin between the two classes.
+        rough: the answers in another precision.
+        labels: (N,) the first class of the margin.
+        targets: (N,) the second class of the margin.
+
+    Returns:
+        The median and the largest error of the margin in logit units, and the median relative L2
+        error of the gradient.
     """
     rows = np.arange(len(labels))
     margins = [
         answer.logits[rows, labels] - answer.logits[rows, targets] for answer in (exact, rough)
     ]
     error = np.abs(margins[1] - margins[0])
-    axes, right, near = (1, 2, 3), np.asarray(exact.gradient), np.asarray(rough.gradient)
+    right = np.asarray(exact.gradient)
+    near = np.asarray(rough.gradient)
+    axes = (1, 2, 3)
     apart = np.sqrt(np.square(near - right).sum(axes) / np.square(right).sum(axes))
     return {
         "margin_error": float(np.median(error)),
@@ -33,20 +42,25 @@ def rounding(
 
 
 def compare(reference: pd.DataFrame, rows: pd.DataFrame, norm: str) -> dict:
-    """What became of the answers.
+    """Compare the results of an attack or of CLEVER.
 
     Args:
-        reference, rows: the same images, with columns image, success, revoked, ``norm`` and path.
-        norm: of the distance (of the score) that is compared, where both have succeeded.
+        reference: the results in the highest precision, with the columns image, success, revoked,
+            ``norm`` and path.
+        rows: the results in another precision, for the same images.
+        norm: the column with the distance or the score.
 
     Returns:
-        Counts; the median of the relative changes with its 95 percent interval (low, high); the median
-        of their sizes; the share of images with the same values of the searched setting.
+        Counts of images. Of images where both succeeded: the median of the relative changes with
+        its 95 percent interval (low, high), and the median of their sizes. Of all images: the share
+        with the same values of the searched setting.
     """
     pairs = reference.merge(rows, on="image", suffixes=("_before", ""), validate="one_to_one")
-    before, after = pairs["success_before"].astype(bool), pairs["success"].astype(bool)
+    before = pairs["success_before"].astype(bool)
+    after = pairs["success"].astype(bool)
     both = pairs[before & after]
-    old, new = both[f"{norm}_before"].to_numpy(float), both[norm].to_numpy(float)
+    old = both[f"{norm}_before"].to_numpy(float)
+    new = both[norm].to_numpy(float)
     change = (new / old - 1)[old > 0]
     low, high = _interval(change)
     return {
@@ -64,7 +78,7 @@ def compare(reference: pd.DataFrame, rows: pd.DataFrame, norm: str) -> dict:
 
 
 def _interval(values: np.ndarray) -> tuple[float, float]:
-    """Where the median lies with 95 percent, by drawing the images again; NaN of none."""
+    """The 95 percent bootstrap interval of the median; NaN without values."""
     if not len(values):
         return np.nan, np.nan
     draws = np.random.default_rng(SEED).choice(values, (DRAWS, len(values)))

@@ -1,4 +1,4 @@
-"""Networks with random weights, and their gradient programs, compiled side by side."""
+"""Builds networks with random weights, and compiles their gradient programs side by side."""
 
 import threading
 import time
@@ -17,12 +17,12 @@ from model_ports import registry
 
 SEED = 1215
 WORKERS = 14
-"""Programs that are traced and compiled at a time."""
+"""The number of programs that are traced and compiled at the same time."""
 NONDETERMINISTIC = {"xla_gpu_exclude_nondeterministic_ops": False}
 
 
 class Ask(NamedTuple):
-    """Names a gradient program of a network of the zoo."""
+    """Identifies the gradient program of a network of the zoo."""
 
     network: str
     precision: str
@@ -31,13 +31,13 @@ class Ask(NamedTuple):
 
 
 class Count(NamedTuple):
-    """Names the count of a network's arithmetic, GFLOP of one image's gradient."""
+    """Identifies the number of GFLOP of one image's gradient."""
 
     network: str
 
 
 class Whole(NamedTuple):
-    """Names programs of a classifier as attacks call them."""
+    """Identifies programs of a classifier, as attacks call them."""
 
     name: str
     classifier: Classifier
@@ -49,48 +49,49 @@ class Whole(NamedTuple):
 
 
 class Compiled(NamedTuple):
-    """A program, what it is asked, and what it takes."""
+    """A compiled program, an example of its arguments, and its costs."""
 
     call: Any  # (params, images, objectives) -> Answer
     question: tuple
-    megabytes: float  # of the device's memory: arguments, results and what lies between them
-    seconds: float  # to trace and compile, beside others
+    megabytes: float  # memory on the device: arguments, results and intermediate arrays
+    seconds: float  # to trace and compile, while others compile too
 
 
 class Programs:
-    """Builds what is named by `Ask`, `Count` or `Whole`, each once, and keeps it.
+    """Builds what `Ask`, `Count` or `Whole` identify. Each is built once and kept.
 
     Args:
         zoo: "imagenet", or "digits" for small networks.
-        extra: other names, each with what builds it.
+        extra: functions that build something else, by its identifier.
     """
 
     def __init__(self, zoo: str, extra: dict | None = None):
-        self._zoo, self._lock = zoo, threading.Lock()
+        self._zoo = zoo
+        self._lock = threading.Lock()
         self._extra = {} if extra is None else extra
         self._networks: dict[str, Future] = {}
         self._built: dict[Hashable, Future] = {}
 
     def prepare(self, names: Sequence[Hashable]) -> None:
-        """Build all that is not there, side by side. An error is raised by `get`, not here."""
+        """Build everything that is missing, side by side. `get` raises the errors."""
         new = [name for name in names if name not in self._built]
         with ThreadPoolExecutor(WORKERS) as pool:
             self._built |= {name: pool.submit(self._build, name) for name in new}
 
     def get(self, name: Hashable):
-        """What was built under that name. Raises whatever building it has raised."""
+        """What was built for an identifier. An exception that building it raised is raised here."""
         self.prepare([name])
         return self._built[name].result()
 
     def classifier(self, name: str) -> Classifier:
-        """A network of the zoo with random weights on the device."""
+        """A network of the zoo with random weights, which are on the device."""
         with self._lock:
-            mine = name not in self._networks
+            is_first = name not in self._networks
             future = self._networks.setdefault(name, Future())
-        if mine:
+        if is_first:
             try:
                 future.set_result(random_classifier(name, self._zoo))
-            except Exception as error:  # noqa: BLE001 - for all who wait
+            except Exception as error:  # noqa: BLE001 - every thread that waits gets it
                 future.set_exception(error)
         return future.result()
 
@@ -110,14 +111,23 @@ class Programs:
         options = None if name.deterministic else NONDETERMINISTIC
         began = time.perf_counter()
         call = classifier.oracle.ask.lower(*question).compile(compiler_options=options)
-        took, memory = time.perf_counter() - began, call.memory_analysis()
+        took = time.perf_counter() - began
+        memory = call.memory_analysis()
         kinds = ("temp", "argument", "output")
         size = sum(getattr(memory, f"{kind}_size_in_bytes", 0) for kind in kinds)
         return Compiled(call, question, size / 2**20, took)
 
 
 def random_classifier(name: str, zoo: str) -> Classifier:
-    """A network with weights of the usual spread, drawn fast: speed does not depend on which."""
+    """A network with random weights of the usual spread.
+
+    Speed does not depend on the values, so they are cut from one pool of random numbers. That is
+    fast.
+
+    Args:
+        name: the network.
+        zoo: "digits" or "imagenet".
+    """
     network = registry.network(name, zoo=zoo)
     generator = np.random.default_rng(SEED)
     pool = generator.standard_normal(2**20, np.float32)
@@ -142,7 +152,16 @@ def random_classifier(name: str, zoo: str) -> Classifier:
 
 
 def questions(classifier: Classifier, lanes: int) -> tuple:
-    """(params, images, objectives) on the device: random images, the logit of one class each."""
+    """Example arguments of the gradient program.
+
+    Args:
+        classifier: the network.
+        lanes: the number of images.
+
+    Returns:
+        Parameters, random images (lanes, S, S, 3) and objectives, all on the device. Each objective
+        is the logit of a random class.
+    """
     generator = np.random.default_rng(SEED)
     size = classifier.input_size
     images = generator.uniform(0.1, 0.9, (lanes, size, size, 3)).astype(np.float32)

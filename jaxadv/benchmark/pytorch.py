@@ -1,4 +1,4 @@
-"""bench: the same gradient in PyTorch, of timm's network of that name, where both are installed."""
+"""bench: the same gradient in PyTorch, with timm's network, if both are installed."""
 
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -24,35 +24,35 @@ TIMM = {
     "mobilenet_v1_100": "mobilenetv1_100",
     "nasnet_large": "nasnetalarge",
 }
-"""Networks of the same layers. Where padding, or the unit of a stride, differs (see
-`same_function`), the work is about the same."""
+"""timm's networks with the same layers. Some differ in padding, or in the unit that has the stride
+(see `same_function`). The amount of work is about the same."""
 
 
 IMPORTED = "timm"
-"""Names the import of timm, which takes seconds, among what is made ready before a measurement."""
+"""Identifies the import of timm. It takes seconds, and is done before the measurements."""
 
 
 def has(name: str) -> bool:
-    """Whether PyTorch and timm are there, and timm has a network of that name."""
+    """True if PyTorch and timm are installed, and `TIMM` has the network."""
     return name in TIMM and all(map(find_spec, ("torch", "timm")))
 
 
 def gradient_of(
     name: str, images: np.ndarray, targets: np.ndarray, precision: str = "highest"
 ) -> Callable[[int], None] | None:
-    """A function that computes logits and the gradient of each image's target logit, so many times.
+    """Make a function that computes logits and the gradient of each image's target logit.
 
-    The network has random weights, and memory with channels last. It is on a GPU where JAX is, if
-    PyTorch knows of it, with the convolutions that cuDNN finds fastest.
+    The network has random weights, and channels last in memory. It is on a GPU if JAX uses one and
+    PyTorch can. There cuDNN chooses the fastest convolutions.
 
     Args:
-        name: as in `TIMM`.
+        name: a key of `TIMM`.
         images: (N, S, S, 3) float32, normalised as in evaluation.
         targets: (N,) classes.
-        precision: "highest" is float32, "default" TF32 on a GPU; "bfloat16" rounds the network.
+        precision: "highest" for float32; "default" for TF32 on a GPU; "bfloat16" to round the network.
 
     Returns:
-        The function, which waits for the last gradient; None where `has` says no.
+        A function of a number of calls, which waits for the last one. None if `has` is False.
     """
     if not has(name):
         return None
@@ -73,8 +73,8 @@ def gradient_of(
 
     def gradients(count: int) -> None:
         for _ in range(count):
-            asked = pixels.detach().requires_grad_()
-            torch.autograd.grad(network(asked).gather(1, chosen).sum(), asked)
+            leaf = pixels.detach().requires_grad_()
+            torch.autograd.grad(network(leaf).gather(1, chosen).sum(), leaf)
         if device == "cuda":
             torch.cuda.synchronize()
 
@@ -82,7 +82,7 @@ def gradient_of(
 
 
 def free() -> None:
-    """Give the device's memory back that PyTorch keeps."""
+    """Return memory that PyTorch has cached to the device."""
     import torch
 
     if torch.cuda.is_available():
@@ -90,7 +90,7 @@ def free() -> None:
 
 
 def version() -> str:
-    """PyTorch's; empty where it is not there."""
+    """PyTorch's version; empty if it is not installed."""
     if not find_spec("torch"):
         return ""
     import torch

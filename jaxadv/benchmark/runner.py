@@ -1,7 +1,7 @@
-"""Measurements one after another within a time limit, a row of a CSV file each.
+"""Runs measurements one after another within a time limit, and writes each as a row of a CSV file.
 
-A measurement is started only if it is expected to end in time. One that fails leaves a row with
-the error. A file that is there is continued: what it has of this device is not measured again.
+A measurement starts only if it is expected to end in time. If it fails, its row has the error. An
+existing file is continued: its measurements on this kind of device are not repeated.
 """
 
 import csv
@@ -24,25 +24,31 @@ COLUMNS = (
 )
 COMPILING = "compiling"
 LATE = 3.0
-"""How often longer than guessed a measurement may be expected to take, by those before it."""
+"""The largest factor by which earlier measurements may correct an estimated time."""
 
 
 class Group(NamedTuple):
-    """Measurements whose programs are compiled together, side by side, before the first of them."""
+    """Measurements whose programs are compiled together, before the first of them."""
 
     name: str
-    guess: float  # seconds to compile them
+    guess: float  # estimated seconds to compile them
 
 
 @dataclass(frozen=True)
 class Item:
-    """One measurement: a row, or several.
+    """One measurement, which gives one or several rows.
 
     Args:
-        part, network, what, precision, lanes: the row's key.
-        guess: seconds that it takes, compiled.
-        measure: does it, and returns the other columns of its rows, with "what" where that differs.
-        needs: names of what has to be compiled before, in ``group``.
+        part: the letter of the part. It belongs to the row's key, as do the next four.
+        network: the network.
+        what: what is measured.
+        precision: the precision of gradients.
+        lanes: the number of images side by side.
+        guess: the estimated seconds, without compilation.
+        measure: runs the measurement. It returns the other columns of the rows, and "what" if a
+            row has another one.
+        needs: identifiers of what must be compiled before.
+        group: the group whose programs are compiled together, or None.
     """
 
     part: str
@@ -57,7 +63,7 @@ class Item:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What names the row in the file."""
+        """The values that identify the row in the file."""
         return tuple(str(getattr(self, name)) for name in KEY)
 
 
@@ -65,12 +71,14 @@ class Record:
     """A CSV file of rows with `COLUMNS`, written row by row.
 
     Args:
-        path: of the file; one that is there is continued.
-        facts: columns that are the same in all rows of this run: device, versions, date.
+        path: the file. An existing file is continued.
+        facts: the columns that all rows of this run share: device, versions, date.
     """
 
     def __init__(self, path: Path, facts: dict[str, str]):
-        self.path, self._facts, self._there = path, facts, set()
+        self.path = path
+        self._facts = facts
+        self._there: set[tuple[str, ...]] = set()
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             with path.open(newline="") as file:
@@ -82,11 +90,19 @@ class Record:
                 csv.writer(file).writerow(COLUMNS)
 
     def has(self, item: Item) -> bool:
-        """Whether the file has this measurement of this device, an error included."""
+        """True if the file has this measurement for this device, even if it failed."""
         return item.key in self._there
 
     def add(self, item: Item, columns: dict) -> None:
-        """Append one row, and have it on disk. Raises KeyError for a column that is not known."""
+        """Append a row to the file.
+
+        Args:
+            item: the measurement.
+            columns: its results. "what" replaces the item's.
+
+        Raises:
+            KeyError: for an unknown column.
+        """
         row = dict(zip(KEY, item.key, strict=True)) | self._facts | columns
         if row["what"] != item.what:
             row["note"] = "/".join(item.key)
@@ -103,18 +119,23 @@ def _cell(value) -> str:
 
 
 class Estimates:
-    """Seconds that measurements will take: the guess, corrected by what those of its kind took."""
+    """Estimates the seconds of measurements, corrected by earlier measurements of the same kind."""
 
     def __init__(self):
         self._ratios: dict[str, list[float]] = {}
 
     def of(self, kind: str, guess: float) -> float:
-        """Seconds, for a guess of so many."""
+        """The corrected estimate in seconds.
+
+        Args:
+            kind: the kind of measurement.
+            guess: the first estimate in seconds.
+        """
         ratio = float(np.median(self._ratios.get(kind, [1.0])[-5:]))
         return guess * min(max(ratio, 1 / LATE), LATE)
 
     def learn(self, kind: str, guess: float, took: float) -> None:
-        """One of this kind was guessed to take ``guess`` seconds, and took ``took``."""
+        """Record that a measurement was estimated at ``guess`` seconds, and took ``took``."""
         self._ratios.setdefault(kind, []).append(took / guess)
 
 
@@ -127,20 +148,23 @@ def run(
     clock: Callable[[], float] = time.monotonic,
     say: Callable[[str], None] = print,
 ) -> list[Item]:
-    """Measure in order what ``record`` has not, as far as the time goes.
+    """Run the measurements that the record lacks, in order, as long as the time allows.
 
     Args:
-        items: what to measure.
-        record: gets the rows.
-        seconds: from now on.
-        prepare: compiles what is needed by these names; what is compiled costs nothing.
-        clock: seconds, from any start.
-        say: gets one line for each measurement.
+        items: the measurements.
+        record: the file that gets the rows.
+        seconds: the time limit from now on.
+        prepare: compiles what some identifiers need. Compiling the same again costs nothing.
+        clock: returns seconds since any fixed time.
+        say: called with one line for each measurement.
 
     Returns:
-        What was left out for lack of time.
+        The measurements that the time did not allow.
     """
-    end, estimates, ready, left_out = clock() + seconds, Estimates(), set(), []
+    end = clock() + seconds
+    estimates = Estimates()
+    ready: set[Group | None] = set()
+    left_out: list[Item] = []
     todo = [item for item in items if not record.has(item)]
     for number, item in enumerate(todo):
         group = item.group if item.group not in ready else None
@@ -168,10 +192,10 @@ def run(
             record.add(item, {"seconds": took} | columns)
         if error is None:
             estimates.learn(item.part, item.guess, took)
-        told = error or "" if isinstance(rows, list) or error else _told(rows)
-        say(f"{took:6.1f} s  {' '.join(item.key)}  {told}  ({end - clock():.0f} s left)")
+        result = error or "" if isinstance(rows, list) or error else _shown(rows)
+        say(f"{took:6.1f} s  {' '.join(item.key)}  {result}  ({end - clock():.0f} s left)")
     return left_out
 
 
-def _told(columns: dict) -> str:
+def _shown(columns: dict) -> str:
     return ", ".join(f"{name} {_cell(value)}" for name, value in columns.items() if value != "")

@@ -1,4 +1,4 @@
-"""How fast: raw gradients beside PyTorch's, lanes, options, chunks of steps, probes."""
+"""Measures speeds: gradients compared with PyTorch's, lanes, compiler options, chunks of steps, attacks."""
 
 # Part e drives the engine's own steps.
 # pyright: reportPrivateUsage=false
@@ -20,36 +20,41 @@ from jaxadv.core import engine, oracle
 from jaxadv.core.probe import AttackItem
 
 PRECISIONS = ("highest", "default", "bfloat16")
-"""default is TF32 on a GPU."""
+"""On a GPU, default is TF32."""
 TURNS = 3
 CHUNK = 8
-"""Steps of an attack in one program."""
+"""The number of steps of an attack in one program."""
 FIRST = ("resnet_v2_50", "vgg_16", "inception_v3", "mobilenet_v1_100")
 THEN = ("densenet121_k32", "alexnet")
 LAST = ("nasnet_large",)
 THREE = ("mobilenet_v1_100", "resnet_v2_50", "vgg_16")
 GUESSES = {"nasnet_large": 25.0, "mobilenet_v1_100": 2.0}
-"""How many times as long as the others a network takes: the first call of depthwise convolutions
-takes 4 s on an H200, and of NASNet-Large's a minute."""
+"""Factors by which networks take longer than others to measure. On an H200 the first call takes 4 s
+with depthwise convolutions, and a minute for NASNet-Large."""
 
 
 class Scale(NamedTuple):
-    """How much is measured."""
+    """The amount of work."""
 
     zoo: str = "imagenet"
     lanes: int = 64
     more_lanes: tuple[int, ...] = (32, 128, 256, 512)
-    seconds: float = 1.0  # of one rate
-    steps: int = 16  # of a probe
-    turns: int = 2  # of all probes
+    seconds: float = 1.0  # to measure one rate
+    steps: int = 16  # evaluations of an attack
+    turns: int = 2  # how often all attacks are measured
 
 
 def raw(programs: Programs, scale: Scale, names: tuple[str, ...], compiling: float) -> list[Item]:
-    """Part a: gradients a second of some networks in each precision, and PyTorch's.
+    """The measurements of part a: gradients per second in each precision, here and in PyTorch.
 
-    compiling: seconds that all their programs are guessed to take.
+    Args:
+        programs: compiles the programs.
+        scale: the amount of work.
+        names: the networks.
+        compiling: the estimated seconds to compile all programs.
     """
-    group, items = Group(f"gradients of {', '.join(names)}", compiling), []
+    group = Group(f"gradients of {', '.join(names)}", compiling)
+    items: list[Item] = []
     for name in names:
         for precision in PRECISIONS:
             items.append(_gradient(programs, scale, name, precision, scale.lanes, "a", group))
@@ -65,7 +70,7 @@ def raw(programs: Programs, scale: Scale, names: tuple[str, ...], compiling: flo
 
 
 def lanes(programs: Programs, scale: Scale) -> list[Item]:
-    """Part c: other numbers of lanes."""
+    """The measurements of part c: other numbers of lanes."""
     items = []
     for name in THREE:
         group = Group(f"lanes of {name}", 30.0)
@@ -75,8 +80,9 @@ def lanes(programs: Programs, scale: Scale) -> list[Item]:
 
 
 def nondeterministic(programs: Programs, scale: Scale) -> list[Item]:
-    """Part d: the same programs with operations whose sums have no fixed order."""
-    group, items = Group("programs of any order", 120.0), []
+    """The measurements of part d: operations that may add in any order."""
+    group = Group("programs of any order", 120.0)
+    items: list[Item] = []
     for name in ("resnet_v2_50", "densenet121_k32", "vgg_16"):
         for precision in ("highest", "default"):
             item = _gradient(programs, scale, name, precision, scale.lanes, "d", group, False)
@@ -121,11 +127,12 @@ def _pytorch(programs: Programs, scale: Scale, name: str, precision: str) -> dic
 
 
 def per_second(repeat: Callable[[int], object], count: int, seconds: float) -> float:
-    """Images a second: the median of a few turns, which take about ``seconds`` together.
+    """Measure images per second: the median of a few turns.
 
     Args:
-        repeat: calls the program so many times, and waits.
-        count: images of one call.
+        repeat: calls the program a number of times, and waits for the result.
+        count: the number of images of one call.
+        seconds: about how long all turns take together.
     """
     repeat(2)
     began = time.perf_counter()
@@ -141,7 +148,7 @@ def per_second(repeat: Callable[[int], object], count: int, seconds: float) -> f
 
 
 def probes(programs: Programs, scale: Scale) -> list[Item]:
-    """Part f: every attack and CLEVER, in percent of the raw gradient."""
+    """The measurements of part f: every attack and CLEVER, in percent of the raw gradient's speed."""
     items = []
     for name, precision in [
         *((name, "default") for name in THREE),
@@ -167,7 +174,7 @@ def _probes(programs: Programs, scale: Scale, name: str, precision: str) -> list
 
 
 class Chunk(NamedTuple):
-    """Names the program of `CHUNK` steps of I-FGSM."""
+    """Identifies the program of `CHUNK` steps of I-FGSM."""
 
     network: str
     precision: str
@@ -175,12 +182,14 @@ class Chunk(NamedTuple):
 
 
 def chunks(programs: Programs, scale: Scale) -> tuple[list[Item], dict]:
-    """Part e: steps driven from the host, and in one program.
+    """The measurements of part e: steps that the host drives, and steps in one program.
 
     Returns:
-        The items, and what builds their programs, for `Programs`.
+        The items, and functions that build their programs, for `Programs`.
     """
-    group, items, builders = Group("chunks of steps", 30.0), [], {}
+    group = Group("chunks of steps", 30.0)
+    items: list[Item] = []
+    builders: dict[Chunk, Callable] = {}
     cases = [
         ("mobilenet_v1_100", "default", scale.lanes),
         ("mobilenet_v1_025", "default", scale.lanes // 2),
@@ -198,10 +207,10 @@ def chunks(programs: Programs, scale: Scale) -> tuple[list[Item], dict]:
 
 
 class _Steps(NamedTuple):
-    """I-FGSM's steps on the device, in two ways."""
+    """I-FGSM's steps on the device, driven in two ways."""
 
     one: Callable  # (lanes, question) -> (lanes, question)
-    many: Callable  # the same, CHUNK times
+    many: Callable  # the same, but `CHUNK` steps
     start: Callable[[], tuple]  # fresh (lanes, question)
 
 
@@ -243,7 +252,8 @@ def _compile_chunk(programs: Programs, name: Chunk) -> _Steps:
 
 def _chunk(programs: Programs, scale: Scale, name: Chunk) -> list[dict]:
     steps = programs.get(name)
-    apart, together = steps.start(), steps.many(*steps.start())
+    apart = steps.start()
+    together = steps.many(*steps.start())
     for _ in range(CHUNK):
         apart = steps.one(*apart)
     leaves = zip(jax.tree.leaves(apart), jax.tree.leaves(together), strict=True)

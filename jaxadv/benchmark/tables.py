@@ -1,8 +1,9 @@
-"""The small tables that are kept of what `jaxadv.benchmark.accelerator` has measured.
+"""Makes small tables from the measurements of `jaxadv.benchmark.accelerator`.
 
     python -m jaxadv.benchmark.tables results/accelerator/*.csv
 
-writes rates.csv and answers.csv of `jaxadv.evaluation`, which --dry_run and --precision=auto read.
+This writes rates.csv and answers.csv in `jaxadv.evaluation`. --dry_run and --precision=auto read
+them.
 """
 
 import sys
@@ -16,7 +17,7 @@ from model_ports.errors import InputError
 
 
 def rates_of(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `rates.COLUMNS` from part a of a measurement."""
+    """Make rows with `rates.COLUMNS` from part a of a measurement."""
     speeds = rows[(rows["part"] == "a") & rows["gradients_per_second"].notna()]
     key = ["device", "network", "precision", "lanes"]
     ours = speeds[speeds["what"] == "gradient"]
@@ -26,16 +27,16 @@ def rates_of(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def answers_of(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `precision.COLUMNS` from part b of a measurement."""
+    """Make rows with `precision.COLUMNS` from part b of a measurement."""
     known = rows[(rows["part"] == "b") & rows["changed"].notna()]
-    found = known.rename(columns={"what": "attack"})
-    found = found[~found["precision"].isin(["highest", "nudged"])]
+    named = known.rename(columns={"what": "attack"})
+    named = named[~named["precision"].isin(["highest", "nudged"])]
     counts = dict.fromkeys(("images", "changed", "revoked"), int)
-    return found[list(precision.COLUMNS)].astype(counts).reset_index(drop=True)
+    return named[list(precision.COLUMNS)].astype(counts).reset_index(drop=True)
 
 
 def main(files: list[str]) -> None:
-    """Write both tables from measured CSV files. Bad input ends in one line and status 2."""
+    """Write both tables from measured CSV files. Bad input ends with one line and status 2."""
     try:
         if not files:
             raise InputError("give the CSV files that jaxadv.benchmark.accelerator has written")
@@ -43,9 +44,9 @@ def main(files: list[str]) -> None:
         if missing:
             raise InputError(f"{missing[0]!r} is no file; give those that were measured")
         rows = pd.concat([pd.read_csv(file) for file in files], ignore_index=True)
-        for path, found in ((rates.TABLE, rates_of(rows)), (precision.TABLE, answers_of(rows))):
-            write_atomically(path, found.to_csv(index=False, float_format="%.5g").encode())
-            print(f"written: {path}, {len(found)} rows")
+        for path, table in ((rates.TABLE, rates_of(rows)), (precision.TABLE, answers_of(rows))):
+            write_atomically(path, table.to_csv(index=False, float_format="%.5g").encode())
+            print(f"written: {path}, {len(table)} rows")
     except InputError as error:
         print(f"tables: {error}", file=sys.stderr)
         sys.exit(2)

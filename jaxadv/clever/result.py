@@ -1,4 +1,4 @@
-"""What CLEVER says of images, and how a notebook shows it."""
+"""The CLEVER scores of N images, and their display in a notebook."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,18 +16,18 @@ class CleverResult:
     """CLEVER scores of N (image, target) pairs in P norms."""
 
     score: np.ndarray
-    """(N, P) float32, estimated lower bound on the distortion in each norm; untargeted: the least over the classes.
-    Infinite where no sample has a gradient; NaN where a logit or gradient was NaN or infinite"""
+    """(N, P) float32, the estimated lower bound on the distortion in each norm, pixel range 1. Untargeted: the least
+    over the classes. Infinite if all gradients are zero. NaN if a logit or gradient was NaN or infinite"""
     margin: np.ndarray
-    """(N,) float32, g(x0) = Z_label - Z_target"""
+    """(N,) float32, g(x0) = Z_label - Z_target, in logit units"""
     target: np.ndarray
-    """(N,) int32; untargeted: the class of the least score in the first norm"""
+    """(N,) int32, the target class. Untargeted: the class with the least score in the first norm"""
     maxima: np.ndarray
-    """(N, batches, P) float32, the largest dual norms of the gradient that were fitted; untargeted: towards `target`"""
+    """(N, batches, P) float32, the largest dual norm of the gradient in each batch, for the class `target`"""
     fit: WeibullFit
-    """of each, arrays (N, P)"""
+    """the fit to the maxima, arrays (N, P)"""
     norms: tuple[float, ...]
-    """(P,) of the distortion: 1, 2 or inf"""
+    """(P,), the norms of the distortion: 1, 2 or inf"""
     label: np.ndarray
     """(N,) int32, true classes"""
 
@@ -36,14 +36,15 @@ class CleverResult:
 
     @property
     def invalid(self) -> np.ndarray:
-        """(N,) bool, images without a score, since a logit or gradient was NaN or infinite."""
+        """(N,) bool, images without a score, because a logit or gradient was NaN or infinite."""
         return np.asarray(np.isnan(self.score).any(axis=1))
 
     def __repr__(self) -> str:
         what = f"CleverResult: {len(self)} images, {self.maxima.shape[1]} batches"
         if not len(self):
             return f"<{what}>"
-        scores, lost = self.score[~self.invalid], int(self.invalid.sum())
+        scores = self.score[~self.invalid]
+        lost = int(self.invalid.sum())
         if lost:
             what += f", {lost} without a score"
         if not len(scores):
@@ -59,11 +60,12 @@ class CleverResult:
         return [f"l{norm:g}" for norm in self.norms]
 
     def to_pandas(self) -> "pd.DataFrame":
-        """A row for each image and norm, without the maxima.
+        """A table with a row for each image and norm, without the maxima.
 
         Returns:
-            Columns ``image``, ``label``, ``target``, ``norm`` ("l1", "l2", "linf", of the distortion), ``margin`` (logit units), ``score``
-            (pixel range 1), and the fit's ``shape``, ``location``, ``scale``, ``ks``, ``p_value``, ``lipschitz``.
+            A frame with the columns ``image``, ``label``, ``target``, ``norm`` (of the distortion: "l1", "l2" or "linf"),
+            ``margin`` (logit units) and ``score`` (pixel range 1). The columns ``shape``, ``location``, ``scale``, ``ks``,
+            ``p_value`` and ``lipschitz`` are those of `WeibullFit`.
         """
         import pandas as pd
 
@@ -80,16 +82,17 @@ class CleverResult:
         return pd.DataFrame(columns)
 
     def summary(self) -> "pd.DataFrame":
-        """The scores in each norm.
+        """Statistics of the scores in each norm.
 
         Returns:
-            A row for each norm; columns ``n`` (images with a score), ``mean``, ``median``, ``min`` and ``max`` of the score,
-            ``not_fitted``: those whose maxima no law fits, so that the largest stands for the Lipschitz constant, and
-            ``invalid``: images without a score.
+            A frame with a row for each norm. The columns are ``n`` (the number of images with a score), ``mean``,
+            ``median``, ``min``, ``max``, ``not_fitted`` and ``invalid``. ``not_fitted`` counts scores without an acceptable
+            fit; their Lipschitz estimate is the largest maximum. ``invalid`` counts images without a score.
         """
         import pandas as pd
 
-        rows, valid = {}, ~self.invalid
+        rows = {}
+        valid = ~self.invalid
         for column, title in enumerate(self._titles):
             score = self.score[valid, column].astype(np.float64)
             numbers = (

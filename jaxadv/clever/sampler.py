@@ -1,4 +1,4 @@
-"""CLEVER's sampling: the largest gradient norms of a margin around an image (Weng et al. 2018, algorithm 1; the study, 2.5)."""
+"""CLEVER's sampling: the largest norms of a margin's gradient around an image (Weng et al. 2018, algorithm 1; the study, 2.5)."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from jaxadv.support import checks
 
 SAMPLE = Phase("sample", True)
 PROTOCOLS = {"released": 3.0, "paper": 5.0}
-"""Each sampling protocol with its usual radius, in pixel units of range 1."""
+"""The sampling protocols, each with its default radius in pixel units of range 1."""
 
 
 class SampleItem(NamedTuple):
@@ -21,26 +21,31 @@ class SampleItem(NamedTuple):
 
     image: Array  # (H, W, 3) float32 in [0, 1], x0
     label: Array  # () int32, class c
-    target: Array  # () int32, class j; or (T,): several, which share the forward pass
+    target: Array  # () int32, class j; or (T,) for T classes, which share the forward pass
     seed: Array  # () int32
-    image_id: Array  # () int32; with seed, batch and the sample's number it fixes the sample, whatever the target or the lane
-    batch: Array  # () int32
+    image_id: Array  # () int32; seed, image_id, batch and the sample's number determine a sample
+    batch: Array  # () int32, the number of the batch
 
 
 class _State(NamedTuple):
-    key: Array  # raw random key of this seed, image and batch
-    sample: Array  # () int32, samples taken
-    maxima: Array  # (3,) float32, largest l1, l2 and linf norm of the gradient so far; (T, 3) of several targets
+    key: Array  # (2,) uint32, raw random key of this seed, image and batch
+    sample: Array  # () int32, the number of samples so far
+    maxima: Array  # (3,) float32, largest l1, l2 and linf norm of the gradient so far; (T, 3) for T targets
 
 
 @settings(data=("radius",), static=("samples", "protocol"))
 @dataclass(frozen=True)
 class CleverSampler:
-    """The largest l1, l2 and linf norms of grad(Z_c - Z_j) over ``samples`` points around x0, all from the same points.
+    """The largest l1, l2 and linf norms of grad(Z_c - Z_j) over random points around x0. All norms use the same points.
 
-    protocol "released": x = clip(x0 + s * u), u uniform in the unit l2 ball, s uniform on [0, radius] (3), so the distance from x0 is
-    about uniform, not the point in a ball. "paper": uniform in the l2 ball of ``radius`` R (5), not clipped (algorithm 1).
-    radius: pixel units, range 1.
+    The protocol "released" takes x = clip(x0 + s * u) with u uniform in the unit l2 ball and s uniform on [0, radius]. So the
+    distance from x0 is about uniform, but the point is not uniform in a ball. The protocol "paper" takes points uniform
+    in the l2 ball, without clipping (algorithm 1).
+
+    Args:
+        radius: the radius of the samples, in pixel units of range 1, above 0. `PROTOCOLS` has the usual one of each protocol.
+        samples: the number of points in a batch.
+        protocol: "released" or "paper".
     """
 
     radius: float
@@ -52,7 +57,7 @@ class CleverSampler:
         return Schedule((), (SAMPLE,), self.samples)
 
     def check(self) -> None:
-        """Raises InputError for settings out of range."""
+        """Raises InputError if a setting is out of range."""
         checks.number("radius", self.radius, low=0, above=True)
         checks.count("samples", self.samples)
         checks.choice("protocol", self.protocol, tuple(PROTOCOLS))
@@ -67,8 +72,17 @@ class CleverSampler:
         return self.draw(draws.fold(state.key, state.sample), item.image), oracle.linear(weights)
 
     def draw(self, key: Array, image: Array) -> Array:
-        """One random point around ``image``, of its shape. key: (2,) uint32."""
-        # One flat draw compiles in a third of the time of several; two of its normals become uniform by their distribution function.
+        """One random point around an image.
+
+        Args:
+            key: (2,) uint32, a raw key.
+            image: (H, W, 3) float32 in [0, 1].
+
+        Returns:
+            (H, W, 3) float32.
+        """
+        # A single draw compiles in a third of the time of several. The normal distribution function makes two of its
+        # numbers uniform.
         normals = draws.normals(key, image.size + 2)
         direction = normals[:-2].reshape(image.shape)
         in_ball, scale = jax.scipy.special.ndtr(normals[-2:])

@@ -3,10 +3,10 @@
 The maxima S of a sampled, bounded quantity follow a reverse Weibull law: P(S <= s) = exp(-((a_W - s) / b_W) ** c_W) for
 s < a_W. Its right end point a_W estimates the true maximum, the Lipschitz constant (Weng et al., ICLR 2018, section 3.2
 and algorithm 1). The released code fits -S with SciPy's `weibull_min` from seven initial shapes, and keeps the fit with
-the largest Kolmogorov-Smirnov p-value. "released" is what that code did under the SciPy of its day (1.0 and 1.1). Current
+the largest Kolmogorov-Smirnov p-value. The method "released" gives that code's results with SciPy 1.0 and 1.1 of 2018. Current
 SciPy differs in the initial location and scale, in the p-value, and on degenerate samples.
 
-The fit never depends on the order of the samples (they are sorted first), nor on the other rows of the batch.
+A fit depends neither on the order of the samples, which are sorted first, nor on the other rows.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,35 +20,35 @@ from model_ports.errors import InputError, unknown
 
 METHODS = ("released", "mle", "max")
 INITIAL_SHAPES = (0.1, 1.0, 5.0, 10.0, 20.0, 50.0, 100.0)
-MINIMUM_P_VALUE = 0.001  # no fit reaches it: the sample counts as ill-conditioned
+MINIMUM_P_VALUE = 0.001  # if no fit reaches it, the sample has no acceptable fit
 SCALE_PENALTY = 0.01
-# What SciPy's nearly unbounded likelihood pays for each point outside the support.
+# The penalty of SciPy's likelihood for each point outside the support.
 OUTSIDE_PENALTY = 100.0 * np.log(np.finfo(np.float64).max)
 
 PARAMETERS = 3  # shape, location, scale
-TOLERANCE = 1e-4  # `fmin`'s, of the parameters and of the function value
-LIMIT = 200 * PARAMETERS  # `fmin`'s, of iterations and of function evaluations
-BLOCK_ELEMENTS = (
-    1 << 16
-)  # samples worked on at a time, so that temporary arrays stay in the processor's cache
+TOLERANCE = 1e-4  # of SciPy's `fmin`, for the parameters and for the function value
+LIMIT = 200 * PARAMETERS  # of SciPy's `fmin`, for iterations and for function evaluations
+BLOCK_ELEMENTS = 1 << 16  # samples in one block, so that temporary arrays fit the processor's cache
 
 _Objective: TypeAlias = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(parameters (Q, 3), indices of their problems (Q,)) -> values (Q,)."""
 
 
 class WeibullFit(NamedTuple):
-    """The chosen fit of each row, arrays (N,) float64. Rows without a fit: NaN in all but `lipschitz`."""
+    """The best fit of each row, arrays (N,) float64. For a row without a fit all fields except `lipschitz` are NaN."""
 
-    shape: np.ndarray  # c_W > 0
-    location: (
-        np.ndarray
-    )  # a_W, the right end point, in the unit of the maxima (SciPy's loc of -S is -a_W)
-    scale: np.ndarray  # b_W > 0, in the unit of the maxima
-    ks: np.ndarray  # Kolmogorov-Smirnov statistic of the maxima against the fit, in [0, 1]
-    p_value: np.ndarray  # its p-value, at least MINIMUM_P_VALUE
-    lipschitz: (
-        np.ndarray
-    )  # the estimate: `location`, or the largest maximum where no fit was acceptable
+    shape: np.ndarray
+    """c_W > 0"""
+    location: np.ndarray
+    """a_W, the right end point, in the unit of the maxima. SciPy's ``loc`` for -S is -a_W"""
+    scale: np.ndarray
+    """b_W > 0, in the unit of the maxima"""
+    ks: np.ndarray
+    """Kolmogorov-Smirnov statistic of the maxima against the fit, in [0, 1]"""
+    p_value: np.ndarray
+    """the p-value of that statistic, at least 0.001"""
+    lipschitz: np.ndarray
+    """the estimate: `location`, or the largest maximum if no fit is acceptable"""
 
 
 class _Candidates(NamedTuple):
@@ -62,16 +62,24 @@ class _Candidates(NamedTuple):
 
 
 def fit_reverse_weibull(maxima: ArrayLike, *, method: str = "released") -> WeibullFit:
-    """Fit a reverse Weibull law to each row of batch maxima and return its right end point as the Lipschitz estimate.
+    """Fit a reverse Weibull law to each row of batch maxima. Its right end point is the Lipschitz estimate.
 
-    maxima: (N, batches), finite, >= 0, at least two batches. method:
-      "released"  maximum likelihood on data rescaled to [0, 1], 0.01 * scale ** 2 added to the negative log-likelihood.
-                  The release calls it a shape regulariser, but it takes the wrong one of (shape, location, scale).
-      "mle"       the same without that term; it may diverge (L of 1e7) on light-tailed samples.
-      "max"       no fit, the largest of the maxima.
-    A row whose maxima are all equal, or whose best fit has a p-value below 0.001 or NaN, gives its largest maximum. The
-    estimate can lie below the largest maximum: a point outside the fitted support costs only a finite penalty.
-    Raises InputError for any other shape, value or method.
+    The method "released" is maximum likelihood on data rescaled to [0, 1]. It adds 0.01 * scale ** 2 to the negative
+    log-likelihood. The release means to regularise the shape but uses the scale. The method "mle" has no such term; it may
+    diverge (L of 1e7) on light-tailed samples. The method "max" fits nothing and takes the largest maximum.
+
+    A row without an acceptable fit gives its largest maximum. Such a row has equal maxima, or a best p-value that is NaN or
+    below 0.001. The estimate can be below the largest maximum, since a point outside the support has a finite penalty.
+
+    Args:
+        maxima: (N, batches), finite, at least 0, with at least two batches.
+        method: "released", "mle" or "max".
+
+    Returns:
+        The fit of each row.
+
+    Raises:
+        InputError: if the maxima have another shape or value, or the method is unknown.
     """
     if method not in METHODS:
         raise unknown("method", method, METHODS)
@@ -85,7 +93,7 @@ def fit_reverse_weibull(maxima: ArrayLike, *, method: str = "released") -> Weibu
         samples[spread], SCALE_PENALTY if method == "released" else 0.0
     )
     p_value = np.where(np.isnan(candidates.p_value), -np.inf, candidates.p_value)
-    best = p_value.argmax(axis=1)  # the first of equals, as nanargmax
+    best = p_value.argmax(axis=1)  # the first among equals, as nanargmax
     accepted = p_value.max(axis=1) >= MINIMUM_P_VALUE
     for field, values in zip(_Candidates._fields, candidates, strict=True):
         getattr(fit, field)[spread[accepted]] = values[accepted, best[accepted]]
@@ -99,26 +107,27 @@ def _checked(value: ArrayLike) -> np.ndarray:
         maxima = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"maxima are not numbers of one shape ({error}); give an array (N, batches)"
+            f"maxima do not form an array of numbers ({error}); give an array (N, batches)"
         ) from error
     if maxima.ndim != 2 or maxima.shape[1] < 2:
         raise InputError(
             f"maxima have shape {maxima.shape}; they must be (N, batches) with at least 2 batches: "
-            "a single set goes in as maxima[None]"
+            "pass a single set as maxima[None]"
         )
     wrong = ~(np.isfinite(maxima) & (maxima >= 0))
     if wrong.any():
         row, batch = np.argwhere(wrong)[0]
         raise InputError(
             f"maxima[{row}, {batch}] is {maxima[row, batch]}; maxima of norms are finite and >= 0 "
-            f"({wrong.any(axis=1).sum()} of {len(maxima)} rows are wrong): leave such rows out"
+            f"({wrong.any(axis=1).sum()} of {len(maxima)} rows are wrong): leave these rows out"
         )
     return maxima
 
 
 def _fit_from_every_start(samples: np.ndarray, penalty: float) -> _Candidates:
-    """Fits of sorted `samples` (N, batches), no row constant, from each initial shape."""
-    largest, width = samples[:, -1:], samples[:, -1:] - samples[:, :1]
+    """Fit sorted ``samples`` (N, batches) from each initial shape. No row may be constant."""
+    largest = samples[:, -1:]
+    width = samples[:, -1:] - samples[:, :1]
     data = np.ascontiguousarray(
         ((largest - samples) / width)[:, ::-1]
     )  # -S rescaled to [0, 1], ascending
@@ -130,12 +139,10 @@ def _fit_from_every_start(samples: np.ndarray, penalty: float) -> _Candidates:
         return _negative_log_likelihood(parameters, data, rows[problems], penalty)
 
     with np.errstate(all="ignore"):
-        found = minimise(objective, start).reshape(len(data), len(INITIAL_SHAPES), PARAMETERS)
-        shape, location, scale = (
-            found[..., 0],
-            largest - width * found[..., 1],
-            width * found[..., 2],
-        )
+        best = minimise(objective, start).reshape(len(data), len(INITIAL_SHAPES), PARAMETERS)
+        shape = best[..., 0]
+        location = largest - width * best[..., 1]
+        scale = width * best[..., 2]
         ks = np.empty(shape.shape)
         for block in _blocks(len(data), samples.shape[1] * len(INITIAL_SHAPES)):
             ks[block] = _ks_statistic(samples[block], shape[block], location[block], scale[block])
@@ -143,15 +150,16 @@ def _fit_from_every_start(samples: np.ndarray, penalty: float) -> _Candidates:
 
 
 def _blocks(rows: int, elements_per_row: int) -> Iterator[slice]:
-    """Slices that cover `rows`, each of about BLOCK_ELEMENTS elements."""
+    """Slices that together cover ``rows``, each of about BLOCK_ELEMENTS elements."""
     step = max(1, BLOCK_ELEMENTS // elements_per_row)
     return (slice(first, first + step) for first in range(0, rows, step))
 
 
 def _initial_location_and_scale(data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """SciPy 1.0's start: the moment estimate at shape 1, whatever shape is asked for, if it supports all the data.
+    """The initial location and scale of SciPy 1.0, each (M,), for ascending data (M, batches).
 
-    Otherwise a tenth of the range below the data, and scale 1. data: (M, batches) ascending. Returns two arrays (M,).
+    They are the moment estimates at shape 1 for any initial shape. If these do not support all data, the location is a tenth
+    of the range below the data and the scale is 1.
     """
     scale = np.sqrt(data.var(axis=1))
     location = data.mean(axis=1) - scale
@@ -165,8 +173,8 @@ def _negative_log_likelihood(
 ) -> np.ndarray:
     """Negative Weibull log-likelihood + penalty * scale ** 2, (P,), of parameters (P, 3) on data[rows] (P, batches).
 
-    Infinite for a shape or scale that is not positive. A point outside the support, or whose log-density is not finite,
-    is left out of the sum and costs OUTSIDE_PENALTY instead (SciPy's `_penalized_nnlf`).
+    It is infinite for a shape or scale that is not positive. A point outside the support does not enter the sum and costs
+    OUTSIDE_PENALTY. So does a point whose log-density is not finite (SciPy's `_penalized_nnlf`).
     """
     valid = np.flatnonzero((parameters[:, 0] > 0) & (parameters[:, 2] > 0))
     value = np.full(len(parameters), np.inf)
@@ -180,11 +188,11 @@ def _negative_log_likelihood(
         outside = np.zeros(len(x))
         cut = np.flatnonzero(
             ~(x[:, 0] > 0)
-        )  # ascending, so in all other rows every point is inside the support
+        )  # data ascend, so in all other rows every point is inside the support
         if len(cut):
             part = x[cut]
             outside[cut] = np.count_nonzero(~(part > 0), axis=1)
-            x[cut] = np.where(part > 0, part, 1.0)  # log 0, power 1: taken off again below
+            x[cut] = np.where(part > 0, part, 1.0)  # log 0 and power 1, which is subtracted below
         log_x = np.log(x, out=x)
         log_sum = log_x.sum(axis=1)
         log_x *= shape
@@ -206,7 +214,7 @@ def _negative_log_likelihood(
 
 
 def _penalised_likelihood(parameters: np.ndarray, data: np.ndarray) -> np.ndarray:
-    """Log-likelihood of the points that have a finite one, less OUTSIDE_PENALTY for each other point. (P,)"""
+    """The sum of all finite log-densities, minus OUTSIDE_PENALTY for each other point, (P,)."""
     shape, location, scale = parameters.T[:, :, None]
     x = (data - location) / scale
     log_x = np.log(x)
@@ -218,11 +226,18 @@ def _penalised_likelihood(parameters: np.ndarray, data: np.ndarray) -> np.ndarra
 
 
 def minimise(objective: _Objective, start: np.ndarray) -> np.ndarray:
-    """Nelder-Mead on P independent problems at once, each step for step what SciPy's `fmin` does with it alone.
+    """Nelder-Mead on P independent problems at once. Each takes the same steps as in SciPy's `fmin`.
 
-    objective: (parameters (Q, 3), indices of their problems (Q,)) -> values (Q,), +inf allowed. start: (P, 3).
-    Returns (P, 3). Classic coefficients: reflection 1, expansion 2, contraction and shrinkage 1/2; first simplex 5 %
-    along each axis (0.00025 where it is 0). The limits are looked at between iterations only, as in 2018.
+    The coefficients are the usual ones: reflection 1, expansion 2, contraction and shrinkage 1/2. The first simplex adds 5 %
+    along each axis, or 0.00025 to a coordinate of 0. The limits are checked between iterations only, as in SciPy of 2018.
+
+    Args:
+        objective: a function from parameters (Q, 3) and the indices of their problems (Q,) to values (Q,), which may be
+            +inf.
+        start: (P, 3), the initial parameters.
+
+    Returns:
+        (P, 3), the parameters at the minimum.
     """
     problems = np.arange(len(start))
     simplex = np.repeat(start[:, None, :], PARAMETERS + 1, axis=1)
@@ -238,7 +253,7 @@ def minimise(objective: _Objective, start: np.ndarray) -> np.ndarray:
     while len(problems):
         result[problems] = simplex[:, 0]
         small = np.abs(simplex[:, 1:] - simplex[:, :1]).max(axis=(1, 2)) <= TOLERANCE
-        with np.errstate(invalid="ignore"):  # inf - inf: not flat
+        with np.errstate(invalid="ignore"):  # inf - inf is NaN, which counts as not flat
             flat = np.abs(value[:, :1] - value[:, 1:]).max(axis=1) <= TOLERANCE
         going = ~(small & flat) & (evaluations < LIMIT) & (iteration < LIMIT)
         problems, simplex, value, evaluations = (
@@ -251,7 +266,7 @@ def minimise(objective: _Objective, start: np.ndarray) -> np.ndarray:
 
 
 def _in_order(simplex: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The corners of each simplex by ascending value, equals in the order they had."""
+    """Sort the corners of each simplex by ascending value. Equal corners keep their order."""
     order = np.argsort(value, axis=1, kind="stable")
     return np.take_along_axis(simplex, order[:, :, None], axis=1), np.take_along_axis(
         value, order, axis=1
@@ -261,14 +276,14 @@ def _in_order(simplex: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.nd
 def _improve(
     objective: _Objective, problems: np.ndarray, simplex: np.ndarray, value: np.ndarray
 ) -> np.ndarray:
-    """One iteration on ordered simplices (P, 4, 3) and values (P, 4), in place. Returns the evaluations spent, (P,)."""
+    """Run one iteration on ordered simplices (P, 4, 3) and values (P, 4), in place. Returns the evaluations used, (P,)."""
     worst = simplex[:, -1]
     centre = (simplex[:, 0] + simplex[:, 1] + simplex[:, 2]) / PARAMETERS
     reflected = 2 * centre - worst
     f_reflected = objective(reflected, problems)
 
     expand = f_reflected < value[:, 0]
-    second = expand | ~(f_reflected < value[:, -2])  # else the reflected point is taken as it is
+    second = expand | ~(f_reflected < value[:, -2])  # otherwise the reflected point is accepted
     outside = second & ~expand & (f_reflected < value[:, -1])
     trial = np.where(expand[:, None], 3 * centre - 2 * worst, 0.5 * centre + 0.5 * worst)
     trial = np.where(outside[:, None], 1.5 * centre - 0.5 * worst, trial)
@@ -278,7 +293,7 @@ def _improve(
     limit = np.where(expand | outside, f_reflected, value[:, -1])
     take_trial = np.where(
         outside, f_trial <= limit, f_trial < limit
-    )  # NaN, where there is no trial: False
+    )  # False where there is no trial, since its value is NaN
     take_reflected = ~take_trial & (expand | ~second)
     shrink = np.flatnonzero(~take_trial & ~take_reflected)
     for taken, point, f_point in (
@@ -302,7 +317,7 @@ def _ks_statistic(
 ) -> np.ndarray:
     """Two-sided Kolmogorov-Smirnov statistics, (M, starts), of ascending samples (M, batches) against fits (M, starts).
 
-    NaN for a shape or scale that is not positive.
+    The statistic is NaN if shape or scale is not positive.
     """
     batches = samples.shape[1]
     x = (location[..., None] - samples[:, None, ::-1]) / scale[..., None]
@@ -313,11 +328,11 @@ def _ks_statistic(
 
 
 def _ks_p_value(statistic: np.ndarray, batches: int) -> np.ndarray:
-    """SciPy 1.0's `approx` p-values, (M, starts): asymptotic where that is large, else twice the exact one-sided one.
+    """The p-values of SciPy 1.0's mode `approx`, (M, starts).
 
-    From 2667 batches on always asymptotic. The exact law is slow and falls with the statistic, so in each row only the
-    smallest statistic that needs it gets a p-value; the others cannot win and get NaN. (Where the two laws meet they
-    overlap, and there the order may reverse.)
+    A large asymptotic p-value is used. Otherwise the p-value is twice the exact one-sided one. From 2667 batches on it is always
+    asymptotic. The exact law is slow and falls with the statistic. So in each row only the smallest statistic that needs
+    the exact law gets a p-value. The others cannot win and get NaN. Where the two laws overlap, the order may reverse.
     """
     p_value = special.kolmogorov(statistic * np.sqrt(batches))
     exact = ~(p_value > 0.80 - batches * 0.3 / 1000)

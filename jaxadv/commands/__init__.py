@@ -1,4 +1,4 @@
-"""The command line: flags to settings, one call, and what is printed.
+"""The command line. Each command turns flags into settings, makes one call, and prints the result.
 
-May import every room; nobody imports it, and it imports no JAX.
+This room may import every other room. No room imports it. It imports no JAX at its top level.
 """

@@ -1,4 +1,7 @@
-"""From the command line to one command: flags, the default job, and errors as one line with exit status 2."""
+"""Parses the command line, and runs one command.
+
+Every error becomes one line and an exit status, as `jaxadv.support.ending` describes.
+"""
 
 import difflib
 import importlib
@@ -14,21 +17,21 @@ from jaxadv.support import compilation, ending, flagfiles, places
 from model_ports.errors import InputError, unknown
 
 COMMANDS = {
-    "evaluate": "attack networks, estimate CLEVER scores, transfer, and report (the default)",
+    "evaluate": "attack networks, estimate CLEVER scores, test transfer, and report (the default)",
     "report": "make tables and report.html again from the rows in --out",
-    "fetch": "the study's networks and pictures, or one network, from their public addresses: fetch study, fetch NAME, fetch rerun",
-    "convert": "a checkpoint of a full-size network from a file of the original's weights",
-    "validate": "a port against the original, which its own framework executes",
-    "predict": "logits, and an input gradient, of one network for an .npy of images",
+    "fetch": "download the study's networks and pictures (fetch study), one network (fetch NAME), or a re-run's record (fetch rerun)",
+    "convert": "make a checkpoint of a full-size network from a file of the original's weights",
+    "validate": "compare a port with the original, which its own framework executes",
+    "predict": "write logits and an input gradient of one network, for images in an .npy file",
     "train": "train the small networks on digits",
-    "bench": "how fast the attacks and CLEVER are beside a network's raw gradient",
-    "list": "the networks",
+    "bench": "measure the speed of attacks and CLEVER, compared with a network's raw gradient",
+    "list": "list the networks",
 }
 DEFAULT = "evaluate"
 WITH_A_WORD = ("fetch",)
-"""Commands that are followed by another word."""
+"""Commands that take a second word."""
 WITH_A_STUDY = (DEFAULT, "list")
-"""Commands of which --study=DIR stands for other flags."""
+"""Commands for which --study=DIR stands for other flags."""
 EXAMPLES = (
     "python run.py --models=alexnet,mobilenet_v1_025 --parts=attacks,transfer,report --attacks=fgsm,cw --out=results/two",
     "python run.py evaluate --models=mobilenet_v1_025 --attacks=fgsm --eps=0.02,0.05,0.1 --parts=attacks,report --out=results/sweep",
@@ -36,24 +39,25 @@ EXAMPLES = (
     "python run.py evaluate --models=mobilenet_v1_025 --attacks=ifgsm,ead --targets=least --dry_run",
     "python run.py list",
 )
-_PACKAGE = Path(__file__).parents[1]
-FLAGFILES = next(
-    folder for folder in (_PACKAGE / "flags", _PACKAGE.parent / "flags") if folder.is_dir()
-)
-"""The flagfiles: in the package where it is installed, beside it in a checkout."""
-EMBEDDED_JOB = FLAGFILES / "embedded.flags"
 ARGUMENTS = "[COMMAND] [--flags]"
-_program = "run.py"  # as it was called, for messages
+_program = "run.py"  # the name that the program was called by
 
 options.define()
 
 
 def parse(arguments: list[str]) -> list[str]:
-    """Parse flags; returns the program's name and the command.
+    """Parse the command line.
 
-    Base settings come first, then flagfiles, then the flags that are given: where one stands changes nothing. The
-    base is the embedded job without a command, a flagfile and a zoo, or for --small without data and weights;
-    with data or weights it is what --at_full_size says.
+    Base settings come first, then flagfiles, then the given flags. The position of a flag on the
+    command line has no effect. Without a command, a flagfile and --zoo, the base is the embedded
+    job. With --small it is the embedded job too, unless --data or --weights_dir is given. With
+    --data or --weights_dir, the base is what --at_full_size says.
+
+    Args:
+        arguments: the program's name and its arguments.
+
+    Returns:
+        The program's name and the words of the command. The flags are in absl's `FLAGS`.
     """
     global _program
     _program = Path(arguments[0]).name
@@ -69,30 +73,35 @@ def parse(arguments: list[str]) -> list[str]:
 def _help() -> None:
     try:
         print(help_text(), flush=True)
-    except BrokenPipeError:  # of `| head`
+    except BrokenPipeError:  # the reader has closed the pipe, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parsed(arguments: list[str]) -> list[str]:
     try:
         given, words = _split(arguments[1:])
-        files = [_flagfile(flag.partition("=")[2]) for flag in given if _name(flag) == "flagfile"]
+        files = [
+            flagfiles.find(flag.partition("=")[2]) for flag in given if _name(flag) == "flagfile"
+        ]
         given = [flag for flag in given if _name(flag) != "flagfile"]
-        filed, _ = _split([flag for file in files for flag in flagfiles.read(file, _flagfile)])
-        filed, given = _of_study(filed, given, words[0] if words else DEFAULT)
+        filed, _ = _split([flag for file in files for flag in flagfiles.read(file)])
+        command = words[0] if words else DEFAULT
+        of_all = [*filed, *given]
+        filed = _expand_study(filed, command, of_all)
+        given = _expand_study(given, command, of_all)
         base = _base([*filed, *given], is_bare=not words and not files)
         parsed = flags.FLAGS([arguments[0], *base, *filed, *given, "--", *words])
     except flags.Error as error:
-        raise InputError(
-            f"{error}; {_usage()[: -len(ARGUMENTS) - 1]} --help lists the flags"
-        ) from error
+        raise InputError(f"{error}; {_caller()} --help lists the flags") from error
     _check_command(words, [_flag_of(flag) for flag in [*filed, *given]])
     return parsed
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Flags, each with its value as --name=value, and the words between them."""
-    split, words, rest = [], [], list(arguments)
+    """Separate flags, each with its value as --name=value, from the words between them."""
+    split: list[str] = []
+    words: list[str] = []
+    rest = list(arguments)
     while rest:
         argument = rest.pop(0)
         if argument == "--":
@@ -101,7 +110,7 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
             words.append(argument)
             continue
         name = argument.lstrip("-")
-        known = flags.FLAGS[name] if name in flags.FLAGS else None  # without "=" and its value
+        known = flags.FLAGS[name] if name in flags.FLAGS else None  # None if it has "=" in it
         takes_next = name == "flagfile" or (known is not None and not known.boolean)
         if "=" not in name and takes_next and rest:
             argument = f"{argument}={rest.pop(0)}"
@@ -109,54 +118,40 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
     return split, words
 
 
-def _of_study(filed: list[str], given: list[str], command: str) -> tuple[list[str], list[str]]:
-    """--study=DIR of an evaluation as the flags that it stands for; in their place, so that others may come over them."""
-    names = {_name(flag) for flag in [*filed, *given]}
+def _expand_study(some: list[str], command: str, of_all: list[str]) -> list[str]:
+    """Replace --study=DIR by the flags that it stands for.
+
+    They take its place, so that later flags override them.
+    """
+    names = {_name(flag) for flag in of_all}
     if "study" not in names or command not in WITH_A_STUDY:
-        return filed, given
+        return some
     for name in ("data", "weights_dir"):
         if name in names:
             raise InputError(
                 f"--study and --{name} are given; --study stands for --data and --weights_dir: leave one of them out"
             )
-
-    def expanded(flag: str) -> list[str]:
+    expanded: list[str] = []
+    for flag in some:
         if _name(flag) != "study":
-            return [flag]
+            expanded.append(flag)
+            continue
         folder = places.place("--study", flag.partition("=")[2])
-        weights = ["--zoo=imagenet", f"--weights_dir={folder / 'weights'}"]
-        return (
-            [*weights, f"--data=imagefolder:{folder / 'pictures'}"]
-            if command == DEFAULT
-            else weights
-        )
-
-    return [each for flag in filed for each in expanded(flag)], [
-        each for flag in given for each in expanded(flag)
-    ]
-
-
-def _flagfile(name: str) -> Path:
-    """The place of a flagfile: as it is given, or among the package's own."""
-    place = places.place("--flagfile", name)
-    inside = place.relative_to("flags") if place.parts[:1] == ("flags",) else place
-    if not place.exists() and not place.is_absolute() and (FLAGFILES / inside).is_file():
-        return FLAGFILES / inside
-    return place
+        expanded += ["--zoo=imagenet", f"--weights_dir={folder / 'weights'}"]
+        if command == DEFAULT:
+            expanded.append(f"--data=imagefolder:{folder / 'pictures'}")
+    return expanded
 
 
 def _base(given: list[str], *, is_bare: bool) -> list[str]:
-    """The flags to start from."""
+    """The flags that all others override."""
     values = {_name(flag): flag.partition("=")[2] for flag in given}
     if {"data", "weights_dir"} & set(values):
         return [f"--{flag.partition('=')[2]}" for flag in given if _name(flag) == "at_full_size"]
     if "small" in values:
-        return [*_embedded_job(), f"--attacked_images={values['small']}"]
-    return _embedded_job() if is_bare and "zoo" not in values else []
-
-
-def _embedded_job() -> list[str]:
-    return flagfiles.read(EMBEDDED_JOB, _flagfile)
+        return [*flagfiles.read(flagfiles.EMBEDDED_JOB), f"--attacked_images={values['small']}"]
+    is_embedded = is_bare and "zoo" not in values
+    return flagfiles.read(flagfiles.EMBEDDED_JOB) if is_embedded else []
 
 
 def _name(flag: str) -> str:
@@ -164,16 +159,16 @@ def _name(flag: str) -> str:
 
 
 def _flag_of(flag: str) -> str:
-    """The name of a flag as it is defined, behind "no" too."""
+    """The name under which a flag is defined: without a "no" that negates it."""
     name = _name(flag)
     return name if name in flags.FLAGS else name.removeprefix("no")
 
 
 def _check_command(words: list[str], given: list[str]) -> None:
-    """One known command at most, and no flag of another one."""
+    """Refuse flags that belong to other commands only."""
     command = words[0] if words else DEFAULT
     if len(words) > 1 + (command in WITH_A_WORD) or command not in COMMANDS:
-        return  # `main` says so
+        return  # `main` reports this
     takes = options.allowed(command)
     for name in given:
         if name not in takes and name in options.known():
@@ -189,10 +184,14 @@ def _near(name: str, takes: set[str]) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Run one command. It ends as `jaxadv.support.ending` says."""
-    logging.set_verbosity(
-        logging.ERROR
-    )  # libraries tell what they load and save, and which devices are not there
+    """Run one command.
+
+    `jaxadv.support.ending` describes how it ends.
+
+    Args:
+        arguments: the program's name and the words of the command, as `parse` returns them.
+    """
+    logging.set_verbosity(logging.ERROR)  # libraries log each file that they load and save
     ending.guarded(lambda: _run(arguments), _program)
 
 
@@ -208,40 +207,40 @@ def _run(arguments: list[str]) -> None:
     settings = SimpleNamespace(**{name: flags.FLAGS[name].value for name in options.known()})
     settings.word = words[0] if words else None
     for name in options.PLACES:
-        if getattr(settings, name) and "://" not in getattr(settings, name):  # an address
+        if getattr(settings, name) and "://" not in getattr(settings, name):  # no web address
             setattr(settings, name, os.fspath(places.place(f"--{name}", getattr(settings, name))))
     compilation.keep_programs(settings.compilation_cache)
-    importlib.import_module(
-        f"jaxadv.commands.{command if command != 'list' else 'list_models'}"
-    ).main(settings)
+    module = "list_models" if command == "list" else command
+    importlib.import_module(f"jaxadv.commands.{module}").main(settings)
 
 
 def help_text() -> str:
-    """The commands, and the flags in their groups."""
-    lines = [f"usage: {_usage()}", "", "commands:"]
-    lines += [f"  {name:10} {meaning}" for name, meaning in COMMANDS.items()]
-    lines += [
+    """The commands, and the flags in groups."""
+    lines = [
+        f"usage: {_usage()}",
         "",
-        "Without arguments: the embedded job, flags/embedded.flags. --flagfile=FILE reads flags from a file,",
-    ]
-    lines += ["and flags/paper/ has one for each figure and table of the study."]
-    begin = _usage()[: -len(ARGUMENTS) - 1]
-    lines += [
+        "commands:",
+        *(f"  {name:10} {meaning}" for name, meaning in COMMANDS.items()),
+        "",
+        "Without arguments, the embedded job of flags/embedded.flags runs. --flagfile=FILE reads flags from a file.",
+        "flags/paper/ has a flagfile for each figure and table of the study.",
         "",
         "examples:",
-        *(f"  {example.replace('python run.py', begin)}" for example in EXAMPLES),
+        *(f"  {example.replace('python run.py', _caller())}" for example in EXAMPLES),
     ]
     for group, names in options.GROUPS.items():
         lines += ["", f"{group}:"]
         for flag in (flags.FLAGS[name] for name in names):
-            default = (
-                ""
-                if flag.default is None
-                else f" (default {str(flag.default_as_str).strip(chr(39))})"
-            )
+            value = str(flag.default_as_str).strip("'")
+            default = "" if flag.default is None else f" (default {value})"
             lines.append(f"  --{flag.name}: {flag.help}{default}")
     return "\n".join(lines)
 
 
+def _caller() -> str:
+    """The words that call this program."""
+    return f"{'python ' * _program.endswith('.py')}{_program}"
+
+
 def _usage() -> str:
-    return f"{'python ' * _program.endswith('.py')}{_program} {ARGUMENTS}"
+    return f"{_caller()} {ARGUMENTS}"

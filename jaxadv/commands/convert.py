@@ -1,4 +1,4 @@
-"""convert: a checkpoint of a full-size network from a file of the original's weights."""
+"""convert: makes a checkpoint of a full-size network from a file of the original's weights."""
 
 from types import SimpleNamespace
 
@@ -6,7 +6,13 @@ from model_ports.errors import InputError
 
 
 def main(flags: SimpleNamespace) -> None:
-    """Write --weights_dir/MODEL/ from --source; what is there is replaced when all is done. Raises InputError."""
+    """Convert --source into the folder --weights_dir/MODEL.
+
+    A folder that is there is replaced once the new one is complete.
+
+    Raises:
+        InputError: for a bad flag, or for a file that does not fit the network.
+    """
     import jaxadv
     from jaxadv.support.progress import Progress
     from model_ports import registry

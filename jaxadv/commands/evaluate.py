@@ -1,4 +1,4 @@
-"""evaluate: attack networks, score them with CLEVER, show every network the others' images, and report."""
+"""evaluate: attacks networks, estimates CLEVER scores, tests transfer, and reports."""
 
 import sys
 from types import SimpleNamespace
@@ -9,7 +9,11 @@ from jaxadv.support import values
 
 
 def main(flags: SimpleNamespace) -> None:
-    """Run the job that the flags describe, or what is missing of it. Raises InputError before anything is written."""
+    """Run the job that the flags describe, or the part of it that is missing.
+
+    Raises:
+        InputError: for a bad flag or bad input, before anything is written.
+    """
     from jaxadv.evaluation import hosts
     from jaxadv.evaluation.evaluate import Evaluation
 
@@ -31,7 +35,7 @@ def main(flags: SimpleNamespace) -> None:
     page = run.directory / "report.html"
     if run.was_finished:
         print(
-            f"nothing is left to do; report: {page} (made again by: report --out={run.directory})"
+            f"nothing is left to do; report: {page} (report --out={run.directory} makes it again)"
         )
     elif host.process:
         share = f"process {host.process} of {host.processes} has done its share"
@@ -43,7 +47,11 @@ def main(flags: SimpleNamespace) -> None:
 
 
 def settings_of(flags: SimpleNamespace):
-    """The `Settings` that the flags of evaluate describe. Raises InputError."""
+    """Turn the flags of evaluate into `Settings`.
+
+    Raises:
+        InputError: for a bad flag.
+    """
     from jaxadv.evaluation.settings import CLEVER, PARTS, CleverSettings, Settings, sweep
 
     settings = Settings(
@@ -73,7 +81,7 @@ def settings_of(flags: SimpleNamespace):
 
 
 def _attacks(given: list[str]) -> list[str]:
-    """The names of --attacks, each once. Raises InputError."""
+    """The names in --attacks, without repeats."""
     for name in given:
         if name.strip():
             catalog.get(name.strip())
@@ -81,7 +89,7 @@ def _attacks(given: list[str]) -> list[str]:
 
 
 def _swept(flags: SimpleNamespace) -> dict[str, list[Any]]:
-    """The values of every parameter of the attacks that are asked for, by flag. Raises InputError."""
+    """The values of each parameter of the chosen attacks, by the parameter's flag."""
     swept: dict[str, list[Any]] = {}
     for attack in catalog.ATTACKS:
         if attack.name not in flags.attacks:
@@ -105,7 +113,11 @@ def _kinds(name: str, kinds: list[str]) -> tuple[str, ...]:
 
 
 def networks_of(flags: SimpleNamespace) -> dict[str, Any]:
-    """The arguments of `Evaluation.of` that say which networks there are. Raises InputError."""
+    """Turn the flags of evaluate into the arguments of `Evaluation.of` that choose networks.
+
+    Raises:
+        InputError: for a bad flag.
+    """
     from jaxadv.evaluation.networks import ZOO, Zoo
     from model_ports import registry
 

@@ -1,17 +1,22 @@
-"""fetch: the study's networks and pictures, one network, or the re-run's record, from their public addresses."""
+"""fetch: downloads the study's networks and pictures, one network, or a re-run's record."""
 
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 from jaxadv.support import values
 from model_ports.errors import InputError
 
 
 def main(flags: SimpleNamespace) -> None:
-    """Bring what is missing of it into --to, verified and converted. Raises InputError."""
-    from jaxadv.fetching import rerun, single, study
+    """Bring into --to what is missing there. Downloads are verified, and weights are converted.
+
+    Raises:
+        InputError: for a bad flag, a failed download, or a file that is not the expected one.
+    """
+    from jaxadv.fetching import fetch
     from jaxadv.fetching.addresses import GRAPHS
+    from jaxadv.fetching.study import Order
 
     if flags.word is None:
         raise InputError(
@@ -19,7 +24,7 @@ def main(flags: SimpleNamespace) -> None:
         )
     if flags.to is None:
         raise InputError("--to is not given; fetch needs the folder that it fills")
-    order = study.Order(
+    order = Order(
         to=Path(flags.to).expanduser(),
         only=flags.only,
         models=tuple(values.models(flags.models, tuple(GRAPHS))),
@@ -29,33 +34,8 @@ def main(flags: SimpleNamespace) -> None:
         keep_graphs=flags.keep_graphs,
         progress=flags.progress,
     )
-    if flags.word == "study":
-        study.fetch(order, made=_network, say=_say)
-        if order.only is None:
-            _say(f"{order.to} is complete; next: --flagfile=paper/table1.flags --study={order.to}")
-        else:
-            _say(f"{order.to / order.only} is complete")
-        return
-    if flags.only is not None or flags.models != ["all"] or flags.keep_graphs:
+    if flags.word != "study" and (
+        flags.only is not None or flags.models != ["all"] or flags.keep_graphs
+    ):
         raise InputError("--only, --models and --keep_graphs are for 'fetch study'; leave them out")
-    if flags.word == "rerun":
-        path = rerun.fetch(order)
-        _say(f"{path or order.to / rerun.NAME} is {'complete' if path else 'there already'}")
-        return
-    meta = single.fetch(flags.word, order)
-    if meta is None:
-        _say(f"{order.to / 'weights' / flags.word} is there already")
-    else:
-        _network(flags.word, meta)
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
-
-
-def _network(name: str, meta: dict[str, Any]) -> None:
-    logits = meta["logit_checksum"]
-    _say(
-        f"{name} from {meta['source']}, {meta['num_arrays']} arrays; logits of the test picture: "
-        f"norm {logits['norm']:.6g}, largest {logits['largest']}"
-    )
+    fetch.fetch(flags.word, order, say=partial(print, flush=True))

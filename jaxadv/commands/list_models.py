@@ -1,4 +1,4 @@
-"""list: the networks of a zoo, and where their weights are or can be had."""
+"""list: prints the networks of a zoo, where their weights are, and what brings them."""
 
 from types import SimpleNamespace
 
@@ -8,6 +8,10 @@ from model_ports import facts
 
 
 def main(flags: SimpleNamespace) -> None:
-    """Print a row for each network of --zoo. Raises InputError."""
+    """Print a row for each network of --zoo.
+
+    Raises:
+        InputError: for an unknown zoo.
+    """
     values.chosen("zoo", [flags.zoo], facts.ZOOS)
     print("\n".join(listing.lines(flags.zoo, flags.weights_dir)))

@@ -1,4 +1,9 @@
-"""Every flag of the command line, in groups. The commands that use them check names and ranges."""
+"""Defines every flag of the command line, in groups.
+
+The commands check names and ranges.
+"""
+
+from functools import partial
 
 from absl import flags
 
@@ -10,19 +15,10 @@ GROUPS: dict[str, list[str]] = {}
 """The names of the flags in each group, in order."""
 EVERYWHERE = ("progress", "compilation_cache", "small", "at_full_size", "seed")
 MOST = 2**31 - 1
-"""Of a seed."""
-PLACES = (
-    "out",
-    "weights_dir",
-    "data_cache",
-    "compilation_cache",
-    "source",
-    "images",
-    "save",
-    "study",
-    "to",
-)
-"""Flags whose value is a file or a folder. Data and own models have theirs behind a colon."""
+"""The largest seed."""
+PLACES = ("out", "weights_dir", "data_cache", "compilation_cache", "source", "images", "save")
+PLACES += ("study", "to")
+"""Flags whose value is a file or a folder. In --data and --model_module the place follows a colon."""
 _NOT_OF_EVALUATE = ("bench", "fetch", "convert, validate, predict and train")
 FLAGS_OF: dict[str, tuple[str, ...]] = {
     "report": ("out", "figures"),
@@ -43,11 +39,12 @@ FLAGS_OF: dict[str, tuple[str, ...]] = {
     ),
     "list": ("zoo", "weights_dir", "study"),
 }
-"""The flags that each command takes, beside `EVERYWHERE`; evaluate takes the groups that are not other commands'."""
+"""The flags of each command, in addition to `EVERYWHERE`. evaluate takes all groups but those of
+other commands."""
 
 
 def allowed(command: str) -> set[str]:
-    """The names of the flags that a command takes."""
+    """The names of the flags that a command accepts."""
     if command in FLAGS_OF:
         return {*FLAGS_OF[command], *EVERYWHERE}
     return {
@@ -60,32 +57,33 @@ def known() -> list[str]:
     return [name for names in GROUPS.values() for name in names]
 
 
-# A table, one flag a line.
+# A table with one flag per line.
 # fmt: off
 def define() -> None:
-    """Define all flags; once a process."""
+    """Define all flags. Call it once per process."""
     what = "What to evaluate"
-    _text(what, "zoo", "digits", "digits: the embedded, trained small networks; imagenet: full size, with weights_dir")
-    _names(what, "models", ["all"], "networks of the zoo, all, or none (beside model_module)")
-    _names(what, "model_module", None, "FILE.py:FUNCTION of your own, which returns a Classifier or a list, to be evaluated beside models")
-    _names(what, "input_size", None, "evaluate: NAME=PIXELS, where a network runs at another size than its own; predict, validate: PIXELS")
-    _names(what, "ensembles", None, "A+B+C,D+E: attack these networks as one too, and show the images to the networks not in it")
-    _text(what, "weights_dir", None, "folder with a converted folder, or an .npz of original names, for each network; convert writes there")
-    _text(what, "data", "digits", "digits (the test part of those embedded), imagefolder:DIR, tfds:NAME[/SPLIT] or npz:FILE")
-    _text(what, "selection", "first", "of the data: first, random, study, clever100, common (all networks are right), robustbench")
-    _count(what, "study_seed", 1215, "of the study's own shuffle: 1215 as its README has it, or 1216, its code's default", 0, MOST)
-    _text(what, "study", None, "folder that fetch has filled: stands for --zoo=imagenet, --data and --weights_dir")
-    _count(what, "num_images", None, "images to classify, of the selection; all if not given")
+    _text(what, "zoo", "digits", "digits: the embedded, trained small networks; imagenet: full size, with --weights_dir")
+    _names(what, "models", ["all"], "networks of the zoo, or all, or none (if --model_module is given)")
+    _names(what, "model_module", None, "FILE.py:FUNCTION; the function returns a Classifier or a list of them, evaluated with --models")
+    _names(what, "input_size", None, "evaluate: NAME=PIXELS, to run a network at another size; predict, validate: PIXELS")
+    _names(what, "ensembles", None, "A+B+C,D+E: attack each of these groups as one network, and show the images to all other networks")
+    _text(what, "weights_dir", None, "folder with a converted folder, or an .npz of original names, for each network; convert writes here")
+    _text(what, "data", "digits", "digits (the test part of the embedded digits), imagefolder:DIR, tfds:NAME[/SPLIT] or npz:FILE")
+    _text(what, "selection", "first", "which images: first, random, study, clever100, common (all networks are right), or robustbench")
+    _count(what, "study_seed", 1215, "seed of the study's shuffle: 1215 (its README) or 1216 (its code)", lower_bound=0, upper_bound=MOST)
+    _text(what, "study", None, "folder that fetch filled; stands for --zoo=imagenet, --data and --weights_dir")
+    _count(what, "num_images", None, "number of selected images to classify; all if not given")
     _text(what, "preprocessing", "study", "study (shorter side by Lanczos, no margin) or resize-256-crop (bilinear, 256/224)")
     _text(what, "not_rgb", "drop", "pictures that are not RGB: drop, as the study did, or convert")
-    _text(what, "data_cache", None, "folder for decoded pictures, which are then decoded once a size")
-    _count(what, "data_threads", None, "threads that decode; one a processor if not given")
-    _count(what, "attacked_images", None, "images to attack, the first that a network classifies correctly; all if not given")
-    _names(what, "parts", ["attacks", "transfer", "clever", "report"], "of attacks, transfer, clever, report")
-    _names(what, "attacks", _default_attacks(), f"of {', '.join(catalog.names())}")
-    _names(what, "targets", ["untargeted", "random"], "of untargeted, random, least, top2")
+    _text(what, "data_cache", None, "folder for decoded pictures, so that each is decoded once per size")
+    _count(what, "data_threads", None, "threads that decode pictures; one per processor if not given")
+    _count(what, "attacked_images", None, "number of images to attack: the first that a network classifies correctly; all if not given")
+    _names(what, "parts", ["attacks", "transfer", "clever", "report"], "some of attacks, transfer, clever, report")
+    default_attacks = [attack.name for attack in catalog.ATTACKS if attack.is_default]
+    _names(what, "attacks", default_attacks, f"some of {', '.join(catalog.names())}")
+    _names(what, "targets", ["untargeted", "random"], "some of untargeted, random, least, top2")
     for attack in (*catalog.names(), "clever"):
-        _names(what, f"{attack}_targets", None, f"targets of {attack}, where they differ from --targets")
+        _names(what, f"{attack}_targets", None, f"targets of {attack}, if they differ from --targets")
 
     for attack in catalog.ATTACKS:
         for parameter in attack.parameters:
@@ -93,70 +91,70 @@ def define() -> None:
                 _parameter(attack.group, parameter)
 
     clever = "CLEVER"
-    _count(clever, "clever_images", None, "images to score, the first that a network classifies correctly; all if not given")
+    _count(clever, "clever_images", None, "number of images to score: the first that a network classifies correctly; all if not given")
     _count(clever, "clever_batches", 500, "Nb: batches whose maxima are fitted")
     _count(clever, "clever_samples", 1024, "Ns: samples in a batch")
-    _text(clever, "clever_protocol", "released", "released, or paper")
-    _text(clever, "clever_method", "released", "of the fit: released, mle or max")
-    _number(clever, "clever_radius", None, "of the samples, in pixel units; the protocol's own if not given")
+    _text(clever, "clever_protocol", "released", "sampling protocol: released, or paper")
+    _text(clever, "clever_method", "released", "method of the fit: released, mle or max")
+    _number(clever, "clever_radius", None, "radius of the samples, in pixel units; the protocol's default if not given")
 
     how = "How to run"
-    _text(how, "out", None, "folder for the results; results/embedded for the embedded job, else results/<time>")
-    _names(how, "figures", None, "patterns of the figures to draw, such as transfer_*; report: those of the run if not given; else all")
-    _count(how, "small", None, "unless --data or --weights_dir is given: start from flags/embedded.flags with so many attacked_images")
-    _define(how, flags.DEFINE_multi_string, "at_full_size", None, "NAME=VALUE: a flag to start from if --data or --weights_dir is given")
+    _text(how, "out", None, "folder for the results; if not given results/embedded for the embedded job, else results/<time>")
+    _names(how, "figures", None, "patterns of the figures to draw, such as transfer_*; if not given, report: the run's; evaluate: all")
+    _count(how, "small", None, "start from flags/embedded.flags with this many attacked_images, unless --data or --weights_dir is given")
+    _define(flags.DEFINE_multi_string, how, "at_full_size", None, "NAME=VALUE: a base setting if --data or --weights_dir is given")
     _switch(how, "overwrite", False, "replace the run that --out already holds; without it, the same command continues that run")
-    _switch(how, "any_machine", False, "go on with a run that another kind of machine began; its rows may differ by rounding")
-    _define(how, _define_plan, "dry_run", "", "say what would be done and how much disk it takes, and do nothing; =measure: also how long")
+    _switch(how, "any_machine", False, "continue a run that another kind of machine began; its rows may differ by rounding")
+    _define(_define_plan, how, "dry_run", "", "print the evaluations and the disk that a run takes, and do nothing; =measure: also the time")
     _switch(how, "save_adversarial", False, "keep all adversarial images, float32, as Zarr arrays in adversarial/")
-    _number(how, "save_seconds", 60.0, "how often unfinished attacks and scores are written down, so that a kill loses no more")
-    _count(how, "lanes", None, "images side by side on the device; if not given 32 on a processor, 256 elsewhere, or what memory allows")
-    _text(how, "precision", "highest", "of gradients: highest, high, default, bfloat16; auto: what attacks bear; highest judges successes")
+    _number(how, "save_seconds", 60.0, "seconds between saves of unfinished attacks and scores; a kill loses no more than this")
+    _count(how, "lanes", None, "images side by side on the device; if not given 32 on a CPU, 256 elsewhere, or what memory allows")
+    _text(how, "precision", "highest", "of gradients: highest, high, default, bfloat16, or auto: the fastest that attacks bear")
     _count(how, "block_images", 256, "attacked images in memory at a time, and in a part of the rows")
-    _count(how, "at_once", None, "networks at work at the same time; 2 on a processor, 1 on an accelerator if not given")
-    _count(how, "seed", 1215, "of random targets, CLEVER's samples, and training", 0, MOST)
-    _text(how, "compilation_cache", "~/.cache/jaxadv", "folder for compiled programs, so that they are compiled once; empty for none")
+    _count(how, "at_once", None, "networks that run at the same time; if not given 2 on a CPU, 1 on an accelerator")
+    _count(how, "seed", 1215, "seed of random targets, of CLEVER's samples, and of training", lower_bound=0, upper_bound=MOST)
+    _text(how, "compilation_cache", "~/.cache/jaxadv", "folder for compiled programs, so that each is compiled once; empty for none")
     _switch(how, "progress", True, "show progress on standard error")
 
     hosts = "Several processes or hosts, with one --out that all of them see"
-    _switch(hosts, "multihost", False, "this is one of several processes, of which a TPU pod, SLURM, Open MPI or Kubernetes tells")
-    _text(hosts, "coordinator", None, "elsewhere: HOST:PORT of process 0, the same for all")
-    _count(hosts, "processes", None, "how many there are")
-    _count(hosts, "process", None, "which one this is, from 0", lower_bound=0)
+    _switch(hosts, "multihost", False, "this process is one of several; a TPU pod, SLURM, Open MPI or Kubernetes provides the addresses")
+    _text(hosts, "coordinator", None, "without such a system: HOST:PORT of process 0, the same for all")
+    _count(hosts, "processes", None, "number of processes")
+    _count(hosts, "process", None, "number of this process, from 0", lower_bound=0)
 
     bench = "bench"
-    _switch(bench, "random_weights", False, "networks with fresh weights, which need no file")
+    _switch(bench, "random_weights", False, "give the networks random weights, which need no file")
     _count(bench, "bench_steps", 16, "evaluations of an attack, at least 4")
-    _count(bench, "bench_turns", 5, "how often everything is measured")
+    _count(bench, "bench_turns", 5, "number of repetitions of every measurement")
 
     fetch = "fetch"
-    _text(fetch, "to", None, "folder that it fills: weights/NAME, pictures, fetched.json")
-    _text(fetch, "only", None, "of the study: weights or pictures")
-    _names(fetch, "sha256", None, "SHA-256 of archives that you trust, beside those that are recorded")
+    _text(fetch, "to", None, "folder to fill with weights/NAME, pictures and fetched.json")
+    _text(fetch, "only", None, "fetch study: weights or pictures alone")
+    _names(fetch, "sha256", None, "SHA-256 of archives that you trust, in addition to the recorded ones")
     _switch(fetch, "keep_archives", False, "keep the archives in TO/archives")
-    _switch(fetch, "keep_graphs", False, "of the study: keep each network's frozen graph in TO/graphs")
+    _switch(fetch, "keep_graphs", False, "fetch study: keep each network's frozen graph in TO/graphs")
 
     other = "convert, validate, predict and train"
-    _text(other, "model", None, "convert, validate, predict: the network")
+    _text(other, "model", None, "convert, validate, predict: name of the network")
     _text(
         other,
         "source",
         None,
-        ".pb, checkpoint's prefix (validate: with its .meta), .h5, .keras, .pth, .safetensors; convert: .npz too; "
-        "fetch: a folder, or its https:// address, that has the archives",
+        ".pb, prefix of a checkpoint (validate: with its .meta), .h5, .keras, .pth, .safetensors; convert: .npz too; "
+        "fetch: a folder that has the archives, local or at https://",
     )
-    _text(other, "alexnet_lrn", None, "AlexNet at full size as it was until 2017-08, 2018-05 or 2018-08, where its normalisation differed")
-    _text(other, "images", None, "predict, validate: .npy of images (N, S, S, 3) in [0, 1]; validate has two of its own")
-    _text(other, "save", None, "predict: .npz to write: logits, raw_logits, and gradient if asked for; validate: .csv, .md or .json")
+    _text(other, "alexnet_lrn", None, "variant of full-size AlexNet, whose normalisation changed: 2017-08, 2018-05 or 2018-08")
+    _text(other, "images", None, "predict, validate: .npy of images (N, S, S, 3) in [0, 1]; if not given, validate uses two test images")
+    _text(other, "save", None, "predict: .npz to write, with logits, raw_logits and, with --gradient, gradient; validate: .csv, .md or .json")
     _names(other, "gradient", None, "predict, validate: A,B for the gradient of raw logit A minus raw logit B")
-    _switch(other, "float64", False, "predict, validate: the whole network in double precision")
-    _number(other, "tolerance", None, "validate: allowed relative difference of logits: 1e-5 (MobileNets, Keras's VGG 5e-5), float64 1e-7")
-    _count(other, "epochs", None, "train: passes over the training pictures, where they differ from the recipe's")
+    _switch(other, "float64", False, "predict, validate: evaluate the whole network in double precision")
+    _number(other, "tolerance", None, "validate: allowed relative difference of logits; 1e-5 (MobileNets, Keras's VGG 5e-5), float64 1e-7")
+    _count(other, "epochs", None, "train: passes over the training pictures; the recipe's number if not given")
 # fmt: on
 
 
 class _PlanParser(flags.ArgumentParser[str]):
-    """A switch that may also say "measure"."""
+    """Parses a switch that may also have the value "measure"."""
 
     syntactic_help = "true, false or measure"
     _VALUES = {"true": "count", "count": "count", "measure": "measure", "false": "", "": ""}
@@ -169,59 +167,29 @@ class _PlanParser(flags.ArgumentParser[str]):
 
 
 def _define_plan(name: str, default: str, help: str) -> None:
-    flags.DEFINE_flag(
-        flags.Flag(_PlanParser(), None, name, default, help, boolean=True)
-    )  # stands without a value
-
-
-def _text(group, name, default, help):
-    _define(group, flags.DEFINE_string, name, default, help)
-
-
-def _names(group, name, default, help):
-    _define(group, flags.DEFINE_list, name, default, help)
-
-
-def _default_attacks() -> list[str]:
-    return [attack.name for attack in catalog.ATTACKS if attack.is_default]
+    # boolean=True: the flag may stand without a value
+    flags.DEFINE_flag(flags.Flag(_PlanParser(), None, name, default, help, boolean=True))
 
 
 def _parameter(group: str, parameter: catalog.Parameter) -> None:
-    """The flag of an attack's parameter. The entries of a list are read by the command."""
-    name, help = parameter.flag_name, parameter.help
+    """Define the flag of an attack's parameter. The command checks the entries of a list."""
+    name = parameter.flag_name
+    help = parameter.help
     if parameter.swept:
         defaults = list(map(values.written, parameter.defaults))
         _names(group, name, defaults, f"{help}; {MULTI}")
-    elif parameter.kind is bool:
-        _switch(group, name, parameter.default, help)
-    elif parameter.kind is int:
-        _count(group, name, parameter.default, help)
-    elif parameter.kind is float:
-        _number(group, name, parameter.default, help)
     else:
-        _text(group, name, parameter.default, help)
+        define = {bool: _switch, int: _count, float: _number}.get(parameter.kind, _text)
+        define(group, name, parameter.default, help)
 
 
-def _number(group, name, default, help):
-    _define(group, flags.DEFINE_float, name, default, help)
-
-
-def _count(group, name, default, help, lower_bound=1, upper_bound=None):
-    _define(
-        group,
-        flags.DEFINE_integer,
-        name,
-        default,
-        help,
-        lower_bound=lower_bound,
-        upper_bound=upper_bound,
-    )
-
-
-def _switch(group, name, default, help):
-    _define(group, flags.DEFINE_boolean, name, default, help)
-
-
-def _define(group, kind, name, default, help, **limits):
+def _define(kind, group, name, default, help, **limits):
     kind(name, default, help, **limits)
     GROUPS.setdefault(group, []).append(name)
+
+
+_text = partial(_define, flags.DEFINE_string)
+_names = partial(_define, flags.DEFINE_list)
+_number = partial(_define, flags.DEFINE_float)
+_count = partial(_define, flags.DEFINE_integer, lower_bound=1)
+_switch = partial(_define, flags.DEFINE_boolean)

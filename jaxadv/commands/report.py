@@ -1,4 +1,4 @@
-"""report: tables, figures and report.html again, from the rows of a run; without JAX."""
+"""report: makes tables, figures and report.html again from the rows of a run, without JAX."""
 
 from types import SimpleNamespace
 
@@ -6,7 +6,11 @@ from model_ports.errors import InputError
 
 
 def main(flags: SimpleNamespace) -> None:
-    """Remake the views of the run in --out. Raises InputError."""
+    """Make the tables, figures and page of the run in --out again.
+
+    Raises:
+        InputError: if --out is missing, or is not the folder of a run.
+    """
     from jaxadv.report.remake import remake
 
     if not flags.out:

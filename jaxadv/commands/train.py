@@ -1,4 +1,4 @@
-"""train: the small networks on digits."""
+"""train: trains the small networks on digits."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +8,11 @@ from model_ports.errors import InputError
 
 
 def main(flags: SimpleNamespace) -> None:
-    """Train the networks of --models into --out. Raises InputError."""
+    """Train the networks of --models, and write their checkpoints to --out.
+
+    Raises:
+        InputError: for a bad flag, or for a folder that cannot be written.
+    """
     from jaxadv.training import train
     from model_ports import registry
 

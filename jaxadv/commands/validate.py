@@ -1,24 +1,30 @@
-"""validate: a port against the original, which its own framework executes."""
+"""validate: compares a port with the original network, which the original's framework executes."""
 
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-from jaxadv.support import values
+from jaxadv.support import places, values
+from jaxadv.support.files import write_atomically
 from model_ports.errors import InputError
 
 
 def main(flags: SimpleNamespace) -> None:
-    """Print, and write to --save, how port and original differ; exit status 1 where that is beyond tolerance.
+    """Print how port and original differ, and write that to --save.
 
-    With --study, the networks that fetch has brought are held against a re-run of the study's code.
+    With --study, the networks that fetch brought are compared with a re-run of the study's code.
+    The exit status is 1 if a difference is beyond its tolerance.
 
-    Raises InputError.
+    Raises:
+        InputError: for a bad flag, or for a file that is missing or unreadable.
     """
-    if flags.study is not None:
-        _acceptance(flags)
-        return
-    from jaxadv.validation import comparison, validate
+    compare = _compare_with_original if flags.study is None else _compare_with_rerun
+    if not compare(flags):
+        sys.exit(1)
+
+
+def _compare_with_original(flags: SimpleNamespace) -> bool:
+    from jaxadv.validation import comparison, predict, validate
     from model_ports import registry
 
     for name in ("model", "source"):
@@ -30,9 +36,7 @@ def main(flags: SimpleNamespace) -> None:
     registry.check_variant(spec, flags.alexnet_lrn, "imagenet")
     save = _save(flags)
     if flags.float64:
-        import jax
-
-        jax.config.update("jax_enable_x64", True)
+        predict.use_float64()
     size = values.input_size(flags.input_size)
     outputs = values.numbers("gradient", flags.gradient or ["7", "3"], int)
     question = validate.Question(
@@ -44,35 +48,17 @@ def main(flags: SimpleNamespace) -> None:
         double=flags.float64,
     )
     original = validate.open_original(flags.source, spec, size=size, double=flags.float64)
-    least = original.least_tolerances
-    limits = comparison.tolerances(
-        spec.family, double=flags.float64, logits=flags.tolerance, least=least
-    )
     try:
-        report = validate.validate(original, question, limits)
+        report = validate.validate(original, question, tolerance=flags.tolerance)
     finally:
         original.close()
     print(comparison.text(report))
     if save:
-        save.write_text(comparison.written(report, save.suffix))
-    if not report["passed"]:
-        sys.exit(1)
+        write_atomically(save, comparison.written(report, save.suffix).encode())
+    return report["passed"]
 
 
-def _save(flags: SimpleNamespace) -> Path | None:
-    from jaxadv.validation.validate import FORMATS
-
-    save = Path(flags.save) if flags.save else None
-    if save and (save.suffix not in FORMATS or not save.parent.is_dir()):
-        formats = ", ".join(FORMATS)
-        raise InputError(
-            f"--save is {flags.save!r}; a file name that ends in {formats}, in a folder that exists, is needed"
-        )
-    return save
-
-
-def _acceptance(flags: SimpleNamespace) -> None:
-    """Hold the study's first pair of networks against the published re-run."""
+def _compare_with_rerun(flags: SimpleNamespace) -> bool:
     for name in ("model", "source", "weights_dir", "images", "gradient", "tolerance", "input_size"):
         if getattr(flags, name) is not None:
             raise InputError(
@@ -82,27 +68,22 @@ def _acceptance(flags: SimpleNamespace) -> None:
         raise InputError(
             "--study and --float64 are given; the re-run was in single precision: leave --float64 out"
         )
-    from jaxadv.report.published import read
     from jaxadv.validation import acceptance, first_pair
 
-    save, study = _save(flags), Path(flags.study).expanduser()
-    facts, images = read("rerun"), read("rerun_images")
-    if facts is None or images is None:
-        raise InputError(
-            "results/published has no rerun.csv and rerun_images.csv; install jaxadv again"
-        )
-    rerun, seed = first_pair.published(facts, images, study)
-    notes = tuple(first_pair.graphs(facts, study))
-    if not rerun.whole:
-        notes += (
-            f"{len(rerun.rows)} images are recorded here; fetch rerun --to={study} brings all 692",
-        )
-    rows = first_pair.attack_and_show(
-        study, seed=seed, num_images=flags.num_images, lanes=flags.lanes, progress=flags.progress
+    save = _save(flags)
+    report = first_pair.accept(
+        Path(flags.study),
+        num_images=flags.num_images,
+        lanes=flags.lanes,
+        progress=flags.progress,
     )
-    report = acceptance.compare(rows, rerun, notes=notes)
     print(acceptance.text(report))
     if save:
-        save.write_text(acceptance.written(report, save.suffix))
-    if not report.passed:
-        sys.exit(1)
+        write_atomically(save, acceptance.written(report, save.suffix).encode())
+    return report.passed
+
+
+def _save(flags: SimpleNamespace) -> Path | None:
+    from jaxadv.validation.tables import FORMATS
+
+    return places.file_to_write("--save", flags.save, FORMATS) if flags.save else None

@@ -1,4 +1,4 @@
-"""Asking networks: the oracle, the engine's lanes, the judge and what they share.
+"""Evaluating networks: the oracle, the engine's lanes, the judge and the code that they share.
 
-May import `jaxadv.support`, and `model_ports` for the zoo's networks; nothing else of jaxadv.
+This package may import `jaxadv.support`, and `model_ports` for the zoo's networks. It imports nothing else of jaxadv.
 """

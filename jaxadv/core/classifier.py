@@ -1,4 +1,4 @@
-"""A classifier: pixels in [0, 1] to logits over the K real classes, from the zoo or from any pure function."""
+"""A classifier: a network of the zoo, or any pure function, from pixels in [0, 1] to logits over the K real classes."""
 
 import contextlib
 import copy
@@ -19,30 +19,34 @@ from jaxadv.support import checks
 from model_ports.errors import InputError
 
 PROGRAMS = ("logits", "ask")
-"""Of an oracle."""
+"""The names of an oracle's programs."""
 Device: TypeAlias = Any
-"""A `jax.Device`; jaxlib has no types."""
+"""A `jax.Device`. jaxlib gives no type for it."""
 
 
 class Classifier:
-    """A pure function ``apply(params, images) -> raw logits`` with what an evaluation has to know about it.
+    """A pure function ``apply(params, images) -> raw logits``, with the facts that an evaluation needs.
 
     Args:
-        apply: images (N, S, S, 3) float32 RGB in [0, 1] -> (N, label_offset + K) float32; its own preprocessing inside.
-            Logits, finite, those of an image whatever else is in the batch (see `jaxadv.core.contract`); log-probabilities will do.
+        apply: a function from params and images (N, S, S, 3), float32 RGB in [0, 1], to logits
+            (N, label_offset + K) float32. It includes the preprocessing. The logits are finite, and those of an image
+            do not depend on the rest of the batch (see `jaxadv.core.contract`). Log-probabilities are valid logits.
         params: any pytree of arrays.
         input_size: S, pixels.
-        num_classes: K, real classes.
-        name: what tables call it.
-        label_offset: background columns in front of the real classes, which are dropped; 1 for TF-Slim networks. The study lets
-            least-likely and second-likely targets be the background class; here targets are real classes.
-        facts: anything to be kept with results (accuracy, fingerprint of the weights).
-        outputs: columns that ``apply`` is known to give; None to have it traced, which takes long for a large network.
-        program: a name that ``apply`` shares with no other function of this package, under which `compile` keeps it (see
-            `jaxadv.core.programs`); None for any function that this package's code does not fix.
+        num_classes: K, real classes, at least 2.
+        name: the name in tables.
+        label_offset: the number of background columns before the real classes; 1 for TF-Slim networks. They are
+            dropped. In the study, least-likely and second-likely targets may be the background class. Here all
+            targets are real classes.
+        facts: anything to keep with the results, such as the accuracy or a fingerprint of the weights.
+        outputs: the number of columns that ``apply`` gives, if it is known. None traces ``apply`` to learn it. Tracing
+            takes long for a large network.
+        program: a name that no other function of this package has. `compile` keeps the traced program under it (see
+            `jaxadv.core.programs`). None for a function whose code is not part of this package.
 
     Raises:
-        InputError: for numbers out of range, a function that cannot be traced, or another output than one float32 array of that shape.
+        InputError: if a number is out of range, if JAX cannot trace the function, or if its output is not one float32
+            array of this shape.
     """
 
     def __init__(
@@ -61,8 +65,13 @@ class Classifier:
         checks.count("input_size", input_size)
         checks.count("num_classes", num_classes, low=2)
         checks.count("label_offset", label_offset, low=0)
-        self.name, self.params, self.facts, self._program = name, params, facts or {}, program
-        self.input_size, self.num_classes, self.label_offset = input_size, num_classes, label_offset
+        self.name = name
+        self.params = params
+        self.facts = facts or {}
+        self._program = program
+        self.input_size = input_size
+        self.num_classes = num_classes
+        self.label_offset = label_offset
         self._copies: dict[Device, Classifier] = {}
         self._lock = threading.Lock()
         self.oracle = oracle.Oracle(lambda params, images: apply(params, images)[:, label_offset:])
@@ -82,11 +91,20 @@ class Classifier:
 
     @property
     def devices(self) -> list[Device]:
-        """Where it may run: all devices of this process."""
+        """The devices on which it may run: all of this process."""
         return jax.local_devices()
 
     def on(self, device: Device) -> "Classifier":
-        """The same with its weights on ``device``, copied once; itself where there is only one, and at rest."""
+        """The same classifier with its weights on ``device``.
+
+        The weights are copied once. With a single device, or at rest, the classifier itself is returned.
+
+        Args:
+            device: one of `devices`.
+
+        Returns:
+            The classifier there.
+        """
         if len(self.devices) == 1 or self.is_at_rest:
             return self
         with self._lock:
@@ -98,20 +116,23 @@ class Classifier:
 
     @property
     def bytes(self) -> int:
-        """Of its weights."""
+        """The size of its weights, in bytes."""
         return sum(leaf.nbytes for leaf in jax.tree.leaves(self.params))
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether its weights lie in the host's memory, from where every call brings them to the device, for as long as it lasts."""
+        """Whether its weights lie in the host's memory. Each call then copies them to the device."""
         return any(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(self.params))
 
     def at_rest(self) -> "Classifier":
-        """The same at rest, for devices that cannot hold all networks at once."""
+        """The same classifier with its weights in the host's memory, for devices that cannot hold all networks at once."""
         return self._with(params=jax.device_get(self.params))
 
     def awake(self) -> "Classifier":
-        """The same with its weights on the device, for as long as whoever asks keeps it; itself where they are."""
+        """The same classifier with its weights on the device. They stay there while the caller keeps the returned object.
+
+        A classifier that is not at rest is returned unchanged.
+        """
         return self._with(params=jax.device_put(self.params)) if self.is_at_rest else self
 
     def _with(self, **changes: Any) -> "Classifier":
@@ -120,7 +141,17 @@ class Classifier:
         return other
 
     def with_gradient_precision(self, precision: str) -> "Classifier":
-        """The same with a gradient program of one of `oracle.PRECISIONS`; logits alone stay as they are. Raises InputError."""
+        """The same classifier with a gradient program of another precision. The logits program does not change.
+
+        Args:
+            precision: one of `oracle.PRECISIONS`.
+
+        Returns:
+            A classifier of this precision. The same object, if it has the precision already.
+
+        Raises:
+            InputError: if the precision is unknown, or the network cannot be computed in bfloat16.
+        """
         checks.choice("precision", precision, oracle.PRECISIONS)
         if precision == self.oracle.gradient_precision:
             return self
@@ -135,42 +166,92 @@ class Classifier:
         return other
 
     def check(self, images: ArrayLike) -> np.ndarray:
-        """``images`` as float32 (N, S, S, 3) in [0, 1]. Raises InputError."""
+        """Check images for this network.
+
+        Args:
+            images: (N, S, S, 3), numbers in [0, 1].
+
+        Returns:
+            The same as float32.
+
+        Raises:
+            InputError: if the images have another shape, type or range.
+        """
         return checks.images(images, size=self.input_size)
 
     def logits(self, images: ArrayLike) -> jax.Array:
-        """images (N, S, S, 3) float32 in [0, 1] -> (N, K) float32. Raises InputError."""
+        """The logits of images.
+
+        Args:
+            images: (N, S, S, 3) float32 in [0, 1].
+
+        Returns:
+            (N, K) float32.
+
+        Raises:
+            InputError: if the images have another shape, type or range.
+        """
         return self.oracle.logits(self.params, self.check(images))
 
     def raw_logits(self, images: ArrayLike) -> jax.Array:
-        """What the network itself puts out, (N, label_offset + K), background included. Raises InputError."""
+        """The output of the network with the background columns.
+
+        Args:
+            images: (N, S, S, 3) float32 in [0, 1].
+
+        Returns:
+            (N, label_offset + K) float32.
+
+        Raises:
+            InputError: if the images have another shape, type or range.
+        """
         return self._raw.logits(self.params, self.check(images))
 
     def logits_and_gradient(self, images: ArrayLike, weights: ArrayLike) -> oracle.Answer:
-        """Logits (N, K), and the gradient (N, S, S, 3) of ``sum_k weights[k] * logit_k`` with respect to each image.
+        """Logits, and the gradient of ``sum_k weights[k] * logit_k`` with respect to each image.
 
-        weights: (N, K). Raises InputError.
+        Args:
+            images: (N, S, S, 3) float32 in [0, 1].
+            weights: (N, K), one weight for each class of each image.
+
+        Returns:
+            ``logits`` (N, K) and ``gradient`` (N, S, S, 3), float32.
+
+        Raises:
+            InputError: if the images or weights have another shape, type or range.
         """
         checked = self.check(images)
         rows = np.asarray(weights, np.float32)
         if rows.shape != (len(checked), self.num_classes):
             raise InputError(
-                f"weights have shape {rows.shape}; ({len(checked)}, {self.num_classes}) is needed: a row of classes for each image"
+                f"weights have shape {rows.shape}; ({len(checked)}, {self.num_classes}) is needed: one row of class weights for each image"
             )
         return self.oracle.ask(self.params, checked, jax.vmap(oracle.linear)(jnp.asarray(rows)))
 
     def predict(self, images: ArrayLike) -> np.ndarray:
-        """The class with the largest logit, (N,) int32: the lowest index among equals, -1 if a logit is NaN or infinite.
+        """The class with the largest logit.
 
-        Raises InputError.
+        Args:
+            images: (N, S, S, 3) float32 in [0, 1].
+
+        Returns:
+            (N,) int32. Among equal logits the lowest class wins. -1 if a logit is NaN or infinite.
+
+        Raises:
+            InputError: if the images have another shape, type or range.
         """
         return metrics.predicted(np.asarray(self.logits(images)))
 
     def compile(self, batch: int, programs: Sequence[str] = PROGRAMS) -> None:
-        """Compile programs of the oracle for ``batch`` images on every device, by asking them about grey ones.
+        """Compile programs of the oracle on every device, by running them on grey images.
 
-        Waits for the answers, so that memory that runs out is told here. Safe in another thread. For arrays that are committed to a
-        device, as those of `batches` and of `jaxadv.core.engine` are: for others JAX would compile it again.
+        The call waits for the results, so a lack of memory shows here. It may run in another thread. The programs are
+        for arrays that are committed to a device, like those of `batches` and of `jaxadv.core.engine`. For other
+        arrays JAX would compile them again.
+
+        Args:
+            batch: the number of images.
+            programs: names out of `PROGRAMS`.
         """
         for name in programs:
             program, question = self.kept(name, batch)
@@ -181,11 +262,19 @@ class Classifier:
                     )
 
     def kept(self, name: str, batch: int) -> tuple[Program[Any], tuple[Any, ...]]:
-        """A program of the oracle, traced for ``batch`` images once on a machine if its code is this package's; and what to ask it."""
-        program, question = (
-            getattr(self.oracle, name),
-            self.grey(batch)[: 1 if name == "logits" else 2],
-        )
+        """A program of the oracle, and grey arguments for it.
+
+        A network of this package is traced once on a machine; other processes read the traced program from disk.
+
+        Args:
+            name: one of `PROGRAMS`.
+            batch: the number of images.
+
+        Returns:
+            The program, and its arguments after ``params``.
+        """
+        program = getattr(self.oracle, name)
+        question = self.grey(batch)[: 1 if name == "logits" else 2]
         if self._program:
             program.keep(
                 f"{name} of {self._program} in {self.oracle.gradient_precision}",
@@ -195,22 +284,46 @@ class Classifier:
         return program, question
 
     def grey(self, batch: int) -> tuple[np.ndarray, oracle.Objective]:
-        """A question about ``batch`` grey images, to compile and to measure with."""
+        """``batch`` grey images and an objective of zero for each, to compile and to measure with.
+
+        Args:
+            batch: the number of images.
+
+        Returns:
+            Images (batch, S, S, 3) float32, and objectives with a leading axis.
+        """
         images = np.full((batch, self.input_size, self.input_size, 3), 0.5, np.float32)
         return images, jax.tree.map(
             np.asarray, jax.vmap(oracle.linear)(jnp.zeros((batch, self.num_classes), jnp.float32))
         )
 
     def logits_in_batches(self, images: np.ndarray, batch: int) -> np.ndarray:
-        """Logits (N, K) of any number of checked images through one batch shape, a device for each batch in turn.
+        """Logits of any number of images, computed in batches of one shape.
 
-        The last batch is filled up with its first image.
+        The devices take the batches in turn. Copies of its first image fill the last batch.
+
+        Args:
+            images: (N, S, S, 3) float32 in [0, 1], already checked.
+            batch: images of one call.
+
+        Returns:
+            (N, K) float32.
         """
         rows = list(self.awake().logits_of_batches(images, batch))
         return np.concatenate([np.zeros((0, self.num_classes), np.float32), *rows])
 
     def logits_of_batches(self, images: np.ndarray, batch: int) -> Iterator[jax.Array]:
-        """The same, an array for each batch, without waiting for the devices; of one that is not at rest."""
+        """As `logits_in_batches`, but yields the logits of each batch and does not wait for the devices.
+
+        The classifier must not be at rest.
+
+        Args:
+            images: (N, S, S, 3) float32 in [0, 1], already checked.
+            batch: images of one call.
+
+        Yields:
+            (n, K) float32, on the device, for the n images of a batch.
+        """
         for device, filled, count in self.batches(images, batch):
             with on_device(device):
                 logits = self.oracle.logits(self.on(device).params, filled)
@@ -218,7 +331,15 @@ class Classifier:
             yield part
 
     def batches(self, images: np.ndarray, batch: int) -> Iterator[tuple[Device, jax.Array, int]]:
-        """(device, ``batch`` images on it, how many of them are asked for) for any number of images, a device for each batch in turn."""
+        """Put images on the devices, batch by batch. The devices take the batches in turn.
+
+        Args:
+            images: (N, S, S, 3) float32.
+            batch: images of one batch.
+
+        Yields:
+            The device, ``batch`` images on it, and how many of them are not padding.
+        """
         for start, device in zip(range(0, len(images), batch), itertools.cycle(self.devices)):  # noqa: B905
             part = images[start : start + batch]
             filled = (
@@ -230,7 +351,10 @@ class Classifier:
 
 
 def on_device(device: Device) -> contextlib.AbstractContextManager[Any]:
-    """Run what follows there. Where there is only one it is nothing: a context of its own would trace and compile everything again."""
+    """A context in which JAX uses ``device``.
+
+    With a single device the context does nothing, since a default device would make JAX trace and compile again.
+    """
     return contextlib.nullcontext() if len(jax.local_devices()) == 1 else jax.default_device(device)
 
 
@@ -244,13 +368,16 @@ def load_classifier(
     """A network of the study with its weights.
 
     Args:
-        name: of the network, such as "vgg_16".
-        zoo: "digits", the embedded trained small networks, or "imagenet", full size.
-        weights: for "imagenet", a folder that `convert` wrote, or an .npz of arrays under their original names.
-        input_size: pixels, where the network can run at another size than its own.
+        name: the name of the network, such as "vgg_16".
+        zoo: "digits" for the small trained networks in this package, or "imagenet" for the full-size ones.
+        weights: for "imagenet", a folder that `convert` wrote, or an .npz with the original names of the arrays.
+        input_size: pixels, for a network that can run at several sizes. None for its usual size.
+
+    Returns:
+        The classifier, with its weights on the device.
 
     Raises:
-        InputError: for an unknown name, or a missing, truncated or foreign checkpoint.
+        InputError: if the name is unknown, or if the checkpoint is missing, truncated or of another network.
     """
     from model_ports import weights as stored
     from model_ports.registry import network

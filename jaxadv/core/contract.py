@@ -1,11 +1,11 @@
-"""What every network must keep to, checked once before anything relies on it.
+"""The rules for every network. They are checked once, before a run relies on them.
 
-A network gives finite float32 logits. The logits of an image are the same each time, whoever stands
-beside it in the batch, in whichever lane. Anything else would make attacks and CLEVER wrong without
-a word: probabilities, for instance, leave C&W's hinge no room, so that a network looks robust.
+A network gives finite float32 logits. The logits of an image are the same in every call, in every
+lane, and beside any other images. Without these rules attacks and CLEVER would be silently wrong.
+For example, probabilities leave C&W's hinge no room, so the network seems robust.
 
-`check_trace` looks at types when a classifier is made. `check` asks the program of logits, at the
-batch of the run that follows, so that nothing is compiled for it alone.
+`check_trace` checks types when a classifier is made. `check` runs the logits program at the batch
+size of the run that follows, so it compiles no program of its own.
 """
 
 import threading
@@ -20,28 +20,29 @@ from jaxadv.support import log
 from model_ports.errors import InputError
 
 SEVERAL = 4
-"""Pictures that are looked at, at least."""
-OF_SPREAD, OF_SIZE = 2e-4, 1e-5
-"""How far logits of one image may differ by rounding: a share of their spread, and of their size. Those of the
-embedded networks differ by 1e-7 of it."""
+"""The least number of pictures that `check` uses."""
+OF_SPREAD = 2e-4
+"""Part of the tolerance for rounding between two calls: a share of the spread of an image's logits."""
+OF_SIZE = 1e-5
+"""The other part: a share of the size of the logits. Logits of the embedded networks differ by 1e-7 of it."""
 SUM_ROUNDING = 1e-2
-"""How far rows of probabilities may sum to something else than 1: those of bfloat16 do by this."""
-TOLD = 200  # characters of an error of somebody else's code
+"""How far a row of probabilities may sum to another number than 1. Sums in bfloat16 differ from 1 by this much."""
+ERROR_CHARACTERS = 200  # shown of an error that the user's code raises
 
 _LOGITS = "attacks and CLEVER need the logits"
 
 
 class Record:
-    """Which batches of a network have been checked; copies of a classifier share it."""
+    """The batch sizes at which a network has been checked. Copies of a classifier share one record."""
 
     def __init__(self, *, is_exempt: bool = False):
-        self.is_exempt = is_exempt  # a network whose code is this package's
+        self.is_exempt = is_exempt  # True for a network of this package
         self.batches: set[int] = set()
         self.lock = threading.Lock()
 
 
 class Network(Protocol):
-    """What is asked of a classifier to check it; see `jaxadv.core.classifier.Classifier`."""
+    """The part of `jaxadv.core.classifier.Classifier` that the checks use."""
 
     name: str
     input_size: int
@@ -60,16 +61,16 @@ def check_trace(
     """Trace a network for one image.
 
     Args:
-        apply: (params, images (N, S, S, 3) float32) -> logits (N, K).
-        params: its first argument.
+        apply: a function from params and images (N, S, S, 3) float32 to logits (N, K).
+        params: the first argument of ``apply``.
         input_size: S, pixels.
-        name: what errors call it.
+        name: the name in errors.
 
     Returns:
-        The shape of what it gives for one image.
+        The shape of the output for one image.
 
     Raises:
-        InputError: if it cannot be traced, or does not give one array of float32.
+        InputError: if JAX cannot trace the function, or if its output is not one float32 array.
     """
     image = jax.ShapeDtypeStruct((1, input_size, input_size, 3), jnp.float32)
     try:
@@ -93,14 +94,14 @@ def check_trace(
 
 
 def check(classifier: Network, batch: int) -> None:
-    """Ask a network about a few made-up pictures, three or four batches of them, unless that was done before.
+    """Check the logits of a few random pictures, in three or four batches. A batch size is checked once.
 
     Args:
-        classifier: the network. Those of the zoo are known to be good, and are not asked.
+        classifier: the network. A network of the zoo is known to be good and is not checked.
         batch: images of one call.
 
     Raises:
-        InputError: says in a line what was seen and what to do.
+        InputError: if the logits break a rule. The message names the fault and the remedy.
     """
     record = classifier.contract
     with record.lock:
@@ -111,18 +112,25 @@ def check(classifier: Network, batch: int) -> None:
 
 
 def pictures(count: int, size: int) -> np.ndarray:
-    """Made-up pictures (count, size, size, 3) float32 in [0, 1]: noise of several strengths around several greys."""
+    """Random pictures: uniform noise of several strengths around several greys.
+
+    Args:
+        count: the number of pictures.
+        size: their height and width, pixels.
+
+    Returns:
+        (count, size, size, 3) float32 in [0, 1], the same in every call.
+    """
     draw = np.random.default_rng(1804)
     one = (count, 1, 1, 1)
-    grey, strength = (
-        0.3 + 0.4 * draw.random(one, np.float32),
-        0.1 + 0.5 * draw.random(one, np.float32),
-    )
+    grey = 0.3 + 0.4 * draw.random(one, np.float32)
+    strength = 0.1 + 0.5 * draw.random(one, np.float32)
     return np.clip(grey + strength * (draw.random((count, size, size, 3), np.float32) - 0.5), 0, 1)
 
 
 def _check(classifier: Network, batch: int) -> None:
-    name, batches = classifier.name, -(-SEVERAL // batch)
+    name = classifier.name
+    batches = -(-SEVERAL // batch)
     images = pictures(batches * batch, classifier.input_size)
     try:
         logits = np.concatenate([_asked(classifier, some) for some in np.split(images, batches)])
@@ -135,33 +143,33 @@ def _check(classifier: Network, batch: int) -> None:
 
 
 def _asked(classifier: Network, images: np.ndarray) -> np.ndarray:
-    """The logits of one batch, in the program that every run asks."""
+    """The logits of one batch, by the program that every run uses."""
     logits = np.asarray(next(classifier.logits_of_batches(images, len(images))))
     if logits.shape != (len(images), classifier.num_classes):
         columns = classifier.label_offset + classifier.num_classes
         raise InputError(
             f"{classifier.name} gives {logits.shape[0]} rows for {len(images)} images; a row of {columns} for each is "
-            "needed: apply may treat the first axis of images as a batch alone"
+            "needed: let apply use the first axis of images as the batch and nothing else"
         )
     return logits
 
 
 def _check_values(name: str, logits: np.ndarray, label_offset: int) -> None:
-    """Finite, and no probabilities."""
+    """Raise InputError for logits that are not finite, and for probabilities."""
     masked = np.flatnonzero(np.isneginf(logits).any(axis=0))
     rest = np.delete(logits, masked, axis=1)
     if len(masked) and np.isfinite(rest).all():
         some = ", ".join(map(str, masked[:5])) + ("..." if len(masked) > 5 else "")
         raise InputError(
             f"{name} gives -inf for class {some}; finite logits are needed: leave masked classes out of num_classes, "
-            "or give them a low finite number such as -1e4; of log-probabilities, take jax.nn.log_softmax"
+            "or give them a low finite number such as -1e4; compute log-probabilities with jax.nn.log_softmax"
         )
     if not np.isfinite(logits).all():
         what = "NaN" if np.isnan(logits).any() else "infinite logits"
         count = int((~np.isfinite(logits)).any(axis=1).sum())
         raise InputError(
             f"{name} gives {what} for {count} of {len(logits)} pictures of noise in [0, 1]; finite logits are needed: "
-            "look at its preprocessing and weights, and at 0 / 0 and logarithms of 0"
+            "check its preprocessing and weights, and look for 0 / 0 and logarithms of 0"
         )
     sums = logits.sum(axis=1, dtype=np.float64)
     if logits.min() >= 0 and _are_shares(sums, label_offset):
@@ -179,22 +187,25 @@ def _check_values(name: str, logits: np.ndarray, label_offset: int) -> None:
         and (logits == logits.astype(jnp.bfloat16).astype(np.float32)).all()
     ):
         log.warn(
-            f"{name}: all logits are numbers of bfloat16, whose gradients and small margins are lost; "
+            f"{name}: all logits are bfloat16 numbers, which lose small margins and gradients; "
             "compute in float32 from the first layer to the last"
         )
 
 
 def _are_shares(sums: np.ndarray, label_offset: int) -> bool:
-    """Whether rows that are not negative are probabilities, by their sums: 1, percent, or 1 without the background."""
+    """Whether the sums of rows without negative values are those of probabilities.
+
+    Probabilities sum to 1, or to 100 as percentages. Without the background class they sum to at most 1.
+    """
     if (np.abs(sums - 1) <= SUM_ROUNDING).all() or (np.abs(sums - 100) <= 100 * SUM_ROUNDING).all():
         return True
     return bool(label_offset and (sums <= 1 + SUM_ROUNDING).all() and (sums > 0).all())
 
 
 def _check_companions(classifier: Network, images: np.ndarray, logits: np.ndarray) -> None:
-    """Every image again in another lane, beside other images: first those of even lanes, then those of odd ones.
+    """Compute each image again in another lane, beside other images: first the even lanes, then the odd ones.
 
-    A batch of one image is asked about twice, which tells randomness alone.
+    A batch of one image is computed twice, which shows only randomness.
     """
     lanes = np.arange(len(images))
     for kept in (lanes % 2 == 0, lanes % 2 == 1):
@@ -208,7 +219,7 @@ def _check_companions(classifier: Network, images: np.ndarray, logits: np.ndarra
 
 
 def _difference(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
-    """The largest difference of logits, and what rounding explains. Infinite if any is not a number."""
+    """The largest difference of logits, infinite if any is NaN; and the difference that rounding explains."""
     spread = float(np.ptp(first, axis=1).max(initial=0))
     allowed = OF_SPREAD * spread + OF_SIZE * float(np.abs(first).max(initial=0))
     difference = float(np.abs(second - first).max(initial=0))
@@ -222,35 +233,35 @@ def _unlike(
     others: np.ndarray,
     difference: float,
 ) -> InputError:
-    """The error for logits that changed: whether they do each time, by companions, or by lane."""
+    """The error for logits that change. It says whether the call, the other images or the lane changes them."""
     difference_twice, allowed = _difference(logits, _asked(classifier, images))
     if difference_twice > allowed:
         return InputError(
             f"{classifier.name} is random: two calls with the same images differ by {difference_twice:.2g}; "
-            "switch dropout and noise off, or fix their seed inside apply, the same for every image"
+            "switch dropout and noise off, or fix their seed inside apply so that it is the same for every image"
         )
     same = (others == images).all(axis=(1, 2, 3))
     beside, allowed = _difference(logits[same], _asked(classifier, others)[same])
     if beside > allowed:
         return InputError(
-            f"{classifier.name} gives an image other logits beside other images, by {beside:.2g}; each image must be "
-            "judged alone: run batch normalisation with stored statistics, and reduce over no batch axis"
+            f"{classifier.name} gives an image other logits beside other images, by {beside:.2g}; logits must not "
+            "depend on other images: run batch normalisation with stored statistics, and do not reduce over the batch axis"
         )
     return InputError(
-        f"{classifier.name} gives an image other logits in another place of the batch, by {difference:.2g}; "
-        "treat all places alike: draw no noise of the batch's shape"
+        f"{classifier.name} gives an image other logits at another position in the batch, by {difference:.2g}; "
+        "treat all positions alike: draw no noise of the batch's shape"
     )
 
 
 def _fails(name: str, shape: tuple[int, ...], error: Exception) -> InputError:
     return InputError(
         f"{name} fails for images of shape {shape} ({type(error).__name__}: {_line(error)}); "
-        "apply(params, images) must take any number of images: fix no batch size in it"
+        "apply(params, images) must take any number of images: do not fix a batch size in it"
     )
 
 
 def _structure(output: Any) -> str:
-    """What a network gives that is no array."""
+    """A description of an output that is not an array."""
     if output is None:
         return "nothing"
     if isinstance(output, dict):
@@ -260,23 +271,23 @@ def _structure(output: Any) -> str:
 
 
 def _pick(output: Any) -> str:
-    """How to take the logits out of it."""
+    """The remedy: how to take the logits out of the output."""
     if isinstance(output, dict) and "logits" in output:
         return "return output['logits']"
     if hasattr(output, "logits"):
         return "return output.logits"
     if isinstance(output, (tuple, list)) and len(output):
-        return "return the one that holds the logits, such as output[0]"
+        return "return the array with the logits, such as output[0]"
     return "return them"
 
 
 def _to_float32(dtype: Any) -> str:
     if not jnp.issubdtype(dtype, jnp.floating):
-        return "return the numbers that the class is chosen by, not the class"
+        return "return the numbers that decide the class, not the class"
     if jnp.finfo(dtype).bits > 32:
         return "end apply with .astype(jnp.float32)"
     return "compute in float32 from the first layer to the last"
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:TOLD]
+    return " ".join(str(error).split())[:ERROR_CHARACTERS]

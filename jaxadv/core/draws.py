@@ -1,4 +1,4 @@
-"""Random numbers that follow from a seed and an image's number, never from the lane or the host."""
+"""Random numbers that depend on a seed and an image's number, never on the lane or the host."""
 
 import math
 
@@ -9,11 +9,18 @@ from jax import Array
 from jaxadv.core.probe import AttackItem
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
-"""Bits, in even and odd groups of four rounds of Threefry-2x32 (Random123, threefry.h)."""
+"""Rotations in bits, for even and odd groups of four rounds of Threefry-2x32 (Random123, threefry.h)."""
 
 
 def key(*numbers: Array) -> Array:
-    """The raw key (2,) uint32 of a seed and of the numbers folded into it, each () int32."""
+    """The raw key of a seed with further numbers folded into it.
+
+    Args:
+        *numbers: the seed, then the numbers to fold in, each () int32.
+
+    Returns:
+        (2,) uint32.
+    """
     seed, *others = numbers
     made = jax.random.key(seed)
     for number in others:
@@ -22,24 +29,55 @@ def key(*numbers: Array) -> Array:
 
 
 def fold(made: Array, number: Array) -> Array:
-    """A raw key with one more number () int32 folded in, as `jax.random.fold_in` does it."""
+    """Fold one more number into a raw key, as `jax.random.fold_in` does.
+
+    Args:
+        made: a raw key (2,) uint32.
+        number: () int32.
+
+    Returns:
+        (2,) uint32.
+    """
     return jnp.stack(threefry(made, jnp.uint32(0), number.astype(jnp.uint32)))
 
 
 def uniform_numbers(made: Array, count: int) -> Array:
-    """(count,) float32 in [0, 1), multiples of 2^-24."""
+    """Random numbers, uniform in [0, 1), multiples of 2^-24.
+
+    Args:
+        made: a raw key (2,) uint32.
+        count: how many numbers.
+
+    Returns:
+        (count,) float32.
+    """
     return (_words(made, count) >> 8).astype(jnp.float32) * 2.0**-24
 
 
 def signs(made: Array, count: int) -> Array:
-    """(count,) float32, +1 or -1, each as likely."""
+    """Random signs: +1 or -1 with equal probability.
+
+    Args:
+        made: a raw key (2,) uint32.
+        count: how many numbers.
+
+    Returns:
+        (count,) float32.
+    """
     return 1 - 2 * (_words(made, count) >> 31).astype(jnp.float32)
 
 
 def normals(made: Array, count: int) -> Array:
-    """(count,) float32, standard normal.
+    """Random numbers of the standard normal distribution.
 
-    Both words of each block of the generator are used; jax.random uses one.
+    It uses both words of each block of the generator; jax.random uses one.
+
+    Args:
+        made: a raw key (2,) uint32.
+        count: how many numbers.
+
+    Returns:
+        (count,) float32.
     """
     signed = (_words(made, count) >> 8).astype(jnp.float32) * 2.0**-23 - (
         1 - 2.0**-24
@@ -48,9 +86,18 @@ def normals(made: Array, count: int) -> Array:
 
 
 def noise(item: AttackItem, number: Array, *, uniform: bool) -> Array:
-    """(H, W, 3), of an attack's item and a number () int32 of its own, such as that of a restart.
+    """Noise for an attack's item.
 
-    uniform: whether it is uniform in [-1, 1], else standard normal.
+    Args:
+        item: the item, with its draw.
+        number: () int32, which separates the draws of one item, such as the number of a restart.
+        uniform: whether the noise is uniform in [-1, 1]. Otherwise it is standard normal.
+
+    Returns:
+        (H, W, 3), in the dtype of the image.
+
+    Raises:
+        TypeError: if the item has no draw.
     """
     if item.draw is None:
         raise TypeError("this item has no draw: the attack's needs do not say that it draws")
@@ -65,18 +112,27 @@ def _words(made: Array, count: int) -> Array:
     first = jnp.arange(half, dtype=jnp.uint32)
     second = (
         first + half
-    )  # that of an odd count's last block is 0, as in jax.extend.random.threefry_2x32
+    )  # 0 for the last block of an odd count, as in jax.extend.random.threefry_2x32
     return jnp.concatenate(threefry(made, first, jnp.where(second < count, second, 0)))[:count]
 
 
 def threefry(made: Array, first: Array, second: Array) -> tuple[Array, Array]:
-    """Threefry-2x32 with 20 rounds (Salmon et al. 2011, section 3.3) of blocks (first, second).
+    """Threefry-2x32 with 20 rounds (Salmon et al. 2011, section 3.3).
 
-    On a processor jax.random has a loop around the rounds. Written out, they take two thirds of the
-    time to compute, and to compile.
+    On CPU, jax.random loops over the rounds. Here they are unrolled, which takes two thirds of the
+    time to compile and to run.
+
+    Args:
+        made: a raw key (2,) uint32.
+        first: (n,) uint32, the first words of n blocks.
+        second: (n,) uint32, the second words.
+
+    Returns:
+        The two encrypted words of each block, each (n,) uint32.
     """
     keys = (made[0], made[1], made[0] ^ made[1] ^ jnp.uint32(0x1BD11BDA))
-    first, second = first + keys[0], second + keys[1]
+    first = first + keys[0]
+    second = second + keys[1]
     for group in range(5):
         for turn in _ROTATIONS[group % 2]:
             first = first + second

@@ -1,12 +1,12 @@
-"""Lanes: many probes of one kind run side by side on the device, each for one item, and are refilled as they finish.
+"""Lanes: many probes of one kind run side by side on a device, each on one item. A finished lane gets the next item.
 
-A step is the model's program, then the probe's: `tell` and the next `ask` in one. The host drives the steps without waiting for the
-device; where a probe has no fixed length it looks at the lanes one cycle late, which costs a finished lane one idle cycle. The
-lanes' shape never changes, so the last items compile nothing, and a result does not depend on who shared the lanes (on a GPU, by
-rounding).
+A step runs the model's program, then the probe's program, which holds `tell` and the next `ask`. The host starts the steps without
+waiting for the device. For a probe without a fixed length the host reads the lanes one cycle late, so a finished lane idles for one
+cycle. The number of lanes never changes, so the last items compile nothing. A result does not depend on the items in the
+other lanes, except for rounding on a GPU.
 
-Each local device has lanes of its own, which a thread of its own drives, and all take from one queue: nothing is sent from device to
-device, none waits for another, and every one runs the program that a single device would, so their number changes no bit.
+Each local device has lanes and a thread. All devices take items from one queue, send each other nothing, and never wait for each
+other. Each device runs the same program as a single device would, so the number of devices changes no bit of a result.
 """
 
 import functools
@@ -30,18 +30,22 @@ from jaxadv.core.probe import Phase, Probe, Question, Schedule, select
 
 DEFAULT_LANES = 32
 AHEAD = 8
-"""Steps that the host may be ahead of the device: enough to keep it busy, and few enough for the journal to see time pass."""
+"""The number of steps that the host may be ahead of the device.
+
+It is large enough to keep the device busy, and small enough for the journal to be written in time."""
 
 
 AnyProbe: TypeAlias = Probe[Any, Any, Any]
 Outcome: TypeAlias = tuple[int, Any]
-"""The number of an item, and the result of its probe as NumPy arrays."""
+"""The number of an item, and its probe's result as NumPy arrays."""
 Look: TypeAlias = Callable[[Classifier, Sequence[int], Sequence[int], Any, Any], None]
-"""(classifier, numbers of items, their lanes, all lanes' items, all lanes' results), the last two on the device."""
+"""A function of a classifier, the numbers of items, their lanes, the items of all lanes, and the results of all lanes.
+
+Items and results are on the device."""
 
 
 class _Lane(NamedTuple):
-    """One lane, or all of them with a leading axis."""
+    """One lane, or all lanes with a leading axis."""
 
     probe: AnyProbe
     item: Any
@@ -55,7 +59,10 @@ def _start(probe: AnyProbe, item: Any) -> _Lane:
 
 @functools.cache
 def _fill(device: Device) -> Callable[[Any, Any], _Lane]:
-    """A program that starts an item in every lane of ``device``. It takes NumPy's arrays: a third of the time of `device_put` and it."""
+    """A program that starts an item in every lane of ``device``.
+
+    It takes NumPy arrays. That needs a third of the time of a separate `device_put`.
+    """
 
     @functools.partial(jax.jit, out_shardings=jax.sharding.SingleDeviceSharding(device))
     def fill(probes: Any, items: Any) -> _Lane:
@@ -66,7 +73,10 @@ def _fill(device: Device) -> Callable[[Any, Any], _Lane]:
 
 @functools.partial(jax.jit, donate_argnums=0)
 def _put(lanes: _Lane, index: int, started: _Lane) -> _Lane:
-    """Into the lane ``index`` what `_fill` has started, alone: in one program with this an init rounds otherwise than in `_fill`'s."""
+    """Put an item that `_fill` has started into lane ``index``.
+
+    The item is not started here: fused into this program, `init` would round differently from `_fill`.
+    """
     return jax.tree.map(lambda array, value: array.at[index].set(value[0]), lanes, started)
 
 
@@ -79,13 +89,18 @@ def _ask(lanes: _Lane, *, phase: Phase, num_classes: int) -> Question:
 def _tell(
     lanes: _Lane, answers: Answer, *, phase: Phase, following: Phase | None
 ) -> tuple[_Lane, Question | None, Array | None]:
-    """Tell every lane its answer; returns the lanes, the next questions (None after the last phase) and who is done."""
+    """Give every lane its answer.
+
+    Returns:
+        The lanes, the next questions (None after the last phase), and which lanes are done (None for a fixed length).
+    """
 
     def one(lane: _Lane, answer: Answer) -> tuple[_Lane, Question | None, Array | None]:
         probe, item, before, wrong_before = lane
-        state, wrong = probe.tell(item, before, answer, phase), faults.after(wrong_before, answer)
+        state = probe.tell(item, before, answer, phase)
+        wrong = faults.after(wrong_before, answer)
         may_end = probe.schedule.cycles is None
-        if may_end:  # a finished lane stands still until it is refilled
+        if may_end:  # a finished lane does not change until it is refilled
             state, wrong = select(probe.done(before), (before, wrong_before), (state, wrong))
         question = following and probe.ask(item, state, following, answer.logits.shape[0])
         finished = probe.done(state) if may_end else None
@@ -96,22 +111,30 @@ def _tell(
 
 @jax.jit
 def _results(lanes: _Lane) -> Any:
-    """What every lane has to say."""
-    return jax.vmap(_said)(lanes)
+    """The results and faults of all lanes."""
+    return jax.vmap(_outcome)(lanes)
 
 
 @jax.jit
 def _result(lanes: _Lane, index: int) -> Any:
-    return _said(jax.tree.map(lambda array: array[index], lanes))
+    return _outcome(jax.tree.map(lambda array: array[index], lanes))
 
 
-def _said(lane: _Lane) -> tuple[Any, Faults]:
-    """The result of a lane's probe, and what was wrong with the answers to it."""
+def _outcome(lane: _Lane) -> tuple[Any, Faults]:
+    """The result of a lane's probe, and the faults of the answers that it got."""
     return lane.probe.result(lane.item, lane.state), lane.faults
 
 
 def choose_lanes(items: int, lanes: int | None) -> int:
-    """``lanes``, or if None a power of two that holds ``items``, at most DEFAULT_LANES."""
+    """The number of lanes for a queue.
+
+    Args:
+        items: the number of items.
+        lanes: the number that the caller chose, or None.
+
+    Returns:
+        ``lanes`` if it is given; else the smallest power of two that holds the items, at most `DEFAULT_LANES`.
+    """
     return lanes or min(DEFAULT_LANES, 1 << max(0, items - 1).bit_length())
 
 
@@ -125,19 +148,28 @@ def run(
     look: Look | None = None,
     watch: Watch | None = None,
 ) -> Iterator[Outcome]:
-    """Run probe i on item i, for all i, ``lanes`` at a time on each local device.
+    """Run probe i on item i, for all i.
 
-    Yields (i, result as NumPy arrays), in the order of finishing: items of one schedule are kept together. Probes are settings
-    (see `jaxadv.core.probe`), items NamedTuples of one probe's kind, taken when their turn comes: memory does not grow with their number.
-    journal: what it knows of these items is not done again, and it is told what becomes of them. look: called with results of many
-    lanes while they are on the device, by the device's thread, before they are yielded; not with results of few lanes, nor with known ones.
-    watch: told what was wrong with the answers to an item, before the item is yielded.
+    Args:
+        classifier: the model.
+        probes: N probes, which are attacks or samplers with their settings (see `jaxadv.core.probe`).
+        items: N NamedTuples, each for its probe. The engine reads an item when a lane is free, so memory does not
+            grow with N.
+        lanes: items side by side on each local device.
+        journal: holds the results of items that an interrupted run has finished; these are not run again. New results
+            are added to it.
+        look: called with results of many lanes while they are on the device, before they are yielded. The device's
+            thread calls it. It is not called for the results of few lanes, nor for results from the journal.
+        watch: gets the faults of each item before the item is yielded.
+
+    Yields:
+        i and the result as NumPy arrays, in the order of finishing. Items of one schedule run together.
     """
     watch = watch or Watch(len(items))
     groups: dict[Any, list[int]] = {}
     for index, probe in enumerate(probes):
         groups.setdefault(jax.tree.structure(probe), []).append(index)
-    known, classifier = journal.outcomes() if journal else {}, classifier.awake()
+    known = journal.outcomes() if journal else {}
     for number, members in enumerate(groups.values()):
         first = members[0]
         kind = jax.eval_shape(_result_at_once, _settings(probes[first]), items[first])
@@ -145,10 +177,11 @@ def run(
             phase.gradient
             for phase in probes[first].schedule.prologue + probes[first].schedule.cycle
         )
-        for i in (i for i in members if i in known):
-            result, wrong = jax.tree.unflatten(jax.tree.structure(kind), known[i])
-            watch.note(i, wrong, asks_gradients=asks_gradients)
-            yield i, result
+        before = (
+            (i, jax.tree.unflatten(jax.tree.structure(kind), known[i]))
+            for i in members
+            if i in known
+        )
         waiting = _Waiting([i for i in members if i not in known])
         group = _Group(probes, items, first, lanes, waiting, look)
         devices = classifier.devices[: max(1, -(-len(waiting) // lanes))]
@@ -160,18 +193,19 @@ def run(
             _outcomes(classifier.on(device), queue)
             for device, queue in zip(devices, queues, strict=True)
         ]
-        for i, (result, wrong) in _side_by_side(devices, outcomes, waiting):
+        now = _side_by_side(devices, outcomes, waiting)
+        for i, (result, wrong) in itertools.chain(before, now):
             watch.note(i, wrong, asks_gradients=asks_gradients)
             yield i, result
 
 
 def _result_at_once(probe: AnyProbe, item: Any) -> tuple[Any, Faults]:
-    """What a lane says, of the type that the probe gives."""
-    return _said(_start(probe, item))
+    """The outcome of a lane that has just started. It shows the types of an outcome."""
+    return _outcome(_start(probe, item))
 
 
 def _outcomes(classifier: Classifier, queue: "_Queue") -> Iterator[Outcome]:
-    """What the lanes of one device bring; their journal is told first."""
+    """The outcomes of the lanes of one device. The journal gets each outcome first."""
     runner = _run_until_done if queue.schedule.cycles is None else _run_waves
     for i, result in runner(classifier, queue):
         queue.notes.add(i, result)
@@ -181,22 +215,21 @@ def _outcomes(classifier: Classifier, queue: "_Queue") -> Iterator[Outcome]:
 def _side_by_side(
     devices: Sequence[Device], runs: Sequence[Iterator[Outcome]], waiting: "_Waiting"
 ) -> Iterator[Outcome]:
-    """All that ``runs`` yield, each driven by a thread of its device's. If one fails, the others end at their next step."""
+    """All outcomes of ``runs``. A thread drives each run. If one run fails, the others end at their next step."""
     if len(runs) == 1:
         yield from runs[0]
         return
-    said: SimpleQueue[tuple[bool, Any]] = (
-        SimpleQueue()
-    )  # (is it an outcome, the outcome or what ended the run)
+    # Each entry: whether it is an outcome; then the outcome, the error that ended a run, or None at its end.
+    messages: SimpleQueue[tuple[bool, Any]] = SimpleQueue()
 
     def drive(device: Device, run: Iterator[Outcome]) -> None:
         try:
             with on_device(device):
                 for outcome in run:
-                    said.put((True, outcome))
-            said.put((False, None))
-        except BaseException as error:  # raised by whoever waits below
-            said.put((False, error))
+                    messages.put((True, outcome))
+            messages.put((False, None))
+        except BaseException as error:  # raised again in the loop below
+            messages.put((False, error))
 
     threads = [
         threading.Thread(target=drive, args=pair, daemon=True)
@@ -207,7 +240,7 @@ def _side_by_side(
     running = len(runs)
     try:
         while running:
-            is_outcome, value = said.get()
+            is_outcome, value = messages.get()
             if is_outcome:
                 yield value
             elif value is None:
@@ -222,12 +255,12 @@ def _side_by_side(
 
 @functools.lru_cache(maxsize=64)
 def _settings(probe: AnyProbe) -> AnyProbe:
-    """Its numbers as float32 arrays: a setting must not be a constant of the program, nor whole for all lanes because one's is."""
+    """The probe with its numbers as float32 arrays, so that no setting is a constant or an integer in the program."""
     return jax.tree.map(lambda number: np.asarray(number, np.float32), probe)
 
 
 class _Waiting:
-    """The numbers of the items that no lane has taken, in order; the lanes of all devices take from here, until it is closed."""
+    """The numbers of the items that no lane has taken, in order. The lanes of all devices take from here until it is closed."""
 
     def __init__(self, numbers: Sequence[int]):
         self.closed = False
@@ -238,7 +271,7 @@ class _Waiting:
         return len(self._numbers)
 
     def take(self, count: int) -> list[int]:
-        """The next ``count``, or all that are left."""
+        """Remove and return the next ``count`` numbers, or all if fewer are left."""
         with self._lock:
             taken = list(itertools.islice(self._numbers, count))
             for number in taken:
@@ -246,14 +279,14 @@ class _Waiting:
         return taken
 
     def claim(self, number: int) -> int:
-        """``number``, if it is waiting; else -1."""
+        """Remove and return ``number`` if it is waiting; else return -1."""
         return number if self._numbers.pop(number, self) is None else -1
 
 
 class _Group(NamedTuple):
-    """Items whose probes have one schedule, for the lanes of all devices."""
+    """The items whose probes share one schedule."""
 
-    probes: Sequence[AnyProbe]  # of all items, those of other groups too
+    probes: Sequence[AnyProbe]  # of all items, including those of other groups
     items: Sequence[Any]
     first: int  # the number of one of the group's items
     lanes: int  # of each device
@@ -262,17 +295,20 @@ class _Group(NamedTuple):
 
 
 class _Queue:
-    """The lanes of one device: which holds which item, and where they are taken from.
+    """The lanes of one device: the item that each lane holds, and the items that are waiting.
 
-    notes: may have saved what `state` gave when the run was interrupted.
+    notes: may hold the lanes of an interrupted run, as `state` returned them.
     """
 
     lanes: _Lane
 
     def __init__(self, group: _Group, device: Device, notes: "_Notes"):
-        self.waiting, self.device, self.notes = group.waiting, device, notes
+        self.waiting = group.waiting
+        self.device = device
+        self.notes = notes
         self.schedule: Schedule = group.probes[group.first].schedule
-        self._group, self._saved = group, notes.lanes()
+        self._group = group
+        self._saved = notes.lanes()
         self.holds = (
             [self.waiting.claim(int(held)) for held in self._saved["holds"]]
             if self._saved
@@ -297,18 +333,18 @@ class _Queue:
         columns = zip(*map(jax.tree.leaves, starts), strict=True)
         stacked = [
             np.stack(column) if np.ndim(column[0]) else np.array(column) for column in columns
-        ]  # each the faster for its kind
+        ]  # np.stack is faster for arrays, np.array for numbers
         return _fill(self.device)(*jax.tree.unflatten(jax.tree.structure(starts[0]), stacked))
 
     def state(self, phase: int) -> dict[str, np.ndarray]:
-        """All lanes, before the phase of that number."""
+        """All lanes as arrays to save, before the phase of this number."""
         leaves = jax.device_get(jax.tree.leaves(self.lanes))
         return {"holds": np.array(self.holds), "phase": np.array(phase)} | {
             f"leaf{number}": leaf for number, leaf in enumerate(leaves)
         }
 
     def fill(self) -> None:
-        """Put the next items into all lanes, which are free; a lane that no item needs runs a copy of the first."""
+        """Put the next items into all lanes, which must be free. A spare lane runs a copy of the first item."""
         taken = self.waiting.take(len(self.holds))
         if not taken:
             return
@@ -317,14 +353,14 @@ class _Queue:
         self.lanes = self._started(taken + taken[:1] * free)
 
     def refill(self) -> None:
-        """Put the next items into the free lanes, as far as there are any."""
+        """Put the next items into the free lanes, while items are waiting."""
         free = [lane for lane, held in enumerate(self.holds) if held < 0]
         for lane, number in zip(free, self.waiting.take(len(free)), strict=False):
             self.lanes = _put(self.lanes, lane, self._started([number]))
             self.holds[lane] = number
 
     def take(self, finished: Sequence[int], classifier: Classifier) -> "_Taken":
-        """The results in lanes that are finished, and now free."""
+        """The results of finished lanes, which become free."""
         numbers = [self.holds[lane] for lane in finished]
         for lane in finished:
             self.holds[lane] = -1
@@ -344,7 +380,7 @@ class _Queue:
 
 
 class _Notes(NamedTuple):
-    """What the journal, if there is one, keeps of the lanes of one group and device."""
+    """The part of the journal, if there is one, for the lanes of one group on one device."""
 
     journal: Journal | None
     name: str
@@ -368,10 +404,8 @@ class _Taken(NamedTuple):
     """Results that are still on the device."""
 
     numbers: list[int]  # of the items
-    lanes: (
-        list[int] | None
-    )  # which of all lanes are wanted; None: the results are a list of just those
-    results: Any
+    lanes: list[int] | None  # the finished lanes if results are of all lanes; else None
+    results: Any  # of all lanes, or a list with one for each item
 
     def fetch(self) -> Iterator[Outcome]:
         fetched = jax.device_get(self.results)
@@ -382,7 +416,7 @@ class _Taken(NamedTuple):
 
 
 def _evaluate(classifier: Classifier, phase: Phase, question: Question) -> Answer:
-    """One evaluation of the model at all lanes."""
+    """Evaluate the model once for all lanes."""
     images, objectives = question
     if phase.gradient:
         return classifier.oracle.ask(classifier.params, images, objectives)
@@ -390,7 +424,7 @@ def _evaluate(classifier: Classifier, phase: Phase, question: Question) -> Answe
 
 
 def _run_waves(classifier: Classifier, queue: _Queue) -> Iterator[Outcome]:
-    """Probes of one known length: all lanes start and finish together."""
+    """Run probes of one fixed length: all lanes start and finish together."""
     phases = queue.schedule.phases()
     waiting = _Taken([], None, [])
     ahead: deque[Array] = deque()
@@ -417,21 +451,21 @@ def _run_waves(classifier: Classifier, queue: _Queue) -> Iterator[Outcome]:
             queue.lanes, question, _ = _tell(
                 queue.lanes, answers, phase=phases[number], following=following
             )
-        # The wave before is fetched while this one computes.
+        # Fetch the previous wave while the device computes this one.
         yield from waiting.fetch()
         waiting = queue.take(queue.busy, classifier)
     yield from waiting.fetch()
 
 
 def _run_until_done(classifier: Classifier, queue: _Queue) -> Iterator[Outcome]:
-    """Probes that say when they are done: a lane is refilled at the start of a cycle."""
+    """Run probes without a fixed length: a lane is refilled at the start of a cycle."""
     cycle = queue.schedule.cycle
     queue.restore()
-    if queue.busy:  # going on
+    if queue.busy:  # lanes of an interrupted run
         queue.refill()
     else:
         queue.fill()
-    ages = [0] * len(queue.holds)  # cycles of each lane since this call began
+    ages = [0] * len(queue.holds)  # cycles that each lane has run in this call
     question: Any = queue.busy and _ask(
         queue.lanes, phase=cycle[0], num_classes=classifier.num_classes
     )
@@ -445,7 +479,8 @@ def _run_until_done(classifier: Classifier, queue: _Queue) -> Iterator[Outcome]:
             )
         ages = [age + 1 for age in ages]
         finished = [lane for lane in queue.busy if ages[lane] == queue.schedule.most]
-        looked, seen = seen, (done, list(queue.holds))
+        looked = seen
+        seen = (done, list(queue.holds))
         if looked is not None:
             flags = np.asarray(looked[0])
             finished += [

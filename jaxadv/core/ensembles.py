@@ -1,4 +1,7 @@
-"""Several classifiers as one, for adversarial images that fool them together and so transfer better (Liu et al. 2017; Dong et al. 2018)."""
+"""Ensembles: several classifiers as one.
+
+Adversarial images that fool all members transfer better (Liu et al. 2017; Dong et al. 2018).
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,27 +20,30 @@ def ensemble(
 ) -> Classifier:
     """The classifier whose logits are the mean of its members' logits.
 
-    Logits are averaged, not probabilities: those would have vanishing gradients and no scale for kappa. Dong et al. (2018,
-    section 3.4) find that images of averaged logits transfer best. A member with large logits weighs more. Parameters are
-    the members' own arrays, not copies.
+    It averages logits, not probabilities: mean probabilities have vanishing gradients and no scale for kappa. Dong et
+    al. (2018, section 3.4) find that images against averaged logits transfer best. A member with large logits has
+    more weight. The ensemble shares the members' parameters and copies none.
 
     Args:
-        classifiers: two or more, with the same classes.
-        name: what tables call it.
-        input_size: pixels; None for the largest of the members'. Members of another size get the image cropped or bordered,
-            as `refit` does.
+        classifiers: two or more classifiers with the same classes.
+        name: the name in tables.
+        input_size: pixels; None for the largest input size of a member. For a member of another size the image is
+            cropped or gets a border, as by `refit`.
+
+    Returns:
+        The ensemble, with the same classes as its members.
 
     Raises:
-        InputError: for fewer than two members, or members of other classes.
+        InputError: if there are fewer than two members, or if their numbers of classes differ.
     """
     members = tuple(classifiers)
     if len(members) < 2:
-        raise InputError(f"ensemble {name} has {len(members)} members; two at least are needed")
+        raise InputError(f"ensemble {name} has {len(members)} members; at least two are needed")
     classes = {member.name: member.num_classes for member in members}
     if len(set(classes.values())) > 1:
-        told = ", ".join(f"{member} {count}" for member, count in classes.items())
+        counts = ", ".join(f"{member} {count}" for member, count in classes.items())
         raise InputError(
-            f"ensemble {name} has members of different numbers of classes ({told}); give members of the same classes"
+            f"ensemble {name} has members of different numbers of classes ({counts}); give members of the same classes"
         )
     size = max(member.input_size for member in members) if input_size is None else input_size
     checks.count("input_size", size)
@@ -45,8 +51,8 @@ def ensemble(
     def apply(params: Any, images: Array) -> Array:
         shown = [placed(images, member.input_size, pad=jnp.pad) for member in members]
         logits = [
-            member.oracle.apply(of_member, own)
-            for member, of_member, own in zip(members, params, shown, strict=True)
+            member.oracle.apply(member_params, member_images)
+            for member, member_params, member_images in zip(members, params, shown, strict=True)
         ]
         return sum(logits[1:], start=logits[0]) / len(members)
 

@@ -1,7 +1,7 @@
-"""What was wrong with a network's answers while one item was worked on.
+"""Faults of a network's answers: NaN or infinite values, and gradients that are always zero.
 
-Attacks and CLEVER would take NaN for a class, or a zero gradient for robustness. So the engine
-watches every answer, whatever the probe makes of it.
+Attacks and CLEVER would take NaN for a class, and a zero gradient for robustness. So the engine
+checks every answer, independently of the probe.
 """
 
 from typing import NamedTuple
@@ -14,19 +14,27 @@ from jaxadv.core.oracle import Answer
 
 
 class Faults(NamedTuple):
-    """Of the answers so far to one item."""
+    """The faults in all answers to one item so far."""
 
-    invalid: Array  # () bool: a logit, or a value of a gradient, was NaN or infinite
-    sloped: Array  # () bool: some gradient was not zero everywhere
+    invalid: Array  # () bool: a logit or a gradient value was NaN or infinite
+    sloped: Array  # () bool: at least one gradient value was not zero
 
 
 def none_yet() -> Faults:
-    """Before the first answer."""
+    """The faults before the first answer: none."""
     return Faults(jnp.array(False), jnp.array(False))
 
 
 def after(faults: Faults, answer: Answer) -> Faults:
-    """With one more answer of a single image."""
+    """Add the faults of one more answer.
+
+    Args:
+        faults: the faults so far.
+        answer: the answer for one image: logits (K,), and a gradient or None.
+
+    Returns:
+        The faults with this answer.
+    """
     invalid = faults.invalid | ~jnp.isfinite(answer.logits).all()
     if answer.gradient is None:
         return Faults(invalid, faults.sloped)
@@ -35,17 +43,23 @@ def after(faults: Faults, answer: Answer) -> Faults:
 
 
 class Watch:
-    """The faults of N items, filled in as they finish.
+    """The faults of N items, recorded as the items finish.
 
     Attributes:
-        invalid: (N,) bool, a logit or a value of a gradient was NaN or infinite.
-        zero_gradient: (N,) bool, gradients were asked for, and every one was zero everywhere.
+        invalid: (N,) bool, whether a logit or a gradient value was NaN or infinite.
+        zero_gradient: (N,) bool, whether the item had gradients and all of them were zero everywhere.
     """
 
     def __init__(self, count: int):
         self.invalid, self.zero_gradient = np.zeros((2, count), bool)
 
     def note(self, item: int, faults: Faults, *, asks_gradients: bool) -> None:
-        """The faults of an item that has finished. asks_gradients: whether its schedule does."""
+        """Record the faults of a finished item.
+
+        Args:
+            item: its number, 0 to N - 1.
+            faults: the faults in all its answers.
+            asks_gradients: whether its schedule has evaluations with gradient.
+        """
         self.invalid[item] = bool(faults.invalid)
         self.zero_gradient[item] = asks_gradients and not bool(faults.sloped)

@@ -1,4 +1,4 @@
-"""What attacks work on: an image and its class, and what an attack needs beside them."""
+"""Items of attacks: an image with its class, and the further data that an attack needs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,19 +26,21 @@ def items_of(
     """The item of each attack.
 
     Args:
-        clf: the network that is attacked; it ranks the classes where ``logits`` are not given.
+        clf: the network to attack. It ranks the classes if ``logits`` is None.
         attacks: N attacks.
         images: (N, S, S, 3) float32 in [0, 1].
-        classes: (N,) int32, targets where ``targeted``, else true classes.
+        classes: (N,) int32, the target class where ``targeted``, else the true class.
         targeted: (N,) bool.
         lanes: images of one call of the network.
-        seed: of all draws.
-        ids: (N,) whole numbers of the images, which fix their draws; None for 0..N-1.
-        logits: (N, K) float32 of the images, if they are known.
+        seed: the seed of all random draws, int32.
+        ids: (N,) whole numbers, one for each image, which set the image's random draws. None for 0..N-1.
+        logits: (N, K) float32, the logits of the images if they are known.
+
+    Returns:
+        N items.
 
     Raises:
-        InputError: for a seed or number that int32 does not hold, and for a target of an attack
-            that has no targeted form.
+        InputError: if the seed or an id does not fit int32, or if an attack without a targeted form has a target.
     """
     count = len(images)
     kinds = {id(attack): needs_of(attack) for attack in attacks}
@@ -66,15 +68,24 @@ def items_of(
 
 
 def check_classes(attack: Any, name: str, num_classes: int) -> None:
-    """Raises InputError where the network ``name`` has too few classes for an attack, or too many."""
+    """Check that a network has neither too few classes for an attack nor too many.
+
+    Args:
+        attack: the attack.
+        name: the network's name in errors.
+        num_classes: the network's number of classes.
+
+    Raises:
+        InputError: if the number of classes is out of the attack's range.
+    """
     need = needs_of(attack)
     if num_classes < need.classes:
         raise checks.InputError(
-            f"{name} has {num_classes} classes; {attack!r} needs {need.classes} at least: "
+            f"{name} has {num_classes} classes; {attack!r} needs at least {need.classes}: "
             "give another attack or loss"
         )
     if need.most_classes is not None and num_classes > need.most_classes:
         raise checks.InputError(
-            f"{name} has {num_classes} classes; {attack!r} takes {need.most_classes} at most, "
-            "since each costs a backward pass: set many_classes to allow more"
+            f"{name} has {num_classes} classes; {attack!r} takes at most {need.most_classes}, "
+            "since each class costs a backward pass: set many_classes to allow more"
         )

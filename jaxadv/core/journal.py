@@ -1,7 +1,7 @@
-"""What is known of a queue that is not finished: the outcomes that are there, and the lanes of each device in the middle of their work.
+"""The journal of an unfinished queue: the outcomes so far, and the lanes of each device.
 
-Both lie in one folder, are written now and then while the queue runs, and go when its rows are written. So a process that is killed
-loses the time since the last writing, whatever an item takes; and what it had is continued to the bit.
+Both are written to one folder at intervals while the queue runs, and removed when its rows are written. A killed process loses only
+the work since the last write, even if one item takes long. The queue then continues with exactly the same results.
 """
 
 import threading
@@ -9,45 +9,51 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from jaxadv.support import log
-from jaxadv.support.files import Damaged, Foreign, load_arrays, save_arrays, set_aside, short
+from jaxadv.support.files import (
+    Damaged,
+    Foreign,
+    load_arrays,
+    remove,
+    save_arrays,
+    set_aside,
+    short,
+)
 
-SHARE = 20  # at most a twentieth of the time goes into writing
+SHARE = 20  # writing takes at most one twentieth of the time
 
 
 class Journal:
-    """The unfinished work of one queue, ``name``, of items 0, 1, ...
+    """The unfinished work of one queue with items 0, 1, ...
 
     Args:
-        directory: where its files are.
-        name: of the queue.
-        seconds: the time between two writings, or longer where a writing takes long.
-        digest: of everything that the outcomes follow from. What was written under another one is not used.
+        directory: the folder of its files.
+        name: the name of the queue.
+        seconds: the least time between two writes. Slow writes make it longer.
+        digest: a hash of everything that the outcomes depend on. Files with another digest are not used.
     """
 
     def __init__(self, directory: Path, name: str, *, seconds: float, digest: str = ""):
-        self._directory, self._name, self._seconds, self._digest = (
-            Path(directory),
-            short(name),
-            seconds,
-            digest,
-        )
+        self._directory = Path(directory)
+        self._name = short(name)
+        self._seconds = seconds
+        self._digest = digest
         self._waiting: dict[int, list[np.ndarray]] = {}  # item -> arrays
         began = time.monotonic()
         self._written: dict[str, float] = defaultdict(
             lambda: began
-        )  # lanes -> when they were written last
+        )  # name of lanes -> time of their last write
         self._took = 0.0
         self._next = 1 + max(map(_number, self._files("outcomes")), default=-1)
-        self._lock = threading.Lock()  # devices are driven by threads of their own
+        self._lock = threading.Lock()  # each device has a thread
         self._stages: list[Journal] = []
 
     def of_stage(self, number: int) -> "Journal":
-        """The journal of one stage of a queue that has several. `remove` removes it too."""
+        """The journal of one stage of a queue with several stages. `remove` removes it too."""
         stage = Journal(
             self._directory,
             f"{self._name}.stage{number}",
@@ -58,8 +64,8 @@ class Journal:
         return stage
 
     def outcomes(self) -> dict[int, list[np.ndarray]]:
-        """Item -> the arrays of its outcome, of all outcomes that were written down."""
-        found = {}
+        """All outcomes on disk: item -> the arrays of its outcome."""
+        outcomes = {}
         for path in self._files("outcomes"):
             stacks = self._load(path)
             for kind in range(sum(name.endswith("items") for name in stacks)):
@@ -67,27 +73,40 @@ class Journal:
                     stacks[f"{kind}.{number}"]
                     for number in range(sum(name.startswith(f"{kind}.") for name in stacks) - 1)
                 ]
-                found |= {
+                outcomes |= {
                     int(item): [leaf[row] for leaf in leaves]
                     for row, item in enumerate(stacks[f"{kind}.items"])
                 }
-        return found
+        return outcomes
 
     def lanes(self, name: str) -> dict[str, np.ndarray]:
-        """What `write` was given last of the lanes of that name; empty if nothing."""
+        """The lanes of this name as they were last written. Empty if they were never written."""
         return self._load(self._path(f"lanes-{name}"))
 
     def add(self, item: int, arrays: Sequence[np.ndarray]) -> None:
-        """The outcome of an item, to be written with the next writing."""
+        """Add the outcome of an item. The next `write` saves it.
+
+        Args:
+            item: its number.
+            arrays: the leaves of its outcome.
+        """
         with self._lock:
             self._waiting[item] = list(arrays)
 
     def due(self, name: str = "") -> bool:
-        """Whether it is time for `write` with the lanes of that name."""
+        """Whether it is time to `write` the lanes of this name."""
         return time.monotonic() - self._written[name] > max(self._seconds, SHARE * self._took)
 
     def write(self, name: str = "", lanes: dict[str, np.ndarray] | None = None) -> None:
-        """Write down the outcomes that wait, then lanes, whose finished items are thereby safe. Raises InputError."""
+        """Write the new outcomes, then the lanes. In this order no finished item is lost.
+
+        Args:
+            name: the name of the lanes.
+            lanes: their arrays; None to write outcomes alone.
+
+        Raises:
+            InputError: if a file cannot be written.
+        """
         began = time.monotonic()
         with self._lock:
             self._write_outcomes()
@@ -100,7 +119,7 @@ class Journal:
         if self._waiting:
             kinds: dict[
                 tuple[Any, ...], list[int]
-            ] = {}  # items whose arrays have the same shapes are stacked
+            ] = {}  # shapes and types of arrays -> the items that have them
             for item, arrays in self._waiting.items():
                 kinds.setdefault(tuple((array.shape, array.dtype) for array in arrays), []).append(
                     item
@@ -114,26 +133,34 @@ class Journal:
             self._next += 1
             self._waiting = {}
 
+    def __enter__(self) -> Self:
+        """The journal. Its files are removed at the end of the block, unless an error ends it."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is None:
+            self.remove()
+
     def remove(self) -> None:
-        """The queue is finished, and its rows are written."""
+        """Remove all files, after the queue is finished and its rows are written."""
         for stage in self._stages:
             stage.remove()
         for path in self._files(""):
-            path.unlink(missing_ok=True)
+            remove(path)
 
     def _save(self, what: str, arrays: dict[str, np.ndarray]) -> None:
         path = self._path(what)
         save_arrays(path, arrays, self._label(path))
 
     def _load(self, path: Path) -> dict[str, np.ndarray]:
-        """The arrays of a file; none of one that is damaged, or of another run, which a line says."""
+        """The arrays of a file. For a damaged file, or one of another run, print a warning and return none."""
         try:
             return load_arrays(path, self._label(path))
         except Damaged as error:
-            log.warn(f"{error}; the unfinished work that it kept is done again")
-            path.unlink(missing_ok=True)
+            log.warn(f"{error}; the unfinished work in it is done again")
+            remove(path)
         except Foreign as error:
-            log.warn(f"{error}; it is not used, and now called {set_aside(path).name!r}")
+            log.warn(f"{error}; it is not used, and is renamed to {set_aside(path).name!r}")
         return {}
 
     def _label(self, path: Path) -> str:
@@ -147,6 +174,6 @@ class Journal:
 
 
 def _number(path: Path) -> int:
-    """Of a file of outcomes; -1 of another one."""
+    """The number of a file of outcomes; -1 for any other file."""
     number = path.stem.rpartition("-")[2]
     return int(number) if number.isdecimal() else -1

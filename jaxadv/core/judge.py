@@ -1,4 +1,4 @@
-"""The last word on every attack: what the network says of its image in the highest precision, and how far that is from the clean one."""
+"""The final judgement of every attack: the network's logits in the highest precision, and the distance from the clean image."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,16 +14,25 @@ from jaxadv.core.probe import AttackItem, AttackOutcome
 from jaxadv.core.result import AttackResult
 
 AT_ONCE = ("gpu",)
-"""Back ends where attacks of many lanes are judged before their images leave the device, which saves one way there. A TPU has no double
-precision for the distances."""
+"""Back ends on which attacks of many lanes are judged before their images leave the device.
+
+This saves a copy of the images to the device. A TPU is not among them, since it has no double precision for the distances."""
 WORKERS = 4
-"""Threads for distances: a photograph takes half a millisecond, so that one for all would keep a GPU waiting for short attacks."""
+"""The number of threads for distances. A photograph takes half a millisecond, so with one thread a GPU waits in short attacks."""
 
 
 def distances_on_device(images: jax.Array, clean: jax.Array) -> dict[str, jax.Array]:
-    """As `metrics.distances`, where the images (N, H, W, 3) float32 are; in double precision too.
+    """As `metrics.distances`, but on the device of the images. It also computes in double precision.
 
-    Two sums of one number of terms may differ there in the last bits of double precision, which rounding to float32 hides.
+    Sums on a device may differ from those of NumPy in the last bits of double precision. Rounding to float32 hides
+    the difference.
+
+    Args:
+        images: (N, H, W, 3) float32.
+        clean: (N, H, W, 3) float32.
+
+    Returns:
+        ``l0``, ``l1``, ``l2`` and ``linf``, each (N,) float32, in pixel units of range 1.
     """
     with jax.enable_x64(True):
         return _distances(images, clean)
@@ -45,9 +54,16 @@ def _distances(images: jax.Array, clean: jax.Array) -> dict[str, jax.Array]:
 
 
 class Judge:
-    """Judges attacks as they end, while others go on: logits on the devices, distances in threads. A context manager.
+    """Judges finished attacks while others still run. Use it as a context manager.
 
-    images: (N, H, W, 3), classes, targeted: (N,), as for `jaxadv.api.run_attacks`. lanes: images of one call of the network on a device.
+    The devices compute logits, and threads compute distances.
+
+    Args:
+        clf: the network.
+        images: (N, H, W, 3) float32, the clean images.
+        classes: (N,) int32, the target class where ``targeted``, else the true class.
+        targeted: (N,) bool.
+        lanes: images of one call of the network on a device.
     """
 
     def __init__(
@@ -61,22 +77,20 @@ class Judge:
         self.look: engine.Look | None = (
             self._look_at_once if jax.default_backend() in AT_ONCE else None
         )
-        """For `jaxadv.core.engine.run`. What it has seen is judged, and has only to be added."""
+        """For `jaxadv.core.engine.run`. It judges attacks on the device. Each must still be added."""
         self._judged: set[int] = set()
-        self._clf, self._images, self._classes, self._targeted, self._lanes = (
-            clf,
-            images,
-            classes,
-            targeted,
-            lanes,
-        )
+        self._clf = clf
+        self._images = images
+        self._classes = classes
+        self._targeted = targeted
+        self._lanes = lanes
         self._adversarial = np.empty_like(images)
         self._found, self._searches, self._invalid, self._zero_gradient = np.zeros(
             (4, len(images)), bool
         )
         self._gradients, self._forwards = np.zeros((2, len(images)), np.int32)
         self._details: list[dict[str, Any]] = [{}] * len(images)
-        self._ended: list[int] = []  # attacks that nobody has looked at
+        self._ended: list[int] = []  # finished attacks that are not judged yet
         self._logits: list[tuple[Sequence[int], list[jax.Array]]] = []
         self._distances: list[tuple[Sequence[int], Future[dict[str, np.ndarray]]]] = []
         self._at_once: list[
@@ -99,23 +113,23 @@ class Judge:
         invalid: bool = False,
         zero_gradient: bool = False,
     ) -> None:
-        """What attack ``index`` has left.
+        """Add the outcome of a finished attack.
 
         Args:
             index: its number, 0 to N - 1.
-            outcome: what its probe says.
-            searches: whether the attack does, as its probe says.
-            invalid: whether a logit or a value of a gradient was NaN or infinite on the way.
-            zero_gradient: whether every gradient on the way was zero everywhere.
+            outcome: the result of its probe.
+            searches: the probe's property ``searches``.
+            invalid: whether a logit or a gradient value was NaN or infinite during the attack.
+            zero_gradient: whether all gradients during the attack were zero everywhere.
         """
-        self._searches[index], self._invalid[index], self._zero_gradient[index] = (
-            searches,
-            invalid,
-            zero_gradient,
-        )
+        self._searches[index] = searches
+        self._invalid[index] = invalid
+        self._zero_gradient[index] = zero_gradient
         self._adversarial[index] = outcome.image
-        self._found[index], self._details[index] = outcome.found, outcome.details
-        self._gradients[index], self._forwards[index] = outcome.gradients, outcome.forwards
+        self._found[index] = outcome.found
+        self._details[index] = outcome.details
+        self._gradients[index] = outcome.gradients
+        self._forwards[index] = outcome.forwards
         if index in self._judged:
             return
         self._ended.append(index)
@@ -130,7 +144,7 @@ class Judge:
         items: AttackItem,
         outcomes: AttackOutcome,
     ) -> None:
-        """Have the attacks ``numbers`` judged, which are in these of all lanes, on the device where they are."""
+        """Judge the attacks ``numbers``, which are in ``lanes`` of all lanes, on their device."""
         logits = there.oracle.logits(there.params, outcomes.image)
         measured = distances_on_device(outcomes.image, items.image)
         for array in (logits, *measured.values()):
@@ -139,13 +153,15 @@ class Judge:
         self._judged.update(numbers)
 
     def _look(self) -> None:
-        """Have the attacks judged that have ended."""
-        numbers, self._ended = self._ended, []
+        """Start to judge the finished attacks."""
+        numbers = self._ended
+        self._ended = []
         in_a_row = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
         rows = (
             slice(numbers[0], numbers[0] + len(numbers)) if in_a_row else numbers
         )  # a slice makes no copy
-        adversarial, clean = self._adversarial[rows], self._images[rows]
+        adversarial = self._adversarial[rows]
+        clean = self._images[rows]
         self._logits.append((numbers, list(self._clf.logits_of_batches(adversarial, self._lanes))))
         share = max(-(-len(numbers) // WORKERS), metrics.BLOCK // clean[0].size)
         for part in (slice(start, start + share) for start in range(0, len(numbers), share)):
@@ -157,13 +173,15 @@ class Judge:
             )
 
     def result(self) -> AttackResult:
-        """Of all attacks, each of which has been added."""
-        count, adversarial, classes, targeted = (
-            len(self._images),
-            self._adversarial,
-            self._classes,
-            self._targeted,
-        )
+        """The result of all attacks. Each of them must have been added.
+
+        Returns:
+            A result with N rows.
+        """
+        count = len(self._images)
+        adversarial = self._adversarial
+        classes = self._classes
+        targeted = self._targeted
         if self._ended:
             self._look()
         logits = np.zeros((count, self._clf.num_classes), np.float32)
@@ -171,10 +189,9 @@ class Judge:
             logits[numbers] = np.concatenate(parts)
         for numbers, lanes, seen, _ in self._at_once:
             logits[numbers] = np.asarray(seen)[lanes]
-        found = self._found
-        success = found & metrics.fooled(logits, classes, targeted)
+        success = self._found & metrics.fooled(logits, classes, targeted)
         invalid = ~success & (self._invalid | ~metrics.valid(logits))
-        revoked = found & ~success & self._searches  # a failed search, so clean
+        revoked = self._found & ~success & self._searches  # these searches failed: clean images
         distances = {name: np.zeros(count, np.float32) for name in metrics.DISTANCES}
         for numbers, measured in self._distances:
             for name, values in measured.result().items():
@@ -193,7 +210,7 @@ class Judge:
         return AttackResult(
             adversarial=adversarial,
             success=success,
-            near_tie=metrics.near_ties(logits, classes, targeted) & found,
+            near_tie=metrics.near_ties(logits, classes, targeted) & self._found,
             revoked=revoked,
             invalid=invalid,
             zero_gradient=self._zero_gradient & ~success & ~invalid,

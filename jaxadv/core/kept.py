@@ -1,7 +1,7 @@
-"""Compiled and traced programs on disk, whose files say what they are.
+"""Compiled and traced programs on disk, with a checksum and a name in each file.
 
-JAX's own files of compiled programs have no checksum and no name inside: it loads what lies under a key, or fails. Here each
-carries both, and one that does not fit is made again.
+JAX's files of compiled programs have neither: JAX loads any file under a key, or fails. Here a program is compiled again if its
+file does not match.
 """
 
 import json
@@ -10,13 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from jaxadv.support import log
+from jaxadv.support import log, trust
 
-_rejected: set[str] = set()  # folders of which it was said
+_rejected: set[str] = set()  # folders for which a warning was printed
 
 
 class Cache(Protocol):
-    """What JAX asks of a cache of compiled programs."""
+    """The methods of a cache of compiled programs that JAX calls."""
 
     _path: Any
 
@@ -26,32 +26,44 @@ class Cache(Protocol):
 
 
 class Sealed:
-    """A cache of JAX's, with a seal in front of each entry.
+    """A cache of JAX with a seal before each entry: its key, length and checksum.
 
     Args:
-        base: keeps the entries.
+        base: the cache that stores the sealed entries.
     """
 
     def __init__(self, base: Cache):
-        self._base, self._path = base, base._path  # pyright: ignore[reportPrivateUsage] JAX has no public name for it
+        self._base = base
+        self._path = base._path  # pyright: ignore[reportPrivateUsage] JAX has no public name for it
 
     def get(self, key: str) -> bytes | None:
-        """The entry that was put under this key; None if there is none, or another one lies in its place."""
-        value = self._base.get(key)
+        """The entry of this key. None if there is none, if its seal does not match, or if it is not readable."""
+        place = Path(self._path) / f"{key}-cache"
+        try:
+            value = self._base.get(key)
+            another = value is not None and place.exists() and trust.belongs_to_another(place)
+        except OSError as error:
+            reject(place, f"{str(place)!r} cannot be read ({error.strerror or error})")
+            return None
         if value is None:
             return None
         seal, _, content = value.partition(b"\n")
-        if seal == _seal(key, content):
+        if seal == _seal(key, content) and not another:
             return content
-        place = Path(self._path) / f"{key}-cache"
-        reject(place, f"{str(place)!r} is damaged")
+        reject(place, f"{str(place)!r} {'belongs to another user' if another else 'is damaged'}")
         with suppress(OSError):
             place.unlink()
         return None
 
     def put(self, key: str, value: bytes) -> None:
-        """Keep an entry, if none is there."""
-        self._base.put(key, _seal(key, value) + b"\n" + value)
+        """Store an entry with its seal, if the key has no entry yet and the disk takes it."""
+        try:
+            self._base.put(key, _seal(key, value) + b"\n" + value)
+        except OSError as error:
+            _tell_once(
+                str(self._path),
+                f"compiled programs are not kept in {str(self._path)!r} ({error.strerror or error})",
+            )
 
 
 def _seal(key: str, content: bytes) -> bytes:
@@ -59,9 +71,9 @@ def _seal(key: str, content: bytes) -> bytes:
 
 
 def install() -> None:
-    """Have JAX seal its compiled programs in this process, in a folder beside those that it would write itself.
+    """Make JAX seal its compiled programs in this process. They lie in the folder ``sealed`` inside JAX's folder.
 
-    Does nothing in a version of JAX that keeps programs otherwise.
+    The function does nothing in a version of JAX whose cache works differently.
     """
     from jax._src import compilation_cache
 
@@ -78,11 +90,21 @@ def install() -> None:
 
 
 def reject(place: Path, reason: str) -> None:
-    """Say that a kept program is made again: on standard error once a folder, in the log each time."""
-    if str(place.parent) in _rejected:
-        log.say("made again: %s", reason)
-        return
-    _rejected.add(str(place.parent))
-    log.warn(
-        f"{reason}; this program is made again, and others in {str(place.parent)!r} that are damaged"
+    """Report that a program on disk is made again. Standard error gets one line for each folder; the log gets the rest.
+
+    Args:
+        place: the file of the program.
+        reason: the fault of the file.
+    """
+    _tell_once(
+        str(place.parent),
+        f"{reason}; this program is made again, as is any other damaged one in {str(place.parent)!r}",
     )
+
+
+def _tell_once(folder: str, text: str) -> None:
+    if folder in _rejected:
+        log.say("%s", text)
+        return
+    _rejected.add(folder)
+    log.warn(text)

@@ -1,7 +1,9 @@
-"""The one question that every attack and every CLEVER sample asks of a model.
+"""The oracle: the one question that every attack and every CLEVER sample asks of a model.
 
-"At this image, what are the logits, and what is the gradient of this objective with respect to the image?" The objective is
-data, a row per image, so that one model and batch shape has two compiled programs, whatever asks: logits, and logits with gradient.
+"At this image, what are the logits, and what is the gradient of this objective with respect to the image?"
+
+The objective is data, with one row for each image. So a model and a batch shape have only two compiled programs: logits, and logits with
+gradient. All attacks and CLEVER share them.
 """
 
 import functools
@@ -15,9 +17,11 @@ from jax import Array, export
 from jaxadv.core.programs import Program
 
 PRECISIONS = ("highest", "high", "default", "bfloat16")
-"""Of the gradient program. The first three are `jax.lax.Precision`'s, of matrix products and convolutions in float32: on a processor they
-are one and the same; on a GPU high and default are TF32, on a TPU three passes of bfloat16 and one. bfloat16: weights and images are
-rounded to it, and so is all that the network makes of them, on every device."""
+"""The precisions of the gradient program.
+
+The first three are those of `jax.lax.Precision`, for matrix products and convolutions in float32. On CPU they are the same. On a GPU
+"high" and "default" are TF32. On a TPU they are three passes of bfloat16, and one pass. With "bfloat16" the weights, images and
+activations are rounded to bfloat16 on every device."""
 
 _OPTIONS: dict[str, dict[str, str | bool]] = {
     "cpu": {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"},
@@ -27,11 +31,16 @@ _OPTIONS: dict[str, dict[str, str | bool]] = {
 
 @functools.cache
 def compiler_options() -> dict[str, str | bool]:
-    """For `jax.jit` of a network. Of a jaxlib that does not know the option, and elsewhere: nothing.
+    """The compiler options for `jax.jit` of a network.
 
-    On CPU, XLA leaves convolutions to YNNPACK unless told otherwise; its own are up to 1.6 times as fast. Matrix products stay there.
-    Two cores, jaxlib 0.10.2, gradient of 8 images: ResNet-v2-50 3.0 against 2.1 s, VGG-16 7.4 and 5.8, DenseNet-121 2.3 and 1.4.
-    On GPU, cuDNN's fastest gradients may add in any order, so that a run that is continued would not be the same run.
+    On CPU, XLA uses YNNPACK for convolutions by default. XLA's own convolutions are up to 1.6 times as fast. The option
+    selects them and keeps YNNPACK for matrix products. Gradients of 8 images on two cores with jaxlib 0.10.2 take 2.1 s
+    instead of 3.0 s for ResNet-v2-50, 5.8 s instead of 7.4 s for VGG-16, and 1.4 s instead of 2.3 s for DenseNet-121.
+
+    On GPU, cuDNN's fastest gradients add in a varying order, so a continued run would differ. The option excludes them.
+
+    Returns:
+        The options of this device. Empty for other devices, and for a jaxlib that does not have the option.
     """
     options = _OPTIONS.get(jax.default_backend(), {})
     try:
@@ -42,29 +51,29 @@ def compiler_options() -> dict[str, str | bool]:
 
 
 ALWAYS = 1e30
-"""Confidence of a hinge that is active at any logits."""
+"""The confidence of a hinge that is active for all logits."""
 
 
 class Ratio(NamedTuple):
-    """The fourth term of an objective: a difference of logits over their spread, which does not change when all logits are scaled."""
+    """The fourth term of an objective: a difference of logits over their spread. Scaling all logits does not change it."""
 
     coefficient: Array  # () float32
-    aim: Array  # () int32, the class whose logit is compared with the label's; -1: the best other class
-    fourth: Array  # () float32, share of the fourth largest logit in the spread, 0 or 1/2
-    floor: Array  # () float32, what is added to the spread, positive
+    aim: Array  # () int32, the class to compare with the label; -1 for the best other class
+    fourth: Array  # () float32, the share of the fourth largest logit in the spread, 0 or 1/2
+    floor: Array  # () float32, positive, added to the spread
 
 
 class Objective(NamedTuple):
-    """A scalar function of the logits Z of one image, to be differentiated: the sum of four terms.
+    """A scalar function of the logits Z of one image, whose gradient is asked for. It is the sum of four terms:
 
     ``weights . Z  +  cross_entropy * CE(Z, label)  +  hinge * max(0, sign * margin(Z, label) + confidence)
     +  ratio.coefficient * (sign * (Z_label - Z_other) + confidence) / (spread + ratio.floor)``
 
     with margin = Z_label - max_{i != label} Z_i. With sign -1 and label t the hinge is C&W's targeted
-    f = max(0, max_{i != t} Z_i - Z_t + kappa); with sign +1 and the true label it is the untargeted one.
-    The ratio is DLR's (Croce & Hein 2020, equations 6 and 7): Z_other is the best other class or ``ratio.aim``, and with z_1 >= z_2 >= ...
-    the sorted logits spread = z_1 - (1 - fourth) z_3 - fourth z_4. Of an objective without it the ratio adds exact zeros to the
-    gradient, whatever the logits: a term that others do not use changes no bit of theirs.
+    f = max(0, max_{i != t} Z_i - Z_t + kappa). With sign +1 and the true label it is the untargeted f.
+    The ratio is that of DLR (Croce & Hein 2020, equations 6 and 7). Z_other is the logit of ``ratio.aim``, or of the best other class.
+    With the sorted logits z_1 >= z_2 >= ..., spread = z_1 - (1 - fourth) z_3 - fourth z_4. If the coefficient is zero, the
+    ratio adds exact zeros to the gradient for any logits. So objectives without it do not change by a bit.
     """
 
     weights: Array  # (K,) float32
@@ -77,15 +86,14 @@ class Objective(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a model says at one image."""
+    """A model's answer at one image."""
 
     logits: Array  # (K,) float32
-    gradient: (
-        Array | None
-    )  # (H, W, 3) float32, of the objective, (T, H, W, 3) of T; None where only logits were asked for
+    gradient: Array | None
+    """(H, W, 3) float32, or (T, H, W, 3) for T objectives. None if only logits were asked for."""
 
     def asked_gradient(self) -> Array:
-        """The gradient, where it was asked for. Raises TypeError where only logits were."""
+        """The gradient. Raises TypeError if only logits were asked for."""
         if self.gradient is None:
             raise TypeError("this answer has no gradient: its phase asks for logits alone")
         return self.gradient
@@ -96,11 +104,18 @@ for kind in (Ratio, Objective, Answer):
 
 
 NO_AIM = -1
-"""Of a ratio: the label is compared with the best other class."""
+"""The aim of a ratio that compares the label with the best other class."""
 
 
 def linear(weights: Array) -> Objective:
-    """The objective ``weights . Z``; weights (K,), or (T, K) for T of them."""
+    """The objective ``weights . Z``.
+
+    Args:
+        weights: (K,) float32, or (T, K) for T objectives.
+
+    Returns:
+        One objective, or T objectives on a leading axis.
+    """
     several = weights.shape[:-1]
     zero = jnp.zeros(several, weights.dtype)
     return Objective(
@@ -109,19 +124,47 @@ def linear(weights: Array) -> Objective:
 
 
 def cross_entropy(label: Array, coefficient: Array, num_classes: int) -> Objective:
-    """The objective ``coefficient * CE(Z, label)``."""
+    """The objective ``coefficient * CE(Z, label)``.
+
+    Args:
+        label: () int32.
+        coefficient: () float32.
+        num_classes: K.
+
+    Returns:
+        The objective.
+    """
     return _of_label(label, num_classes)._replace(cross_entropy=coefficient)
 
 
 def hinge(label: Array, targeted: Array, confidence: Array | float, num_classes: int) -> Objective:
-    """C&W's hinge f of ``label``: the target (targeted) or the true class (untargeted); kappa = confidence."""
+    """C&W's hinge f (Carlini & Wagner 2017, section V.A, f_6).
+
+    Args:
+        label: () int32, the target class if ``targeted``, else the true class.
+        targeted: () bool.
+        confidence: kappa, in logit units.
+        num_classes: K.
+
+    Returns:
+        The objective.
+    """
     one = jnp.ones((), jnp.float32)
     sign = jnp.where(targeted, -one, one)
     return _of_label(label, num_classes)._replace(hinge=one, sign=sign, confidence=confidence)
 
 
 def signed_margin(label: Array, sign: Array, num_classes: int) -> Objective:
-    """The objective ``sign * margin(Z, label)``, up to a constant: a hinge that is always active."""
+    """The objective ``sign * margin(Z, label)`` plus a constant: a hinge that is always active.
+
+    Args:
+        label: () int32.
+        sign: () float32, +1 or -1.
+        num_classes: K.
+
+    Returns:
+        The objective.
+    """
     return _of_label(label, num_classes)._replace(
         hinge=jnp.ones((), jnp.float32), sign=sign, confidence=jnp.float32(ALWAYS)
     )
@@ -139,7 +182,17 @@ def ratio(
 ) -> Objective:
     """The objective ``(sign * (Z_label - Z_other) + offset) / (spread + floor)``: see `Objective`.
 
-    aim: the other class, or NO_AIM for the best other. fourth: () bool, whether the spread is z_1 - (z_3 + z_4) / 2 or z_1 - z_3.
+    Args:
+        label: () int32.
+        sign: () float32, +1 or -1.
+        num_classes: K.
+        aim: () int32, the other class, or `NO_AIM` for the best other class.
+        fourth: () bool, whether the spread is z_1 - (z_3 + z_4) / 2. Otherwise it is z_1 - z_3.
+        floor: positive, added to the spread.
+        offset: () float32, None for 0.
+
+    Returns:
+        The objective.
     """
     share = jnp.where(fourth, 0.5, 0.0).astype(sign.dtype)
     term = Ratio(jnp.ones_like(sign), aim, share, jnp.full_like(sign, floor))
@@ -148,7 +201,7 @@ def ratio(
 
 
 def _of_label(label: Array, num_classes: int) -> Objective:
-    """Of a label, without any term."""
+    """The objective of a label with all coefficients zero."""
     zero = jnp.zeros((), jnp.float32)
     return Objective(
         jnp.zeros(num_classes, jnp.float32), zero, zero, zero, zero, label, _no_ratio(())
@@ -161,14 +214,31 @@ def _no_ratio(shape: tuple[int, ...]) -> Ratio:
 
 
 def margin(logits: Array, label: Array) -> Array:
-    """Z_label minus the largest other logit. The label is masked by -inf, not by the release's -10000, so that it is
-    exact for logits of any size."""
+    """Z_label minus the largest other logit.
+
+    The maximum masks the label by -inf, so it is exact for logits of any size. The release masks by -10000.
+
+    Args:
+        logits: (K,) float32.
+        label: () int32.
+
+    Returns:
+        () float32.
+    """
     is_label = jnp.arange(logits.shape[-1]) == label
     return logits[label] - jnp.max(jnp.where(is_label, -jnp.inf, logits))
 
 
 def value(objective: Objective, logits: Array) -> Array:
-    """The objective at logits (K,), a scalar. A hinge of exactly zero has zero slope, as TensorFlow's maximum gives."""
+    """The value of an objective. A hinge of exactly zero has slope zero, as with TensorFlow's maximum.
+
+    Args:
+        objective: the objective.
+        logits: (K,) float32.
+
+    Returns:
+        () float32.
+    """
     gap = objective.sign * margin(logits, objective.label) + objective.confidence
     entropy = jax.nn.logsumexp(logits) - logits[objective.label]
     return (
@@ -180,12 +250,13 @@ def value(objective: Objective, logits: Array) -> Array:
 
 
 def _ratio_term(objective: Objective, logits: Array) -> Array:
-    """The fourth term. Where its coefficient is zero it is that of logits that are all zero, so that nothing infinite reaches it."""
+    """The fourth term. If its coefficient is zero, all logits are replaced by zero, so no infinite value can enter it."""
     part = objective.ratio
     logits = jnp.where(part.coefficient != 0, logits, jnp.zeros_like(logits))
     classes = jnp.arange(logits.shape[-1])
     largest = _largest(logits, min(4, logits.shape[-1]))
-    third, last = largest[min(2, len(largest) - 1)], largest[-1]
+    third = largest[min(2, len(largest) - 1)]
+    last = largest[-1]
     spread = largest[0] - ((1 - part.fourth) * third + part.fourth * last)
     at_aim = jnp.sum(jnp.where(classes == part.aim, logits, jnp.zeros_like(logits)))
     gap = jnp.where(part.aim < 0, margin(logits, objective.label), logits[objective.label] - at_aim)
@@ -193,8 +264,10 @@ def _ratio_term(objective: Objective, logits: Array) -> Array:
 
 
 def _largest(logits: Array, count: int) -> list[Array]:
-    """The ``count`` largest, each differentiated as the logit that it is; no sort, which is slow on a processor."""
-    classes, left, largest = jnp.arange(logits.shape[-1]), jax.lax.stop_gradient(logits), []
+    """The ``count`` largest logits, in falling order. Each has the gradient of its logit. A sort would be slow on CPU."""
+    classes = jnp.arange(logits.shape[-1])
+    left = jax.lax.stop_gradient(logits)
+    largest = []
     for _ in range(count):
         here = classes == jnp.argmax(left)
         largest.append(jnp.sum(jnp.where(here, logits, jnp.zeros_like(logits))))
@@ -203,15 +276,21 @@ def _largest(logits: Array, count: int) -> list[Array]:
 
 
 class Oracle:
-    """The two compiled programs of one pure function ``apply(params, images) -> logits``, not to be called inside another `jax.jit`.
+    """The two compiled programs of a pure function ``apply(params, images) -> logits``. Do not call them inside another `jax.jit`.
 
-    Weights are arguments, never constants, so that networks of one architecture share a program. Logits are computed in the highest
-    precision that the device has for the arrays' type: TF32 or bfloat16 passes move decisions. So is the gradient, unless another
-    of `PRECISIONS` is asked for; its program's logits are then as rough, and what they decide has to be judged by the other program.
+    Weights are arguments, never constants, so networks of one architecture share a program. The logits program always
+    uses the device's highest precision for the type of the arrays, since TF32 or bfloat16 passes would change decisions.
+    With a lower gradient precision the logits of the gradient program are less precise, too. A success by those
+    logits must then be judged by the logits program.
+
+    Args:
+        apply: a function from params and images (N, H, W, 3) to logits (N, K).
+        gradient_precision: one of `PRECISIONS`.
     """
 
     def __init__(self, apply: Callable[[Any, Array], Array], gradient_precision: str = "highest"):
-        self.apply, self.gradient_precision = apply, gradient_precision
+        self.apply = apply
+        self.gradient_precision = gradient_precision
 
         def forward(params: Any, images: Array) -> Array:
             with jax.default_matmul_precision("highest"):
@@ -244,9 +323,10 @@ class Oracle:
         self.ask: Program[Answer] = Program(ask, compiler_options())
         """(params, images (N, H, W, 3), objectives with a leading axis N) -> Answer with a leading axis N.
 
-        Objectives with axes (N, T) are T of each image, which share its forward pass: a program of its own."""
+        Objectives with leading axes (N, T) are T objectives for each image. They share the image's forward pass, in another
+        compiled program."""
 
 
 def _rounded(array: Array) -> Array:
-    """To bfloat16, if it is of real numbers."""
+    """A floating-point array in bfloat16; any other array unchanged."""
     return array.astype(jnp.bfloat16) if jnp.issubdtype(array.dtype, jnp.floating) else array

@@ -1,8 +1,8 @@
-"""Compiled functions of a network, whose traced text is kept on disk beside what JAX keeps.
+"""Compiled functions of a network. Their traced programs are kept on disk beside JAX's compiled programs.
 
-JAX finds what it has compiled by a program's text, for which the function is traced and lowered first. Here the text is kept too, as a
-`jax.export` artefact, under a hash of all that it follows from: with compiled programs there, the gradient program of a small network is
-ready in 0.07 to 0.85 s instead of 0.3 to 3.2, both programs of all 18 in 7 s instead of 21 (two cores, jax 0.10.2).
+JAX needs the traced and lowered program to look up a compiled one. This module keeps the traced program, too, as a `jax.export`
+artefact under a hash of everything that it depends on. With compiled programs on disk, a small network's gradient program is then
+ready in 0.07 to 0.85 s instead of 0.3 to 3.2 s. Both programs of all 18 networks take 7 s instead of 21 s (two cores, jax 0.10.2).
 """
 
 import contextlib
@@ -29,32 +29,44 @@ if trust.seals_programs:
 
 
 class Program(Generic[Result]):
-    """``function(params, *arrays)``, compiled; not to be called inside another `jax.jit`, if there are options for the compiler."""
+    """A compiled function of parameters and arrays.
+
+    With compiler options, it must not be called inside another `jax.jit`.
+
+    Args:
+        function: ``function(params, *arrays)``, pure.
+        compiler_options: options for XLA; may be empty.
+    """
 
     def __init__(self, function: Callable[..., Result], compiler_options: dict[str, str | bool]):
         self.function = function
         self._compile = functools.partial(jax.jit, compiler_options=compiler_options)
         self._compiled = self._compile(function)
-        self._kept: dict[Any, Any] = {}  # types of arguments -> what `jax.jit` made for them
+        self._kept: dict[Any, Any] = {}  # types of arguments -> the jitted function for them
 
     def __call__(self, *arguments: Any) -> Result:
         return self._kept.get(_types(arguments), self._compiled)(*arguments)
 
     def lower(self, *arguments: Any) -> Any:
-        """As of a function that `jax.jit` has made."""
+        """The lowered program, as `jax.jit` gives it."""
         return self._kept.get(_types(arguments), self._compiled).lower(*arguments)
 
     def eval_shape(self, *arguments: Any) -> Any:
-        """What `jax.eval_shape` gives of a function."""
+        """The shapes and types of the results, as `jax.eval_shape` gives them."""
         return self._compiled.eval_shape(*arguments)
 
     def keep(self, name: str, *arguments: Any) -> None:
-        """For arguments of these types take the text from the folder of compiled programs, or trace it and put it there.
+        """Read the traced program for arguments of these types from disk, or trace it and write it there.
 
-        name: of the function. One that the zoo's code and `jaxadv.core.oracle` do not fix must not have any. Nothing is kept
-        without such a folder, where it cannot be written, or without flatbuffers, in which `jax.export` writes.
+        Nothing is kept if JAX has no folder for compiled programs, if the folder is not writable, or if the package
+        flatbuffers is not installed. `jax.export` needs that package.
+
+        Args:
+            name: the name of the function. Only a function whose code is in the zoo and `jaxadv.core.oracle` may have one.
+            *arguments: arguments of the types to trace for.
         """
-        folder, key = _configured("jax_compilation_cache_dir"), _types(arguments)
+        folder = _configured("jax_compilation_cache_dir")
+        key = _types(arguments)
         if (
             key in self._kept
             or not folder
@@ -75,22 +87,25 @@ class Program(Generic[Result]):
             text = bytes(export.export(self._compiled)(*types).serialize())
             with contextlib.suppress(
                 InputError
-            ):  # where it cannot be written it is traced again next time
+            ):  # if it cannot be written, the next process traces it again
                 write_sealed(place, text, place.name)
             exported = export.deserialize(
                 bytearray(text)
-            )  # as it will be read: JAX compiles another text otherwise
+            )  # JAX compiles a different program without this round trip
         self._kept[key] = self._compile(exported.call)
 
 
 def _types(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Of all arrays but the parameters, which are of one network."""
+    """The shapes and types of all arrays except the parameters, which are always those of one network."""
     return tuple((array.shape, array.dtype) for array in jax.tree.leaves(arguments[1:]))
 
 
 def _read(place: Path) -> export.Exported | None:
-    """The function of a text; None if nothing is there, or something else than what was written there under this name."""
+    """The traced program in a file. None if there is no file, or if it is damaged or of another program."""
     try:
+        if trust.belongs_to_another(place):
+            kept.reject(place, f"{str(place)!r} belongs to another user")
+            return None
         return export.deserialize(bytearray(read_sealed(place, place.name)))
     except FileNotFoundError:
         return None
@@ -98,25 +113,25 @@ def _read(place: Path) -> export.Exported | None:
         kept.reject(place, str(error))
     except (
         Exception
-    ) as error:  # of a text that this version of JAX does not read, and it raises anything
+    ) as error:  # JAX raises any error for a program of a version that it cannot read
         kept.reject(place, f"{str(place)!r} cannot be read ({type(error).__name__})")
     return None
 
 
 def _circumstances() -> str:
-    """All that a text follows from, beside its function's name and the types."""
+    """Everything that a traced program depends on, except the function's name and the types."""
     settings = (_configured("jax_enable_x64"), _configured("jax_default_matmul_precision"))
     return f"{_code()} {jax.default_backend()} {settings}"
 
 
 def _configured(name: str) -> Any:
-    """A setting of JAX, which defines them when it is imported."""
+    """The value of a setting of JAX."""
     return getattr(jax.config, name)
 
 
 @functools.cache
 def _code() -> str:
-    """A hash of the networks' and the oracle's source, and the versions of what they are written with."""
+    """A hash of the source of the networks and the oracle, and the versions of their libraries."""
     code = hashlib.sha256()
     for file in [
         *sorted(Path(model_ports.__file__).parent.rglob("*.py")),

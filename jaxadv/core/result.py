@@ -1,4 +1,4 @@
-"""What attacks leave, and how a notebook shows it."""
+"""The result of an attack on N images, and its display in a notebook."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,43 +15,48 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN = 4
-"""Images that `AttackResult.plot` shows if nobody chooses."""
+"""The number of images that `AttackResult.plot` shows by default."""
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, repr=False)
 class AttackResult:
-    """What an attack did to each of N images."""
+    """The result of an attack on N images."""
 
     adversarial: np.ndarray
-    """(N, H, W, 3) float32 in [0, 1]. Fixed budgets: the last iterate, successful or not. Searches: the best success, or
-    the clean image where there was none."""
+    """(N, H, W, 3) float32 in [0, 1]. For a fixed budget: the last iterate, successful or not. For a search: the best
+    success, or the clean image after a failure."""
     success: np.ndarray
-    """(N,) bool, by a fresh highest-precision evaluation of `adversarial`"""
+    """(N,) bool, by a new evaluation of `adversarial` in the highest precision"""
     near_tie: np.ndarray
-    """(N,) bool, targeted failures that the study's rule of 0.001 alone would count"""
+    """(N,) bool, targeted failures that only the study's rule of 0.001 would count as successes"""
     revoked: np.ndarray
-    """(N,) bool, failures that a search took for successes, by logits of the gradient program: ties, and more if that is less precise"""
+    """(N,) bool, failures that a search counted as successes, by the logits of the gradient program. They are ties, and
+    more if that program is less precise"""
     invalid: np.ndarray
-    """(N,) bool, neither successes nor failures: not a success, and a logit or gradient was NaN or infinite"""
+    """(N,) bool, attempts without success in which a logit or gradient was NaN or infinite. They do not count as failures"""
     zero_gradient: np.ndarray
-    """(N,) bool, failures for which every gradient was zero everywhere: the attack had nothing to follow"""
+    """(N,) bool, failures in which every gradient was zero everywhere, so the attack had no direction"""
     predicted: np.ndarray
-    """(N,) int32, class of `adversarial`; -1 where its logits are not all finite"""
+    """(N,) int32, class of `adversarial`; -1 if not all its logits are finite"""
     l0: np.ndarray
-    """(N,) float32, changed values; NaN where failed, as the other distances"""
+    """(N,) float32, the number of changed values; NaN for failures"""
     l1: np.ndarray
+    """(N,) float32, L1 distance, pixel range 1; NaN for failures"""
     l2: np.ndarray
+    """(N,) float32, L2 distance, pixel range 1; NaN for failures"""
     linf: np.ndarray
+    """(N,) float32, L-infinity distance, pixel range 1; NaN for failures"""
     gradients: np.ndarray
     """(N,) int32, evaluations with gradient"""
     forwards: np.ndarray
-    """(N,) int32, evaluations of logits alone, the final judgement included"""
+    """(N,) int32, evaluations of logits alone, including the final judgement"""
     details: dict[str, np.ndarray]
-    """Per attack: I-FGSM "eps" (N, attempts) and "best_eps" (N,); C&W and EAD "best_const" (N,), "const" and "iterations"
-    (N, search_steps); APGD "loss", Square "margin", later searches "distance", AutoAttack "broken_by", each (N,)"""
+    """Further arrays of an attack. I-FGSM: "eps" (N, attempts) and "best_eps" (N,). C&W and EAD: "best_const" (N,),
+    "const" and "iterations" (N, search_steps). APGD: "loss". Square: "margin". Later searches: "distance". AutoAttack: "broken_by".
+    Each of these is (N,)."""
     clean: np.ndarray
-    """(N, H, W, 3) float32 in [0, 1], the images that were attacked"""
+    """(N, H, W, 3) float32 in [0, 1], the images before the attack"""
     classes: np.ndarray
     """(N,) int32, the target if `targeted`, else the true class"""
     targeted: np.ndarray
@@ -84,16 +89,24 @@ class AttackResult:
         return f"<{text}; median {medians}>"
 
     def part(self, rows: slice) -> "AttackResult":
-        """The same of some of the images."""
+        """The result of some of the images.
+
+        Args:
+            rows: which images.
+
+        Returns:
+            A result of these images alone.
+        """
         return jax.tree.map(lambda array: array[rows], self)
 
     def to_pandas(self) -> "pd.DataFrame":
-        """A row for each image, without the images.
+        """A table with a row for each image, without the pixels.
 
         Returns:
-            Columns ``class`` (the target if ``targeted``, else the true class), ``targeted``, ``predicted``, ``success``, ``near_tie``,
-            ``revoked``, ``invalid``, ``zero_gradient``, ``l0``, ``l1``, ``l2``, ``linf`` (pixel range 1; NaN where failed), ``gradients``,
-            ``forwards``, and the details that are one number for each image.
+            A frame with the column ``class``: the target if ``targeted``, else the true class. These columns are the
+            attributes of the same names: ``targeted``, ``predicted``, ``success``, ``near_tie``, ``revoked``, ``invalid``,
+            ``zero_gradient``, ``l0``, ``l1``, ``l2``, ``linf``, ``gradients`` and ``forwards``. Each detail with one number
+            for an image is a column, too.
         """
         import pandas as pd
 
@@ -112,11 +125,12 @@ class AttackResult:
         return pd.DataFrame(columns, index=pd.RangeIndex(len(self), name="image"))
 
     def summary(self) -> "pd.DataFrame":
-        """How often the attack succeeded, how far its successes lie from the clean images, and what they cost.
+        """Statistics of success, distances and evaluations.
 
         Returns:
-            A row each for ``success`` (1 or 0; invalid attempts are neither), the four distances (of successes alone) and the
-            evaluations ``gradients`` and ``forwards``; columns ``n`` (images that count), ``mean``, ``median``, ``min`` and ``max``.
+            A frame with rows for ``success`` (1 or 0), the four distances, ``gradients`` and ``forwards``. Invalid attempts
+            do not count for success, and failures do not count for distances. The columns are ``n`` (the number of
+            images that count), ``mean``, ``median``, ``min`` and ``max``.
         """
         import pandas as pd
 
@@ -128,17 +142,17 @@ class AttackResult:
         return pd.DataFrame.from_dict(rows, orient="index").astype({"n": int})
 
     def plot(self, images: Sequence[int] | None = None) -> "Figure":
-        """Some images: clean, adversarial, and their difference.
+        """Show some images: clean, adversarial, and their difference.
 
         Args:
-            images: their numbers, 0 to N - 1; the first four if not given.
+            images: their numbers, 0 to N - 1. None for the first four.
 
         Returns:
-            A figure of matplotlib with a row for each image. The difference is shown around mid-grey, each image's own magnified
-            so that its largest value is black or white; the title says how much.
+            A matplotlib figure with a row for each image. The difference is drawn around mid-grey, and magnified so that
+            its largest value is black or white. The title shows the factor, which each image has separately.
 
         Raises:
-            InputError: for a number that no image has, or without any image.
+            InputError: if a number is out of range, or if there is none.
         """
         import matplotlib.pyplot as plt
 
@@ -148,12 +162,12 @@ class AttackResult:
         )
         if not are_numbers or not ((chosen >= 0) & (chosen < len(self))).all():
             raise InputError(
-                f"images is {images!r}; give at least one number of an image, from 0 to {len(self) - 1}"
+                f"images is {images!r}; give at least one image number, from 0 to {len(self) - 1}"
             )
         figure, grid = plt.subplots(
             len(chosen), 3, squeeze=False, figsize=(6.6, 2.4 * len(chosen)), layout="constrained"
         )
-        plt.close(figure)  # a notebook then shows what is returned, once
+        plt.close(figure)  # otherwise a notebook would show the figure twice
         for axes, number in zip(grid, chosen, strict=True):
             difference = self.adversarial[number] - self.clean[number]
             largest = float(np.abs(difference).max())
@@ -184,13 +198,13 @@ class AttackResult:
 
 
 def _median(values: np.ndarray) -> float:
-    """Of those that are numbers."""
+    """The median of the values that are not NaN; NaN if there are none."""
     counted = values[~np.isnan(values)]
     return float(np.median(counted)) if len(counted) else float("nan")
 
 
 def _described(values: np.ndarray) -> dict[str, float]:
-    """How many are numbers, and their mean, median, least and largest; NaN where there are none."""
+    """The count of values that are not NaN, and their mean, median, minimum and maximum; NaN if there are none."""
     counted = values[~np.isnan(values)].astype(np.float64)
     if not len(counted):
         return {"n": 0} | dict.fromkeys(("mean", "median", "min", "max"), float("nan"))

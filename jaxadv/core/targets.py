@@ -1,4 +1,4 @@
-"""The classes that attacks aim at (the study, section 2.2)."""
+"""The target classes of attacks (the study, section 2.2)."""
 
 import numpy as np
 
@@ -10,16 +10,28 @@ KINDS = {
     "least": "least-likely target",
     "top2": "second most likely target",
 }
-"""The kinds of target, and what tables and figures call them."""
+"""The kinds of target, and their names in tables and figures."""
 
 
 def choose(
     kind: str, logits: np.ndarray, labels: np.ndarray, *, ids: np.ndarray, seed: int
 ) -> np.ndarray:
-    """The class (N,) int32 that each attack of a kind aims at; for "untargeted" the label itself.
+    """The class that each attack aims at.
 
-    "random": uniform over the classes but the label, drawn from (seed, image id) alone, so the same for every model; it may
-    coincide with the others. "least": the smallest logit. "top2": the second largest. logits: clean, (N, K).
+    Args:
+        kind: "untargeted" for the label itself; "random" for a class drawn uniformly from the others; "least" for the
+            class with the smallest logit; "top2" for the class with the second largest logit. The random class
+            depends on seed and image id alone, so it is the same for every model. It may equal the least or top2 class.
+        logits: (N, K), of the clean images.
+        labels: (N,), true classes.
+        ids: (N,), the numbers of the images.
+        seed: the seed of random targets.
+
+    Returns:
+        (N,) int32.
+
+    Raises:
+        InputError: if the kind is unknown.
     """
     checks.choice("targets", kind, tuple(KINDS))
     if kind == "untargeted":
@@ -36,7 +48,15 @@ def choose(
 
 
 def ranked(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The classes but the label by falling logit, (N, K - 1) int32. logits: clean, (N, K)."""
+    """All classes except the label, by falling logit.
+
+    Args:
+        logits: (N, K), of the clean images.
+        labels: (N,), true classes or targets.
+
+    Returns:
+        (N, K - 1) int32.
+    """
     order = np.argsort(logits, axis=1, kind="stable")[:, ::-1]
     others = order[order != labels[:, None]]
     return others.reshape(len(labels), -1).astype(np.int32)

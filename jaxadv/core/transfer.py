@@ -1,4 +1,4 @@
-"""How far adversarial images of one model fool another (the study, sections 2.4 and 4.8 of its released code)."""
+"""Transfer: how often adversarial images of one model fool another (the study, section 2.4, and its released code)."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -19,13 +19,20 @@ MID_GREY = 0.5
 
 
 def refit(images: ArrayLike, size: int) -> np.ndarray:
-    """The study's rule between input sizes, without resampling: images (N, S, S, 3) -> (N, size, size, 3) float32.
+    """Change the size of pictures by the study's rule, without resampling.
 
-    A larger picture loses its border: the crop begins at S // 2 - size // 2. A smaller one gets a mid-grey border, with an
-    odd row and column behind it. Pixels may have any value, NaN too.
+    A larger picture is cropped; the crop begins at S // 2 - size // 2. A smaller picture gets a mid-grey border. If the
+    border is odd, the additional row is at the bottom and the additional column at the right.
+
+    Args:
+        images: (N, S, S, 3), floating point. Pixels may have any value, including NaN.
+        size: the new height and width, pixels.
+
+    Returns:
+        (N, size, size, 3) float32.
 
     Raises:
-        InputError: for anything but pictures in floating point.
+        InputError: if the images are not pictures in floating point, or the size is not a positive whole number.
     """
     pictures = checks.pictures(images)
     checks.count("size", size)
@@ -33,7 +40,16 @@ def refit(images: ArrayLike, size: int) -> np.ndarray:
 
 
 def placed(images: Any, size: int, *, pad: Callable[..., Any]) -> Any:
-    """`refit` of checked images; pad: `np.pad`, or `jnp.pad` inside a compiled function."""
+    """`refit` without its checks.
+
+    Args:
+        images: (N, S, S, 3) float32.
+        size: the new height and width, pixels.
+        pad: `np.pad`, or `jnp.pad` in a compiled function.
+
+    Returns:
+        (N, size, size, 3) float32.
+    """
     source = images.shape[1]
     if source >= size:
         start = source // 2 - size // 2
@@ -51,14 +67,25 @@ _placed = jax.jit(functools.partial(placed, pad=jnp.pad), static_argnames="size"
 
 
 class Seen(NamedTuple):
-    """The classes that a network sees in N images."""
+    """A network's predictions for N images."""
 
-    predicted: np.ndarray  # (N,) int32, with the largest logit, the lowest of equals; -1 where not all logits are finite
-    top_five: np.ndarray  # (N, 5), with the five largest; -1 there too
+    predicted: (
+        np.ndarray
+    )  # (N,) int32, the class with the largest logit; -1 if not all logits are finite
+    top_five: (
+        np.ndarray
+    )  # (N, 5), the classes with the five largest logits; -1 if not all are finite
 
 
 def seen(logits: np.ndarray) -> Seen:
-    """In logits (N, K)."""
+    """The predictions from logits (N, K).
+
+    Args:
+        logits: (N, K) float32.
+
+    Returns:
+        The predictions.
+    """
     top_five = np.argsort(logits, axis=1, kind="stable")[:, -5:]
     return Seen(metrics.predicted(logits), np.where(metrics.valid(logits)[:, None], top_five, -1))
 
@@ -70,18 +97,27 @@ def show(
     *,
     advance: Callable[[int], None] = lambda count: None,
 ) -> list[Seen]:
-    """What each classifier sees in checked images (N, S, S, 3), as `refit` adapts them to it.
+    """The predictions of several classifiers for the same images, which `refit` adapts to their input sizes.
 
-    A batch goes to a device once, is adapted there, and every classifier answers, while what they said of the batch before is looked at.
-    advance: told how many images are through.
+    A batch goes to a device once and is adapted there. While the classifiers compute, the host reads the logits of the
+    previous batch.
+
+    Args:
+        classifiers: the classifiers.
+        images: (N, S, S, 3) float32 in [0, 1], already checked.
+        batch: images of one call.
+        advance: called after each batch with its number of images.
+
+    Returns:
+        The predictions of each classifier.
     """
     answers = [
         [seen(np.zeros((0, classifier.num_classes), np.float32))] for classifier in classifiers
     ]
 
     def look(logits: list[jax.Array], count: int) -> None:
-        for rows, own in zip(answers, logits, strict=True):
-            rows.append(seen(np.asarray(own)[:count]))
+        for rows, values in zip(answers, logits, strict=True):
+            rows.append(seen(np.asarray(values)[:count]))
         advance(count)
 
     before = None
@@ -105,7 +141,7 @@ def show(
 
 @dataclass(frozen=True)
 class Rate:
-    """A share of ``n`` images: ``rate`` (top-1) and ``top5_rate``, NaN where n is 0."""
+    """Success rates over ``n`` images: ``rate`` (top-1) and ``top5_rate``, in [0, 1]; NaN if n is 0."""
 
     n: int
     successes: int
@@ -115,31 +151,38 @@ class Rate:
 
 @dataclass(frozen=True)
 class TransferRates:
-    """What a target model makes of the adversarial images of a source model.
+    """A target model's predictions for the adversarial images of a source model, with success rates.
 
-    Per image, (N,): ``attacked`` (the target classifies the adapted clean image correctly and its logits of the adversarial one are
-    finite; all rates are over these), ``invalid`` (those logits are not), ``clean_predicted`` and ``predicted`` (int32), ``success``
-    and ``top5`` (bool, as the pictures are; a failed search's picture is clean).
-    Untargeted, success means another class than before; the release logs the same as its top-5. Targeted, it means the source's
-    target. ``released_success`` and ``released_top5`` are what the release would log. The three rates differ in the images on which
-    the source itself failed:
+    An untargeted attack transfers if the target model's class changes. The release logs the same value as top-5. A targeted
+    attack transfers if the target model predicts the attack's target class. A failed search leaves the clean image.
 
-    ``released``: they stay. The release hands on an array of NaN, whose argmax is the network's first output: with a background
-    class there that is always an untargeted success and never a targeted one, without it the first class.
-    ``left_out``: they do not count. ``as_failures``: they count as not transferred.
+    The three rates differ in the images on which the source attack failed.
     """
 
     attacked: np.ndarray
+    """(N,) bool, the images that count: the target model classifies the adapted clean image correctly, and its logits
+    for the adversarial image are finite"""
     invalid: np.ndarray
+    """(N,) bool, the target model's logits for the adversarial image are not finite"""
     clean_predicted: np.ndarray
+    """(N,) int32, the class of the adapted clean image"""
     predicted: np.ndarray
+    """(N,) int32, the class of the adapted adversarial image; -1 if its logits are not finite"""
     success: np.ndarray
+    """(N,) bool, whether the attack transfers"""
     top5: np.ndarray
+    """(N,) bool, whether the target class is among the five best; untargeted: equal to ``success``"""
     released_success: np.ndarray
+    """(N,) bool, as the release would log it"""
     released_top5: np.ndarray
+    """(N,) bool, as the release would log it"""
     released: Rate
+    """Includes failed sources as the release does. It passes on an array of NaN, whose argmax is the network's first output.
+    A background class there is always an untargeted success and never a targeted one."""
     left_out: Rate
+    """Leaves out images on which the source failed."""
     as_failures: Rate
+    """Counts images on which the source failed as failures."""
 
 
 def transfer_rates(
@@ -153,20 +196,23 @@ def transfer_rates(
     failed_kept: bool = False,
     lanes: int | None = None,
 ) -> TransferRates:
-    """Show the adversarial images of a source model to ``clf``.
+    """Test whether the adversarial images of a source model fool another model.
 
     Args:
-        adversarial: (N, S, S, 3) float32 in [0, 1], at the source's size; `refit` adapts them.
-        clean: the same, before the attack.
-        labels: (N,) classes.
-        targets: (N,) classes, or None if untargeted.
-        success: (N,) bool, of the source's attack.
-        clf: the model that is shown the images.
+        adversarial: (N, S, S, 3) float32 in [0, 1], at the source's input size. `refit` adapts them. A failed image may be NaN.
+        clean: (N, S, S, 3) float32 in [0, 1], the images before the attack.
+        labels: (N,) true classes.
+        targets: (N,) target classes, or None for untargeted attacks.
+        success: (N,) bool, whether the attack fooled the source.
+        clf: the target model.
         failed_kept: whether the release keeps the image of a failed attempt, as it does for FGSM.
-        lanes: images side by side on the device.
+        lanes: images of one call on the device.
+
+    Returns:
+        Predictions for each image, and the three rates.
 
     Raises:
-        InputError: for input of another type, shape or range.
+        InputError: if an input has another type, shape or range, or if the model breaks its contract.
     """
     before = checks.images(clean, name="clean")
     count = len(before)
@@ -177,12 +223,12 @@ def transfer_rates(
         else checks.targets(targets, classes, num_classes=clf.num_classes)
     )
     succeeded = np.asarray(success, bool)
-    # A failed source may be given as NaN, as the release has it: its picture is then the clean one.
+    # The release has NaN for a failed source. Such an image is replaced by the clean one.
     after = np.asarray(adversarial, np.float32)
     if after.shape != before.shape or succeeded.shape != (count,):
         raise checks.InputError(
             f"adversarial has shape {after.shape} and success {succeeded.shape}; {before.shape} and ({count},) are needed: "
-            "one of each for every clean image"
+            "one adversarial image and one success for each clean image"
         )
     failed = np.isnan(after).any((1, 2, 3)) & ~succeeded
     after = checks.images(np.where(failed[:, None, None, None], before, after))
@@ -190,7 +236,8 @@ def transfer_rates(
     batch = choose_lanes(count, lanes)
     if count:
         contract.check(clf, batch)
-    (of_clean,), (of_adversarial,) = show([clf], before, batch), show([clf], after, batch)
+    (of_clean,) = show([clf], before, batch)
+    (of_adversarial,) = show([clf], after, batch)
     released = succeeded | failed_kept
     return judge_transfer(
         of_adversarial,
@@ -204,7 +251,7 @@ def transfer_rates(
 
 
 def judge_transfer(
-    found: Seen,
+    predictions: Seen,
     clean_predicted: np.ndarray,
     labels: np.ndarray,
     targets: np.ndarray,
@@ -213,17 +260,27 @@ def judge_transfer(
     source_success: np.ndarray,
     clf: Classifier,
 ) -> TransferRates:
-    """The rates of a target model ``clf`` by what it sees in the adapted adversarial images; see `transfer_rates`.
+    """The transfer rates from a target model's predictions.
 
-    targets: (N,), -1 if untargeted. has_image: (N,) bool, where the release would have an image rather than NaN.
+    Args:
+        predictions: for the adapted adversarial images.
+        clean_predicted: (N,) int32, for the adapted clean images.
+        labels: (N,) true classes.
+        targets: (N,) target classes; -1 for untargeted attacks.
+        has_image: (N,) bool, whether the release would have an image instead of NaN.
+        source_success: (N,) bool, whether the attack fooled the source.
+        clf: the target model.
+
+    Returns:
+        Predictions for each image, and the three rates.
     """
-    predicted, top_five = found
+    predicted, top_five = predictions
     invalid = predicted < 0
     attacked = (clean_predicted == labels) & ~invalid
     nan_predicted = (
         -clf.label_offset
-    )  # of an array of NaN: the first output, which is no class if it is the background
-    nan_top_five = np.arange(clf.num_classes)[-5:]  # and the last five, as NaN sorts
+    )  # for NaN the release predicts the first output; a negative number is no class
+    nan_top_five = np.arange(clf.num_classes)[-5:]  # NaN logits sort so that the last five win
     released_predicted = np.where(has_image, predicted, nan_predicted)
     targeted = targets >= 0
     hit = np.where(targeted, predicted == targets, predicted != clean_predicted) & ~invalid
@@ -251,7 +308,8 @@ def judge_transfer(
 
 def _rate(success: np.ndarray, top5: np.ndarray, counted: np.ndarray) -> Rate:
     n = int(counted.sum())
-    successes, successes5 = int(success[counted].sum()), int(top5[counted].sum())
+    successes = int(success[counted].sum())
+    successes5 = int(top5[counted].sum())
     return Rate(
         n, successes, successes / n if n else float("nan"), successes5 / n if n else float("nan")
     )

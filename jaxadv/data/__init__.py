@@ -1,8 +1,12 @@
-"""Where the pictures come from: the bundled digits, folders of ImageNet, TensorFlow Datasets, arrays.
+"""Sources of pictures: the embedded digits, folders of pictures, TensorFlow Datasets, and arrays.
 
-May import `jaxadv.support`; imports no JAX.
+This room may import `jaxadv.support`. It imports no JAX.
 
-    source = sources.open_source("imagefolder:DIR")                            names, labels and ids; nothing is decoded yet
-    chosen = selection.select(source, "study", count=None, seed=0)             which of them, in which order
-    for batch in loader.Pictures(source, chosen, size=224, cache=folder): ...  decoded, what cannot be used counted and listed
+    source = sources.open_source("imagefolder:DIR")
+    chosen = selection.select(source, "study", count=None, seed=0)
+    for batch in loader.Pictures(source, chosen, size=224, cache=folder):
+        ...
+
+`open_source` reads names, labels and ids. `select` chooses images and their order. `Pictures`
+decodes them, and lists the pictures that cannot be used.
 """

@@ -1,9 +1,11 @@
-"""Decoded pictures on disk: shards that are mapped into memory, 8-bit where the pictures are.
+"""Keeps decoded pictures on disk, in shards that are mapped into memory.
 
-A shard is two files: NAME.npy with the pictures, then NAME.json with their places, what they were decoded from, and a checksum of the
-pictures; it has one of its own. The name is a sha256 of all that the pixels follow from but the files' content: a shard whose files were
-written anew is not used. It serves every selection in which the same pictures come together. One with unreadable pictures is not kept: a
-disk may recover.
+A shard is two files. NAME.npy has the pictures, as uint8 if they were decoded to that. NAME.json
+has their places in the shard, the stamps of their files, and a checksum of the pictures. It is
+sealed. NAME is a SHA-256 of everything that determines the pixels, except the content of the files.
+The stamps stand for that: if a file is written again, its shard is not used. Selections share a
+shard if they group the same pictures. A shard with unreadable pictures is not kept, because a
+faulty disk may recover.
 """
 
 import io
@@ -14,20 +16,26 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxadv.support.files import Damaged, Foreign, read_sealed, write_atomically, write_sealed
+from jaxadv.support.files import UNREADABLE, read_sealed, write_atomically, write_sealed
 
 
 class Shard(NamedTuple):
-    """Some pictures of a selection, as they were decoded."""
+    """Some decoded pictures of a selection."""
 
-    images: np.ndarray  # (N, S, S, 3) uint8 of 0..255 or float32 of [0, 1]
-    kept: list[int]  # N, their places in the shard, ascending
-    reasons: dict[int, str]  # of the other places
-    digests: list[str]  # of all places: of the bytes that were decoded, or empty
+    images: np.ndarray  # (N, S, S, 3) uint8 in 0..255, or float32 in [0, 1]
+    kept: list[int]  # the places of the N pictures in the shard, ascending
+    reasons: dict[int, str]  # why the pictures at other places were left out
+    digests: list[str]  # for each place, the SHA-256 of the decoded bytes, or an empty string
 
     @classmethod
     def of(cls, drawn: list[np.ndarray | str], size: int, digests: list[str]) -> "Shard":
-        """From pictures, and reasons to leave one out, in the order of their places."""
+        """Make a shard.
+
+        Args:
+            drawn: for each place a picture (S, S, 3), or the reason why it is left out.
+            size: the side S in pixels.
+            digests: for each place the SHA-256 of the decoded bytes, or an empty string.
+        """
         kept = [place for place, picture in enumerate(drawn) if not isinstance(picture, str)]
         reasons = {
             place: picture for place, picture in enumerate(drawn) if isinstance(picture, str)
@@ -41,9 +49,15 @@ class Shard(NamedTuple):
 
 
 def read_shard(folder: Path, name: str, stamps: list[list[int]]) -> Shard | None:
-    """A shard, its pictures mapped from disk; None where it is not there, damaged, or of files that were written anew.
+    """Open a shard. Its pictures are mapped from disk.
 
-    stamps: of the files of all places (`jaxadv.data.source.Source.stamp`).
+    Args:
+        folder: the folder of the shard.
+        name: the name of the shard.
+        stamps: the stamps of the pictures' files (`jaxadv.data.source.Source.stamp`).
+
+    Returns:
+        The shard. None if it does not exist or is damaged, or if a picture's file has changed.
     """
     try:
         places = json.loads(bytes(read_sealed(folder / f"{name}.json", name)))
@@ -52,12 +66,22 @@ def read_shard(folder: Path, name: str, stamps: list[list[int]]) -> Shard | None
             return None
         reasons = {int(place): reason for place, reason in places["reasons"].items()}
         return Shard(images, places["kept"], reasons, places["digests"])
-    except (OSError, ValueError, KeyError, EOFError, Damaged, Foreign):
+    except UNREADABLE:
         return None
 
 
 def write_shard(folder: Path, name: str, shard: Shard, stamps: list[list[int]]) -> None:
-    """Raises InputError where the folder cannot be written."""
+    """Write a shard, unless it has unreadable pictures.
+
+    Args:
+        folder: the folder of the shard.
+        name: the name of the shard.
+        shard: the shard.
+        stamps: the stamps of the pictures' files.
+
+    Raises:
+        InputError: if the folder cannot be written.
+    """
     if any(reason.startswith("unreadable") for reason in shard.reasons.values()):
         return
     stream = io.BytesIO()
@@ -74,5 +98,5 @@ def write_shard(folder: Path, name: str, shard: Shard, stamps: list[list[int]]) 
 
 
 def _sum(images: np.ndarray) -> list:
-    """What the pictures must be: their shape, type and CRC-32."""
+    """The shape, type and CRC-32 of the pictures."""
     return [list(images.shape), images.dtype.str, zlib.crc32(np.ascontiguousarray(images).data)]

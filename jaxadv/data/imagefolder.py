@@ -1,13 +1,15 @@
-"""Pictures in a folder, in one of the forms in which ImageNet is kept:
+"""Opens a folder of pictures, in one of the layouts that are usual for ImageNet.
 
-* a list of labels in it, which comes first: see `jaxadv.data.label_list`. Labels are 0..999 in sorted WordNet order, or WordNet ids;
-* the study's names, LABEL.NNNNNNNN.jpg with the label 1..1000 and the number of the validation image;
-* the published names, ILSVRC2012_val_NNNNNNNN.JPEG, whose labels are known: neither the development kit's ground truth, which counts
-  in another order, nor its meta.mat is read;
-* a folder for each class, named by its WordNet id, or by its number 0..999 (or 000..999) in sorted WordNet order; some of the 1000
-  will do.
+* A list of labels, which takes precedence over the other layouts; see `jaxadv.data.label_list`.
+  Labels are 0..999 in sorted WordNet order, or WordNet ids.
+* The study's names, LABEL.NNNNNNNN.jpg, with the label 1..1000 and the number of the validation image.
+* The published names, ILSVRC2012_val_NNNNNNNN.JPEG. Their labels are known. The development kit's
+  ground truth, which numbers classes otherwise, and its meta.mat are not read.
+* A folder for each class. Its name is the WordNet id, or the number 0..999 (or 000..999) in sorted
+  WordNet order. Some of the 1000 folders are enough.
 
-Other files (of other suffixes, or hidden) are left alone. Names that are no UTF-8 are shown with their bytes, as "caf\\xe9.jpg".
+Files with other suffixes and hidden files are ignored. A name that is not UTF-8 is shown with
+escaped bytes, as "caf\\xe9.jpg".
 """
 
 import re
@@ -32,7 +34,15 @@ FORMS = (
 
 
 def open_folder(folder: str, *, name: str) -> Source:
-    """The pictures of a folder, in the order of their names. Raises InputError where its form is none of the above."""
+    """Open a folder as a source. The pictures are in the order of their names.
+
+    Args:
+        folder: the folder.
+        name: what messages and the manifest call the source.
+
+    Raises:
+        InputError: if the folder has none of the layouts above, or a label is wrong.
+    """
     root = places.place("--data", folder)
     if not root.is_dir():
         raise InputError(f"data {name!r}: no folder {folder!r}; give a folder with {FORMS}")
@@ -64,9 +74,9 @@ def open_folder(folder: str, *, name: str) -> Source:
 
 
 def _all_or_none(values: list[T | None]) -> list[T]:
-    """The values if all are there, else none of them."""
-    there = [value for value in values if value is not None]
-    return there if len(there) == len(values) else []
+    """The values without None; an empty list if any value is None."""
+    present = [value for value in values if value is not None]
+    return present if len(present) == len(values) else []
 
 
 def _source(root: Path, files: list[Path], labels: np.ndarray, name: str) -> Source:
@@ -96,7 +106,7 @@ def _source(root: Path, files: list[Path], labels: np.ndarray, name: str) -> Sou
 
 
 def _stamp(file: Path) -> list[int]:
-    """Size and times of a file; none where it cannot be looked at."""
+    """The size and the times of a file; an empty list if it is not accessible."""
     try:
         state = file.stat()
     except OSError:
@@ -105,7 +115,7 @@ def _stamp(file: Path) -> list[int]:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    """The pictures right in a folder, in the order of their names. Raises InputError for a link to nothing."""
+    """The pictures directly in a folder, in the order of their names. A broken link is an error."""
     files = sorted(
         file for file in _listing(folder) if file.suffix.lower() in SUFFIXES and file.name[0] != "."
     )
@@ -119,7 +129,7 @@ def _pictures(folder: Path) -> list[Path]:
 
 
 def _listing(folder: Path) -> list[Path]:
-    """What is in a folder. Raises InputError."""
+    """The entries of a folder."""
     try:
         return list(folder.iterdir())
     except OSError as error:
@@ -129,14 +139,14 @@ def _listing(folder: Path) -> list[Path]:
 
 
 def _shown(name: str) -> str:
-    """A name that rows, JSON and terminals can hold; the bytes of one that is no UTF-8 stand there in hexadecimal."""
+    """Escape bytes of a name that are not UTF-8, so that rows, JSON and terminals can hold it."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _renamed(file: Path) -> tuple[int, int] | None:
-    """The study's label, 1..1000, and the image's number."""
-    found = validation.RENAMED.fullmatch(file.name)
-    return (int(found[1]), int(found[2])) if found else None
+    """The study's label, 1..1000, and the number of the image; None for another kind of name."""
+    match = validation.RENAMED.fullmatch(file.name)
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def _class_folders(root: Path, name: str) -> tuple[list[Path], list[int]]:
@@ -153,9 +163,10 @@ def _class_folders(root: Path, name: str) -> tuple[list[Path], list[int]]:
         None,
     )
     if odd is not None or not folders:
-        found = f"the folder {_shown(odd)!r} is none of a class" if odd else "it has no pictures"
-        raise InputError(f"data {name!r}: {found}; it must have {FORMS}")
-    files, labels = [], []
+        reason = f"the folder {_shown(odd)!r} is none of a class" if odd else "it has no pictures"
+        raise InputError(f"data {name!r}: {reason}; it must have {FORMS}")
+    files: list[Path] = []
+    labels: list[int] = []
     for folder in folders:
         inside = _pictures(folder)
         files += inside
@@ -169,7 +180,7 @@ def _class_folders(root: Path, name: str) -> tuple[list[Path], list[int]]:
 
 
 def _numbered(folders: list[Path], name: str) -> dict[Path, int]:
-    """The classes of folders that are all named by numbers; none if any is not. Raises InputError for numbers that cannot be classes."""
+    """The class of each folder if numbers name all of them, else an empty dictionary."""
     if not folders or not all(re.fullmatch(r"[0-9]{1,6}", folder.name) for folder in folders):
         return {}
     classes = {folder: int(folder.name) for folder in folders}
@@ -193,10 +204,13 @@ def _numbered(folders: list[Path], name: str) -> dict[Path, int]:
 
 
 def _check_wordnet_id(file: str, label: int, name: str) -> None:
-    """A WordNet id in front of a name (n01558993_robin.JPEG, or its folder) must be that of the label. Raises InputError."""
-    found = wordnet.PATTERN.match(file)
-    if found and found[0] in wordnet.classes() and wordnet.classes()[found[0]] != label:
+    """Check the label of a picture whose file or folder name begins with a WordNet id.
+
+    n01558993_robin.JPEG is such a name.
+    """
+    match = wordnet.PATTERN.match(file)
+    if match and match[0] in wordnet.classes() and wordnet.classes()[match[0]] != label:
         raise InputError(
-            f"data {name!r}: label {label} of {file!r}; {found[0]} is class {wordnet.classes()[found[0]]} in sorted WordNet order from 0: "
+            f"data {name!r}: label {label} of {file!r}; {match[0]} is class {wordnet.classes()[match[0]]} in sorted WordNet order from 0: "
             "correct the list of labels"
         )

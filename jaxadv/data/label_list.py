@@ -1,8 +1,12 @@
-"""A list of labels beside pictures: a name and a label in each line, however a spreadsheet or pandas wrote it.
+"""Reads a list of labels: a name and a label per line, as spreadsheets or pandas write it.
 
-labels.tsv and labels.csv may have a header, quotes, an index column and decimals ("5.0"). In labels.txt the label is what follows
-the last space, so names may have spaces. Kaggle's LOC_val_solution.csv may list pictures that are not there, since it lists all
-50,000; any other list names exactly the pictures beside it. Names may lack the suffix, and may be in UTF-8, UTF-16 or Latin-1.
+labels.tsv and labels.csv may have a header, quotes, an index column and decimals ("5.0").
+Semicolons or tabs may separate all columns, as spreadsheets of some countries write them. In
+labels.txt the label follows the last space, so names may have spaces. Names may lack the suffix.
+They may be in UTF-8, UTF-16 or Latin-1.
+
+Kaggle's LOC_val_solution.csv lists all 50,000 images, and may therefore list pictures that are
+missing. Any other list must name exactly the pictures beside it.
 """
 
 import codecs
@@ -16,10 +20,12 @@ from jaxadv.data import wordnet
 from model_ports.errors import InputError
 
 LISTS = {"labels.tsv": "\t", "labels.csv": ",", "labels.txt": "", "LOC_val_solution.csv": ","}
-"""The lists that a folder may have, and what stands between name and label; in the order in which they are looked for."""
+"""The file names of lists, in the order of precedence, and the delimiter between name and label."""
 KAGGLE = "LOC_val_solution.csv"
 MOST_BYTES = 2**26
-"""Of a list: a thousand bytes for each of the 50,000 images."""
+"""The largest size of a list in bytes: about a thousand bytes for each of the 50,000 images."""
+MOST_COLUMNS = 100
+"""The most columns of a list. Each is compared with the names of all pictures."""
 _NAME_HEADS = {
     "name",
     "file",
@@ -48,20 +54,21 @@ _LABEL_HEADS = {
 
 
 def labels(path: Path, files: Sequence[Path]) -> list[int]:
-    """The labels of pictures by a list.
+    """Read the labels of pictures from a list.
 
     Args:
-        path: the list, with a name of `LISTS`.
+        path: the list. Its file name is one of `LISTS`.
         files: the pictures.
 
     Returns:
         The class of each picture, 0..999.
 
     Raises:
-        InputError: unless every picture is named once, and no other.
+        InputError: if a picture is not named exactly once, if the list names another picture, or
+            if a label is wrong.
     """
     known = _Names(files)
-    found: dict[str, int] = {}
+    by_picture: dict[str, int] = {}
     for line, name, text in _rows(path, known):
         where = f"{str(path)!r}, line {line}"
         label = _label(text, where)
@@ -72,10 +79,10 @@ def labels(path: Path, files: Sequence[Path]) -> list[int]:
             raise InputError(
                 f"{where}: no picture {name!r} beside it; put it there or remove the line"
             )
-        if picture in found:
+        if picture in by_picture:
             raise InputError(f"{where}: {picture!r} has a label already; remove one of the lines")
-        found[picture] = label
-    missing = [file.name for file in files if file.name not in found]
+        by_picture[picture] = label
+    missing = [file.name for file in files if file.name not in by_picture]
     if missing or not files:
         lacking = (
             f"no label for {missing[0]!r} ({len(missing)} of {len(files)} lack one)"
@@ -85,11 +92,14 @@ def labels(path: Path, files: Sequence[Path]) -> list[int]:
         raise InputError(
             f"{str(path)!r}: {lacking or 'no pictures beside it'}; add a line with name and label for each picture"
         )
-    return [found[file.name] for file in files]
+    return [by_picture[file.name] for file in files]
 
 
 class _Names:
-    """The pictures by what a list may call them: with or without suffix or folder, accents composed or not."""
+    """Finds pictures by the names that a list uses.
+
+    Suffix and folder may be missing. Accents may be composed or decomposed.
+    """
 
     def __init__(self, files: Sequence[Path]):
         self.any_latin = any(_is_latin(file.name) for file in files)
@@ -108,12 +118,12 @@ def _composed(name: str) -> str:
 
 
 def _is_latin(name: str) -> bool:
-    """Whether a name of the file system is no UTF-8."""
+    """True if a name in the file system is not UTF-8."""
     return any("\udc80" <= character <= "\udcff" for character in name)
 
 
 def _rows(path: Path, known: _Names) -> Iterator[tuple[int, str, str]]:
-    """Line, name and label as they stand there. Raises InputError."""
+    """The line number, name and label of each row, as the list has them."""
     lines = [
         (number, line)
         for number, line in enumerate(_text(path, known).splitlines(), 1)
@@ -122,11 +132,12 @@ def _rows(path: Path, known: _Names) -> Iterator[tuple[int, str, str]]:
     if path.suffix == ".txt":
         yield from _of_words(lines, known)
         return
+    delimiter = _delimiter(LISTS[path.name], [line for _, line in lines])
     try:
         rows = [
             (number, [field.strip() for field in row])
             for number, line in lines
-            for row in _split(line, LISTS[path.name])
+            for row in _split(line, delimiter)
         ]
     except csv.Error as error:
         raise InputError(
@@ -140,18 +151,28 @@ def _rows(path: Path, known: _Names) -> Iterator[tuple[int, str, str]]:
         yield number, name, label
 
 
+def _delimiter(usual: str, lines: Sequence[str]) -> str:
+    """What stands between the columns: the usual, or another one that every line has where none has the usual."""
+    if any(usual in line for line in lines):
+        return usual
+    return next(
+        (other for other in "\t;," if lines and all(other in line for line in lines)), usual
+    )
+
+
 def _split(line: str, delimiter: str) -> Iterator[list[str]]:
     return csv.reader([line], delimiter=delimiter, skipinitialspace=True)
 
 
 def _of_words(lines: Sequence[tuple[int, str]], known: _Names) -> Iterator[tuple[int, str, str]]:
-    """Of labels.txt: name, space, label, where the name itself may have spaces."""
+    """The same for labels.txt: a name, which may have spaces, a space or tab, and a label."""
     for position, (number, line) in enumerate(lines):
         name, _, label = (
             line.strip().rpartition(" ") if "\t" not in line else line.strip().rpartition("\t")
         )
         if not name:
-            name, label = label, ""
+            name = label
+            label = ""
         name = name.strip().strip("\"'")
         if position == 0 and known.find(name) is None and _is_head(name, label):
             continue
@@ -161,7 +182,7 @@ def _of_words(lines: Sequence[tuple[int, str]], known: _Names) -> Iterator[tuple
 def _columns(
     path: Path, rows: Sequence[tuple[int, list[str]]], known: _Names
 ) -> tuple[int, int, bool]:
-    """Which column has the names, which the labels, and whether the first row is a header. Raises InputError."""
+    """The column of names, the column of labels, and whether the first row is a header."""
     if not rows:
         return 0, 1, False
     first = [field.lower() for field in rows[0][1]]
@@ -170,6 +191,10 @@ def _columns(
     if names and kinds:
         return names[-1] if first[names[0]] == "id" else names[0], kinds[0], True
     width = max(len(row) for _, row in rows)
+    if width > MOST_COLUMNS:
+        raise InputError(
+            f"{str(path)!r} has {width} columns; at most {MOST_COLUMNS} are allowed: keep name and label alone"
+        )
     has_head = (
         width > 1
         and all(re.fullmatch(r"[a-z_ ]*", field) for field in first)
@@ -195,7 +220,7 @@ def _columns(
 
 
 def _is_index(rows: Sequence[list[str]], at: int) -> bool:
-    """Whether a column counts the rows, from 0 or 1, as pandas writes it."""
+    """True if a column counts the rows from 0 or 1, as pandas writes it."""
     values = [row[at] if at < len(row) else "" for row in rows]
     return values in (
         [str(number) for number in range(start, start + len(rows))] for start in (0, 1)
@@ -207,10 +232,10 @@ def _is_head(name: str, label: str) -> bool:
 
 
 def _label(text: str, where: str) -> int:
-    """0..999 from a number, perhaps with decimals that are 0, or from a WordNet id. Raises InputError."""
+    """Convert a label: a number 0..999, perhaps with decimals that are 0, or a WordNet id."""
     text = text.strip().strip("\"'")
     first = (text.split() or [""])[0]
-    if wordnet.PATTERN.fullmatch(first):  # Kaggle's have boxes behind it
+    if wordnet.PATTERN.fullmatch(first):  # in Kaggle's list, boxes follow the id
         return wordnet.label(first, where=where)
     if re.fullmatch(r"[0-9]{1,6}(\.0*)?", text) and float(text) < wordnet.COUNT:
         return int(float(text))
@@ -220,7 +245,7 @@ def _label(text: str, where: str) -> int:
 
 
 def _text(path: Path, known: _Names) -> str:
-    """A list's content, in whatever it is encoded. Raises InputError."""
+    """The content of a list, decoded from UTF-8, UTF-16 or Latin-1."""
     try:
         if path.stat().st_size > MOST_BYTES:
             raise InputError(
@@ -235,9 +260,8 @@ def _text(path: Path, known: _Names) -> str:
         return content.decode("utf-16", errors="replace")
     try:
         return content.decode("utf-8-sig")
-    except (
-        UnicodeDecodeError
-    ):  # of names whose bytes are Latin-1 on the disk, or that are Latin-1 in the list alone
+    except UnicodeDecodeError:
+        # Names on disk may be Latin-1 bytes. Then the list is decoded as the names are.
         return (
             content.decode("utf-8", errors="surrogateescape")
             if known.any_latin

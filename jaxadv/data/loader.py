@@ -1,4 +1,4 @@
-"""Pictures from a source to arrays: decoded in threads ahead of their use, and kept on disk where that is asked for."""
+"""Loads pictures into arrays. Threads decode ahead; a cache on disk may keep decoded pictures."""
 
 import functools
 import os
@@ -16,7 +16,9 @@ from jaxadv.data.source import Source, fingerprint
 from jaxadv.support import checks
 from model_ports.errors import InputError
 
-SHARD = 32  # pictures that are decoded, kept and handed over together; 128 took 2.4 times the memory, and longer, to be floats
+SHARD = 32
+"""The number of pictures that are decoded, cached and returned together. With 128, conversion to
+floats took longer and 2.4 times the memory."""
 
 
 class Dropped(NamedTuple):
@@ -30,22 +32,28 @@ class Dropped(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Pictures in the order of the selection, and those that were left out."""
+    """Pictures in the order of the selection, and the pictures that were left out."""
 
     images: np.ndarray  # (N, S, S, 3) float32 in [0, 1]
     labels: np.ndarray  # (N,) int32
     ids: np.ndarray  # (N,) int64
     dropped: list[Dropped]
-    digests: list[
-        str
-    ]  # N, SHA-256 of the bytes that were decoded; empty where the source's fingerprint says what they hold
+    digests: list[str]  # N, SHA-256 of the decoded bytes; empty strings without `Source.content`
 
 
 class Pictures:
-    """A selection of a source at one size.
+    """A selection of a source, at one size. Iterate over it for batches.
 
-    chosen: indices into the source. cache: folder for decoded pictures; None: none is kept, and what is asked for twice is decoded twice.
-    threads: how many decode (Pillow lets go of Python's lock meanwhile); None: one a processor. Raises InputError.
+    Args:
+        source: the pictures.
+        chosen: (n,) indices into the source.
+        size: the side of the images, in pixels.
+        reading: how pictures become images; the study's way if not given.
+        cache: a folder for decoded pictures. Without one, pictures are decoded at each use.
+        threads: how many threads decode; one per processor if not given.
+
+    Raises:
+        InputError: for an unknown preprocessing or an impossible number of threads.
     """
 
     def __init__(
@@ -62,15 +70,18 @@ class Pictures:
         self.reading.check()
         self.threads = os.cpu_count() or 1 if threads is None else threads
         checks.count("threads", self.threads)
-        self.source, self.size, self.cache = source, size, cache
+        self.source = source
+        self.size = size
+        self.cache = cache
         self._shards = [chosen[start : start + SHARD] for start in range(0, len(chosen), SHARD)]
 
     def __iter__(self) -> Iterator[Batch]:
-        """Batches of up to SHARD pictures; the next ones are decoded meanwhile, two pictures a thread or more.
+        """Yield batches of up to `SHARD` pictures. Meanwhile threads decode the next batches.
 
-        Raises InputError where the cache cannot be written.
+        Raises:
+            InputError: if the cache cannot be written.
         """
-        ahead = -(-2 * self.threads // SHARD)
+        ahead = -(-2 * self.threads // SHARD)  # at least two pictures per thread
         with ThreadPoolExecutor(self.threads) as pool:
             try:
                 begun: list[Shard | list[Future]] = []
@@ -87,7 +98,7 @@ class Pictures:
                 pool.shutdown(cancel_futures=True)
 
     def load(self) -> Batch:
-        """All of them at once: 4 bytes a value, so 0.6 GB for 1000 images of 224 x 224."""
+        """Load all pictures into one batch, with 4 bytes per value: 1000 images of 224 x 224 take 0.6 GB."""
         batches = list(self)
         if not batches:
             return Batch(
@@ -107,9 +118,17 @@ class Pictures:
         )
 
     def take(self, ids: np.ndarray, digests: Sequence[str] | None = None) -> np.ndarray:
-        """The images (N, S, S, 3) float32 of some ids that were not left out; only they are read.
+        """Load images by their ids. No other image is read.
 
-        digests: of the bytes that they were decoded from before. Raises InputError, also where one is another now.
+        Args:
+            ids: (n,) ids of selected images that were not left out.
+            digests: the SHA-256 of the bytes that each image was decoded from before, or None.
+
+        Returns:
+            (n, S, S, 3) float32 in [0, 1].
+
+        Raises:
+            InputError: for an id that was not selected, or a picture that is unusable or changed.
         """
         images = np.empty((len(ids), self.size, self.size, 3), np.float32)
         cached = {
@@ -119,9 +138,11 @@ class Pictures:
 
         def fill(row: int) -> None:
             number, place = self._place(ids[row])
-            shard, index = cached[number], self._shards[number][place]
+            shard = cached[number]
+            index = self._shards[number][place]
             if shard and place not in shard.reasons:
-                picture, digest = shard.images[shard.kept.index(place)], shard.digests[place]
+                picture = shard.images[shard.kept.index(place)]
+                digest = shard.digests[place]
             else:
                 picture, digest = self._draw(index)
             if digests is not None:
@@ -137,7 +158,7 @@ class Pictures:
         return images
 
     def _place(self, image_id: int) -> tuple[int, int]:
-        """The shard of an image, and its place in it."""
+        """The number of the shard that has an image, and the place of the image in it."""
         if int(image_id) not in self._positions:
             raise InputError(
                 f"image {image_id} is not among those selected of data {self.source.name!r}; select as before"
@@ -152,12 +173,13 @@ class Pictures:
         }
 
     def _draw(self, index: int) -> tuple[np.ndarray | str, str]:
-        """A picture, or why it is left out; and its digest."""
+        """A picture or the reason why it is left out, and its digest."""
         picture, digest = self.source.picture(int(index), self.size, self.reading)
         return (str(picture) if isinstance(picture, Unusable) else picture), digest
 
     def _finish(self, number: int, begun: Shard | list[Future]) -> Batch:
-        source, indices = self.source, self._shards[number]
+        source = self.source
+        indices = self._shards[number]
         if isinstance(begun, Shard):
             shard = begun
         else:
@@ -184,7 +206,7 @@ class Pictures:
         return [stamp(int(index)) for index in self._shards[number]] if stamp else []
 
     def _name(self, number: int) -> str:
-        """Of a shard's files: all that its pixels follow from."""
+        """The name of a shard's files: a hash of everything that determines its pixels."""
         return fingerprint(
             self.source.fingerprint,
             self._shards[number].tolist(),
@@ -195,7 +217,17 @@ class Pictures:
 
 
 def check_digest(source: Source, index: int, known: str, digest: str) -> None:
-    """Raises InputError where a picture is not what it was. known: its digest before; empty if nothing is known."""
+    """Check that a picture has not changed since a run classified it.
+
+    Args:
+        source: the source, for the message.
+        index: the picture's index in it.
+        known: the picture's SHA-256 at that time; empty if it is unknown.
+        digest: the picture's SHA-256 now; empty if it is unreadable.
+
+    Raises:
+        InputError: if the two differ.
+    """
     if known and known != digest:
         raise InputError(
             f"{source.names[index]!r} of data {source.name!r} is not what it was when the run classified it "

@@ -1,16 +1,20 @@
-"""From a file's bytes, or an array, to (S, S, 3): decode, resize, crop.
+"""Turns files and arrays into pictures (S, S, 3): decodes, resizes and crops.
 
-study (released code, setup_imagenet.py): Lanczos until the shorter side is S, the longer one truncated; the centre of it. A square
-passes for a wide picture there, and its width is truncated too, which for some sides (375 at S = 227) makes S - 1 of it: the crop then
-has a black column at one edge, here as well. There is no margin around the crop, and no turning by EXIF.
+Preprocessing "study" (released code, setup_imagenet.py): Lanczos resampling until the shorter side
+is S, with the longer side truncated; then a crop of the centre, without a margin. The study treats
+a square as a wide picture, and truncates its width too. For some sides (375 at S = 227) the width
+becomes S - 1. The crop then has a black column at one edge, and we reproduce that. EXIF rotation is
+ignored.
 
-resize-256-crop (usual for ImageNet, torchvision's transforms): bilinear until the shorter side is S * 256 / 224; the centre of it.
+Preprocessing "resize-256-crop" (usual for ImageNet, as torchvision's transforms): bilinear
+resampling until the shorter side is S * 256 / 224; then a crop of the centre.
 
-Pictures that are not RGB are dropped, as in the study, or converted. What cannot be read at all, or is too small, too large or too
-narrow to be a photograph, is dropped under either rule. Every drop is a `Unusable` with its reason.
+Pictures that are not RGB are dropped, as in the study, or converted. Pictures that are unreadable,
+too small, too large or too narrow are always dropped. `Unusable` has the reason for each drop.
 
-Files may be anybody's. Only the decoders of `FORMATS` look at them: Pillow's others include one that starts Ghostscript. The header
-says how large a picture is before its pixels are decoded, so a small file cannot take much memory.
+Files may come from anybody. Only the decoders of `FORMATS` read them, because Pillow has others,
+one of which starts Ghostscript. The size in the header is checked before pixels are decoded, so a
+small file cannot use much memory.
 """
 
 import contextlib
@@ -36,39 +40,55 @@ CONVERTIBLE = (
     "RGBA",
     "CMYK",
     "YCbCr",
-)  # 8 bits or fewer; others would be cut, not scaled
+)  # 8 bits or fewer; conversion would clip the values of other modes
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
-"""The only ones that are read, whatever a file is called."""
+"""The formats that are read, whatever the name of a file is."""
 MIN_SIDE = 8  # pixels
 MOST_PIXELS = 60_000_000
-"""Of a picture. Decoding takes 4 to 16 bytes for each, a WebP most: less than a gigabyte in all."""
+"""The largest picture. Decoding takes 4 to 16 bytes per pixel, most for WebP: below a gigabyte in all."""
 LARGE = 2**22
-"""Pixels from which on pictures are decoded one at a time, so that many threads take no more than 40 MB each."""
+"""Pictures from this many pixels on are decoded one at a time. Other threads take at most 40 MB each."""
 _one_large = threading.Lock()
-MAX_RATIO = 100  # of the longer side to the shorter
+MAX_RATIO = 100  # largest ratio of the longer side to the shorter one
 
 
 class Reading(NamedTuple):
-    """How a picture of any size and colours becomes (S, S, 3)."""
+    """How to turn a picture of any size and colours into (S, S, 3)."""
 
-    preprocessing: str = "study"  # see PREPROCESSING
-    not_rgb: str = "drop"  # see NOT_RGB
+    preprocessing: str = "study"  # a key of PREPROCESSING
+    not_rgb: str = "drop"  # one of NOT_RGB
 
     def check(self) -> None:
-        """Raises InputError."""
+        """Check the values.
+
+        Raises:
+            InputError: for an unknown value.
+        """
         checks.choice("preprocessing", self.preprocessing, tuple(PREPROCESSING))
         checks.choice("not_rgb", self.not_rgb, NOT_RGB)
 
 
 class Unusable(Exception):
-    """A picture that is left out, and why; counted and listed, never an error of the run."""
+    """The reason why a picture is left out. It is counted and listed, and does not end a run."""
 
 
 def decode(source: Path | bytes, size: int, reading: Reading) -> np.ndarray:
-    """The picture of a file, or of a file's bytes, as (size, size, 3) uint8. Raises Unusable."""
+    """Decode and preprocess a picture.
+
+    Args:
+        source: a file, or the bytes of one.
+        size: the side of the result, in pixels.
+        reading: how to preprocess.
+
+    Returns:
+        (size, size, 3) uint8, RGB.
+
+    Raises:
+        Unusable: if the picture cannot be used.
+    """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd metadata: the pixels are what counts
+            warnings.simplefilter("ignore")  # Pillow warns of odd metadata, which do not matter
             with Image.open(
                 io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS
             ) as picture:
@@ -77,9 +97,9 @@ def decode(source: Path | bytes, size: int, reading: Reading) -> np.ndarray:
                     return np.asarray(prepare(picture, size, reading))
     except Unusable:
         raise
-    except Image.DecompressionBombError as error:  # Pillow's own bound, above ours
+    except Image.DecompressionBombError as error:  # Pillow's limit, which is above ours
         raise Unusable(f"too large (more than {MOST_PIXELS} pixels)") from error
-    except Exception as error:  # decoders of damaged files raise about anything
+    except Exception as error:  # decoders raise almost any exception for damaged files
         what = (
             "no known format"
             if isinstance(error, UnidentifiedImageError)
@@ -89,7 +109,11 @@ def decode(source: Path | bytes, size: int, reading: Reading) -> np.ndarray:
 
 
 def content(file: Path) -> bytes:
-    """The bytes of a file. Raises Unusable."""
+    """Read the bytes of a file.
+
+    Raises:
+        Unusable: if the file cannot be read.
+    """
     try:
         return file.read_bytes()
     except OSError as error:
@@ -97,7 +121,19 @@ def content(file: Path) -> bytes:
 
 
 def prepare(picture: Image.Image, size: int, reading: Reading) -> Image.Image:
-    """An RGB picture of size x size. Raises Unusable."""
+    """Preprocess a picture.
+
+    Args:
+        picture: a picture of any size and mode.
+        size: the side of the result, in pixels.
+        reading: how to preprocess.
+
+    Returns:
+        An RGB picture of size x size.
+
+    Raises:
+        Unusable: if the picture cannot be used.
+    """
     short, long = sorted(picture.size)
     if short * long > MOST_PIXELS:
         raise Unusable(f"too large ({picture.width}x{picture.height} pixels)")
@@ -117,16 +153,24 @@ def prepare(picture: Image.Image, size: int, reading: Reading) -> Image.Image:
 
 
 def prepare_floats(image: np.ndarray, size: int, reading: Reading) -> np.ndarray:
-    """The same for an array (H, W, 3) of floats in [0, 1], a channel at a time, without rounding; float32 in [0, 1]."""
+    """Preprocess an array of floats, one channel at a time and without rounding.
+
+    Args:
+        image: (H, W, 3) floats in [0, 1].
+        size: the side of the result, in pixels.
+        reading: how to preprocess.
+
+    Returns:
+        (size, size, 3) float32 in [0, 1].
+    """
     channels = [
         PREPROCESSING[reading.preprocessing](
             Image.fromarray(image[:, :, c].astype(np.float32)), size
         )
         for c in range(3)
     ]
-    return np.stack([np.asarray(channel) for channel in channels], axis=-1).clip(
-        0, 1
-    )  # Lanczos overshoots
+    # Lanczos overshoots, so the result is clipped.
+    return np.stack([np.asarray(channel) for channel in channels], axis=-1).clip(0, 1)
 
 
 def _study(picture: Image.Image, size: int) -> Image.Image:
@@ -155,5 +199,5 @@ PREPROCESSING: dict[str, Callable[[Image.Image, int], Image.Image]] = {
 
 
 def floats(image: np.ndarray) -> np.ndarray:
-    """uint8 of 0..255, or float32 of [0, 1], as float32 of [0, 1]."""
+    """Convert uint8 in 0..255 to float32 in [0, 1]. Floats stay as they are."""
     return np.divide(image, np.float32(255), dtype=np.float32) if image.dtype == np.uint8 else image

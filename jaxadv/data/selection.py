@@ -1,4 +1,4 @@
-"""Which images of a source are used, and in which order."""
+"""Selects the images of a source, and their order."""
 
 from collections.abc import Iterable
 
@@ -16,13 +16,26 @@ SELECTIONS = ("first", "random", "study", "clever100", "common", "robustbench")
 def select(
     source: Source, selection: str, *, count: int | None, seed: int, study_seed: int = study.SEED
 ) -> np.ndarray:
-    """Indices (n,) int64 into the source; pictures are dropped only when they are read, after this, as in the study.
+    """Select images. Unusable pictures are dropped later, when they are read, as in the study.
 
-    first: in the source's order. random: drawn by the seed without repeats, so that a larger count goes on from a smaller one.
-    study, clever100: the study's 1000 images, or the 100 of its CLEVER run, in its order, by its own seed. common: the study's of the
-    validation set, or else the first; `common` below then says which of them all networks have right. robustbench: its 5000
-    images of the validation set. count: no more than so many of them; None: all. study_seed: of the study's shuffle. Raises InputError
-    where the source has fewer than that, or lacks some of those.
+    Args:
+        source: the pictures.
+        selection: "first" takes the source's order. "random" draws without repeats, so that a
+            larger ``count`` extends the selection of a smaller one. "study" takes the study's 1000
+            images, "clever100" the 100 of its CLEVER run, both in its order. "common" takes the
+            study's images from the validation set, or else the first; `common` then keeps those
+            that all networks classify correctly. "robustbench" takes RobustBench's 5000 images of
+            the validation set, in its order.
+        count: the largest number of images; None for all.
+        seed: the seed of "random".
+        study_seed: the seed of the study's shuffle.
+
+    Returns:
+        (n,) int64 indices into the source.
+
+    Raises:
+        InputError: for an unknown selection, if the source has fewer than ``count`` images, or if
+            it lacks images of the study.
     """
     if selection not in SELECTIONS:
         raise unknown("selection", selection, SELECTIONS)
@@ -64,14 +77,23 @@ def _of_study(source: Source, numbers: np.ndarray, selection: str, count: int | 
 
 
 def common(clean: pd.DataFrame, models: Iterable[str]) -> np.ndarray:
-    """The ids (n,) int64, ascending, of the images that each of the models classifies correctly (the study's supplement: 327).
+    """The images that every model classifies correctly (327 in the study's supplement).
 
-    clean: rows of that kind. Raises InputError for a model without rows.
+    Args:
+        clean: rows of clean images, with the columns model, image_id, label and predicted.
+        models: the names of the models.
+
+    Returns:
+        (n,) int64 ids, ascending.
+
+    Raises:
+        InputError: for a model without rows.
     """
-    models, known = list(models), set(clean["model"].unique())
+    models = list(models)
+    known = set(clean["model"].unique())
     for model in models:
         if model not in known:
             raise InputError(f"no clean rows of model {model!r}; evaluate it first")
     right = clean[(clean["predicted"] == clean["label"]) & clean["model"].isin(models)]
-    ids, counts = np.unique(right["image_id"], return_counts=True)  # a model has an image once
+    ids, counts = np.unique(right["image_id"], return_counts=True)  # one row per model and image
     return ids[counts == len(models)].astype(np.int64)

@@ -14,25 +14,38 @@ from jaxadv.data.pictures import Reading, Unusable, decode
 class Source:
     """N labelled pictures.
 
-    draw(index, size, reading) -> (size, size, 3) uint8 in 0..255 or float32 in [0, 1], RGB; raises Unusable. Called from
-    several threads at once.
+    ``draw(index, size, reading)`` returns a picture (size, size, 3), RGB: uint8 in 0..255, or
+    float32 in [0, 1]. It raises `Unusable` if that is impossible. Several threads call it.
     """
 
-    name: str  # as given: "imagefolder:DIR"
+    name: str  # the name that the user gave, such as "imagefolder:DIR"
     ids: np.ndarray  # (N,) int64, all different
     labels: np.ndarray  # (N,) int32, 0..num_classes-1
-    names: Sequence[str]  # N, for messages
+    names: Sequence[str]  # N names, for messages
     num_classes: int
-    fingerprint: str  # sha256 of what names, sizes and labels say
+    fingerprint: str  # a SHA-256 of the names, the sizes and the labels
     draw: Callable[[int, int, Reading], np.ndarray]
-    validation: bool = False  # the ids are numbers of ILSVRC2012's validation images, 1..50000
+    validation: bool = (
+        False  # True if the ids are the numbers 1..50000 of ILSVRC2012's validation set
+    )
     content: Callable[[int], bytes] | None = None
-    """The bytes of a picture, which are decoded instead of drawing it; None where the fingerprint says what all pictures hold."""
+    """Returns the bytes of a picture, which are decoded in place of a call of ``draw``. None if the
+    fingerprint covers the content of all pictures."""
     stamp: Callable[[int], list[int]] | None = None
-    """Numbers that are others when a picture's file was written anew: its size and times."""
+    """Returns numbers that change when the file of a picture is written again: its size and times."""
 
     def picture(self, index: int, size: int, reading: Reading) -> tuple[np.ndarray | Unusable, str]:
-        """A picture, or why it is left out, and the SHA-256 of the bytes that it was decoded from; empty without `content`."""
+        """Get a picture.
+
+        Args:
+            index: the index of the picture.
+            size: the side of the result, in pixels.
+            reading: how to preprocess.
+
+        Returns:
+            The picture (size, size, 3), or the reason why it is left out; and the SHA-256 of the
+            decoded bytes, which is empty if the source has no ``content``.
+        """
         try:
             if self.content is None:
                 return self.draw(index, size, reading), ""
@@ -49,7 +62,7 @@ class Source:
         return len(self.ids)
 
     def facts(self) -> dict:
-        """What the manifest says of the data."""
+        """The facts that the manifest records."""
         return {
             "name": self.name,
             "images": len(self),
@@ -59,5 +72,5 @@ class Source:
 
 
 def fingerprint(*facts) -> str:
-    """sha256 of anything that JSON can hold."""
+    """The SHA-256 of values that JSON can hold."""
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

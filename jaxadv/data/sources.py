@@ -1,4 +1,4 @@
-"""Sources by name: what --data takes."""
+"""Opens sources by the names that --data takes."""
 
 from jaxadv.data.source import Source
 from model_ports.errors import InputError, unknown
@@ -7,7 +7,14 @@ FORMS = ("digits", "imagefolder:DIR", "tfds:NAME[/SPLIT]", "npz:FILE")
 
 
 def open_source(name: str) -> Source:
-    """The pictures that a name means: one of FORMS. Nothing is decoded yet. Raises InputError."""
+    """Open a source by its name. Nothing is decoded yet.
+
+    Args:
+        name: "digits", "imagefolder:DIR", "tfds:NAME[/SPLIT]" or "npz:FILE".
+
+    Raises:
+        InputError: for an unknown form, or data that cannot be read.
+    """
     kind, colon, place = name.partition(":")
     known = [form.partition(":")[0] for form in FORMS]
     if kind not in known or (kind == "digits" and colon):

@@ -1,7 +1,8 @@
-"""TensorFlow Datasets, without TensorFlow: data sets prepared as array_record files, which can be read at any place.
+"""Opens TensorFlow Datasets without TensorFlow, if they are stored as array_record files.
 
-tfds.data_source is builder, download_and_prepare and as_data_source in one (its documentation); here the middle is left out, so that
-nothing is fetched by surprise: preparing is the user's step. Pictures come as the bytes that were stored, and are decoded as from a folder.
+tfds.data_source would create the builder, download and prepare the data, and open it. Here the
+second step is missing, so that nothing is downloaded by surprise: users prepare the data
+themselves. Pictures come as stored bytes, and are decoded as those of a folder.
 """
 
 import os
@@ -18,12 +19,18 @@ USUAL_SPLITS = ("validation", "test")
 
 
 def open_tfds(what: str, *, name: str) -> Source:
-    """NAME[/CONFIG][:VERSION][/SPLIT], or the folder of a prepared version with [/SPLIT]; the split is validation, else test, if not given.
+    """Open a prepared data set as a source. This reads every record once, for labels and names.
 
-    Reads every record once for labels and names. Raises InputError.
+    Args:
+        what: NAME[/CONFIG][:VERSION][/SPLIT], or the folder of a prepared version with [/SPLIT].
+            Without a split, "validation" is taken, or else "test".
+        name: what messages and the manifest call the source.
+
+    Raises:
+        InputError: if a package is missing, or if the data set is not prepared or not usable.
     """
     try:
-        import array_record  # noqa: F401  tfds imports it at the first record, with an error of its own
+        import array_record  # noqa: F401  tfds would import it later, with a less clear error
         import tensorflow_datasets as tfds
     except ImportError as error:
         raise InputError(
@@ -46,10 +53,10 @@ def open_tfds(what: str, *, name: str) -> Source:
     try:
         records = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
         facts = [_facts(records[index], index) for index in range(len(records))]
-    except Exception as error:  # tfds and array_record raise what their parts raise
-        said = " ".join(str(error).split())[:160]
+    except Exception as error:  # tfds and array_record raise many kinds of exceptions
+        reason = " ".join(str(error).split())[:160]
         raise InputError(
-            f"data {name!r}: its records cannot be read ({said}); {_remedy(builder.info.name)}"
+            f"data {name!r}: its records cannot be read ({reason}); {_remedy(builder.info.name)}"
         ) from error
     return _source(
         records, facts, features["label"].names, f"{builder.info.full_name}/{split}", name
@@ -57,13 +64,13 @@ def open_tfds(what: str, *, name: str) -> Source:
 
 
 def _facts(record: dict, index: int) -> tuple[str, int, int]:
-    """Name, label and size of a picture."""
+    """The name, the label and the size in bytes of a picture."""
     name = record["file_name"].decode() if "file_name" in record else f"record {index}"
     return name, int(record["label"]), len(record["image"])
 
 
 def _builder(tfds, what: str, name: str):
-    """The builder, and the split if `what` ends in one."""
+    """The builder, and the split if ``what`` ends in one."""
     path = places.place("--data", what)
     try:
         for folder, split in ((path, None), (path.parent, path.name)):
@@ -74,9 +81,9 @@ def _builder(tfds, what: str, name: str):
             head if slash else what, file_format="array_record"
         ), last if slash else None
     except Exception as error:
-        said = " ".join(str(error).split())[:120]
+        reason = " ".join(str(error).split())[:120]
         raise InputError(
-            f"data {name!r}: {said}; give tfds:NAME/SPLIT, or the folder of a prepared version; {_remedy('NAME')}"
+            f"data {name!r}: {reason}; give tfds:NAME/SPLIT, or the folder of a prepared version; {_remedy('NAME')}"
         ) from error
 
 
@@ -99,7 +106,8 @@ def _source(
             [wordnet.label(class_name, where=f"data {name!r}") for class_name in class_names],
             np.int32,
         )
-        labels, num_classes = classes[labels], wordnet.COUNT
+        labels = classes[labels]
+        num_classes = wordnet.COUNT
     numbers = [validation.number(file) for file in files]
     known = all(numbers)
     ids = np.array(numbers if known else range(len(files)), np.int64)

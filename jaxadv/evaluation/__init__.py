@@ -1,4 +1,4 @@
-"""The study as a library: settings, networks, units of work, and who does them when.
+"""The study as a library: settings, networks, units of work, and their schedule.
 
-May import every room but `commands`, `benchmark`, `training` and `validation`.
+This package may import every other one except `commands`, `benchmark`, `training` and `validation`.
 """

@@ -1,14 +1,14 @@
-"""Giving work up: what fails in one thread ends what runs beside it in others."""
+"""Cancelling work: a failure in one thread ends the work of the other threads."""
 
 import threading
 
 
 class Cancelled(Exception):
-    """Other work of the same run has failed, so this is given up."""
+    """Raised in a thread when other work of the same run has failed."""
 
 
 class Cancel:
-    """Shared by all work of one run, which asks it at every item whether to go on.
+    """A flag that all work of one run shares and checks at every item.
 
     >>> cancel = Cancel()
     >>> cancel.check()  # nothing happens
@@ -22,10 +22,10 @@ class Cancel:
         self._requested = threading.Event()
 
     def request(self) -> None:
-        """Every `check` from now on raises Cancelled, in all threads."""
+        """From now on every `check` raises Cancelled, in all threads."""
         self._requested.set()
 
     def check(self) -> None:
-        """Raises Cancelled after a request."""
+        """Raises Cancelled if there was a request."""
         if self._requested.is_set():
             raise Cancelled

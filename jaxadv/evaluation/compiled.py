@@ -1,4 +1,4 @@
-"""The networks of a run, loaded when they are first needed, and compiled while others are at work."""
+"""The networks of a run. They are loaded when first needed, and compiled while others run."""
 
 import itertools
 import sys
@@ -15,16 +15,23 @@ from model_ports.errors import InputError
 
 LOGITS = ("logits",)
 SWITCH = 0.5e-3
-"""Seconds after which a thread gives way to another. One thread traces networks while others drive
-attacks, whose steps are not much longer: with Python's 5 ms alexnet and vgg_16 of the embedded job
-take 23 s beside it, with these 13."""
+"""The interval, in seconds, at which Python switches between threads.
+
+One thread traces networks while others drive attacks, whose steps are hardly longer than this. With
+Python's default of 5 ms, alexnet and vgg_16 of the embedded job take 23 s. With this value they take 13 s."""
 
 
 class Loaded:
-    """Classifiers by name, with gradients of one precision; at rest in the host's memory if the device's is short."""
+    """Classifiers by name, loaded at first use. They stay in the host's memory if the device's memory is short.
+
+    Args:
+        entries: the networks by name.
+        precision: of their gradients, one of `jaxadv.core.oracle.PRECISIONS`.
+    """
 
     def __init__(self, entries: Mapping[str, Entry], precision: str):
-        self._entries, self._precision = entries, precision
+        self._entries = entries
+        self._precision = precision
         self._classifiers: dict[str, Classifier] = {}
 
     def __getitem__(self, name: str) -> Classifier:
@@ -37,13 +44,18 @@ class Loaded:
 
 
 class Compiled:
-    """Classifiers by name, each once its programs are compiled; a thread compiles while others are at work.
+    """Classifiers by name, each with compiled programs. A thread compiles while other threads run networks.
 
-    A context: the interpreter switches threads faster inside it.
+    Use it as a context manager. Inside it, Python switches threads more often (see `SWITCH`).
+
+    Args:
+        loaded: the networks.
+        lanes: images of one call.
     """
 
     def __init__(self, loaded: Loaded, lanes: int):
-        self._loaded, self._lanes = loaded, lanes
+        self._loaded = loaded
+        self._lanes = lanes
         self._pool = ThreadPoolExecutor(max_workers=1)
         self._compiled: dict[tuple[str, str], Future] = {}
 
@@ -57,7 +69,12 @@ class Compiled:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def ahead(self, names: Iterable[str], programs: Sequence[str]) -> None:
-        """Compile these next, in order."""
+        """Compile these programs next, in this order, without waiting.
+
+        Args:
+            names: of the networks.
+            programs: names out of `jaxadv.core.classifier.PROGRAMS`.
+        """
         for key in itertools.product(names, programs):
             if key not in self._compiled:
                 self._compiled[key] = self._pool.submit(self._compile, *key)
@@ -66,11 +83,25 @@ class Compiled:
         return self._wait(name, PROGRAMS)
 
     def logits(self, name: str) -> Classifier:
-        """One that is asked for logits alone."""
+        """The classifier, as soon as its logits program is compiled.
+
+        Args:
+            name: the name of the network.
+
+        Returns:
+            The classifier.
+        """
         return self._wait(name, LOGITS)
 
     def depth(self, name: str) -> int:
-        """The number of its parameter arrays, which orders the networks of a zoo by their time."""
+        """The network's number of parameter arrays. It orders the networks of a zoo by their run time.
+
+        Args:
+            name: the name of the network.
+
+        Returns:
+            The number of arrays.
+        """
         return len(jax.tree.leaves(self._loaded[name].params))
 
     def _wait(self, name: str, programs: Sequence[str]) -> Classifier:
@@ -85,15 +116,15 @@ class Compiled:
 
 
 def check_contracts(loaded: Loaded, names: Iterable[str], lanes: int) -> None:
-    """Check what networks must keep to (see `jaxadv.core.contract`), in the program that the run will ask.
+    """Check the contract of networks (see `jaxadv.core.contract`), with the program that the run uses.
 
     Args:
         loaded: the networks.
-        names: which of them. Those of the zoo are known to be good.
+        names: the names to check. Networks of the zoo are known to be good.
         lanes: images of one call.
 
     Raises:
-        InputError: for a network that does not, or that does not fit the device's memory.
+        InputError: if a network breaks its contract, or does not fit the device's memory.
     """
     for name in names:
         with _memory_suffices(name, lanes):
@@ -102,7 +133,7 @@ def check_contracts(loaded: Loaded, names: Iterable[str], lanes: int) -> None:
 
 @contextmanager
 def _memory_suffices(name: str, lanes: int) -> Iterator[None]:
-    """Raises InputError where the device's memory runs out inside it."""
+    """Raises InputError if the device's memory runs out inside the context."""
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
@@ -110,5 +141,5 @@ def _memory_suffices(name: str, lanes: int) -> Iterator[None]:
             raise
         what = f"{name} does not fit the device's memory with --lanes={lanes}"
         raise InputError(
-            f"{what}; give fewer, and as a run keeps its number --overwrite or another --out"
+            f"{what}; give fewer lanes and, since a run keeps its number of lanes, --overwrite or another --out"
         ) from None

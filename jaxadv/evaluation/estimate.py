@@ -1,4 +1,4 @@
-"""What an evaluation would do, how much disk it would take, and how long; nothing is written."""
+"""The plan of an evaluation: its work, its disk space and its time. Nothing is written."""
 
 import math
 import shutil
@@ -18,14 +18,14 @@ from jaxadv.evaluation.plan import Job
 from jaxadv.support.progress import Progress
 
 REPEATS = 3
-# Bytes of a row on disk, compressed; measured on the embedded job
 ROW = {"examples": 45, "transfer": 6, "clever": 100}
+"""Bytes of a compressed row on disk, measured on the embedded job."""
 PICTURE = 0.67
-"""What lossless compression leaves of an adversarial image; measured on real photographs."""
+"""The share of an adversarial image's bytes after lossless compression, measured on real photographs."""
 
 
 class Size(Protocol):
-    """What a plan has to know of a network; its weights are not needed."""
+    """The sizes of a network that a plan needs. It needs no weights."""
 
     @property
     def input_size(self) -> int: ...
@@ -35,23 +35,34 @@ class Size(Protocol):
 
 
 class Counts(NamedTuple):
-    """What a job takes at most."""
+    """The most work that a job can be."""
 
-    gradients: int  # steps of all lanes, of each network
-    forwards: int
-    pairs: dict[str, int]  # the image and target pairs that CLEVER scores, of each network
-    table: list[tuple[str, ...]]  # for people
+    gradients: int  # steps of all lanes with gradient, for each network
+    forwards: int  # steps of all lanes without gradient, for each network
+    pairs: dict[
+        str, int
+    ]  # for each network, the number of (image, target) pairs that CLEVER scores
+    table: list[tuple[str, ...]]  # the same as text
 
 
 def counts(job: Job, sizes: Mapping[str, Size]) -> Counts:
-    """The evaluations that a job takes at most, of each of its networks."""
+    """The largest number of evaluations of a job, for each network.
+
+    Args:
+        job: the job, with its number of lanes.
+        sizes: the networks of the job by name.
+
+    Returns:
+        The counts.
+    """
     settings = job.settings
-    lanes, images = _lanes(job), len(job.chosen)
+    lanes = _lanes(job)
+    images = len(job.chosen)
     attacked = min(settings.attacked_images or images, images)
     scored = min(settings.clever.images or attacked, attacked)
     attempts = attacked * len(job.attempts)
     table: list[tuple[str, ...]] = [("", "attempts", "gradients", "forwards")]
-    totals = np.zeros(2, int)  # steps of all lanes, gradient and forward
+    totals = np.zeros(2, int)  # steps of all lanes: with gradient, and without
     for attack in job.attacks:
         probes = [attempt.probe for attempt in job.attempts if attempt.attack == attack]
         steps = np.sum([attack_steps(probe, attacked, lanes) for probe in probes], axis=0)
@@ -98,16 +109,20 @@ def counts(job: Job, sizes: Mapping[str, Size]) -> Counts:
 
 
 def text(job: Job, sizes: Mapping[str, Size], out: Path, *, processes: int, time: str = "") -> str:
-    """The plan: the evaluations that it takes at most, and the disk; nothing is measured.
+    """The plan as text: the most evaluations, and the disk space. Nothing is measured.
 
     Args:
-        job: what is to be done; its lanes are known.
+        job: the job, with its number of lanes.
         sizes: the networks of the job by name.
-        out: where the rows are to go.
-        processes: among whom the work is shared.
-        time: what is said of the time; see `measured`.
+        out: the folder for the rows.
+        processes: the number of processes that share the work.
+        time: the lines about time, from `measured`; empty for a hint.
+
+    Returns:
+        Several lines.
     """
-    counted, images = counts(job, sizes), len(job.chosen)
+    counted = counts(job, sizes)
+    images = len(job.chosen)
     attacked = min(job.settings.attacked_images or images, images)
     what = f"{len(job.models)} networks, {images} images each, {attacked} of them attacked, {_lanes(job)} lanes"
     kept, passing = disk(job, sizes, counted.pairs, processes=processes)
@@ -115,24 +130,29 @@ def text(job: Job, sizes: Mapping[str, Size], out: Path, *, processes: int, time
         f"{what}; at most, for a network:",
         _aligned(counted.table),
         time or "time: --dry_run=measure measures each network, and says how long the run takes",
-        f"disk: about {_size(kept)} to keep, and {_size(passing)} of images while networks are at work; {_told_free(out)}",
+        f"disk: about {_size(kept)} to keep, and {_size(passing)} of images while networks run; {_free_space(out)}",
         "nothing was written",
     ]
     return "\n".join(lines)
 
 
 def measured(job: Job, classifiers: dict[str, Classifier], *, processes: int, zoo: str) -> str:
-    """The time of a job, by a short measurement of each network.
+    """The time of a job as text, by a short measurement of each network.
 
     Args:
-        job: what is to be done; its lanes are known.
+        job: the job, with its number of lanes.
         classifiers: the networks of the job by name.
-        processes: among whom the work is shared, each with devices like this one's.
-        zoo: of the networks; of "imagenet" also the time on devices that were measured before.
+        processes: the number of processes that share the work. Each is assumed to have devices like this process.
+        zoo: the zoo of the networks. For "imagenet" the text also has the time on devices in rates.csv.
+
+    Returns:
+        Several lines.
     """
-    lanes, counted = _lanes(job), counts(job, classifiers)
+    lanes = _lanes(job)
+    counted = counts(job, classifiers)
     works: dict[str, rates.Work] = {}
-    table, seconds = [("", "gradient", "forward", "GFLOP an image", "compiled in", "at most")], 0.0
+    table = [("", "gradient", "forward", "GFLOP an image", "compiled in", "at most")]
+    seconds = 0.0
     with Progress("measuring", len(classifiers), "networks", show=job.settings.progress) as bar:
         for name, classifier in classifiers.items():
             compiled, gradient, forward = measure(classifier, lanes)
@@ -174,14 +194,18 @@ def _lanes(job: Job) -> int:
 def disk(
     job: Job, sizes: Mapping[str, Size], pairs: Mapping[str, int], *, processes: int
 ) -> tuple[float, float]:
-    """Bytes that a run keeps, and bytes of images while networks are at work.
+    """The disk space of a run.
 
     Args:
-        job: what is to be done.
+        job: the job.
         sizes: the networks of the job by name.
-        pairs: the image and target pairs that CLEVER scores, of each network.
+        pairs: for each network, the number of (image, target) pairs that CLEVER scores.
+
+    Returns:
+        Bytes that the run keeps, and bytes of images while networks run.
     """
-    settings, images = job.settings, len(job.chosen)
+    settings = job.settings
+    images = len(job.chosen)
     attacked = min(settings.attacked_images or images, images)
     attempts = attacked * len(job.attempts)
     others = len(job.models) - 1 if "transfer" in settings.parts else 0
@@ -194,13 +218,22 @@ def disk(
     return kept + (PICTURE * sum(pictures) if settings.save_adversarial else 0), passing
 
 
-def _told_free(out: Path) -> str:
+def _free_space(out: Path) -> str:
     there = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
     return f"{_size(shutil.disk_usage(there).free)} are free in {there}"
 
 
 def attack_steps(probe, items: int, lanes: int) -> np.ndarray:
-    """Steps of all lanes that ``items`` attacks with one setting take at most: with gradient, and of logits alone."""
+    """The largest number of steps of all lanes that attacks with one setting take.
+
+    Args:
+        probe: the attack.
+        items: the number of attacks.
+        lanes: attacks side by side.
+
+    Returns:
+        (2,) int: steps with gradient, and steps of logits alone.
+    """
     return _steps(probe.schedule, items, lanes)
 
 
@@ -209,7 +242,16 @@ def _steps(schedule: Schedule, items: int, lanes: int) -> np.ndarray:
 
 
 def measure(classifier: Classifier, lanes: int) -> tuple[float, float, float]:
-    """Seconds to compile both programs, and of a step with gradient and of one without: the shortest of a few."""
+    """Measure a network.
+
+    Args:
+        classifier: the network.
+        lanes: images of one call.
+
+    Returns:
+        Seconds to compile both programs, of a step with gradient, and of a step without. A step's time is the shortest of
+        a few.
+    """
     began = time.perf_counter()
     classifier.compile(lanes)
     compiled = time.perf_counter() - began
@@ -222,8 +264,14 @@ def measure(classifier: Classifier, lanes: int) -> tuple[float, float, float]:
 
 
 def gigaflops(classifier: Classifier) -> tuple[float, float]:
-    """As XLA counts them for a processor (for a GPU it does not), of one image's gradient, which has the forward pass in it, and of its
-    logits alone; NaN where it cannot."""
+    """The arithmetic of one image in GFLOP, as XLA counts it for CPU. XLA does not count it for a GPU.
+
+    Args:
+        classifier: the network.
+
+    Returns:
+        GFLOP of a gradient, including the forward pass, and GFLOP of logits alone. NaN if XLA cannot count them.
+    """
     images, objectives = classifier.grey(1)
     programs = {classifier.oracle.ask: (images, objectives), classifier.oracle.logits: (images,)}
     params = jax.tree.map(
@@ -235,7 +283,7 @@ def gigaflops(classifier: Classifier) -> tuple[float, float]:
                 program.lower(params, *asked).cost_analysis() or {}
                 for program, asked in programs.items()
             ]
-    except RuntimeError:  # without processors among JAX's platforms
+    except RuntimeError:  # CPU is not among JAX's platforms
         costs = [{}, {}]
     return tuple(cost.get("flops", np.nan) / 1e9 for cost in costs)
 

@@ -1,6 +1,6 @@
-"""The study on networks and data: attack, score, show every network the others' images, and report.
+"""The study on networks and data: attacks, CLEVER scores, transfer between networks, and the report.
 
-The same call continues a run that was interrupted (see `jaxadv.evaluation.units`).
+The same call continues an interrupted run (see `jaxadv.evaluation.units`).
 """
 
 import os
@@ -30,15 +30,15 @@ from jaxadv.store import run as store
 from jaxadv.support import log, machine, places
 
 Data = str | Source | tuple[np.ndarray, np.ndarray]
-"""A name that `--data` takes, a source, or images (N, H, W, 3) with labels (N,)."""
+"""A name as for `--data`, a source, or images (N, H, W, 3) with labels (N,)."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Networks, data and settings that fit each other; nothing is loaded or written yet."""
+    """Networks, data and settings that fit together. Nothing is loaded or written yet."""
 
     entries: dict[str, Entry]
-    job: plan.Job  # its lanes may still be None
+    job: plan.Job  # its number of lanes may still be None
     zoo: Zoo
 
     @classmethod
@@ -51,12 +51,24 @@ class Evaluation:
         zoo: Zoo | None = None,
         ensembles: Iterable[Sequence[str]] = (),
     ) -> "Evaluation":
-        """See `evaluate`. Raises InputError."""
-        settings, zoo, ensembles = (
-            settings or Settings(),
-            zoo or Zoo(),
-            [list(members) for members in ensembles],
-        )
+        """Check the arguments of an evaluation and put them together.
+
+        Args:
+            models: as for `evaluate`.
+            data: as for `evaluate`.
+            settings: as for `evaluate`.
+            zoo: the zoo of the networks that are given by name; None for the digits.
+            ensembles: as for `evaluate`.
+
+        Returns:
+            The evaluation.
+
+        Raises:
+            InputError: if an argument is wrong, or if networks and data do not fit together.
+        """
+        settings = settings or Settings()
+        zoo = zoo or Zoo()
+        ensembles = [list(members) for members in ensembles]
         settings.check()
         hosts.require_devices()
         entries = networks.choose(models, zoo, ensembles)
@@ -79,15 +91,31 @@ class Evaluation:
         any_machine: bool = False,
         host: hosts.Host | None = None,
     ) -> Run:
-        """Do what is missing of the run in ``out``. Raises InputError before anything is written."""
-        began, host = time.time(), host or hosts.Host()
+        """Run the evaluation, or the missing part of it.
+
+        Args:
+            out: the folder of the run; None for a new one below results/.
+            overwrite: whether to replace the run in ``out``.
+            any_machine: as for `evaluate`.
+            host: this process among the processes of the run.
+
+        Returns:
+            The run.
+
+        Raises:
+            InputError: if something is wrong. Wrong input is refused before anything is written.
+        """
+        began = time.time()
+        host = host or hosts.Host()
         out = places.place("out", out or time.strftime("results/%Y%m%d-%H%M%S"))
         loaded = Loaded(self.entries, self.job.settings.precision)
         job = self._with_lanes(loaded, out, overwrite, host)
         lanes = job.settings.lanes
         assert lanes is not None
         if overwrite or not store.Run(out).count_parts():
-            for name in job.models:  # a bad one is refused before anything is written
+            for (
+                name
+            ) in job.models:  # refuses a network that cannot be loaded, before anything is written
                 loaded[name]
             check_contracts(loaded, job.models, lanes)
         with (
@@ -136,16 +164,19 @@ class Evaluation:
         processes: int = 1,
         measure: bool = False,
     ) -> str:
-        """What a run would do, and its disk; nothing is written.
+        """The plan of a run as text: its work and its disk space. Nothing is written.
 
         Args:
-            out: where the rows would go.
-            processes: among whom the work would be shared.
-            measure: load and compile every network, and say how long the run would take here. Without it nothing is
-                loaded, and lanes that memory would decide are the default's.
+            out: the folder for the rows.
+            processes: the number of processes that would share the work.
+            measure: whether to load and compile every network, and to estimate the time on this machine. Otherwise
+                nothing is loaded, and the number of lanes is the default if memory would decide it.
+
+        Returns:
+            Several lines.
 
         Raises:
-            InputError: for networks that cannot be loaded.
+            InputError: if a network cannot be loaded.
         """
         out = places.place("out", out or "results")
         missing = [f"missing: {line}\n" for line in networks.missing(self.entries)]
@@ -162,9 +193,9 @@ class Evaluation:
         )
 
     def _with_lanes(self, loaded: Loaded, out: Path, overwrite: bool, host: hosts.Host) -> plan.Job:
-        """A run has one number of lanes from its first row to its last, since another rounds otherwise.
+        """The job with its number of lanes.
 
-        Several processes must have the same.
+        A run keeps its number, because rounding depends on it. Several processes must have the same number.
         """
         identity = {} if overwrite else store.Run(out).manifest().get("identity")
         known = identity.get("--lanes") if isinstance(identity, dict) else None
@@ -203,28 +234,28 @@ def evaluate(
     overwrite: bool = False,
     any_machine: bool = False,
 ) -> Run:
-    """Attack classifiers, score them with CLEVER, transfer every adversarial image, and report.
+    """Attack classifiers, score them with CLEVER, test the transfer of every adversarial image, and write a report.
 
     Args:
-        models: names of the zoo, such as "vgg_16"; FILE.py:FUNCTION, which returns classifiers; or
-            `jaxadv.Classifier` objects. Mixed as you like.
+        models: the networks. Each is a name of the zoo, such as "vgg_16"; or FILE.py:FUNCTION, a function that returns
+            classifiers; or a `jaxadv.Classifier`.
         data: "digits", "imagefolder:DIR", "tfds:NAME", "npz:FILE", a `Source`, or a pair of arrays:
             images (N, H, W, 3), uint8 or float in [0, 1], and labels (N,) integers.
-        settings: what is attacked with what; the study's attacks if not given.
-        out: folder of the run; a new one below results/ if not given. A run that is there is continued.
-        zoo: "digits" or "imagenet": where names of networks are looked up.
-        weights_dir: folder of converted weights, for the zoo "imagenet".
-        input_sizes: pixels by name, where a network of the zoo runs at another size than its own.
-        ensembles: names of networks that are attacked as one, the mean of their logits.
-        overwrite: replace the run that ``out`` holds.
-        any_machine: go on with a run that another kind of machine began. Rows may then differ by
-            rounding, as if they were computed again there.
+        settings: attacks, targets, parts and further settings; None for those of the study.
+        out: the folder of the run; None for a new one below results/. A run in the folder is continued.
+        zoo: "digits" or "imagenet": the zoo of the networks that are given by name.
+        weights_dir: the folder of converted weights, for the zoo "imagenet".
+        input_sizes: pixels by name, for networks of the zoo that run at another input size than usual.
+        ensembles: groups of network names. Each group is also attacked as one network, the mean of its logits.
+        overwrite: whether to replace the run in ``out``.
+        any_machine: whether to continue a run that another kind of machine began. Its new rows may differ by rounding
+            from rows of the first machine.
 
     Returns:
         The run: its rows as DataFrames, its tables and its report.
 
     Raises:
-        InputError: for bad input, before anything is written.
+        InputError: if the input is wrong. Nothing is written then.
 
     >>> run = jaxadv.evaluate(["alexnet"], settings=jaxadv.Settings(attacks=(jaxadv.FGSM(eps=0.1),)))
     ... # doctest: +SKIP
@@ -247,7 +278,7 @@ def _source(data: Data, entries: Mapping[str, Entry]) -> Source:
 
 
 def _warn_of_dropped(run: store.Run) -> None:
-    """How many pictures of the data could not be used, and why; they are rows of the run."""
+    """Warn of pictures that could not be used, with reasons. The run has a row for each of them."""
     rows = run.read("dropped").drop_duplicates("image_id")
     if len(rows):
         reasons = rows["reason"].str.replace(r" \(.*", "", regex=True).value_counts()

@@ -1,8 +1,8 @@
-"""Several processes at one run, on one machine or many, with one folder for the results that all of them see.
+"""Several processes for one run, on one machine or on many. All of them share one folder for the results.
 
-Each process does its share of the units of work and writes its own parts. Nothing is sent from one to another. A process
-that dies holds up only those who need its parts, and continues when its command is given again. JAX's distributed runtime
-says which process this is, and which devices it has.
+Each process does its share of the units of work and writes the parts of these units. Processes send each other nothing. If a
+process dies, only processes that need its parts wait. It continues when its command is given again. JAX's distributed
+runtime gives each process its number and its devices.
 """
 
 import os
@@ -15,34 +15,47 @@ import jax
 from jaxadv.support import log
 from model_ports.errors import InputError
 
-TOLD_AFTER, TOLD_EVERY = 30.0, 600.0  # seconds
-SHUTDOWN = 10  # seconds that who is ready waits for the others, of whom one may have died; parts say all there is to say
+WARN_AFTER = 30.0  # seconds until the first warning of a wait
+WARN_EVERY = 600.0  # seconds between two warnings
+SHUTDOWN = (
+    10  # seconds that a finished process waits for the others, since one of them may have died
+)
 
 
 class Host(NamedTuple):
-    """This process among all of a run."""
+    """This process among the processes of a run."""
 
-    process: int = 0
-    processes: int = 1
+    process: int = 0  # its number, from 0
+    processes: int = 1  # how many there are
 
 
 class Meeting(NamedTuple):
-    """How the processes of a run find each other; by default there is one alone."""
+    """How the processes of a run connect. By default there is a single process."""
 
-    multihost: bool = False  # a cluster knows
+    multihost: bool = False  # whether JAX asks the cluster for the values below
     coordinator: str | None = None  # HOST:PORT of process 0
-    processes: int | None = None
-    process: int | None = None
+    processes: int | None = None  # how many there are
+    process: int | None = None  # the number of this one, from 0
 
 
 def join(meeting: Meeting) -> Host:
-    """Meet the other processes, if there are any; before anything else asks JAX for devices. Raises InputError."""
+    """Connect to the other processes, if there are any. Call it before any use of JAX's devices.
+
+    Args:
+        meeting: how the processes connect.
+
+    Returns:
+        This process among all.
+
+    Raises:
+        InputError: if the values do not fit together, or if the processes cannot connect.
+    """
     given = (meeting.coordinator, meeting.processes, meeting.process)
     if not meeting.multihost and given == (None, None, None):
         return Host()
     if not meeting.multihost and None in given:
         raise InputError(
-            "--coordinator, --processes and --process go together; give all three, or --multihost where a cluster knows"
+            "--coordinator, --processes and --process go together; give all three, or --multihost on a cluster that JAX knows"
         )
     if (
         meeting.processes is not None
@@ -50,9 +63,11 @@ def join(meeting: Meeting) -> Host:
         and meeting.process >= meeting.processes
     ):
         raise InputError(
-            f"--process={meeting.process} of --processes={meeting.processes}; they count from 0: give less than their number"
+            f"--process={meeting.process} of --processes={meeting.processes}; processes count from 0: "
+            "give a number below --processes"
         )
-    jax.config.update("jax_enable_recoverability", True)  # or else the death of one ends all
+    # Without recoverability the death of one process ends all.
+    jax.config.update("jax_enable_recoverability", True)
     try:
         jax.distributed.initialize(
             meeting.coordinator,
@@ -62,42 +77,54 @@ def join(meeting: Meeting) -> Host:
         )
     except (RuntimeError, ValueError) as error:
         raise InputError(
-            f"the processes do not find each other ({' '.join(str(error).split())[:200]}); give --coordinator=HOST:PORT of process 0, "
+            f"the processes cannot connect ({' '.join(str(error).split())[:200]}); give --coordinator=HOST:PORT of process 0, "
             "--processes and --process"
         ) from error
     return Host(jax.process_index(), jax.process_count())
 
 
 def require_devices() -> None:
-    """Raises InputError where JAX finds no device, before a user's own code asks it for one."""
+    """Raises InputError if JAX has no device. Call it before a user's code needs one."""
     try:
         jax.devices()
     except (
         RuntimeError,
         AssertionError,
-    ) as error:  # the second where JAX finds no platform of those at all
+    ) as error:  # an AssertionError if JAX knows none of the platforms
         platforms = os.environ.get("JAX_PLATFORMS", "")
         raise InputError(
             f"JAX finds no device for JAX_PLATFORMS={platforms!r} ({' '.join(str(error).split())[:200]}); "
-            "unset it, or install what it needs"
+            "unset it, or install the jaxlib for this platform"
         ) from error
 
 
 def wait(missing: Callable[[], int], what: str) -> None:
-    """Until ``missing()`` is 0; told now and then. what: is missing, in the plural."""
-    began, told, pause = time.monotonic(), time.monotonic() - TOLD_EVERY + TOLD_AFTER, 0.1
+    """Wait until ``missing()`` is 0, with a warning from time to time.
+
+    Args:
+        missing: counts the missing things.
+        what: their name in the plural, for warnings.
+    """
+    began = time.monotonic()
+    warned = time.monotonic() - WARN_EVERY + WARN_AFTER
+    pause = 0.1
     while count := missing():
-        if time.monotonic() - told > TOLD_EVERY:
-            told = time.monotonic()
+        if time.monotonic() - warned > WARN_EVERY:
+            warned = time.monotonic()
             log.warn(
-                f"waiting for {count} {what}, for {told - began:.0f} s so far; start processes again that are gone"
+                f"waiting for {count} {what}, for {warned - began:.0f} s so far; if a process has ended, start it again"
             )
         time.sleep(pause)
         pause = min(1.2 * pause, 5.0)
 
 
 def leave(host: Host, count_others: Callable[[], int]) -> None:
-    """The others part from the first, whose runtime ends with it and theirs with that; only then does it do what needs it alone."""
+    """Leave JAX's distributed runtime. Process 0 leaves last, because the runtime of the others ends with it.
+
+    Args:
+        host: this process among all.
+        count_others: counts the other processes that have not left. Process 0 waits until it is 0.
+    """
     if host.process:
         jax.distributed.shutdown()
     elif host.processes > 1:

@@ -1,4 +1,4 @@
-"""Everything that the rows of an evaluation follow from, as its run's identity."""
+"""The identity of a run: everything that the rows of an evaluation depend on."""
 
 import functools
 import hashlib
@@ -17,9 +17,9 @@ from jaxadv.store.identity import Identity
 from jaxadv.support import machine
 
 PACKAGES = ("jaxadv", "jax", "jaxlib", "flax", "numpy", "scipy", "pillow")
-"""Packages that compute something of a row."""
+"""Packages whose version may change rows."""
 HARMLESS = ("--xla_force_host_platform_device_count", "--xla_dump_")
-"""Beginnings of XLA flags that change no row."""
+"""Prefixes of XLA flags that change no row."""
 VARIABLES = (
     *(
         "LIBTPU_INIT_ARGS",
@@ -69,7 +69,7 @@ JAX_SETTINGS = (
 )
 """Settings of JAX that change programs or random numbers."""
 VIEWS = ("report", "commands", "benchmark", "training", "validation", "analysis", "store")
-"""Rooms of this package that change no row."""
+"""Subpackages of this package that change no row."""
 HELPERS = (
     *("support/log.py", "support/progress.py", "support/files.py", "support/machine.py"),
     *(
@@ -86,16 +86,19 @@ HELPERS = (
         "core/memory.py",
     ),
 )
-"""Files of other rooms that change none."""
+"""Files of other subpackages that change no row."""
 
 
 def identity(job: Job, zoo: Zoo, entries: Mapping[str, Entry]) -> Identity:
     """The identity of a run.
 
     Args:
-        job: what is to be done, its lanes chosen.
-        zoo: where the networks that are given by name come from.
+        job: the job, with its number of lanes.
+        zoo: the zoo of the networks that are given by name.
         entries: all networks by name.
+
+    Returns:
+        The facts, the kinds of rows that depend on them, and the machine.
     """
     sizes = [f"{name}={size}" for name, size in zoo.input_sizes.items()]
     facts = {
@@ -116,7 +119,7 @@ def identity(job: Job, zoo: Zoo, entries: Mapping[str, Entry]) -> Identity:
 
 
 def this_machine() -> dict[str, Any]:
-    """What is known of the machine, as far as rounding may depend on it."""
+    """The facts about this machine that rounding may depend on."""
     device = jax.devices()[0]
     known = {
         "device": device.device_kind,
@@ -124,7 +127,7 @@ def this_machine() -> dict[str, Any]:
         "processor": machine.processor(),
         "instructions": machine.instructions(),
     }
-    if device.platform == "cpu":  # XLA cuts some sums into as many parts as it has threads
+    if device.platform == "cpu":  # XLA divides some sums by its number of threads
         known["threads"] = max(machine.threads(), jax.local_device_count())
     return known
 
@@ -133,25 +136,29 @@ def xla_flags(text: str) -> list[str]:
     """The XLA flags that may change rows, in order.
 
     Args:
-        text: the value of XLA_FLAGS: flags, or the name of a file that has them.
+        text: the value of XLA_FLAGS: flags, or the name of a file with flags.
+
+    Returns:
+        The flags, sorted.
     """
     if text.strip() and not text.lstrip().startswith("-"):
         try:
             text = Path(text.strip()).read_text()
         except (OSError, ValueError):
-            pass  # XLA will say so
+            pass  # XLA reports the error
     return sorted(flag for flag in text.split() if not flag.startswith(HARMLESS))
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """The installed version of each package."""
+    """The installed version of each package, by its name."""
     return {name: metadata.version(name) for name in packages}
 
 
 @functools.cache
 def sources() -> str:
-    """A sha256 of all code of this project that can change rows."""
-    package, ports = Path(__file__).parents[1], Path(model_ports.__file__).parent
+    """The sha256 of all source files of this project that can change rows."""
+    package = Path(__file__).parents[1]
+    ports = Path(model_ports.__file__).parent
     digest = hashlib.sha256()
     for root in (package, ports):
         for file in sorted(root.rglob("*.py")):

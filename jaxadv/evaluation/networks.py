@@ -1,4 +1,4 @@
-"""The networks of a run: the zoo's, the user's own, and ensembles of them."""
+"""The networks of a run: networks of the zoo, networks of the user, and ensembles."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,23 +19,23 @@ ZOO = facts.NAMES
 
 
 class Entry(NamedTuple):
-    """What is known of a network before it is loaded."""
+    """A network before it is loaded."""
 
     input_size: int  # pixels
     num_classes: int
-    facts: dict[str, Any]  # "sha256" among them: a fingerprint of all that its answers depend on
+    facts: dict[str, Any]  # "sha256" is a fingerprint of everything that the logits depend on
     load: Callable[[], Classifier]  # raises InputError
 
 
 @dataclass(frozen=True)
 class Zoo:
-    """Where the networks that are given by name come from.
+    """The source of the networks that are given by name.
 
     Args:
         name: "digits" or "imagenet".
-        weights_dir: folder with a converted network each; None for the embedded ones.
-        input_sizes: pixels by name, where a network runs at another size than its own.
-        allow_missing: let fresh weights stand in for weights that are missing, as a plan may.
+        weights_dir: a folder of converted networks; None for the embedded ones.
+        input_sizes: pixels by name, for networks that run at another input size than usual.
+        allow_missing: whether random weights replace missing ones. A plan may use them.
     """
 
     name: str = "digits"
@@ -44,7 +44,7 @@ class Zoo:
     allow_missing: bool = False
 
     def check(self) -> None:
-        """Raises InputError."""
+        """Raises InputError if there is no zoo of this name."""
         if self.name not in registry.ZOOS:
             raise unknown("zoo", self.name, registry.ZOOS)
 
@@ -55,12 +55,15 @@ def choose(
     """The networks of a run by name, in order.
 
     Args:
-        models: names of the zoo, FILE.py:FUNCTION of the user's own, or classifiers.
-        zoo: where those given by name come from.
-        ensembles: the members of each ensemble, two or more names; ensembles follow the others.
+        models: names of the zoo, FILE.py:FUNCTION of the user, or classifiers.
+        zoo: the source of the networks that are given by name.
+        ensembles: the members of each ensemble, two or more names. Ensembles follow the other networks.
+
+    Returns:
+        Name -> network.
 
     Raises:
-        InputError: for an unknown or missing network, or a name that is taken.
+        InputError: if a network is unknown or missing, or if a name is used twice.
     """
     zoo.check()
     if isinstance(models, (str, Classifier)):
@@ -76,10 +79,12 @@ def choose(
                 raise unknown("model", model, ZOO)
             entries[model] = _of_zoo(model, zoo)
             continue
-        own = own_models.load([model], reserved={*ZOO, *entries}) if isinstance(model, str) else {}
-        if isinstance(model, Classifier):
-            own = own_models.given(model, reserved=entries)
-        for name, (classifier, known) in own.items():
+        loaded = {}
+        if isinstance(model, str):
+            loaded = own_models.load([model], reserved={*ZOO, *entries})
+        elif isinstance(model, Classifier):
+            loaded = own_models.given(model, reserved=entries)
+        for name, (classifier, known) in loaded.items():
             load = partial(_itself, classifier)
             entries[name] = Entry(classifier.input_size, classifier.num_classes, known, load)
     for name in zoo.input_sizes:
@@ -105,12 +110,21 @@ def _of_zoo(name: str, zoo: Zoo) -> Entry:
     except InputError as error:
         if not zoo.allow_missing:
             raise
-        facts, load = {"sha256": "", "missing": str(error)}, partial(random_classifier, network)
+        facts = {"sha256": "", "missing": str(error)}
+        load = partial(random_classifier, network)
     return Entry(network.input_size, network.num_classes, facts, load)
 
 
 def random_classifier(network: registry.Network, seed: int = 0) -> Classifier:
-    """A network with fresh weights, which is as fast as a trained one."""
+    """A network with random weights, for measurements of speed.
+
+    Args:
+        network: the network of the zoo.
+        seed: the seed of its weights.
+
+    Returns:
+        The classifier.
+    """
     import jax
 
     return Classifier(
@@ -124,7 +138,7 @@ def random_classifier(network: registry.Network, seed: int = 0) -> Classifier:
 
 
 def _ensemble(name: str, members: Sequence[str], entries: dict[str, Entry]) -> Entry:
-    """Members are then loaded once, whoever asks for them."""
+    """The ensemble of some entries. From then on each member is loaded only once."""
     if len(set(members)) < max(2, len(members)):
         raise InputError(
             f"--ensembles has {'+'.join(members)!r}; two or more different networks joined by '+' are needed, such as vgg_16+alexnet"
@@ -148,7 +162,15 @@ def _ensemble(name: str, members: Sequence[str], entries: dict[str, Entry]) -> E
 
 
 def check_classes(entries: Mapping[str, Entry], source: Source) -> None:
-    """Raises InputError for a network whose classes are not the data's."""
+    """Check that networks and data have the same number of classes.
+
+    Args:
+        entries: the networks by name.
+        source: the data.
+
+    Raises:
+        InputError: if a network and the data have different numbers of classes.
+    """
     for name, entry in entries.items():
         if entry.num_classes != source.num_classes:
             zoos = ", ".join(f"--zoo={zoo} has {count}" for zoo, count in registry.CLASSES.items())
@@ -167,5 +189,12 @@ def check_attacks(entries: Mapping[str, Entry], attempts: Sequence[Attempt]) -> 
 
 
 def missing(entries: Mapping[str, Entry]) -> list[str]:
-    """What is said of each network whose weights are missing."""
+    """A line about each network whose weights are missing.
+
+    Args:
+        entries: the networks by name.
+
+    Returns:
+        The lines; empty if no weights are missing.
+    """
     return [str(entry.facts["missing"]) for entry in entries.values() if "missing" in entry.facts]

@@ -1,4 +1,4 @@
-"""--model_module=FILE.py:FUNCTION: classifiers that a user's own function returns, to be evaluated beside the zoo's.
+"""--model_module=FILE.py:FUNCTION: classifiers that a user's function returns.
 
 flags/own_models/ has an example for each common library.
 """
@@ -24,25 +24,26 @@ from jaxadv.support import places
 from model_ports import checkpoint
 from model_ports.errors import InputError, unknown
 
-_NAME = re.compile(
-    r"\w[\w.]*", re.ASCII
-)  # parts of a run are named after their network and, behind "-", what was done
+_NAME = re.compile(r"\w[\w.]*", re.ASCII)  # "-" separates the network from the attack in file names
 
 
 def load(
     places: Iterable[str], *, reserved: Iterable[str]
 ) -> dict[str, tuple[Classifier, dict[str, Any]]]:
-    """The classifiers of all FILE.py:FUNCTION by name, each with its source and a sha256 that changes with it.
+    """Call the user's functions.
 
     Args:
-        places: FILE.py:FUNCTION each.
-        reserved: names that are taken.
+        places: FILE.py:FUNCTION, one for each function.
+        reserved: names that no classifier may have.
+
+    Returns:
+        Name -> classifier and facts. The facts include the source and a sha256 that changes with the classifier.
 
     Raises:
-        InputError: for a missing file or function; for an error in the user's code, with its file and line; for anything
-            but a classifier or a list of them; and for a name that is taken or unfit for files.
+        InputError: if the file or function is missing; if the user's code fails, with file and line; if the function does
+            not return a classifier or a list of classifiers; if a name is reserved or unfit for files.
     """
-    found: dict[str, tuple[Classifier, dict[str, Any]]] = {}
+    classifiers_by_name: dict[str, tuple[Classifier, dict[str, Any]]] = {}
     for place in places:
         path, function = _function(place)
         line = inspect.unwrap(function).__code__.co_firstlineno
@@ -61,19 +62,30 @@ def load(
                 f"{where}: {function.__name__} returns a {got}; it must return a jaxadv.Classifier, or a list of them"
             )
         for classifier in classifiers:
-            _check_name(classifier.name, {*found, *reserved}, f"{where}: ")
+            _check_name(classifier.name, {*classifiers_by_name, *reserved}, f"{where}: ")
             sha256 = fingerprint(classifier, path.read_bytes())
-            found[classifier.name] = (
+            classifiers_by_name[classifier.name] = (
                 classifier,
                 classifier.facts | {"source": place, "sha256": sha256},
             )
-    return found
+    return classifiers_by_name
 
 
 def given(
     classifier: Classifier, *, reserved: Iterable[str]
 ) -> dict[str, tuple[Classifier, dict[str, Any]]]:
-    """A classifier that Python code gave, by its name, with its facts as `load` has them. Raises InputError."""
+    """A classifier that the caller of `evaluate` made, in the form of `load`.
+
+    Args:
+        classifier: the classifier.
+        reserved: names that it may not have.
+
+    Returns:
+        Its name -> classifier and facts.
+
+    Raises:
+        InputError: if the name is reserved or unfit for files.
+    """
     _check_name(classifier.name, set(reserved))
     return {classifier.name: (classifier, classifier.facts | {"sha256": fingerprint(classifier)})}
 
@@ -84,13 +96,20 @@ def _check_name(name: str, taken: set[str], where: str = "") -> None:
             f"{where}a classifier is named {name!r}; letters, digits, '_' and '.' are allowed: rename it"
         )
     if name in {*taken, "all", "none"}:
-        raise InputError(f"{where}a classifier is named {name!r}, as another one is; rename it")
+        raise InputError(f"{where}a classifier is named {name!r}, which is taken; rename it")
 
 
 def fingerprint(classifier: Classifier, file: bytes = b"") -> str:
-    """sha256 over parameters, program and the file's content: rows of a run must not mix two versions of a classifier.
+    """The sha256 of a classifier's parameters, program and source file. It keeps a run from mixing two versions.
 
-    The program has in it what its author did not put into the parameters: constants, and code of other files.
+    The program also contains constants and the code of other files.
+
+    Args:
+        classifier: the classifier.
+        file: the content of its source file, if there is one.
+
+    Returns:
+        64 hexadecimal digits.
     """
     leaves = jax.tree_util.tree_leaves_with_path(classifier.params)
     arrays = {jax.tree_util.keystr(key): np.asarray(_plain(leaf)) for key, leaf in leaves}
@@ -102,7 +121,7 @@ def fingerprint(classifier: Classifier, file: bytes = b"") -> str:
 
 
 def _plain(leaf):
-    """The numbers of a random key, as networks with dropout carry one; all else as it is."""
+    """The numbers of a random key, which networks with dropout have; any other array unchanged."""
     is_key = isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
     return jax.random.key_data(leaf) if is_key else leaf
 
@@ -116,22 +135,22 @@ def _function(place: str) -> tuple[Path, Callable]:
         )
     if not path.is_file():
         raise InputError(
-            f"--model_module is {place!r}, and there is no file {file!r}; name a Python file"
+            f"--model_module is {place!r}, but there is no file {file!r}; name a Python file"
         )
     module = _module(path)
     function = getattr(module, name, None)
     if not callable(function) or not hasattr(inspect.unwrap(function), "__code__"):
-        own = [
+        functions = [
             known
             for known, value in vars(module).items()
             if inspect.isfunction(value) and value.__module__ == module.__name__
         ]
-        raise unknown(f"function of {file}", name, own)
+        raise unknown(f"function of {file}", name, functions)
     return path, function
 
 
 def _module(path: Path) -> ModuleType:
-    """The module of a file, run once a process; modules beside it can be imported, and hide none of the libraries."""
+    """The module of a file, which runs once in a process. It can import modules of its folder; libraries come first."""
     content = str(path.resolve()).encode() + path.read_bytes()
     name = f"{path.stem}_{hashlib.sha256(content).hexdigest()[:8]}"
     if name not in sys.modules:
@@ -140,7 +159,7 @@ def _module(path: Path) -> ModuleType:
             raise InputError(f"{path} cannot be loaded as Python; name a file of Python source")
         module = sys.modules[name] = importlib.util.module_from_spec(
             spec
-        )  # dataclasses look themselves up there
+        )  # dataclasses need their module in sys.modules
         run = partial(spec.loader.exec_module, module)
         folder = str(path.parent.resolve())
         if folder not in sys.path:
@@ -154,10 +173,12 @@ def _module(path: Path) -> ModuleType:
 
 
 def _run(path: Path, function: Callable, line: int) -> Any:
-    """What a user's code returns; whatever it raises becomes one line with the place in its file, or ``line`` if it is none there."""
+    """Call a user's function. Any error becomes an InputError with the line in the file, or ``line`` for an error elsewhere."""
     try:
         return function()
-    except (Exception, SystemExit) as error:  # it may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # user code may raise anything
         frames = [
             (frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)
         ]

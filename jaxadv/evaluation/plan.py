@@ -1,4 +1,4 @@
-"""A job: settings, networks and data together, as the units of work need them."""
+"""A job: settings, networks and data together, for the units of work."""
 
 from dataclasses import dataclass
 
@@ -14,33 +14,33 @@ from jaxadv.support import places
 
 @dataclass(frozen=True)
 class Job:
-    """All that an evaluation has to do."""
+    """The work of an evaluation."""
 
-    settings: Settings  # its lanes are known
+    settings: Settings  # with its number of lanes
     models: list[str]
-    ensembles: dict[str, list[str]]  # their members by name
+    ensembles: dict[str, list[str]]  # name -> members
     source: Source
     chosen: np.ndarray  # indices into the source
     attempts: list[Attempt]
 
-    def shown_to(self, name: str) -> list[str]:
-        """The networks that see the adversarial images of ``name``.
-
-        All others do, except ensembles, and the members of an ensemble for its own images.
-        """
-        hidden = {name, *self.ensembles, *self.ensembles.get(name, ())}
-        return [other for other in self.models if other not in hidden]
-
     @property
     def has_study_targets(self) -> bool:
-        """Whether random targets are the study's own: its images were selected."""
+        """Whether random targets are those of the study, since its images were selected."""
         selection = self.settings.selection
         return selection in ("study", "clever100") or (
             selection == "common" and self.source.validation
         )
 
     def pictures(self, size: int, chosen: np.ndarray | None = None) -> Pictures:
-        """All of the selection, or the ``chosen`` indices, at ``size`` pixels."""
+        """Pictures of the data at one size.
+
+        Args:
+            size: height and width, pixels.
+            chosen: indices into the source; None for the whole selection.
+
+        Returns:
+            The pictures, read when they are needed.
+        """
         settings = self.settings
         return Pictures(
             self.source,
@@ -53,18 +53,32 @@ class Job:
 
     @property
     def attacks(self) -> list[str]:
+        """The names of the attacks, each once."""
         return list(dict.fromkeys(attempt.attack for attempt in self.attempts))
 
     @property
     def clever_kinds(self) -> tuple[str, ...]:
-        """The kinds of target that are scored; none without the part "clever"."""
+        """The kinds of target that CLEVER scores; none without the part "clever"."""
         return self.settings.kinds(CLEVER) if CLEVER in self.settings.parts else ()
 
 
 def job(
     settings: Settings, models: list[str], ensembles: dict[str, list[str]], source: Source
 ) -> Job:
-    """Settings, networks and data as one job. Raises InputError."""
+    """Make a job.
+
+    Args:
+        settings: attacks and further settings.
+        models: names of all networks, with ensembles.
+        ensembles: name -> members.
+        source: the data.
+
+    Returns:
+        The job, with the selected images.
+
+    Raises:
+        InputError: if a setting is wrong, or if it does not fit the data.
+    """
     settings.check()
     Reading(settings.preprocessing, settings.not_rgb).check()
     return Job(

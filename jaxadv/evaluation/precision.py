@@ -1,7 +1,7 @@
-"""--precision=auto: the fastest gradients that the attacks of a run have been seen to bear.
+"""--precision=auto: the fastest gradients that do not change the results of a run's attacks.
 
-answers.csv compares each attack's answers in another precision with those in `highest`, by device.
-`jaxadv.benchmark.tables` writes it. An attack bears a precision on a kind of device if two things
+answers.csv compares each attack's results in other precisions with those in `highest`, by device.
+`jaxadv.benchmark.tables` writes it. An attack bears a precision on a kind of device if two conditions
 hold for every measured network. At most `CHANGED` successes have changed. The median of the relative
 changes of the distances is at most `MOVED`.
 """
@@ -20,9 +20,11 @@ TABLE = Path(__file__).with_name("answers.csv")
 COLUMNS = ("device", "network", "attack", "precision", "images", "changed", "revoked")
 COLUMNS += ("median_change", "low", "high", "date", "jax")
 CANDIDATE = "default"
-"""What `auto` may choose beside `highest`: TF32 on a GPU. bfloat16 has to be asked for."""
+"""The precision that `auto` may choose instead of `highest`: TF32 on a GPU. It never chooses bfloat16."""
 CHANGED = 1
+"""The most successes of a network that may change."""
 MOVED = 0.005
+"""The largest median of the relative changes of distances."""
 
 
 @functools.cache
@@ -32,7 +34,15 @@ def table() -> pd.DataFrame:
 
 
 def decided(asked: str, attacks: Iterable[str]) -> str:
-    """The precision that was asked for; where that is "auto", what `choose` says, which is told."""
+    """The precision of a run.
+
+    Args:
+        asked: the setting. For "auto" `choose` decides, and a line on standard error says why.
+        attacks: names of the attacks; "clever" for the scores.
+
+    Returns:
+        One of `jaxadv.core.oracle.PRECISIONS`.
+    """
     if asked != AUTO:
         return asked
     chosen, why = choose(attacks)
@@ -43,42 +53,46 @@ def decided(asked: str, attacks: Iterable[str]) -> str:
 def choose(
     attacks: Iterable[str], device: str | None = None, answers: pd.DataFrame | None = None
 ) -> tuple[str, str]:
-    """The precision of a run, and why.
+    """Choose the precision of a run.
 
     Args:
-        attacks: names of its attacks; "clever" for the scores.
-        device: kind of device; None for the first of this process.
-        answers: rows with `COLUMNS`; None for the committed ones.
+        attacks: names of the attacks; "clever" for the scores.
+        device: the kind of device; None for the first device of this process.
+        answers: rows with `COLUMNS`; None for those of answers.csv.
 
     Returns:
-        "default" if all the attacks bear it on such a device, else "highest"; and a line.
+        "default" if all attacks bear it on this kind of device, else "highest"; and the reason, in one line.
     """
     device = jax.local_devices()[0].device_kind if device is None else device
     answers = table() if answers is None else answers
     rows = answers[(answers["device"] == device) & (answers["precision"] == CANDIDATE)]
     if not len(rows):
-        return "highest", f"what attacks bear on {device} has not been measured"
+        return "highest", f"attacks on {device} have not been measured in other precisions"
     against = [reason for attack in attacks if (reason := objection(attack, rows))]
     if against:
         return "highest", f"on {device}: " + "; ".join(against)
-    return CANDIDATE, f"on {device} the attacks' answers stay as they are in highest"
+    return CANDIDATE, f"on {device} the attacks give the same results as in highest"
 
 
 def objection(attack: str, rows: pd.DataFrame) -> str:
-    """Why an attack does not bear the precision of these rows; empty if it does.
+    """Why an attack does not bear a precision.
 
     Args:
         attack: its name.
-        rows: of one device and precision.
+        rows: rows of answers.csv for one device and precision.
+
+    Returns:
+        The reason; empty if the attack bears the precision.
     """
-    own = rows[rows["attack"] == attack]
-    if not len(own):
+    of_attack = rows[rows["attack"] == attack]
+    if not len(of_attack):
         return f"{attack} has not been measured"
-    worst = own.iloc[int(own["changed"].to_numpy().argmax())]
+    worst = of_attack.iloc[int(of_attack["changed"].to_numpy().argmax())]
     if worst["changed"] > CHANGED:
         return f"{attack} has other successes ({worst['changed']:.0f} of {worst['images']:.0f})"
-    what, moved = "scores" if attack == "clever" else "distances", own["median_change"]
+    what = "scores" if attack == "clever" else "distances"
+    moved = of_attack["median_change"]
     if moved.isna().any():
-        return f"{attack} has no {what} to compare at {own[moved.isna()]['network'].iloc[0]}"
+        return f"{attack} has no {what} to compare at {of_attack[moved.isna()]['network'].iloc[0]}"
     most = max(map(float, moved), key=abs)
     return f"{attack} has other {what} (median {100 * most:+.2f} %)" if abs(most) > MOVED else ""

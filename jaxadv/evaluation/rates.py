@@ -1,6 +1,6 @@
-"""How fast networks were on devices that were measured, to say what a study takes there.
+"""Measured speeds of networks on several devices, to estimate the time of a study there.
 
-rates.csv has a row for each device, network and precision: `jaxadv.benchmark.tables` writes it.
+rates.csv has a row for each device, network and precision. `jaxadv.benchmark.tables` writes it.
 """
 
 import functools
@@ -19,21 +19,21 @@ PRECISIONS: tuple[str, ...] = ("highest", "default", "bfloat16")
 
 
 class Work(NamedTuple):
-    """What a network has to do."""
+    """The work of one network."""
 
-    gradients: int  # images
-    forwards: int  # images, in the highest precision
-    gigaflops: tuple[float, float]  # arithmetic of one image's gradient, and of its logits
+    gradients: int  # images with gradient
+    forwards: int  # images of logits alone, in the highest precision
+    gigaflops: tuple[float, float]  # GFLOP of one image's gradient, and of its logits
 
 
 class Hours(NamedTuple):
-    """What a study takes on one device of a kind."""
+    """The time of a study on one device of a kind."""
 
     device: str
     date: str
     jax: str
     hours: dict[str, float]  # by precision
-    borrowed: dict[str, str]  # networks that were not measured, and whose rate they have
+    borrowed: dict[str, str]  # network without a measurement -> network whose rate is used for it
 
 
 @functools.cache
@@ -43,41 +43,46 @@ def table() -> pd.DataFrame:
 
 
 def hours(works: Mapping[str, Work], rates: pd.DataFrame | None = None) -> list[Hours]:
-    """Hours of one device of each measured kind, in each precision.
+    """Hours of work on one device of each measured kind, in each precision.
 
-    A network that was not measured runs at the arithmetic of one of its family that was. A
-    precision that was not measured is as fast as the one before it. Logits alone are computed in
-    the highest precision, with a gradient's arithmetic in a second.
+    A network without a measurement gets the arithmetic per second of a measured network of its family. A precision without a
+    measurement is as fast as the one before it. Logits alone are computed in the highest precision, at the same
+    arithmetic per second as gradients.
 
     Args:
-        works: of full-size networks of the zoo, by name; others are left out.
-        rates: rows with `COLUMNS`; None for the committed ones.
+        works: the work of full-size networks of the zoo, by name. Networks of unknown families do not count.
+        rates: rows with `COLUMNS`; None for those of rates.csv.
+
+    Returns:
+        The hours, one for each kind of device.
     """
     rates = table() if rates is None else rates
-    found = []
+    by_device = []
     for device, rows in rates.groupby("device"):
         borrowed: dict[str, str] = {}
         total: dict[str, float] = dict.fromkeys(PRECISIONS, 0.0)
         for name, work in works.items():
-            model, own = _measured(name, rows)
-            if own is None:
+            model, measured = _measured(name, rows)
+            if measured is None:
                 continue
             if model != name:
                 borrowed[name] = model
-            slow = _seconds(own, "highest", work, exact=model == name)
+            slow = _seconds(measured, "highest", work, exact=model == name)
             forward = slow * work.gigaflops[1] / work.gigaflops[0]
             for precision in PRECISIONS:
-                gradient = _seconds(own, precision, work, exact=model == name)
+                gradient = _seconds(measured, precision, work, exact=model == name)
                 seconds = work.gradients * gradient + work.forwards * forward
                 total[precision] += seconds / 3600
         if any(total.values()):
             first = rows.iloc[0]
-            found.append(Hours(str(device), str(first["date"]), str(first["jax"]), total, borrowed))
-    return found
+            by_device.append(
+                Hours(str(device), str(first["date"]), str(first["jax"]), total, borrowed)
+            )
+    return by_device
 
 
 def _measured(name: str, rows: pd.DataFrame) -> tuple[str, pd.DataFrame | None]:
-    """The network whose rate this one has, and its rows by precision; None if there is none."""
+    """The network whose rate is used for ``name``, and its rows by precision; None if there is none."""
     families = {spec.name: spec.family for spec in registry.MODELS}
     names = [name] if name in set(rows["network"]) else []
     same = (other for other in rows["network"] if families.get(other) == families.get(name, "none"))
@@ -87,7 +92,7 @@ def _measured(name: str, rows: pd.DataFrame) -> tuple[str, pd.DataFrame | None]:
 
 
 def _seconds(rows: pd.DataFrame, precision: str, work: Work, *, exact: bool) -> float:
-    """Seconds of one image's gradient; exact: the rows are of this network."""
+    """Seconds of one image's gradient. ``exact`` says whether the rows are of this network."""
     steps = PRECISIONS[: PRECISIONS.index(precision) + 1]
     row: Any = rows.loc[[step for step in steps if step in rows.index][-1]]
     if exact:
@@ -96,13 +101,22 @@ def _seconds(rows: pd.DataFrame, precision: str, work: Work, *, exact: bool) -> 
 
 
 def told(works: Mapping[str, Work]) -> list[str]:
-    """Lines for people, one for each measured kind of device; works: see `hours`."""
+    """The hours as text.
+
+    Args:
+        works: as for `hours`.
+
+    Returns:
+        A line for each measured kind of device.
+    """
     lines = []
     for each in hours(works):
         times = ", ".join(f"{name} {_amount(value)} h" for name, value in each.hours.items())
         line = f"on one {each.device}, as measured on {each.date} (jax {each.jax}): {times}"
         if each.borrowed:
-            line += f"; {len(each.borrowed)} networks at the arithmetic of one of their family"
+            line += (
+                f"; {len(each.borrowed)} networks by the speed of another network of their family"
+            )
         lines.append(line)
     return lines
 

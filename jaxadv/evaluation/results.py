@@ -1,4 +1,4 @@
-"""A run on disk, for Python users: rows as DataFrames, tables, report."""
+"""A run on disk, for Python users: its rows as DataFrames, its tables and its report."""
 
 import os
 from functools import cached_property
@@ -12,12 +12,17 @@ from model_ports.errors import InputError, unknown
 
 
 class Run:
-    """What an evaluation left in a folder. Reads only, except `report`, which remakes the views of the rows."""
+    """The rows, tables and report of an evaluation in a folder. Only `report` writes anything.
+
+    Args:
+        directory: the folder.
+        was_finished: whether the last evaluation had nothing left to do.
+    """
 
     def __init__(self, directory: str | os.PathLike, *, was_finished: bool = False):
         self.directory = Path(directory)
         self.was_finished = was_finished
-        """Whether nothing was left to do when it was evaluated last."""
+        """Whether the last evaluation had nothing left to do."""
         self._rows = store.Run(directory)
 
     def __repr__(self) -> str:
@@ -33,7 +38,7 @@ class Run:
 
     @cached_property
     def examples(self) -> pd.DataFrame:
-        """A row for each attempt: model, attack, setting, image, target kind. See `jaxadv.store.rows`."""
+        """A row for each attempt: a model, attack, setting, image and kind of target. See `jaxadv.store.rows`."""
         return self._rows.read("examples")
 
     @cached_property
@@ -43,23 +48,26 @@ class Run:
 
     @cached_property
     def clever(self) -> pd.DataFrame:
-        """A row for each CLEVER score: model, image, target and norm."""
+        """A row for each CLEVER score: a model, image, target and norm."""
         return self._rows.read("clever")
 
     @cached_property
     def transfer(self) -> pd.DataFrame:
-        """A row for each adversarial image of a source that another model was shown."""
+        """A row for each adversarial image of a source and each other model that was tested with it."""
         return self._rows.read("transfer")
 
     def table(self, name: str) -> pd.DataFrame:
-        """A table of the report by its name, with 95 % intervals.
+        """A table of the report, with 95 % intervals.
 
         Args:
             name: "accuracy", "robustness", "clever", "transfer", "law", "robust_accuracy",
                 "optimality" or "robustness_curves".
 
+        Returns:
+            The table.
+
         Raises:
-            InputError: for an unknown name.
+            InputError: if the name is unknown.
         """
         if name not in TABLES:
             raise unknown("table", name, TABLES)
@@ -71,7 +79,7 @@ class Run:
         return getattr(tables.compute(self._rows), name)
 
     def report(self) -> Path:
-        """Write tables, figures and report.html again, from the rows. Returns the page's path."""
+        """Write tables, figures and report.html again, from the rows. Returns the path of the page."""
         from jaxadv.report.remake import remake
 
         return remake(self.directory)
@@ -82,13 +90,16 @@ TABLES = ("accuracy", "robustness", "clever", "transfer", "law", *ROBUST)
 
 
 def open_run(directory: str | os.PathLike) -> Run:
-    """The run that an evaluation left in a folder.
+    """Open the run in a folder.
 
     Args:
         directory: the folder, ``out`` of the evaluation.
 
+    Returns:
+        The run.
+
     Raises:
-        InputError: where no run has left rows, or one of another version has.
+        InputError: if the folder has no rows of a run, or rows of another version's format.
     """
     if not store.Run(directory).count_parts():
         raise InputError(

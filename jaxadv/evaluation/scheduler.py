@@ -1,4 +1,4 @@
-"""Who does which unit of work when: networks side by side, the longest first, compiled ahead."""
+"""The schedule of the units of work: several networks at once, the longest first, each compiled ahead of its use."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -16,20 +16,24 @@ from jaxadv.evaluation.units import Unit
 from jaxadv.evaluation.work import Work
 from jaxadv.store.run import Run
 
-CLASSIFY, ATTEMPT, WHOLE = "classify", "attempt", "whole"
-"""The stages: all classifications; all attacks and scores; or a network's both, one after the other."""
+CLASSIFY = "classify"
+"""The stage of all classifications."""
+ATTEMPT = "attempt"
+"""The stage of all attacks and scores."""
+WHOLE = "whole"
+"""Both stages of a network, one after the other."""
 
 
 @dataclass(frozen=True)
 class Scheduler:
-    """The units of one process.
+    """Runs the units of one process.
 
     Args:
-        run: where the rows go.
-        job: what is to be done.
+        run: gets the rows.
+        job: the work.
         host: this process among all.
         compiled: the networks.
-        begin: called once, before the first unit that is missing.
+        begin: called once, before the first missing unit.
     """
 
     run: Run
@@ -39,12 +43,14 @@ class Scheduler:
     begin: Callable[[], None]
 
     def work(self) -> bool:
-        """Do what is missing, or this process's share of it, and wait for others' where it is needed.
+        """Do this process's share of the missing units, and wait for the units of other processes that it needs.
 
         Returns:
-            Whether anything was missing.
+            Whether any unit was missing.
         """
-        run, job, host = self.run, self.job, self.host
+        run = self.run
+        job = self.job
+        host = self.host
         if host.processes == 1 and job.settings.selection != "common":
             missing = [name for name in job.models if not units.is_finished(run, job, name)]
             return self._do(WHOLE, {name: [] for name in missing}, began=False)
@@ -54,16 +60,17 @@ class Scheduler:
         return began
 
     def _share(self, stage: str, listed: Callable[[str], Sequence[Unit]], *, began: bool) -> bool:
-        """This process's share of a stage; then wait until all that the next stage needs is there."""
-        run, job = self.run, self.job
+        """Do this process's share of a stage, then wait until the next stage can begin. Returns whether work has begun."""
+        run = self.run
+        job = self.job
         every = [unit for name in job.models for unit in listed(name)]
-        own = [
+        mine = [
             unit
             for unit in units.share(job, every, **self.host._asdict())
             if not units.is_done(run, job, unit)
         ]
-        todo = {name: [unit for unit in own if unit.network == name] for name in job.models}
-        began = self._do(stage, {name: mine for name, mine in todo.items() if mine}, began=began)
+        todo = {name: [unit for unit in mine if unit.network == name] for name in job.models}
+        began = self._do(stage, {name: some for name, some in todo.items() if some}, began=began)
         if stage == CLASSIFY or not self.host.process:
             hosts.wait(
                 lambda: sum(not units.exists(run, job, unit) for unit in every),
@@ -72,18 +79,19 @@ class Scheduler:
         return began
 
     def _do(self, stage: str, todo: dict[str, list[Unit]], *, began: bool) -> bool:
-        """A stage's units of each network, while all that it needs is compiled. Returns whether work has begun."""
+        """Do a stage's units of each network, and compile in the meantime. Returns whether work has begun."""
         if not todo:
             return began
         at_once = self.job.settings.at_once or (2 if jax.default_backend() == "cpu" else 1)
-        if at_once > 1:  # long ones first: none of them is then left alone at the end
+        if at_once > 1:  # the longest first, so that none of them runs alone at the end
             todo = {
                 name: todo[name] for name in sorted(todo, key=self.compiled.depth, reverse=True)
             }
         if not began and not self.host.process:
             self.begin()
         self._compile_ahead(stage, list(todo), at_once)
-        tasks, cancel = [], Cancel()
+        tasks = []
+        cancel = Cancel()
         for number, (name, mine) in enumerate(todo.items(), 1):
             work = Work(self.run, self.job, self.compiled, f"[{number}/{len(todo)}] {name}", cancel)
             if stage == WHOLE:
@@ -94,9 +102,9 @@ class Scheduler:
         return True
 
     def _compile_ahead(self, stage: str, names: list[str], at_once: int) -> None:
-        """In the order of need. An attack that is through waits for the others' logits, which compile quicker."""
-        shown = stage != CLASSIFY and "transfer" in self.job.settings.parts
-        others = [name for source in names for name in self.job.shown_to(source)] if shown else []
+        """Compile in the order of need. Logits of the other networks come early, since a finished attack waits for them."""
+        shown = [] if stage == CLASSIFY else names
+        others = [name for source in shown for name in units.shown_to(self.job, source)]
         needed = LOGITS if stage == CLASSIFY else PROGRAMS
         for some, programs in (
             (names[:at_once], needed),
@@ -107,13 +115,12 @@ class Scheduler:
 
 
 def _at_once(count: int, tasks: Sequence[Callable[[], None]], cancel: Cancel) -> None:
-    """Do all tasks, ``count`` at a time. The first that fails ends the others at their next `Cancel.check`, and is raised."""
+    """Do all tasks, ``count`` at a time. If a task fails, the others end at their next `Cancel.check`, and its error is raised."""
     pool = ThreadPoolExecutor(max_workers=count)
     waiting = {pool.submit(task) for task in tasks}
     try:
-        while (
-            waiting
-        ):  # a second at a time: a signal that another thread is given does not end this one's wait
+        while waiting:
+            # The timeout lets this thread handle signals, which do not end a wait.
             finished, waiting = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
             for future in finished:
                 future.result()
@@ -124,4 +131,4 @@ def _at_once(count: int, tasks: Sequence[Callable[[], None]], cancel: Cancel) ->
     finally:
         pool.shutdown(
             wait=False, cancel_futures=True
-        )  # who interrupts from the keyboard does not wait
+        )  # an interrupt from the keyboard does not wait

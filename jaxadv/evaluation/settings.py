@@ -1,4 +1,4 @@
-"""What an evaluation attacks, with what, and how: one typed, frozen object, checked in one place."""
+"""The settings of an evaluation: one typed, frozen object, checked in one place."""
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,8 @@ from model_ports.errors import InputError, unknown
 PARTS = ("attacks", "transfer", "clever", "report")
 AUTO = "auto"
 PRECISIONS = ("highest", "high", "default", "bfloat16", AUTO)
-CLEVER, UNTARGETED = "clever", "untargeted"
+CLEVER = "clever"
+UNTARGETED = "untargeted"
 NOT_IN_ROWS = (
     "parts",
     "figures",
@@ -24,7 +25,7 @@ NOT_IN_ROWS = (
     "data_cache",
     "data_threads",
 )
-"""Fields that change no row of a unit that is done; all others are part of a run's identity."""
+"""Fields that change no row. All other fields are part of a run's identity."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,12 @@ class CleverSettings:
     """How CLEVER scores are estimated.
 
     Args:
-        images: how many images are scored, the first that are attacked; None for all of them.
-        batches: Nb, batches whose maxima are fitted, at least 2.
-        samples: Ns, samples in a batch.
+        images: how many of the attacked images are scored, beginning with the first; None for all.
+        batches: Nb, the number of batches whose maxima are fitted, at least 2.
+        samples: Ns, the number of samples in a batch.
         protocol: "released" or "paper" (see `jaxadv.clever.sampler.CleverSampler`).
-        method: of the fit: "released", "mle" or "max".
-        radius: of the samples, in pixel units of range 1; None for the protocol's own.
+        method: the method of the fit: "released", "mle" or "max".
+        radius: the radius of the samples, in pixel units of range 1; None for the protocol's default.
     """
 
     images: int | None = None
@@ -48,7 +49,7 @@ class CleverSettings:
     radius: float | None = None
 
     def check(self) -> None:
-        """Raises InputError for settings out of range."""
+        """Raises InputError if a setting is out of range."""
         from jaxadv.clever.sampler import PROTOCOLS, CleverSampler
         from jaxadv.clever.weibull import METHODS
 
@@ -62,17 +63,17 @@ class CleverSettings:
 
 
 class Attempt(NamedTuple):
-    """One attack with one setting and one kind of target: what is tried on every image."""
+    """One attack with one setting and one kind of target. It is tried on every image."""
 
     attack: str  # its name in the catalogue
-    label: str  # of the setting, such as "eps=0.1"
-    target_kind: str
+    label: str  # the setting, such as "eps=0.1"
+    target_kind: str  # one of `jaxadv.core.targets.KINDS`
     probe: Any  # see `jaxadv.core.probe`
-    plain: dict[str, Any]  # the setting's values, as columns of the rows have them
+    plain: dict[str, Any]  # the setting's values, as in the columns of the rows
 
 
 def default_attacks() -> tuple[Any, ...]:
-    """The study's attacks at the settings that the command line has by default."""
+    """The study's attacks with the default settings of the command line."""
     return sweep(attack.name for attack in catalog.ATTACKS if attack.is_default)
 
 
@@ -80,11 +81,14 @@ def sweep(names: Iterable[str], **values: Sequence[Any]) -> tuple[Any, ...]:
     """The probes of some attacks for every combination of their parameters' values.
 
     Args:
-        names: attacks of the catalogue.
-        values: the plain values of a parameter, by its flag's name; the default where it is missing.
+        names: names of attacks in the catalogue.
+        **values: the values of a parameter, by the name of its flag. A missing parameter has its defaults.
+
+    Returns:
+        The probes.
 
     Raises:
-        InputError: for an unknown attack, or a setting out of range.
+        InputError: if an attack is unknown, or a setting is out of range.
     """
     probes = []
     for name in names:
@@ -108,33 +112,33 @@ def sweep(names: Iterable[str], **values: Sequence[Any]) -> tuple[Any, ...]:
 
 @dataclass(frozen=True)
 class Settings:
-    """All that an evaluation is asked for, beside its networks and its data.
+    """All settings of an evaluation except its networks and its data.
 
     Args:
-        parts: of "attacks", "transfer", "clever", "report".
-        attacks: probes such as ``jaxadv.FGSM(eps=0.1)``; several of one attack make a sweep.
-        targets: kinds of target, of "untargeted", "random", "least", "top2".
-        attack_targets: kinds of target of one attack, or of "clever", where they differ.
+        parts: the parts to do, out of "attacks", "transfer", "clever" and "report".
+        attacks: probes such as ``jaxadv.FGSM(eps=0.1)``. Several of one attack make a sweep.
+        targets: the kinds of target, out of "untargeted", "random", "least" and "top2".
+        attack_targets: the kinds of target of single attacks, or of "clever", if they differ from ``targets``.
         clever: how CLEVER scores are estimated.
-        selection: which images: "first", "random", "study", "clever100", "common" (those that
-            all networks classify correctly), or "robustbench" (its 5000 of ImageNet).
-        num_images: images to classify, of the selection; None for all.
-        attacked_images: images to attack, the first that a network classifies correctly; None: all.
+        selection: the images: "first", "random", "study", "clever100", "common" or "robustbench". "common" takes the
+            images that all networks classify correctly.
+        num_images: how many images of the selection are classified; None for all.
+        attacked_images: how many of the correctly classified images are attacked, beginning with the first; None for all.
         preprocessing: "study" or "resize-256-crop".
-        not_rgb: what becomes of pictures that are not RGB: "drop" or "convert".
-        data_cache: folder for decoded pictures, or None.
-        data_threads: threads that decode; None for one a processor.
+        not_rgb: the treatment of pictures that are not RGB: "drop" or "convert".
+        data_cache: a folder for decoded pictures, or None.
+        data_threads: threads that decode pictures; None for one for each processor.
         block_images: attacked images in memory at a time, and in a part of the rows.
         lanes: images side by side on the device; None to choose by memory, once for the run.
-        precision: of gradients: "highest", "high", "default" or "bfloat16"; "auto" for what the
-            attacks were measured to bear on this kind of device.
-        seed: of random targets and CLEVER's samples.
-        study_seed: of the study's shuffle, which chooses its images and draws its targets.
-        save_adversarial: keep all adversarial images.
-        save_seconds: time between two savings of unfinished work, in seconds.
-        at_once: networks at work at the same time; None for 2 on a processor, else 1.
+        precision: of gradients: "highest", "high", "default", "bfloat16" or "auto". "auto" takes the fastest one that does
+            not change the attacks' results, by measurements on this kind of device.
+        seed: the seed of random targets and of CLEVER's samples.
+        study_seed: the seed of the study's shuffle, which chooses its images and draws its targets.
+        save_adversarial: whether to keep all adversarial images.
+        save_seconds: the time between two saves of unfinished work, in seconds.
+        at_once: how many networks run at the same time; None for 2 on CPU, else 1.
         figures: patterns of the figures to draw; None for all.
-        progress: whether progress is shown on standard error.
+        progress: whether standard error shows progress.
     """
 
     parts: tuple[str, ...] = PARTS
@@ -161,11 +165,11 @@ class Settings:
     progress: bool = True
 
     def check(self) -> None:
-        """Raises InputError for the first thing that is wrong, in one line."""
+        """Raises InputError for the first wrong setting, in one line."""
         names("parts", self.parts, PARTS)
         if "transfer" in self.parts and "attacks" not in self.parts:
             raise InputError(
-                "--parts has transfer without attacks; transfer shows the attacks' images to the others: add attacks"
+                "--parts has transfer without attacks; transfer needs the images of attacks: add attacks"
             )
         if "attacks" in self.parts:
             if not self.attacks:
@@ -208,13 +212,20 @@ class Settings:
                 )
 
     def kinds(self, attack: str) -> tuple[str, ...]:
-        """The kinds of target of one attack, or of "clever"."""
+        """The kinds of target of one attack.
+
+        Args:
+            attack: its name, or "clever".
+
+        Returns:
+            The kinds, each once.
+        """
         return tuple(dict.fromkeys(self.attack_targets.get(attack, self.targets)))
 
     def attempts(self) -> list[Attempt]:
-        """Every attack, kind of target and setting, each once, in the order of the rows.
+        """Every combination of attack, kind of target and setting, in the order of the rows.
 
-        An attack that has no targeted form takes the kind "untargeted" alone.
+        An attack without a targeted form takes the kind "untargeted" alone.
         """
         from jaxadv.core.probe import needs_of
 
@@ -235,13 +246,14 @@ class Settings:
         plains: dict[str, list[dict[str, Any]]] = {}
         for probe in self.attacks:
             attack = catalog.check(probe)
-            settings, plain = plains.setdefault(attack.name, []), attack.plain(probe)
+            settings = plains.setdefault(attack.name, [])
+            plain = attack.plain(probe)
             if plain not in settings:
                 settings.append(plain)
         return plains
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON can hold it; `from_dict` takes it back."""
+        """The settings as a dict for JSON. `from_dict` reads it."""
         plain = {one.name: getattr(self, one.name) for one in fields(self)}
         return plain | {
             "attacks": {name: _as_lists(settings) for name, settings in self._plains().items()},
@@ -251,7 +263,17 @@ class Settings:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "Settings":
-        """The settings that `to_dict` wrote. Raises InputError for an attack that is not known."""
+        """The settings from a dict of `to_dict`.
+
+        Args:
+            value: the dict.
+
+        Returns:
+            The settings.
+
+        Raises:
+            InputError: if an attack is unknown.
+        """
         probes = [
             catalog.get(name).make(plain)
             for name, settings in value["attacks"].items()
@@ -270,7 +292,11 @@ class Settings:
         return cls(**{**value, **lists, **others})
 
     def identity(self) -> dict[str, Any]:
-        """All that changes rows, by the names that a user knows: flags, and an attack's flags behind its name."""
+        """Everything that changes rows, by the names that a user knows.
+
+        Returns:
+            The values by flag. A flag of an attack follows the attack's name.
+        """
         plain = {name: value for name, value in self.to_dict().items() if name not in NOT_IN_ROWS}
         attacks, kinds, clever = (
             plain.pop(name) for name in ("attacks", "attack_targets", "clever")
@@ -288,7 +314,7 @@ class Settings:
         return identity
 
     def depends(self) -> dict[str, tuple[str, ...]]:
-        """The kinds of rows that follow from an entry of `identity`, where not all do."""
+        """The entries of `identity` that only some kinds of rows depend on, with these kinds."""
         attempted = ("examples", "adversarial", "transfer")
         kinds = {}
         for name in self.identity():
@@ -307,12 +333,24 @@ class Settings:
 
 
 def names(flag: str, values: Sequence[str] | None, allowed: Sequence[str]) -> list[str]:
-    """Some of the allowed names, each once. Raises InputError for an unknown one, or for none."""
+    """Check a list of names.
+
+    Args:
+        flag: the flag's name in errors.
+        values: the list.
+        allowed: all valid names.
+
+    Returns:
+        The names, each once.
+
+    Raises:
+        InputError: if a name is unknown, or if there is none.
+    """
     if isinstance(values, str):
         raise InputError(f"{flag} is {values!r}; give a list of names, such as [{values!r}]")
     chosen = list(dict.fromkeys(value.strip() for value in values or [] if value.strip()))
     if not chosen:
-        raise InputError(f"--{flag} is empty; give some of {', '.join(allowed)}")
+        raise InputError(f"--{flag} is empty; give at least one of {', '.join(allowed)}")
     for value in chosen:
         if value not in allowed:
             raise unknown(flag.rstrip("s").replace("_", " "), value, allowed)
@@ -329,7 +367,7 @@ def _unique(values: Sequence[Any]) -> list[Any]:
 
 
 def _as_lists(settings: list[dict[str, Any]]) -> dict[str, list[Any]] | list[dict[str, Any]]:
-    """The values of each parameter, if the settings are all combinations of them in order; else themselves."""
+    """The values of each parameter, if the settings are all combinations in order; otherwise the settings unchanged."""
     lists = {name: _unique([setting[name] for setting in settings]) for name in settings[0]}
     return lists if _from_lists(lists) == settings else settings
 

@@ -1,12 +1,12 @@
-"""The units of work of an evaluation, each with parts of the run's rows under its name: a unit whose parts are there is done.
+"""The units of work of an evaluation. Each unit writes parts of the run's rows under its name. It is done when its parts exist.
 
     NETWORK-BLOCK          clean and dropped: the classifications of a block of the data, and the pictures that could not be used
     NETWORK-ATTACK-BLOCK   examples: every setting of one attack on a block of the attacked images;
-                           adversarial: what the report shows of the first block; transfer: the images shown to the other networks
+                           adversarial: the pictures of the first block for the report; transfer: the other networks' predictions
     NETWORK-clever-BLOCK   clever: the scores of a block towards every kind of target
 
-A unit's rows follow from the run's identity alone: one that was interrupted or damaged is made again to the bit, by whichever process. A
-block is what is in memory at a time.
+A unit's rows depend on the run's identity alone. So any process can make an interrupted or damaged unit again, with exactly the same
+rows. A block is the number of images in memory at a time.
 """
 
 from collections.abc import Iterable
@@ -22,11 +22,11 @@ from jaxadv.store import image_store
 from jaxadv.store.run import Run
 
 CLASSIFIED = 8
-"""Blocks of attacked images in a block of classified ones, whose rows are few."""
+"""A block of classified images is as large as this many blocks of attacked images, since its rows are few."""
 
 
 class Unit(NamedTuple):
-    """See above."""
+    """One unit of work."""
 
     network: str
     stage: str  # "clean", "attack" or "clever"
@@ -35,11 +35,25 @@ class Unit(NamedTuple):
 
     @property
     def part(self) -> str:
+        """The name of its parts."""
         return "-".join(filter(None, [self.network, self.what, f"{self.block:04d}"]))
+
+    @property
+    def is_pictured(self) -> bool:
+        """Whether the report shows an image of an attack's unit."""
+        return self.block == 0
 
 
 def classifications(job: Job, name: str) -> list[Unit]:
-    """Those of one network."""
+    """The units that classify the data with one network.
+
+    Args:
+        job: the job.
+        name: the network.
+
+    Returns:
+        The units, in the order of blocks.
+    """
     return [
         Unit(name, "clean", "", block)
         for block in range(_blocks(len(job.chosen), CLASSIFIED * job.settings.block_images))
@@ -47,25 +61,39 @@ def classifications(job: Job, name: str) -> list[Unit]:
 
 
 def classified(job: Job, block: int) -> np.ndarray:
-    """The indices of a block into the source."""
+    """The images of a block of classifications, as indices into the data.
+
+    Args:
+        job: the job.
+        block: the number of the block.
+
+    Returns:
+        (n,) int64.
+    """
     size = CLASSIFIED * job.settings.block_images
     return job.chosen[block * size : (block + 1) * size]
 
 
 class Attackable(NamedTuple):
-    """The images of one network that it classifies correctly, as far as they are attacked."""
+    """The images to attack: the first images that a network classifies correctly."""
 
     ids: np.ndarray  # (N,) int64
     labels: np.ndarray  # (N,) int32
-    drawn: np.ndarray | None  # (N,) int32, the study's own random targets
-    digests: np.ndarray  # (N,) str, of the pictures' files; see `jaxadv.store.rows`
+    drawn: np.ndarray | None  # (N,) int32, the random targets of the study
+    digests: np.ndarray  # (N,) str, digests of the pictures' files; see `jaxadv.store.rows`
 
     def block(self, job: Job, unit: Unit) -> "Attackable":
-        """Those of one block; of "clever" only so many are scored."""
-        start, most = (
-            unit.block * job.settings.block_images,
-            len(self.ids) if unit.stage == "attack" else job.settings.clever.images,
-        )
+        """The images of one unit.
+
+        Args:
+            job: the job.
+            unit: a unit of attacks or scores.
+
+        Returns:
+            Its images. For scores they end at the number of images that CLEVER scores.
+        """
+        start = unit.block * job.settings.block_images
+        most = len(self.ids) if unit.stage == "attack" else job.settings.clever.images
         rows = slice(start, start + job.settings.block_images)
         drawn = None if self.drawn is None else self.drawn[:most][rows]
         return Attackable(
@@ -74,7 +102,16 @@ class Attackable(NamedTuple):
 
 
 def attackable(run: Run, job: Job, name: str) -> Attackable:
-    """Known once the network is classified; where all networks must be right, once all are."""
+    """The images of a network to attack. Its classifications must be done; for the selection "common", those of all networks.
+
+    Args:
+        run: the run with the rows.
+        job: the job.
+        name: the network.
+
+    Returns:
+        The images.
+    """
     clean = _clean(run, job, name)
     right = clean["predicted"] == clean["label"]
     if job.settings.selection == "common":
@@ -101,9 +138,18 @@ def _clean(run: Run, job: Job, name: str) -> pd.DataFrame:
 
 
 def attempts(run: Run, job: Job, name: str) -> list[Unit]:
-    """The scores and attacks of one network, once it is classified: block by block, since their images are then read once.
+    """The units that score and attack one network. Its classifications must be done.
 
-    Scores first: while they are computed, the other networks are compiled, to which attacks show their images.
+    They are in the order of blocks, so the images of a block are read once. Scores come first: in the meantime
+    the other networks are compiled for the attacks' transfer.
+
+    Args:
+        run: the run with the rows.
+        job: the job.
+        name: the network.
+
+    Returns:
+        The units.
     """
     images = len(attackable(run, job, name).ids)
     scored = min(images, job.settings.clever.images or images)
@@ -121,30 +167,73 @@ def attempts(run: Run, job: Job, name: str) -> list[Unit]:
 
 
 def kinds(job: Job, unit: Unit) -> list[str]:
-    """The kinds of rows that a unit makes."""
+    """The kinds of rows that a unit writes.
+
+    Args:
+        job: the job.
+        unit: the unit.
+
+    Returns:
+        Names of kinds, in the order of writing.
+    """
     if unit.stage == "clean":
         return ["dropped", "clean"]
     if unit.stage == "clever":
         return ["clever"]
-    shown = "transfer" in job.settings.parts and job.shown_to(unit.network)
-    return ["examples"] + ["adversarial"] * (unit.block == 0) + ["transfer"] * bool(shown)
+    shown = bool(shown_to(job, unit.network))
+    return ["examples"] + ["adversarial"] * unit.is_pictured + ["transfer"] * shown
+
+
+def shown_to(job: Job, name: str) -> list[str]:
+    """The networks that are tested with the adversarial images of a network.
+
+    These are all other networks except ensembles. An ensemble's images are not shown to its members.
+
+    Args:
+        job: the job.
+        name: the network that was attacked.
+
+    Returns:
+        Names of networks; none if the job has no transfer.
+    """
+    hidden = {name, *job.ensembles, *job.ensembles.get(name, ())}
+    asked = "transfer" in job.settings.parts
+    return [other for other in job.models if asked and other not in hidden]
 
 
 def is_done(run: Run, job: Job, unit: Unit) -> bool:
-    """Whether all of a unit's parts are there, and whole; damaged ones are removed."""
+    """Whether all parts of a unit exist and are undamaged. Damaged parts are removed.
+
+    Args:
+        run: the run with the rows.
+        job: the job.
+        unit: the unit.
+
+    Returns:
+        True if it is done.
+    """
     stored = _images(run, job, unit)
     return all([stored, *(run.has(kind, unit.part) for kind in kinds(job, unit))])
 
 
 def exists(run: Run, job: Job, unit: Unit) -> bool:
-    """The same of another process's unit: its parts, which that process reads, are there."""
+    """Whether all parts of another process's unit exist. Only that process checks them for damage.
+
+    Args:
+        run: the run with the rows.
+        job: the job.
+        unit: the unit.
+
+    Returns:
+        True if they exist.
+    """
     return _images(run, job, unit, whole=False) and all(
         run.exists(kind, unit.part) for kind in kinds(job, unit)
     )
 
 
 def _images(run: Run, job: Job, unit: Unit, *, whole: bool = True) -> bool:
-    """Whether the images of a unit are kept, if they are asked for. whole: read them, and compare their checksums."""
+    """Whether the images of a unit exist, if the run keeps images. With ``whole`` their checksums are compared."""
     if unit.stage != "attack" or not job.settings.save_adversarial:
         return True
     look = image_store.has if whole else image_store.exists
@@ -152,14 +241,31 @@ def _images(run: Run, job: Job, unit: Unit, *, whole: bool = True) -> bool:
 
 
 def is_finished(run: Run, job: Job, name: str) -> bool:
-    """Whether nothing is left of a network."""
+    """Whether all units of a network are done.
+
+    Args:
+        run: the run with the rows.
+        job: the job.
+        name: the network.
+
+    Returns:
+        True if nothing is left to do.
+    """
     return all(is_done(run, job, unit) for unit in classifications(job, name)) and all(
         is_done(run, job, unit) for unit in attempts(run, job, name)
     )
 
 
 def cost(job: Job, unit: Unit) -> float:
-    """About how much work a unit is, to share them out; a gradient counts twice."""
+    """The approximate work of a unit, to share units among processes. A gradient counts twice as much as logits.
+
+    Args:
+        job: the job.
+        unit: the unit.
+
+    Returns:
+        A positive number, in units of logits for each image.
+    """
     if unit.stage == "clean":
         return 1
     if unit.stage == "clever":
@@ -174,14 +280,28 @@ def cost(job: Job, unit: Unit) -> float:
 
 
 def share(job: Job, units: Iterable[Unit], *, process: int, processes: int) -> list[Unit]:
-    """Those of one process. Each unit goes to whoever has least so far: all find the same shares, and work on the same networks."""
-    loads, own = np.zeros(processes), []
+    """The units of one process.
+
+    Each unit goes to the process with the least work so far. All processes compute the same shares, and work on
+    the same networks at the same time.
+
+    Args:
+        job: the job.
+        units: all units.
+        process: the number of the process, from 0.
+        processes: how many there are.
+
+    Returns:
+        The units of this process, in order.
+    """
+    loads = np.zeros(processes)
+    mine = []
     for unit in units:
         owner = int(loads.argmin())
         loads[owner] += cost(job, unit)
         if owner == process:
-            own.append(unit)
-    return own
+            mine.append(unit)
+    return mine
 
 
 def _blocks(count: int, size: int) -> int:

@@ -1,5 +1,6 @@
-"""Doing the units of work of an evaluation (see `jaxadv.evaluation.units`)."""
+"""The work of an evaluation's units (see `jaxadv.evaluation.units`)."""
 
+import contextlib
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,32 +28,33 @@ from jaxadv.support.progress import Progress
 
 
 class Classifiers(Protocol):
-    """The networks of a run by name, each once it is compiled."""
+    """The networks of a run by name, each with compiled programs."""
 
     def __getitem__(self, name: str) -> Classifier: ...
 
     def logits(self, name: str) -> Classifier:
-        """One that is asked for logits alone."""
+        """The classifier, as soon as its logits program is compiled."""
         ...
 
 
 class Block(NamedTuple):
-    """The attacked images of one network that are in memory."""
+    """The images of one block, which are attacked and scored."""
 
     images: np.ndarray  # (N, S, S, 3) float32 in [0, 1]
     labels: np.ndarray  # (N,) int32
     ids: np.ndarray  # (N,) int64
-    logits: np.ndarray  # (N, K) float32, clean
-    drawn: np.ndarray | None  # (N,) int32, the study's own random targets
-    seen: dict[str, np.ndarray]  # the classes (N,) that other networks give the clean images
+    logits: np.ndarray  # (N, K) float32, of the clean images
+    drawn: np.ndarray | None  # (N,) int32, the random targets of the study
+    others: list[str]  # the networks that are shown the adversarial images
+    seen: dict[str, np.ndarray]  # for each of these, its classes (N,) of the clean images
 
 
 class Aims(NamedTuple):
-    """What one attempt of a unit aims at, for every image of a block."""
+    """The target classes of one attempt, for every image of a block."""
 
     attempt: Attempt
     classes: np.ndarray  # (N,) int32
-    use: np.ndarray  # (N,) bool: the images that are attacked
+    use: np.ndarray  # (N,) bool, whether the image is attacked
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,11 @@ class Work:
     """The work on one network of a run.
 
     Args:
-        run: where the rows go.
-        job: what is to be done.
+        run: gets the rows.
+        job: the work.
         classifiers: the networks by name.
-        title: what progress calls this work.
-        cancel: asked at every item whether to go on.
+        title: the name of this work in progress lines.
+        cancel: checked at every item.
     """
 
     run: Run
@@ -74,7 +76,11 @@ class Work:
     cancel: Cancel
 
     def whole(self, name: str) -> None:
-        """Do what is missing of one network."""
+        """Do all missing units of one network.
+
+        Args:
+            name: the network.
+        """
         self.classify(self._missing(units.classifications(self.job, name)))
         self.attempt(self._missing(units.attempts(self.run, self.job, name)))
 
@@ -82,23 +88,32 @@ class Work:
         return [unit for unit in listed if not units.is_done(self.run, self.job, unit)]
 
     def classify(self, todo: Sequence[Unit]) -> None:
-        """Classify blocks of one network."""
+        """Do some classification units of one network.
+
+        Args:
+            todo: the units, all of one network.
+        """
         for unit in todo:
             self._classify(self.classifiers.logits(unit.network), unit)
 
     def attempt(self, todo: Sequence[Unit]) -> None:
-        """Attack and score blocks of one network, which is classified."""
+        """Do some attack and score units of one network. Its classifications must be done.
+
+        Args:
+            todo: the units, all of one network, in the order of `jaxadv.evaluation.units.attempts`.
+        """
         if not todo:
             return
         classifier = self.classifiers[todo[0].network]
-        attackable = units.attackable(self.run, self.job, classifier.name)
         pictures = self.job.pictures(classifier.input_size)
+        attackable = units.attackable(self.run, self.job, classifier.name)
+        others = units.shown_to(self.job, classifier.name)
         for _, some in itertools.groupby(todo, key=lambda unit: (unit.stage, unit.block)):
             some = list(some)
             chosen = attackable.block(self.job, some[0])
             images = pictures.take(chosen.ids, chosen.digests.tolist())
             logits = classifier.logits_in_batches(images, self._lanes)
-            block = Block(images, chosen.labels, chosen.ids, logits, chosen.drawn, {})
+            block = Block(images, chosen.labels, chosen.ids, logits, chosen.drawn, others, {})
             for unit in some:
                 if unit.stage == "attack":
                     self._attack(classifier, block, unit)
@@ -115,7 +130,7 @@ class Work:
         return Progress(f"{self.title} {what}", total, unit, show=self.job.settings.progress)
 
     def _advance(self, bar: Progress) -> Callable[..., None]:
-        """`Progress.advance` of a bar, which raises Cancelled if this work is given up."""
+        """`Progress.advance` of a bar. It raises Cancelled if the work is cancelled."""
 
         def advance(count: int, successes: int | None = None) -> None:
             self.cancel.check()
@@ -130,8 +145,10 @@ class Work:
         )
 
     def _classify(self, classifier: Classifier, unit: Unit) -> None:
-        chosen, known = units.classified(self.job, unit.block), self._known_digests(unit.block)
-        frames, dropped = [], []
+        chosen = units.classified(self.job, unit.block)
+        known = self._known_digests(unit.block)
+        frames = []
+        dropped = []
         with self._progress("classification", len(chosen), "images") as bar:
             for batch in self.job.pictures(classifier.input_size, chosen):
                 self._compare(known, batch)
@@ -155,7 +172,7 @@ class Work:
         self.run.append("clean", pd.concat(frames), part=unit.part)
 
     def _known_digests(self, block: int) -> dict[int, str]:
-        """The digests of a block's pictures as another network has seen them; empty if none has."""
+        """The digests of a block's pictures in another network's rows; empty if there are none."""
         for name in self.job.models:
             part = units.Unit(name, "clean", "", block).part
             if self.run.exists("clean", part):
@@ -171,7 +188,7 @@ class Work:
         return {}
 
     def _compare(self, known: dict[int, str], batch: Batch) -> None:
-        """Raises InputError for a picture that is not what another network has seen."""
+        """Raises InputError if a picture has changed since another network read it."""
         seen = {
             int(image_id): digest for image_id, digest in zip(batch.ids, batch.digests, strict=True)
         }
@@ -183,9 +200,9 @@ class Work:
                 check_digest(source, int(index), known[image_id], digest)
 
     def _attack(self, classifier: Classifier, block: Block, unit: Unit) -> None:
-        """Every setting of one attack on every image, as one queue; then the others are shown the images.
+        """Attack every image with every setting of one attack in one queue, then test the transfer to other networks.
 
-        The journal keeps the outcome until all is written: an interrupted transfer does not attack again.
+        The journal keeps the attacks' outcomes until all rows are written. So an interrupted transfer does not attack again.
         """
         aims = [
             self._aims(attempt, block)
@@ -194,44 +211,42 @@ class Work:
         ]
         sizes = [int(aim.use.sum()) for aim in aims]
         log.skip("targets equal to the label", sum(int((~aim.use).sum()) for aim in aims))
-        journal = self._journal(unit.part, "examples")
-        with self._progress(unit.what, sum(sizes), "attempts") as bar:
-            result = run_attacks(
-                classifier,
-                [
-                    aim.attempt.probe
-                    for aim, size in zip(aims, sizes, strict=True)
-                    for _ in range(size)
-                ],
-                np.concatenate([block.images[aim.use] for aim in aims]),
-                np.concatenate([aim.classes[aim.use] for aim in aims]),
-                np.repeat([aim.attempt.target_kind != "untargeted" for aim in aims], sizes),
-                lanes=self._lanes,
-                seed=self.job.settings.seed,
-                ids=np.concatenate([block.ids[aim.use] for aim in aims]),
-                logits=np.concatenate([block.logits[aim.use] for aim in aims]),
-                advance=self._advance(bar),
-                journal=journal,
-            )
-        ends = np.cumsum(sizes)
-        frames = [
-            _example_rows(classifier, block, aim, result.part(slice(end - size, end)))
-            for aim, end, size in zip(aims, ends, sizes, strict=True)
-        ]
-        rows = pd.concat(frames, ignore_index=True)
-        if self.job.settings.save_adversarial:
-            digest = self.run.belonging.digest("examples")
-            image_store.write(self.run.directory, unit.part, result.adversarial, digest=digest)
-        self.run.append("examples", rows, part=unit.part)
-        for kind in units.kinds(self.job, unit)[1:]:
-            if kind == "adversarial":
+        with self._journal(unit.part, "examples") as journal:
+            with self._progress(unit.what, sum(sizes), "attempts") as bar:
+                result = run_attacks(
+                    classifier,
+                    [
+                        aim.attempt.probe
+                        for aim, size in zip(aims, sizes, strict=True)
+                        for _ in range(size)
+                    ],
+                    np.concatenate([block.images[aim.use] for aim in aims]),
+                    np.concatenate([aim.classes[aim.use] for aim in aims]),
+                    np.repeat([aim.attempt.target_kind != "untargeted" for aim in aims], sizes),
+                    lanes=self._lanes,
+                    seed=self.job.settings.seed,
+                    ids=np.concatenate([block.ids[aim.use] for aim in aims]),
+                    logits=np.concatenate([block.logits[aim.use] for aim in aims]),
+                    advance=self._advance(bar),
+                    journal=journal,
+                )
+            ends = np.cumsum(sizes)
+            frames = [
+                _example_rows(classifier, block, aim, result.part(slice(end - size, end)))
+                for aim, end, size in zip(aims, ends, sizes, strict=True)
+            ]
+            rows = pd.concat(frames, ignore_index=True)
+            if self.job.settings.save_adversarial:
+                digest = self.run.belonging.digest("examples")
+                image_store.write(self.run.directory, unit.part, result.adversarial, digest=digest)
+            self.run.append("examples", rows, part=unit.part)
+            if unit.is_pictured:
                 self._keep_picture(classifier, block, unit, rows, result.adversarial)
-            else:
+            if block.others:
                 self._show_to_others(block, unit, rows, result.adversarial, journal)
-        journal.remove()
 
     def _aims(self, attempt: Attempt, block: Block) -> Aims:
-        """The classes that an attempt aims at. A target that equals the true class is skipped, as released."""
+        """The target classes of an attempt. As in the release, a target that equals the true class is skipped."""
         classes = self._classes(attempt.target_kind, block)
         return Aims(attempt, classes, _aims_elsewhere(attempt.target_kind, classes, block))
 
@@ -250,7 +265,7 @@ class Work:
         rows: pd.DataFrame,
         adversarial: np.ndarray,
     ) -> None:
-        """What the last setting of the attack made of the first image, for the report."""
+        """Keep the first image and its adversarial image by the attack's last setting, for the report."""
         last = rows[rows["image_id"] == block.ids[0]].tail(1)
         columns = [
             "model",
@@ -278,7 +293,7 @@ class Work:
         adversarial: np.ndarray,
         journal: Journal,
     ) -> None:
-        others = [self.classifiers.logits(name) for name in self.job.shown_to(unit.network)]
+        others = [self.classifiers.logits(name) for name in block.others]
         with self._progress(
             f"{unit.what} shown to {len(others)} others", len(rows), "images"
         ) as bar:
@@ -320,60 +335,61 @@ class Work:
         )
 
     def _score(self, classifier: Classifier, block: Block, unit: Unit) -> None:
-        """CLEVER's rows: an image, a target and a norm each.
+        """Score a block with CLEVER. A row has one image, one target and one norm.
 
-        Kinds of target are scored together, since they share forward passes.
+        The targeted kinds are scored in one call, because they share forward passes.
         """
         clever = self.job.settings.clever
         targeted = [kind for kind in self.job.clever_kinds if kind != "untargeted"]
-        frames, journals = [], []
-        for kinds in filter(
-            None, [targeted, [kind for kind in self.job.clever_kinds if kind not in targeted]]
-        ):
-            classes = [self._classes(kind, block) for kind in kinds]
-            chosen = [
-                np.flatnonzero(_aims_elsewhere(kind, c, block))
-                for kind, c in zip(kinds, classes, strict=True)
-            ]
-            images = np.concatenate(chosen)
-            log.skip("targets equal to the label", len(kinds) * len(block.ids) - len(images))
-            journals.append(self._journal(f"{unit.part}-{len(journals)}", "clever"))
-            aims = np.concatenate([c[use] for c, use in zip(classes, chosen, strict=True)])
-            scores = clever_scores(
-                classifier,
-                block.images[images],
-                block.labels[images],
-                aims if kinds == targeted else None,
-                norms=tuple(SCORE_NORMS.values()),
-                batches=clever.batches,
-                samples=clever.samples,
-                radius=clever.radius,
-                protocol=clever.protocol,
-                method=clever.method,
-                seed=self.job.settings.seed,
-                ids=block.ids[images],
-                lanes=self._lanes,
-                progress=self.job.settings.progress and f"{self.title} CLEVER, {', '.join(kinds)}",
-                advance=lambda count: self.cancel.check(),
-                journal=journals[-1],
-            )
-            for column, norm in enumerate(SCORE_NORMS):
-                rows = {
-                    "model": classifier.name,
-                    "image_id": block.ids[images],
-                    "label": block.labels[images],
-                    "target": scores.target,
-                    "target_kind": np.repeat(kinds, [len(use) for use in chosen]),
-                    "norm": norm,
-                    "margin": scores.margin,
-                    "score": scores.score[:, column],
-                    **{name: values[:, column] for name, values in scores.fit._asdict().items()},
-                    "maxima": list(scores.maxima[:, :, column]),
-                }
-                frames.append(pd.DataFrame(rows))
-        self.run.append("clever", pd.concat(frames), part=unit.part)
-        for journal in journals:
-            journal.remove()
+        frames = []
+        untargeted = [kind for kind in self.job.clever_kinds if kind not in targeted]
+        with contextlib.ExitStack() as journals:
+            for number, kinds in enumerate(filter(None, [targeted, untargeted])):
+                classes = [self._classes(kind, block) for kind in kinds]
+                chosen = [
+                    np.flatnonzero(_aims_elsewhere(kind, c, block))
+                    for kind, c in zip(kinds, classes, strict=True)
+                ]
+                images = np.concatenate(chosen)
+                log.skip("targets equal to the label", len(kinds) * len(block.ids) - len(images))
+                journal = journals.enter_context(self._journal(f"{unit.part}-{number}", "clever"))
+                aims = np.concatenate([c[use] for c, use in zip(classes, chosen, strict=True)])
+                scores = clever_scores(
+                    classifier,
+                    block.images[images],
+                    block.labels[images],
+                    aims if kinds == targeted else None,
+                    norms=tuple(SCORE_NORMS.values()),
+                    batches=clever.batches,
+                    samples=clever.samples,
+                    radius=clever.radius,
+                    protocol=clever.protocol,
+                    method=clever.method,
+                    seed=self.job.settings.seed,
+                    ids=block.ids[images],
+                    lanes=self._lanes,
+                    progress=self.job.settings.progress
+                    and f"{self.title} CLEVER, {', '.join(kinds)}",
+                    advance=lambda count: self.cancel.check(),
+                    journal=journal,
+                )
+                for column, norm in enumerate(SCORE_NORMS):
+                    rows = {
+                        "model": classifier.name,
+                        "image_id": block.ids[images],
+                        "label": block.labels[images],
+                        "target": scores.target,
+                        "target_kind": np.repeat(kinds, [len(use) for use in chosen]),
+                        "norm": norm,
+                        "margin": scores.margin,
+                        "score": scores.score[:, column],
+                        **{
+                            name: values[:, column] for name, values in scores.fit._asdict().items()
+                        },
+                        "maxima": list(scores.maxima[:, :, column]),
+                    }
+                    frames.append(pd.DataFrame(rows))
+            self.run.append("clever", pd.concat(frames), part=unit.part)
 
 
 def _aims_elsewhere(kind: str, classes: np.ndarray, block: Block) -> np.ndarray:
@@ -383,12 +399,16 @@ def _aims_elsewhere(kind: str, classes: np.ndarray, block: Block) -> np.ndarray:
 def _example_rows(
     classifier: Classifier, block: Block, aims: Aims, result: AttackResult
 ) -> pd.DataFrame:
-    """A row for each image that an attempt attacked; the setting's values and the attack's notes are columns."""
-    attempt, use = aims.attempt, aims.use
+    """A row for each image that an attempt attacked. The setting's values and the attack's notes are columns."""
+    attempt = aims.attempt
+    use = aims.use
     values = 3 * classifier.input_size**2
     nan = np.full(int(use.sum()), np.nan, np.float32)
-    settings = {name: value for name, value in attempt.plain.items() if name != "eps"}
-    eps = np.full_like(nan, attempt.plain.get("eps", np.nan))
+    settings = dict(attempt.plain)
+    searched = {"eps": np.full_like(nan, settings.pop("eps", np.nan)), "const": nan}
+    for name in searched:
+        if f"best_{name}" in result.details:
+            searched[name] = result.details[f"best_{name}"]
     return pd.DataFrame(
         {
             "model": classifier.name,
@@ -411,8 +431,7 @@ def _example_rows(
             "l2_per_pixel": result.l2 / np.float32(values),
             "gradients": result.gradients,
             "forwards": result.forwards,
-            "eps": result.details.get("best_eps", eps),
-            "const": result.details.get("best_const", nan),
+            **searched,
             **settings,
             **{name: result.details[name] for name in catalog.get(attempt.attack).notes},
         }
@@ -422,7 +441,7 @@ def _example_rows(
 def _judge(
     other: Classifier, seen: transfer.Seen, rows: pd.DataFrame, block: Block
 ) -> transfer.TransferRates:
-    """What one network makes of another's images: the classes that it has ``seen``, and the attempts' rows."""
+    """The transfer to one network, from its predictions ``seen`` and the attempts' rows."""
     kept = {attack.name for attack in catalog.ATTACKS if attack.hands_on_failures}
     return transfer.judge_transfer(
         seen,

@@ -1,5 +1,5 @@
-"""Bringing weights and pictures here: addresses, downloads, archives, and what is made of them.
+"""Downloads weights and pictures: addresses, transfers, archives, and their conversion.
 
-Nothing that arrives is executed. `study` brings what the study's authors publish, `single` one
-network from its own address.
+Nothing that is downloaded is executed. `fetch.fetch` brings anything by name. `study` brings what
+the study's authors publish, `single` one network from its own address, `rerun` a re-run's record.
 """

@@ -1,7 +1,7 @@
-"""Where weights and pictures can be had, and what is known of each file.
+"""The addresses of weights and pictures, and what is known about each file.
 
-A SHA-256 stands here only where somebody has published it. What arrives from an address without
-one is held against its announced length, the archive's own checksum, and the weight map.
+A SHA-256 is here only if somebody has published it. A file without one is checked by its announced
+length, by the archive's own checksum, and by the network's weight map.
 """
 
 from typing import NamedTuple
@@ -11,8 +11,8 @@ class Archive(NamedTuple):
     """A file at a public address."""
 
     url: str
-    size: int | None = None  # bytes, where it is known
-    sha256: str | None = None  # hexadecimal, where it is known
+    size: int | None = None  # bytes, if known
+    sha256: str | None = None  # hexadecimal, if known
 
     @property
     def name(self) -> str:
@@ -23,14 +23,15 @@ class Archive(NamedTuple):
 class Graph(NamedTuple):
     """One network in the study's archive of weights."""
 
-    member: str  # its file name there, whatever folder it lies in
-    parameters: int  # float32 numbers, which are nearly all of the file
-    sha256: str | None = None  # of the member, where it is known
+    member: str  # its file name in the archive, without folders
+    parameters: int  # float32 numbers, which make up nearly all of the file
+    sha256: str | None = None  # of the member, if known.
 
 
-# Addresses and member names: the study's code, github.com/huanzhang12/Adversarial_Survey at
-# 353ef69, setup_imagenet.py, and its README; there over http. Sizes and hashes: one source,
-# github.com/imjbassi/transferability-of-adversarial-attacks at b5f1b7b013 (24 September 2026).
+# Addresses and member names are from the study's code and README: setup_imagenet.py in
+# github.com/huanzhang12/Adversarial_Survey at 353ef69. Addresses begin with http there. Sizes and
+# hashes have one source: github.com/imjbassi/transferability-of-adversarial-attacks at b5f1b7b013
+# (24 September 2026).
 STUDY = {
     "weights": Archive(
         "https://download.huan-zhang.com/models/adv/imagenet/frozen_imagenet_models_v1.1.tar.gz",
@@ -44,9 +45,9 @@ STUDY = {
     ),
 }
 PICTURES = 50_000
-"""Pictures in the study's archive: ILSVRC2012's validation set, renamed."""
+"""The number of pictures in the study's archive: ILSVRC2012's validation set, renamed."""
 
-RERUN = Archive(  # the hash stands in manifest.json beside it
+RERUN = Archive(  # manifest.json in the same folder has the hash
     "https://raw.githubusercontent.com/imjbassi/transferability-of-adversarial-attacks/"
     "b5f1b7b013d74fce5481b509e995890583b6fffc/survey/recomputation/su18_original/predictions.jsonl",
     sha256="5d85036c9d794443e233e09ad329da5ba5332e3a3e90b5b54b6edd35ed936be2",
@@ -82,18 +83,18 @@ GRAPHS = {
     "nasnet_large": Graph("frozen_nasnet_large.pb", 88_953_851),
 }
 
-# TF-Slim's own table has download.tensorflow.org over http; this is the same bucket over https
-# (github.com/tensorflow/models, research/slim/README.md of 2018, whose NASNet is there).
+# TF-Slim's own table has download.tensorflow.org over http. This is the same storage over https
+# (github.com/tensorflow/models, research/slim/README.md of 2018, which lists NASNet there).
 _TENSORFLOW = "https://storage.googleapis.com/download.tensorflow.org/models/"
-_MOBILENETS = _TENSORFLOW + "mobilenet_v1_2018_02_22/"  # hashes: Yocto recipes that package them
+_MOBILENETS = _TENSORFLOW + "mobilenet_v1_2018_02_22/"  # hashes are from Yocto recipes
 
 SINGLE = {
-    "alexnet": Archive(  # github.com/tensorflow/lucid: the authors' conversion, no archive
+    "alexnet": Archive(  # github.com/tensorflow/lucid: the authors' conversion, a bare graph
         "https://storage.googleapis.com/modelzoo/vision/other_models/AlexNet.pb"
     ),
     "vgg_16": Archive(_TENSORFLOW + "vgg_16_2016_08_28.tar.gz"),
     "vgg_19": Archive(_TENSORFLOW + "vgg_19_2016_08_28.tar.gz"),
-    "inception_v1": Archive(  # hashes of three Inceptions: open_model_zoo, in its history of 2021
+    "inception_v1": Archive(  # open_model_zoo's history of 2021 has the hashes of three Inceptions
         _TENSORFLOW + "inception_v1_2016_08_28.tar.gz",
         sha256="7a620c430fcaba8f8f716241f5148c4c47c035cce4e49ef02cfbe6cd1adf96a6",
     ),
@@ -110,7 +111,7 @@ SINGLE = {
     "resnet_v2_50": Archive(_TENSORFLOW + "resnet_v2_50_2017_04_14.tar.gz"),
     "resnet_v2_101": Archive(_TENSORFLOW + "resnet_v2_101_2017_04_14.tar.gz"),
     "resnet_v2_152": Archive(_TENSORFLOW + "resnet_v2_152_2017_04_14.tar.gz"),
-    "densenet161_k48": Archive(  # github.com/pudae/tensorflow-densenet's, as OpenVINO keeps it
+    "densenet161_k48": Archive(  # from github.com/pudae/tensorflow-densenet, stored by OpenVINO
         "https://storage.openvinotoolkit.org/repositories/open_model_zoo/public/2021.4/"
         "densenet-161-tf/tf-densenet161.tar.gz",
         sha256="f4745258b9fe2f234711a70e4192368f169bf0c1956087a210b08270dbe96ca7",
@@ -129,4 +130,4 @@ SINGLE = {
     ),
     "nasnet_large": Archive(_TENSORFLOW + "nasnet-a_large_04_10_2017.tar.gz"),
 }
-"""Networks with an address of their own. DenseNet-121 and -169 have none but the study's."""
+"""Networks with an address of their own. DenseNet-121 and -169 are only in the study's archive."""

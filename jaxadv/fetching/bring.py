@@ -1,4 +1,4 @@
-"""An archive, whole and verified, from its address or from a folder."""
+"""Brings a complete and verified archive, from its address or from a folder."""
 
 import hashlib
 import os
@@ -16,16 +16,16 @@ MB = 10**6
 
 
 class Brought(NamedTuple):
-    """A file that is here, whole."""
+    """A complete and verified file on this machine."""
 
     path: Path
-    whence: str  # its address, or where it lay
+    whence: str  # its address, or its original path
     sha256: str
-    recorded: bool  # whether the hash is the one in `addresses`, rather than the user's or unknown
-    ours: bool  # downloaded by us, so that we may remove it
+    recorded: bool  # True if the hash is the one in `addresses`
+    ours: bool  # True if we downloaded it, so that we may remove it
 
     def facts(self) -> dict:
-        """What fetched.json says of it."""
+        """The facts that fetched.json records."""
         return {
             "file": self.path.name.removesuffix(".part"),
             "from": self.whence,
@@ -36,14 +36,18 @@ class Brought(NamedTuple):
 
 
 def place(archive: Archive, kept: Path, source: str | None) -> str | Path:
-    """Where an archive is to be had: its address, the same file name at another, or a local file.
+    """Find where to get an archive.
 
     Args:
-        kept: folder where an earlier call has kept archives.
-        source: None, the address of a folder, or a local folder.
+        archive: the archive.
+        kept: the folder where an earlier call may have kept it.
+        source: the address of a folder, a local folder, or None for the archive's own address.
+
+    Returns:
+        An address, or the path of a local file.
 
     Raises:
-        InputError: there is no such folder, or the file is not in it.
+        InputError: if the local folder or the file does not exist.
     """
     if (kept / archive.name).is_file():
         return kept / archive.name
@@ -61,7 +65,7 @@ def place(archive: Archive, kept: Path, source: str | None) -> str | Path:
 
 
 def part(archive: Archive, folder: Path) -> Path:
-    """Where an archive lies while it is ours."""
+    """The path of a downloaded archive, complete or not, in a folder."""
     return folder / f"{archive.name}.part"
 
 
@@ -75,19 +79,21 @@ def bring(
     accepted: Collection[str] = (),
     progress: bool = True,
 ) -> Brought:
-    """Have an archive whole and verified.
+    """Get an archive, and verify it.
 
     Args:
-        archive: what is known of it. Size and hash are held against what arrives.
-        folder: where it lies while it is ours; a local file is read where it is.
+        archive: the archive, with its size and hash if known.
+        folder: the folder for a download. A local file stays where it is.
         kept: see `place`.
-        title: of the progress lines.
+        title: the title of the progress lines.
         source: see `place`.
-        accepted: SHA-256 hashes that the user trusts besides the recorded one. With some given,
-            the recorded size counts no more.
+        accepted: SHA-256 hashes that the user trusts in addition to the recorded one. If there are
+            any, the recorded size is not checked.
+        progress: True to show progress on standard error.
 
     Raises:
-        InputError: see `transfer.receive`; or the file has another size or SHA-256 than recorded.
+        InputError: if the size or the SHA-256 differs from the recorded one, or if the download
+            fails; see `transfer.receive`.
     """
     where = place(archive, kept, source)
     size = None if accepted else archive.size
@@ -125,10 +131,15 @@ def bring(
 
 
 def done(archive: Archive, folder: Path, keep: Path | None) -> None:
-    """An archive of ours is not needed any more: keep it in a folder, or remove it.
+    """Remove a downloaded archive that is not needed any more, or move it to a folder.
+
+    Args:
+        archive: the archive.
+        folder: the folder of the download.
+        keep: the folder to move it to; None to remove it.
 
     Raises:
-        InputError: the folder cannot be written.
+        InputError: if a file cannot be moved or removed.
     """
     path = part(archive, folder)
     try:
@@ -145,7 +156,8 @@ def done(archive: Archive, folder: Path, keep: Path | None) -> None:
 
 
 def _hash(path: Path, title: str, progress: bool) -> str:
-    digest, at = hashlib.sha256(), 0
+    digest = hashlib.sha256()
+    at = 0
     try:
         with (
             open(path, "rb") as file,
@@ -169,5 +181,5 @@ def _bar(title: str, total: int, have: int, progress: bool) -> Progress:
 def _advance(bar: Progress, at: int, total: int | None) -> None:
     if total is not None:
         bar.total = total // MB
-    bar.before = min(bar.before, at // MB)  # all over again, where a server ignores Range
+    bar.before = min(bar.before, at // MB)  # a server that ignores Range starts from 0 again
     bar.advance(at // MB - bar.count)

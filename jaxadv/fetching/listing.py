@@ -1,6 +1,6 @@
-"""The networks of a zoo as a table: size, input, accuracy, whether their weights are here, and what brings them.
+"""Lists the networks of a zoo: size, input, accuracy, where the weights are, and what brings them.
 
-Imports no JAX where no folder of weights is given.
+This imports JAX only if a folder of weights is given.
 """
 
 import json
@@ -15,11 +15,14 @@ EMBEDDED = Path(model_ports.__file__).parent / "digits"
 
 
 def lines(zoo: str, weights_dir: str | None) -> list[str]:
-    """A line for each network of a zoo, below a heading.
+    """Format the networks of a zoo as a table.
 
     Args:
         zoo: "digits" or "imagenet".
         weights_dir: a folder that may have converted weights, or None.
+
+    Returns:
+        A heading, and a line for each network.
     """
     accuracy = "accuracy %" if zoo == "digits" else "published top-1 / top-5 %"
     head = ("model", "family", "pixels", "parameters", accuracy, "weights")
@@ -33,14 +36,13 @@ def lines(zoo: str, weights_dir: str | None) -> list[str]:
 def _row(known: facts.Facts, zoo: str, weights_dir: str | None) -> tuple[str, ...]:
     if zoo == "digits":
         meta = json.loads((EMBEDDED / known.name / "meta.json").read_text())
-        accuracy, parameters, size = (
-            f"{100 * meta['test_accuracy']:.1f}",
-            meta["num_parameters"],
-            known.digits_input_size,
-        )
+        accuracy = f"{100 * meta['test_accuracy']:.1f}"
+        parameters = meta["num_parameters"]
+        size = known.digits_input_size
     else:
         accuracy = "-" if known.top1 is None else f"{known.top1} / {known.top5}"
-        parameters, size = known.parameters, known.input_size
+        parameters = known.parameters
+        size = known.input_size
     row = (
         known.name,
         known.family,
@@ -53,7 +55,7 @@ def _row(known: facts.Facts, zoo: str, weights_dir: str | None) -> tuple[str, ..
 
 
 def _had_by(name: str) -> str:
-    """The commands that bring the weights, and whether the SHA-256 of what they bring is recorded."""
+    """The commands that bring the weights, and whether the archive's SHA-256 is known."""
     archives = {"fetch study": STUDY["weights"]}
     if name in SINGLE:
         archives[f"fetch {name}"] = SINGLE[name]
@@ -64,7 +66,7 @@ def _had_by(name: str) -> str:
 
 
 def _weights(name: str, zoo: str, weights_dir: str | None) -> str:
-    """Where the weights are, or "absent"."""
+    """The path of the weights, "embedded" or "absent"."""
     if weights_dir is None:
         return "embedded" if zoo == "digits" else "absent"
     from model_ports import registry, weights

@@ -1,4 +1,4 @@
-"""Checkpoints of the study's networks from its archive of frozen graphs, one after another."""
+"""Converts networks from the study's archive of frozen graphs, one after another."""
 
 import hashlib
 import os
@@ -18,10 +18,10 @@ from model_ports import checkpoint
 from model_ports.errors import InputError
 
 SLACK = 2**24
-"""Bytes that a graph may have beside 16 for each parameter: nodes, and double precision."""
+"""The bytes that a graph may have beyond 16 per parameter, for its nodes and double precision."""
 
 Made = Callable[[str, dict[str, Any]], None]
-"""Called with the name of a network that is done, and what its checkpoint says."""
+"""Called with the name of a converted network, and the metadata of its checkpoint."""
 
 
 def from_archive(
@@ -33,21 +33,21 @@ def from_archive(
     progress: bool,
     made: Made,
 ) -> None:
-    """Convert some networks of the study's archive; other members are passed over.
+    """Convert networks from the study's archive. Other members are ignored.
 
-    At most one graph is on the disk, and its network in memory, at a time.
+    At any time, at most one graph is on disk and one network in memory.
 
     Args:
-        brought: the archive, verified.
-        folder: where the checkpoints go.
-        names: the networks that are wanted.
-        keep_graphs: keep the graph of each in DIR/graphs.
-        progress: show it on standard error.
+        brought: the verified archive.
+        folder: the folder for the checkpoints.
+        names: the networks.
+        keep_graphs: True to keep each frozen graph in DIR/graphs.
+        progress: True to show progress on standard error.
         made: called after each network.
 
     Raises:
-        InputError: a network is not in the archive, or is there twice, or its graph does not fit.
-            Networks that were done before stay.
+        InputError: if a network is missing from the archive or in it twice, or if its graph does
+            not fit. Networks that are already converted stay.
     """
     wanted = {GRAPHS[name].member: name for name in names}
     seen: set[str] = set()
@@ -61,7 +61,7 @@ def from_archive(
                 continue
             if member.name in seen:
                 raise InputError(
-                    f"{brought.path} has {member.name} twice; which one is right is not known: "
+                    f"{brought.path} has {member.name} twice; it is not known which one is right: "
                     "give another archive"
                 )
             seen.add(member.name)
@@ -80,10 +80,18 @@ def from_archive(
 
 
 def extract(member: tarball.Member, folder: Path, *, limit: int) -> Path:
-    """Write a member's content under its bare name.
+    """Write the content of a member to a file with the member's bare name.
+
+    Args:
+        member: the member of an archive.
+        folder: the folder for the file.
+        limit: the largest allowed size, in bytes.
+
+    Returns:
+        The path of the file.
 
     Raises:
-        InputError: it is no file, it has more than ``limit`` bytes, or the disk is full.
+        InputError: if the member is not a file or is too large, or if the disk is full.
     """
     path = folder / member.name
     if not member.is_file:
@@ -105,24 +113,25 @@ def extract(member: tarball.Member, folder: Path, *, limit: int) -> Path:
 def checkpoint_of(
     name: str, source: Path, folder: Folder, archive: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Convert a file into DIR/weights/NAME; it appears there when it is whole.
+    """Convert a file into DIR/weights/NAME, which appears when it is complete.
 
     Args:
-        name: of the network.
-        source: what `model_ports.convert.sources` reads.
-        folder: where it goes.
-        archive: facts about where it is from, which the checkpoint keeps.
+        name: the network.
+        source: a file that `model_ports.convert.sources` can read.
+        folder: the folder for the checkpoint.
+        archive: facts about the origin, which the checkpoint records.
 
     Returns:
-        What the checkpoint says of itself.
+        The metadata of the checkpoint.
 
     Raises:
-        InputError: the file is not this network's, or the disk is full.
+        InputError: if the file does not fit the network, or if the disk is full.
     """
     from model_ports import registry
     from model_ports.convert import conversion
 
-    scratch, final = folder.scratch("checkpoint"), folder.weights / name
+    scratch = folder.scratch("checkpoint")
+    final = folder.weights / name
     network = registry.network(name, zoo="imagenet")
     facts = {"archive": dict(archive)}
     conversion.convert(network, source, scratch, version=__version__, facts=facts)
@@ -144,15 +153,15 @@ def _limit(name: str) -> int:
 
 
 def _check_graph(graph: Path, brought: Brought, name: str) -> None:
-    """A member of the recorded archive has its recorded hash, where one is known."""
+    """Check a graph's hash, if it is known and the archive is the recorded one."""
     recorded = GRAPHS[name].sha256
     if recorded is None or not brought.recorded:
         return
     with open(graph, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != recorded:
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    if actual != recorded:
         raise InputError(
-            f"{graph.name} in {brought.path} has SHA-256 {found}, {recorded} is recorded; give "
+            f"{graph.name} in {brought.path} has SHA-256 {actual}, {recorded} is recorded; give "
             "another archive"
         )
 

@@ -1,4 +1,4 @@
-"""The validation pictures from the study's archive, under the study's names."""
+"""Unpacks the validation pictures from the study's archive, under the study's names."""
 
 import json
 import os
@@ -7,38 +7,38 @@ from pathlib import Path
 from jaxadv.data import validation
 from jaxadv.fetching import addresses, tarball
 from jaxadv.fetching.bring import MB, Brought
-from jaxadv.fetching.folder import MARK, PICTURE, Folder, count_pictures
+from jaxadv.fetching.folder import MARK, PICTURE, Folder, count_pictures, marked
 from jaxadv.support import files
 from jaxadv.support.progress import Progress
 from model_ports.errors import InputError
 
 LARGEST = 2**26
-"""Bytes that a picture may have; the largest of the validation set has about 15 million."""
+"""The largest allowed picture in bytes. The largest of the validation set has about 15 million."""
 UNFINISHED = ".unfinished"
-"""The picture that is being written; a kill leaves it."""
+"""The picture that is being written. It remains if the process is killed."""
 
 
 def from_archive(brought: Brought, folder: Folder, *, progress: bool) -> int:
-    """Unpack the pictures into DIR/pictures, which appears when it is whole.
+    """Unpack the pictures into DIR/pictures, which appears when it is complete.
 
-    A picture that an interrupted call has unpacked is compared with the archive's, and written
-    again if they differ. Files of other names are passed over.
+    A picture that an interrupted call unpacked is compared with the archive's, and replaced if they
+    differ. Files with other names are ignored.
 
     Args:
-        brought: the archive, verified.
-        folder: where they go.
-        progress: show it on standard error.
+        brought: the verified archive.
+        folder: the folder for the pictures.
+        progress: True to show progress on standard error.
 
     Returns:
-        The number of pictures: 50,000, or as many as an archive has whose hash is the user's.
+        The number of pictures: 50,000, or what the archive has if its hash is the user's.
 
     Raises:
-        InputError: the archive is damaged, has a picture twice, under a wrong label, or not all of
-            them; or the disk is full. What is unpacked stays for the next call.
+        InputError: if the archive is damaged, if a picture is missing, in it twice or has a wrong
+            label, or if the disk is full. Unpacked pictures stay for the next call.
     """
     staging = folder.work / "pictures"
     try:
-        if folder.pictures.exists():  # some of them were removed since
+        if folder.pictures.exists():  # but pictures in it are missing
             os.replace(folder.pictures, staging)
         staging.mkdir(parents=True, exist_ok=True)
         for name in (MARK, UNFINISHED):
@@ -53,7 +53,8 @@ def from_archive(brought: Brought, folder: Folder, *, progress: bool) -> int:
             brought.path, report=lambda at: bar.advance(at // MB - bar.count)
         ):
             match = PICTURE.fullmatch(member.name)
-            label, number = (int(match[1]), int(match[2])) if match else (0, 0)
+            label = int(match[1]) if match else 0
+            number = int(match[2]) if match else 0
             if not member.is_file or not 1 <= number <= validation.COUNT:
                 continue
             if number in seen:
@@ -72,8 +73,8 @@ def from_archive(brought: Brought, folder: Folder, *, progress: bool) -> int:
 def _write(member: tarball.Member, folder: Path) -> None:
     if member.size > LARGEST:
         raise InputError(
-            f"{member.path} has {member.size} bytes in the archive, {LARGEST} at most are expected "
-            "of a picture; give another archive"
+            f"{member.path} has {member.size} bytes in the archive; a picture of at most {LARGEST} "
+            "is expected: give another archive"
         )
     content = b"".join(member.blocks())
     path = folder / member.name
@@ -88,7 +89,7 @@ def _write(member: tarball.Member, folder: Path) -> None:
 
 
 def _finish(brought: Brought, folder: Folder, staging: Path, count: int) -> None:
-    """Raises InputError unless all pictures are there, and no others."""
+    """Move the pictures to their final folder if they are complete, and no others are there."""
     wanted = addresses.PICTURES if brought.recorded else count
     if not count or count != wanted:
         raise InputError(
@@ -98,10 +99,10 @@ def _finish(brought: Brought, folder: Folder, staging: Path, count: int) -> None
     others = count_pictures(staging) - count
     if others:
         raise InputError(
-            f"{staging} has {others} pictures that are not of {brought.path}; remove that folder, "
+            f"{staging} has {others} pictures that are not in {brought.path}; remove that folder, "
             "and give the same command again"
         )
-    mark = {"sha256": brought.sha256, "pictures": count}
+    mark = marked(brought.sha256, count)
     try:
         (staging / MARK).write_text(json.dumps(mark) + "\n")
         os.replace(staging, folder.pictures)

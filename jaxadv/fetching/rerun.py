@@ -1,7 +1,7 @@
-"""The re-run's own record of every attacked image, from the repository that published it.
+"""Fetches a re-run's record of every attacked image, from the repository that published it.
 
-It is small, and not needed: the first 42 of its 692 images are in `results/published`. With it the
-acceptance check compares them all.
+The record is small and optional. The first 42 of its 692 images are in `results/published`. With
+the record, the acceptance check compares all of them.
 """
 
 from pathlib import Path
@@ -20,16 +20,17 @@ def fetch(order: Order) -> Path | None:
     """Bring the record to DIR/rerun.jsonl.
 
     Args:
-        order: where to, and where from.
+        order: where to put it, and where it comes from.
 
     Returns:
-        Its path; None if it was there already.
+        The path; None if the record was there already.
 
     Raises:
-        InputError: it cannot be had, or has another SHA-256 than recorded.
+        InputError: if the download fails, or if its SHA-256 differs from the recorded one.
     """
     order.check()
-    folder, path = Folder(order.to), order.to / NAME
+    folder = Folder(order.to)
+    path = order.to / NAME
     if path.exists():
         return None
     with folder.opened():

@@ -1,4 +1,4 @@
-"""One network from its own address: an archive with its checkpoint, or a frozen graph."""
+"""Fetches one network from its own address: an archive with a checkpoint, or a frozen graph."""
 
 import os
 import re
@@ -21,14 +21,14 @@ def fetch(name: str, order: Order) -> dict[str, Any] | None:
     """Bring one network into DIR/weights/NAME.
 
     Args:
-        name: of the network.
-        order: where to, where from, and what is kept.
+        name: the network.
+        order: where to put it, where it comes from, and what to keep.
 
     Returns:
-        What the checkpoint says of itself; None if it is there already.
+        The metadata of the checkpoint; None if the network is there already.
 
     Raises:
-        InputError: no address is known, or what arrives is not this network's.
+        InputError: if no address is known, if the download fails, or if it is another network.
     """
     order.check()
     if name not in GRAPHS:
@@ -38,14 +38,15 @@ def fetch(name: str, order: Order) -> dict[str, Any] | None:
             f"no address of {name} alone is known; the study's archive has it: "
             f"fetch study --only=weights --models={name}"
         )
-    archive, folder = SINGLE[name], Folder(order.to)
+    archive = SINGLE[name]
+    folder = Folder(order.to)
     whence = str(bring.place(archive, folder.archives, order.source))
     hashes = {*order.accepted, *([archive.sha256] if archive.sha256 else [])}
     is_there = folder.has_network(name, hashes, None if hashes else whence)
     if is_there and not folder.work.exists():
         return None
     with folder.opened():
-        if is_there:  # and was, when a call was killed that had not tidied up
+        if is_there:  # an earlier call was killed before it removed its download
             bring.done(archive, folder.work, folder.archives if order.keep_archives else None)
             return None
         brought = bring.bring(
@@ -71,10 +72,10 @@ def _convert(name: str, brought: bring.Brought, folder: Folder) -> dict[str, Any
     if file.endswith((".tar.gz", ".tgz")):
         source = unpack(brought.path, inside, limit=16 * GRAPHS[name].parameters + SLACK)
     elif brought.ours:
-        source = inside / file  # under its own name, by which its format is known
+        source = inside / file  # the format is known by this name
         try:
             os.link(brought.path, source)
-        except OSError:  # a file system without links
+        except OSError:  # the file system has no links
             shutil.copyfile(brought.path, source)
     else:
         source = brought.path
@@ -84,18 +85,18 @@ def _convert(name: str, brought: bring.Brought, folder: Folder) -> dict[str, Any
 
 
 def unpack(archive: Path, folder: Path, *, limit: int) -> Path:
-    """Write the files of the one checkpoint in an archive; other members are passed over.
+    """Unpack the only checkpoint of an archive. Other members are ignored.
 
     Args:
-        archive: a .tar.gz.
-        folder: an empty one.
-        limit: bytes that one of its files may have.
+        archive: a .tar.gz file.
+        folder: an empty folder.
+        limit: the largest allowed size of a file, in bytes.
 
     Returns:
-        The checkpoint's prefix, or its one file (version 1), as `sources.find` reads it.
+        The checkpoint's prefix, or its only file (version 1), for `sources.find`.
 
     Raises:
-        InputError: the archive is damaged, or has no checkpoint, or several.
+        InputError: if the archive is damaged, or if it does not have exactly one checkpoint.
     """
     prefixes = set()
     for member in tarball.members(archive):

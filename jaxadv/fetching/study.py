@@ -1,7 +1,7 @@
-"""The study's own networks and pictures, from the two archives that its authors publish.
+"""Fetches the study's networks and pictures, from the two archives that its authors publish.
 
-The same call again does what is missing. Weights come first; each archive is removed when all that
-is wanted of it has been unpacked.
+The same call again does what is missing. Weights come first. Each archive is removed when
+everything that is needed from it is unpacked.
 """
 
 import os
@@ -22,28 +22,36 @@ from model_ports.errors import InputError, unknown
 PARTS = ("weights", "pictures")
 WANTED = "wanted"
 BLOCK = 2**12
-"""Bytes of a block of a usual file system; half of one is lost to each picture."""
+"""The block size of a usual file system, in bytes. Each picture wastes half a block on average."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What to fetch, where to, and where from."""
+    """What to fetch, where to put it, and where it comes from."""
 
     to: Path
+    """The folder to fill."""
     only: str | None = None
     """One of PARTS; None for both."""
     models: tuple[str, ...] = tuple(GRAPHS)
-    """The networks that are wanted."""
+    """The networks to fetch."""
     source: str | None = None
-    """A folder, here or at https://, that has the archives; None for their own addresses."""
+    """A folder with the archives, local or at https://; None for their own addresses."""
     accepted: frozenset[str] = frozenset()
-    """SHA-256 hashes that the user trusts besides those recorded."""
+    """SHA-256 hashes that the user trusts in addition to the recorded ones."""
     keep_archives: bool = False
+    """True to keep the archives in DIR/archives."""
     keep_graphs: bool = False
+    """True to keep the frozen graphs in DIR/graphs."""
     progress: bool = True
+    """True to show progress on standard error."""
 
     def check(self) -> None:
-        """Raises InputError."""
+        """Check the values.
+
+        Raises:
+            InputError: for an impossible value.
+        """
         if self.only not in (None, *PARTS):
             raise unknown("part of the study", self.only, PARTS)
         for name in self.models:
@@ -59,19 +67,21 @@ class Order:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is missing, and what that takes."""
+    """What is missing, and how much a download and the disk take."""
 
     networks: tuple[str, ...]
+    """The missing networks."""
     pictures: bool
+    """True if pictures are missing."""
     download: int
-    """bytes"""
+    """Bytes to download."""
     most: int
-    """bytes of the disk that are needed at a time, beside what is there"""
+    """The most additional bytes on disk at any time."""
     last: int
-    """bytes that stay, beside what is there"""
+    """The additional bytes on disk at the end."""
 
     def text(self, order: Order) -> str:
-        """One line for a user."""
+        """One line for the user."""
         if not self.networks and not self.pictures:
             return f"{order.to}: nothing is missing"
         what = [f"{len(self.networks)} networks"] if self.networks else []
@@ -84,10 +94,10 @@ class Plan:
 
 
 def plan(order: Order) -> Plan:
-    """What an order takes, without a connection.
+    """Plan an order. This needs no connection.
 
     Raises:
-        InputError: the order has impossible values, or something else is where it would write.
+        InputError: if the order has an impossible value, or if other files are in the way.
     """
     order.check()
     folder = Folder(order.to)
@@ -105,7 +115,9 @@ def plan(order: Order) -> Plan:
     if unpack:
         size = (STUDY["pictures"].size or 0) + PICTURES * BLOCK // 2
         more, needed, kept = _phase(order, folder, "pictures", stay=size, beside=0)
-        download, most, last = download + more, max(most, last + needed), last + kept
+        download += more
+        most = max(most, last + needed)
+        last += kept
     return Plan(tuple(todo), unpack, download, most, last)
 
 
@@ -115,18 +127,19 @@ def fetch(
     made: Callable[[str, dict[str, Any]], None] = lambda name, meta: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Plan:
-    """Do what is missing of an order.
+    """Fetch what is missing.
 
     Args:
         order: what to fetch.
-        made: called after each network, with its name and what its checkpoint says of itself.
+        made: called after each network, with its name and the metadata of its checkpoint.
         say: called with the plan's line before anything is written.
 
     Returns:
-        What was missing.
+        The plan: what was missing.
 
     Raises:
-        InputError: one line; what is done stays, and the same call goes on.
+        InputError: for a bad order, a full disk, a failed download, or a wrong file. Finished work
+            stays, and the same call continues.
     """
     missing = plan(order)
     say(missing.text(order))
@@ -154,31 +167,31 @@ def fetch(
 
 
 def _complete(record: Record, order: Order, folder: Folder, missing: Plan) -> None:
-    """Write down what an earlier call had done when it was killed, but not written down."""
+    """Record work that an earlier call had finished, but not recorded, when it was killed."""
     for name in set(order.models) - set(missing.networks) - set(record.content["networks"]):
         if (folder.weights / name).exists():
             record.add_network(name, checkpoint.read_meta(folder.weights / name))
     if order.only != "weights" and not missing.pictures and not record.content["pictures"]:
-        mark = folder.mark()
+        mark = folder.mark() or {}
         facts = {"count": mark["pictures"], "archive": mark["sha256"], "at": now()}
         record.add("pictures", facts)
 
 
 def _want(folder: Folder, names: Iterable[str]) -> None:
-    """Write down for which networks the archive is here, so that no smaller order removes it."""
+    """Record which networks need the archive, so that a smaller order does not remove it."""
     wanted = {*names, *_wanted(folder)}
     write_atomically(folder.work / WANTED, "\n".join(sorted(wanted)).encode())
 
 
 def _wanted(folder: Folder) -> list[str]:
     path = folder.work / WANTED
-    return path.read_text().split() if path.exists() else []
+    return path.read_text(errors="replace").split() if path.exists() else []
 
 
 def _tidy_weights(order: Order, folder: Folder) -> None:
-    """Let go of the archive when nobody wants more of it.
+    """Remove the archive, or keep it aside, if no network needs it any more.
 
-    Also where an earlier call was killed before it did so.
+    This also happens if an earlier call was killed before it could do so.
     """
     if all((folder.weights / name).exists() for name in {*_wanted(folder), *order.models}):
         bring.done(STUDY["weights"], folder.work, _keep(order, folder))
@@ -239,7 +252,7 @@ def _lacks(order: Order, folder: Folder, name: str) -> bool:
 def _phase(
     order: Order, folder: Folder, name: str, *, stay: int, beside: int
 ) -> tuple[int, int, int]:
-    """Bytes to download, and of the disk at most and in the end, for one archive."""
+    """For one archive: bytes to download, most bytes on disk, and bytes on disk at the end."""
     archive = STUDY[name]
     if isinstance(bring.place(archive, folder.archives, order.source), Path):
         return 0, stay + beside, stay
@@ -249,7 +262,7 @@ def _phase(
 
 
 def _free(to: Path) -> int:
-    """Bytes free where a folder is, or will be."""
+    """The free bytes on the disk where a folder is or will be."""
     place = Path(os.path.abspath(to))
     while not place.exists():
         place = place.parent

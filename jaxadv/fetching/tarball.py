@@ -1,8 +1,8 @@
-"""A gzipped tar archive, member after member, in memory that no archive can make large.
+"""Reads a gzipped tar archive, member after member, within limited memory.
 
-Python's tarfile keeps an object for each member, and reads a header of any length whole. Here a
-member is forgotten when the next one comes, and long names, numbers of members and unpacked bytes
-have limits. Formats: ustar, GNU and pax (POSIX.1-2001), without sparse files.
+Python's tarfile keeps an object for each member, and reads headers of any length. Here a member is
+forgotten when the next one comes. The length of names, the number of members and the number of
+unpacked bytes are limited. Formats: ustar, GNU and pax (POSIX.1-2001), without sparse files.
 """
 
 import contextlib
@@ -17,11 +17,14 @@ from typing import IO, NamedTuple, cast
 from model_ports.errors import InputError
 
 BLOCK = 2**20
-HEADER, HEADERS = 2**16, 8
-"""Bytes that a long name or a pax header may have, and how many may stand before a member."""
+HEADER = 2**16
+"""The largest long name or pax header, in bytes."""
+HEADERS = 8
+"""The largest number of headers before a member."""
 MEMBERS = 200_000
-RATIO, LEAST = 8, 2**33
-"""An archive may unpack to so many times its size, or to LEAST bytes if these are more."""
+RATIO = 8
+LEAST = 2**33
+"""An archive may unpack to `RATIO` times its size, or to `LEAST` bytes if that is more."""
 
 _UNIT = tarfile.BLOCKSIZE
 _LONG = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
@@ -32,27 +35,27 @@ _RECORD = re.compile(rb"(\d{1,8}) ([^=]+)=")
 
 
 class Member(NamedTuple):
-    """A file, or something else, in an archive. Its content can be read until the next one comes."""
+    """A file or another entry of an archive. Its content can be read until the next one comes."""
 
     name: str  # without folders
-    path: str  # as the archive has it
+    path: str  # its full path in the archive
     size: int  # bytes of its content
     is_file: bool  # neither a folder, nor a link, nor a device
-    blocks: Callable[[], Iterator[bytes]]  # its content
+    blocks: Callable[[], Iterator[bytes]]  # reads its content
 
 
 def members(
     archive: Path, *, report: Callable[[int], None] = lambda count: None
 ) -> Iterator[Member]:
-    """The members of an archive in its order.
+    """Read the members of an archive in order.
 
     Args:
-        archive: a .tar.gz.
-        report: called with the bytes of the archive that are through.
+        archive: a .tar.gz file.
+        report: called with the number of bytes of the archive that have been read.
 
     Raises:
-        InputError: it is damaged, cut short, made to exhaust memory or disk, has a sparse file, or
-            has a member outside its folder.
+        InputError: if the archive is damaged or cut short, exceeds a limit, has a sparse file, or
+            has a member whose path leads outside of its folder.
     """
     size = archive.stat().st_size
     limit = max(RATIO * size, LEAST)
@@ -68,7 +71,7 @@ def members(
                     raise _bad(archive, f"unpacks to more than {limit} bytes")
                 yield member
                 report(min(raw.tell(), size))
-            while stream.read(BLOCK):  # what follows the end: its checksum is checked, too
+            while stream.read(BLOCK):  # read to the end, so that gzip's checksum is verified
                 if stream.tell() > limit:
                     raise _bad(archive, f"unpacks to more than {limit} bytes")
             report(size)
@@ -76,7 +79,7 @@ def members(
 
 @contextlib.contextmanager
 def _readable(archive: Path) -> Iterator[None]:
-    """Turn what damage raises into one line."""
+    """Turn the exceptions of a damaged archive into one line."""
     try:
         yield
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -98,7 +101,7 @@ def _damaged(archive: Path, reason) -> InputError:
 
 
 def _read(archive: Path, stream: IO[bytes]) -> Iterator[Member]:
-    given: dict[str, str] = {}  # what headers before a member say of it
+    given: dict[str, str] = {}  # values from the headers before a member
     headers = 0
     while True:
         head = stream.read(_UNIT)
@@ -124,17 +127,20 @@ def _read(archive: Path, stream: IO[bytes]) -> Iterator[Member]:
             raise _bad(archive, f"has a sparse file {info.name[:80]!r}")
         path = given.get("path", info.name)
         size = 0 if info.type in _BODYLESS else _size(archive, given.get("size"), info.size)
-        given, headers = {}, 0
+        given = {}
+        headers = 0
         body = _Body(archive, stream, size)
         yield Member(PurePosixPath(path).name, path, size, info.isreg(), body.blocks)
         _skip(stream, body.left + -size % _UNIT)
 
 
 class _Body:
-    """The content of one member: `left` bytes of it have not been read."""
+    """The content of one member, of which ``left`` bytes have not been read."""
 
     def __init__(self, archive: Path, stream: IO[bytes], size: int):
-        self.archive, self.stream, self.left = archive, stream, size
+        self.archive = archive
+        self.stream = stream
+        self.left = size
 
     def blocks(self) -> Iterator[bytes]:
         while self.left:
@@ -157,17 +163,18 @@ def _skip(stream: IO[bytes], count: int) -> None:
 
 
 def _pax(archive: Path, text: bytes) -> dict[str, str]:
-    """Records "LENGTH KEY=VALUE\\n", LENGTH of the whole record."""
-    found, at = {}, 0
+    """Parse records "LENGTH KEY=VALUE\\n", where LENGTH counts the whole record."""
+    records: dict[str, str] = {}
+    at = 0
     while at < len(text) and text[at]:
         match = _RECORD.match(text, at)
         length = int(match[1]) if match else 0
         if not match or at + length > len(text) or length <= match.end() - at:
             raise _damaged(archive, "a pax header has no records")
         key = match[2].decode("utf-8", "surrogateescape")
-        found[key] = text[match.end() : at + length - 1].decode("utf-8", "surrogateescape")
+        records[key] = text[match.end() : at + length - 1].decode("utf-8", "surrogateescape")
         at += length
-    return found
+    return records
 
 
 def _size(archive: Path, given: str | None, size: int) -> int:

@@ -1,12 +1,14 @@
-"""One file over https: continued after any interruption, never longer than announced.
+"""Downloads one file over https. A download continues after an interruption.
 
-What has arrived lies in a part file. It grows at its end, so that a killed process loses nothing.
-A server that knows Range sends what is missing. One that ignores it sends all again: what comes is
-then compared with the part, which is rewritten from the first difference on.
+A part file holds what has arrived. It grows at its end, so that a killed process loses nothing. A
+server that supports Range sends only the rest. A server that ignores Range sends everything again.
+That is compared with the part file, which is rewritten from the first difference on. No file
+becomes longer than the server announced.
 """
 
 import contextlib
 import os
+import re
 import shutil
 import ssl
 import time
@@ -21,31 +23,31 @@ from jaxadv.support import log
 from model_ports.errors import InputError
 
 Report = Callable[[int, int | None], None]
-"""Called with the bytes that are here so far, and with their number in the end where it is known."""
+"""Called with the number of bytes that have arrived, and with the final number if it is known."""
 
 BLOCK = 2**18
 TIMEOUT = 30
-"""Seconds without a byte."""
+"""Seconds without a byte until a connection counts as lost."""
 WAITS = (1, 2, 4, 8, 15, 30)
-"""Seconds before each new attempt. The command ends after as many that brought no byte."""
+"""Seconds of waiting before each new attempt. After that many attempts without a byte, we give up."""
 SPARE = 2**28
-"""Bytes of the disk that a file of unknown length leaves free."""
+"""Bytes of the disk that stay free when the length of the file is unknown."""
 
-_TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)  # answers that may be better a moment later
+_TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)  # HTTP statuses that may be temporary
 
 
 class _Lost(Exception):
-    """The connection ended early; what has arrived is kept."""
+    """The connection ended early. What has arrived is kept."""
 
 
 class _Unranged(Exception):
-    """The answer to Range is of no use: ask for the whole file."""
+    """The answer to a Range request is not usable. Ask for the whole file."""
 
 
 class _Head(NamedTuple):
-    """What stands in front of an answer's body."""
+    """The facts from the header of an answer."""
 
-    start: int  # byte of the file with which the body begins
+    start: int  # position in the file of the first byte of the body
     total: int | None  # bytes of the file
     tag: str  # strong ETag, or empty
 
@@ -53,21 +55,23 @@ class _Head(NamedTuple):
 def receive(
     url: str, part: Path, *, size: int | None = None, certain: bool = False, report: Report
 ) -> None:
-    """Bring a part file to the whole length of the file at an address.
+    """Download a file. Continue a part file, if there is one.
 
     Args:
-        url: https://, or http:// where a user gives it.
-        part: what has arrived so far, if it exists. NAME.tag beside it has the server's ETag.
-        size: bytes that the file must have, where they are known.
-        certain: whether a SHA-256 will be checked afterwards. Only then is a part continued
-            without an ETag, which would show that the server still has the same file.
+        url: an address with https://, or with http:// if the user gives one.
+        part: the part file. NAME.tag beside it has the server's ETag.
+        size: the size that the file must have, in bytes, if known.
+        certain: True if a SHA-256 will be checked afterwards. Otherwise a part file is continued
+            only with an ETag, which shows that the server still has the same file.
         report: called after each block.
 
     Raises:
-        InputError: the address refuses, the length differs from ``size``, the disk is full, or the
-            connection is lost again and again. One line that says what is kept.
+        InputError: if the address refuses, the length differs from ``size``, the disk is full, or
+            the connection is lost too often. The message says what is kept.
     """
-    fruitless, ranged, arrived = 0, True, False
+    fruitless = 0
+    ranged = True
+    arrived = False
     while True:
         before = length(part)
         try:
@@ -88,8 +92,9 @@ def receive(
                     f"{url} is refused ({error.code} {error.reason}); get the file elsewhere and "
                     "give its folder as --source"
                 ) from None
-            reason, hopeless = f"{error.code} {error.reason}", False
-        except (_Lost, OSError, HTTPException) as error:  # URLError, too, is an OSError
+            reason = f"{error.code} {error.reason}"
+            hopeless = False
+        except (_Lost, OSError, HTTPException) as error:  # URLError is an OSError
             cause = getattr(error, "reason", None) or error
             reason = str(cause) or type(cause).__name__
             hopeless = isinstance(cause, ssl.SSLCertVerificationError)
@@ -104,7 +109,7 @@ def receive(
 
 
 def length(path: Path) -> int:
-    """Bytes of a file; 0 if there is none."""
+    """The size of a file in bytes; 0 if it does not exist."""
     try:
         return path.stat().st_size
     except (FileNotFoundError, NotADirectoryError):
@@ -113,7 +118,7 @@ def length(path: Path) -> int:
 
 def _unreachable(url: str, part: Path, reason: str) -> InputError:
     have = length(part)
-    kept = f"{have} bytes are kept, and the same command goes on" if have else "nothing is kept"
+    kept = f"{have} bytes are kept, and the same command continues" if have else "nothing is kept"
     return InputError(
         f"{url} cannot be reached ({reason}); {kept}: try later, or give --source=FOLDER"
     )
@@ -122,14 +127,14 @@ def _unreachable(url: str, part: Path, reason: str) -> InputError:
 def _attempt(
     url: str, part: Path, *, size: int | None, certain: bool, ranged: bool, report: Report
 ) -> None:
-    """One connection. Raises _Lost or another error of the network where it ends early."""
+    """Use one connection. A lost connection raises _Lost or another network error."""
     tag = part.with_name(part.name + ".tag")
     have = length(part)
     if size is not None and have == size:
         report(have, size)
         return
-    known = tag.read_text() if tag.exists() else ""
-    longer = size is not None and have > size  # of another file
+    known = _known_tag(tag)
+    longer = size is not None and have > size  # then the part is from another file
     start = have if ranged and not longer and (certain or known) else 0
     try:
         answer = _open(url, start=start, tag=known)
@@ -138,7 +143,7 @@ def _attempt(
             raise
         error.close()
         if not known or error.headers.get("Content-Range") != f"bytes */{have}":
-            raise _Unranged from None  # the part is longer than the file, or of another
+            raise _Unranged from None  # the part is longer than the file, or from another one
         _check_size(url, have, size)
         report(have, have)
         return
@@ -152,6 +157,15 @@ def _attempt(
             else:
                 tag.unlink(missing_ok=True)
         _write(answer, part, head, size, report)
+
+
+def _known_tag(path: Path) -> str:
+    """The ETag that was kept; empty where there is none, or what is there is none."""
+    try:
+        text = path.read_bytes().decode("ascii", errors="replace")
+    except OSError:
+        return ""
+    return text if re.fullmatch(r'"[!#-~]*"', text) else ""
 
 
 def _check_size(url: str, total: int | None, size: int | None) -> None:
@@ -179,7 +193,12 @@ def _open(url: str, *, start: int, tag: str):
 
 
 def _head(answer, asked: int) -> _Head:
-    """Raises _Unranged for a part of the file that nobody asked for, _Lost for no file at all."""
+    """Parse the header of an answer.
+
+    Raises:
+        _Unranged: if the server sends a part of the file that we did not ask for.
+        _Lost: if the server sends no file.
+    """
     etag = answer.headers.get("ETag") or ""
     etag = "" if etag.startswith("W/") else etag
     if answer.status == 200:
@@ -194,7 +213,7 @@ def _head(answer, asked: int) -> _Head:
 
 
 def _write(answer, part: Path, head: _Head, size: int | None, report: Report) -> None:
-    """Write the body to the part; where the two overlap, only what differs."""
+    """Write the body to the part file. Where the two overlap, only differences are written."""
     total = size if head.total is None else head.total
     with _on_disk(part):
         free = shutil.disk_usage(part.parent).free
@@ -202,7 +221,7 @@ def _write(answer, part: Path, head: _Head, size: int | None, report: Report) ->
     if missing > free:
         raise InputError(
             f"{os.fspath(part)!r} needs {missing} more bytes, {free} are free; free some, and the "
-            "same command goes on"
+            "same command continues"
         )
     limit = length(part) + max(0, free - SPARE) if total is None else total
     at = head.start
@@ -230,7 +249,7 @@ def _write(answer, part: Path, head: _Head, size: int | None, report: Report) ->
 
 
 def _block(answer) -> bytes:
-    """What has come by now. An error here is one of the connection, not of the disk."""
+    """Read what has arrived. An error here comes from the connection, not from the disk."""
     try:
         return answer.read1(BLOCK)
     except (OSError, HTTPException) as error:
@@ -245,5 +264,5 @@ def _on_disk(part: Path):
     except OSError as error:
         raise InputError(
             f"cannot write {os.fspath(part)!r} ({error.strerror or error}); {length(part)} bytes "
-            "are kept: free the disk, and the same command goes on"
+            "are kept: free the disk, and the same command continues"
         ) from None

@@ -13,7 +13,9 @@ _LONG = 20_000  # characters: such an entry of the manifest is left to its file
 
 def what_was_run(views: Views) -> str:
     """The run in a short table; all else that the manifest says unfolds."""
-    manifest, own, bounds = views.manifest, views.made.robustness, views.made.clever
+    # Without the list of its files, which the page is in: a page that is made again is the same.
+    manifest = {name: value for name, value in views.manifest.items() if name != "files"}
+    own, bounds = views.made.robustness, views.made.clever
     settings = manifest.get("settings")
     settings = settings if isinstance(settings, dict) else {}
     rows = [("models", ", ".join(views.models))]

@@ -30,7 +30,8 @@ DISTANCES = ("l0", "l1", "l2", "linf", "l2_per_pixel")
 STATISTICS = ("mean", "std", "median")
 TREATMENTS = ("released", "left_out", "as_failures")  # of images that do not fool their own source
 MINIMUM_P_VALUE = 0.001  # as in the fit
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet's formula may begin with
+_FORMULA = (*"=+-@＝＋－＠", "\t", "\r", "\n")
+"""What a spreadsheet's formula may begin with. Some programs pass over spaces, and take wide characters for narrow ones."""
 LONG = (
     "transfer",
     "comparison",
@@ -423,7 +424,7 @@ def inert(table: pd.DataFrame) -> pd.DataFrame:
     def quoted(value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        mark = "'" if value.startswith(_FORMULA) else ""
+        mark = "'" if value.startswith(_FORMULA) or value.lstrip().startswith(_FORMULA) else ""
         return mark + value.replace("\r", " ")
 
     changed = table.copy()

@@ -1,4 +1,4 @@
-"""Which parts belong to a run: those of its identity, under their unit's name."""
+"""The test whether a part belongs to a run: it must have the run's identity and the name of its unit."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,46 +12,74 @@ from model_ports.errors import InputError
 
 
 def place(directory: Path, kind: str, unit: str) -> Path:
-    """The file of a part."""
+    """The file of a part.
+
+    Args:
+        directory: the run's folder.
+        kind: the kind of rows.
+        unit: the unit of work.
+
+    Returns:
+        The path of the file, which need not exist.
+    """
     return directory / kind / f"part-{short(unit)}.parquet"
 
 
 class Belonging:
-    """What a part must say of itself to be counted.
+    """Decides whether a part belongs to a run.
 
     Args:
-        directory: of the run.
-        identity: of the run.
-        machines: the kinds of machine that have worked on it; None for any.
+        directory: the run's folder.
+        identity: the run's identity.
+        machines: the kinds of machine that have worked on the run; None if any kind may.
     """
 
     def __init__(
         self, directory: Path, identity: Identity, machines: list[Mapping[str, Any]] | None = None
     ):
-        self.directory, self.identity, self.machines = directory, identity, machines
+        self.directory = directory
+        self.identity = identity
+        self.machines = machines
         self._digests: dict[str, str] = {}
 
     @classmethod
     def of(cls, directory: Path, manifest: Mapping[str, Any]) -> "Belonging":
-        """By what a manifest says."""
+        """The test for the run of a manifest.
+
+        Args:
+            directory: the run's folder.
+            manifest: the run's manifest.
+
+        Returns:
+            The test.
+        """
         machines = None if manifest.get("any_machine") else manifest.get("machines")
         return cls(directory, Identity.from_json(manifest) or Identity(), machines)
 
     def digest(self, kind: str) -> str:
-        """Of the run's identity, for a kind of rows."""
+        """The digest of the run's identity for a kind of rows."""
         if kind not in self._digests:
             self._digests[kind] = self.identity.digest(kind)
         return self._digests[kind]
 
     def check(self, about: About, path: Path, kind: str) -> None:
-        """Raises Foreign where a part does not belong where it is."""
+        """Check that a part belongs to the run, and to its place.
+
+        Args:
+            about: the part's description of itself.
+            path: the part's file.
+            kind: the kind of rows of its folder.
+
+        Raises:
+            Foreign: if it does not.
+        """
         if about.format != parts.FORMAT:
-            raise Foreign(f"{str(path)!r} has format {about.format}, and the run {parts.FORMAT}")
+            raise Foreign(f"{str(path)!r} has format {about.format}, but the run {parts.FORMAT}")
         if about.kind != kind:
             raise Foreign(f"{str(path)!r} holds rows of kind {about.kind!r}")
         if path.name != place(self.directory, kind, about.unit).name:
             raise Foreign(
-                f"{str(path)!r} is a copy of {place(self.directory, kind, about.unit).name!r}, or took its place"
+                f"{str(path)!r} is a copy of {place(self.directory, kind, about.unit).name!r}, or was renamed"
             )
         if about.digest != self.digest(kind):
             names = about.identity.differing(self.identity, [kind])
@@ -63,25 +91,23 @@ class Belonging:
             raise Foreign(f"{str(path)!r} was made on another kind of machine ({_text(machine)})")
 
     def compare(self, asked: Identity, kinds: Iterable[str], *, any_machine: bool = False) -> None:
-        """Compare the run that is there with one that is asked for.
+        """Compare the run in the folder with the requested run.
 
         Args:
-            asked: the identity of what is asked for.
-            kinds: of rows that have to agree.
-            any_machine: whether another kind of machine may go on with the run.
+            asked: the identity of the requested run.
+            kinds: the kinds of rows that must agree.
+            any_machine: whether another kind of machine may continue the run.
 
         Raises:
-            InputError: which names what differs.
+            InputError: if the runs differ. The message names the differences.
         """
-        what, remedy = (
-            f"run directory {str(self.directory)!r} holds",
-            "give another --out, or --overwrite to replace it",
-        )
+        what = f"run directory {str(self.directory)!r} holds"
+        remedy = "give another --out, or --overwrite to replace it"
         differing = self.identity.differing(asked, list(kinds))
         if differing:
             names = difference(self.identity.facts, asked.facts, differing)
             raise InputError(
-                f"{what} a run of other settings ({names}); continue it with its own, {remedy}"
+                f"{what} a run of other settings ({names}); continue it with its settings, {remedy}"
             )
         if any_machine or not self.machines or not asked.machine or asked.machine in self.machines:
             return
@@ -91,7 +117,7 @@ class Belonging:
         ]
         raise InputError(
             f"{what} a run of another kind of machine ({difference(last, asked.machine, differing)}), whose rows may differ; "
-            f"add --any_machine to go on all the same, or {remedy}"
+            f"add --any_machine to continue it anyway, or {remedy}"
         )
 
 

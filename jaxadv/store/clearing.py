@@ -1,7 +1,7 @@
-"""What a run may remove: what it wrote, and nothing else.
+"""The removal of a run's files. A run removes only files that it wrote.
 
-Parts, images and journals say themselves of which run they are. Tables, figures and the page are in a list, which a run
-writes before it writes them: files.json, and the manifest's "files".
+Parts, images and journals contain the digest of their run. Tables, figures and the page are in a list, which a run writes
+before it writes them. The list is in files.json, and in the manifest's entry "files".
 """
 
 import json
@@ -15,13 +15,14 @@ from typing import Any
 from jaxadv.store import image_store, parts
 from jaxadv.store.belonging import Belonging
 from jaxadv.store.rows import KINDS
-from jaxadv.support.files import Damaged, Foreign, label, read_sealed, write_sealed
+from jaxadv.support.files import Damaged, Foreign, label, read_sealed, remove, write_sealed
 from model_ports.errors import InputError
 
-UNFINISHED, LIST = "unfinished", "files.json"
+UNFINISHED = "unfinished"
+LIST = "files.json"
 JOURNAL = re.compile(r".+\+(outcomes|lanes)-.+\.npz")
 _LEFTOVER = re.compile(r"\.(.+)\.\d+\.tmp")
-_WRITTEN = {  # folder by folder, what interrupted writes may have left of
+_WRITTEN = {  # folder -> names of the files that a run writes there
     **dict.fromkeys(KINDS, re.compile(r"part-.+\.parquet")),
     "tables": re.compile(r".+\.(csv|md|tex)"),
     "figures": re.compile(r".+\.(png|svg|txt)"),
@@ -31,32 +32,38 @@ _WRITTEN = {  # folder by folder, what interrupted writes may have left of
 
 
 def files(folder: Path) -> list[Path]:
-    """The files right in a folder, in the order of their names; none where there is no folder."""
+    """The files in a folder, sorted by name, without those of subfolders. Empty if there is no folder."""
     return sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
 
 
 def remove_leftovers(directory: Path) -> None:
-    """Remove what interrupted writes have left, when nobody else can be writing."""
+    """Remove the temporary files of interrupted writes. No other process may be writing."""
     for folder, pattern in _WRITTEN.items():
         for path in files(directory / folder):
             leftover = _LEFTOVER.fullmatch(path.name)
             if leftover and pattern.fullmatch(leftover[1]):
-                path.unlink(missing_ok=True)
+                remove(path)
     image_store.remove_leftovers(directory)
 
 
 def remove_run(directory: Path, belonging: Belonging, manifest: Mapping[str, Any]) -> None:
-    """Remove the rows, images, unfinished work, tables, figures and page of a run, and nothing else."""
+    """Remove the rows, images, unfinished work, tables, figures and page of a run, and nothing else.
+
+    Args:
+        directory: the run's folder.
+        belonging: the test for its parts.
+        manifest: the run's manifest.
+    """
     for kind in KINDS:
         for path in files(directory / kind):
             if _WRITTEN[kind].fullmatch(path.name) and _is_part(path, kind, belonging):
-                path.unlink(missing_ok=True)
-    image_store.remove(directory, belonging.digest("examples"))
+                remove(path)
+    image_store.remove_images(directory, belonging.digest("examples"))
     remove_unfinished(directory, belonging)
     for name in {*listed(directory), *manifest.get("files", ())}:
         if not Path(name).is_absolute() and ".." not in Path(name).parts:
-            (directory / name).unlink(missing_ok=True)
-    (directory / LIST).unlink(missing_ok=True)
+            remove(directory / name)
+    remove(directory / LIST)
 
 
 def _is_part(path: Path, kind: str, belonging: Belonging) -> bool:
@@ -64,28 +71,33 @@ def _is_part(path: Path, kind: str, belonging: Belonging) -> bool:
         belonging.check(parts.read_footer(path).about, path, kind)
     except (Foreign, FileNotFoundError):
         return False
-    except Damaged:  # it begins as a part does
+    except Damaged:  # it begins like a part
         return True
     return True
 
 
 def unfinished(directory: Path) -> list[Path]:
-    """The journals of a run."""
+    """The journals in a run's folder."""
     return [path for path in files(directory / UNFINISHED) if JOURNAL.fullmatch(path.name)]
 
 
 def remove_unfinished(directory: Path, belonging: Belonging) -> None:
-    """Remove the journals of a run, and damaged ones."""
+    """Remove the journals of a run, and damaged journals.
+
+    Args:
+        directory: the run's folder.
+        belonging: the test for its parts.
+    """
     ours = {belonging.digest(kind) for kind in KINDS}
     for path in unfinished(directory):
         if label(path).partition(" ")[0] in {*ours, ""}:
-            path.unlink(missing_ok=True)
-    with suppress(OSError):  # others' files are there
+            remove(path)
+    with suppress(OSError):  # the folder has other files
         (directory / UNFINISHED).rmdir()
 
 
 def listed(directory: Path) -> set[str]:
-    """The tables, figures and page that the run wrote, by their paths in its folder; none where the list is damaged."""
+    """The tables, figures and page that the run wrote, as paths in its folder. Empty if the list is missing or damaged."""
     try:
         return set(json.loads(bytes(read_sealed(directory / LIST, LIST))))
     except (FileNotFoundError, Damaged, Foreign, ValueError):
@@ -93,18 +105,18 @@ def listed(directory: Path) -> set[str]:
 
 
 def claim(directory: Path, known: Iterable[str], wanted: Iterable[Path]) -> list[str]:
-    """Put files on the list of those that the run writes, before it writes them.
+    """Add files to the list of the run's files, before the run writes them.
 
     Args:
-        directory: of the run. Files elsewhere are not looked at.
+        directory: the run's folder. Files elsewhere are ignored.
         known: the manifest's copy of the list.
-        wanted: the files that are to be written.
+        wanted: the files that the run is about to write.
 
     Returns:
-        The list.
+        The new list.
 
     Raises:
-        InputError: where a file is in the way that the run did not write.
+        InputError: if the run would replace a file that it did not write.
     """
     there = listed(directory)
     names = {

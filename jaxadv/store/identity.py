@@ -1,4 +1,4 @@
-"""The identity of a run: everything that its rows follow from. The manifest and every part carry it."""
+"""The identity of a run: everything that its rows depend on. The manifest and every part contain it."""
 
 import hashlib
 import json
@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SHOWN = 3
-"""How many differences an error names; it counts the others."""
+"""The number of differences that an error names. It counts the others."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Everything that rows follow from.
+    """Everything that rows depend on.
 
     Args:
         facts: settings, fingerprints of data and weights, and versions, by the names that a user knows.
         only: the kinds of rows that depend on a fact, by the fact's name. All kinds depend on a fact
             that is not listed here.
-        machine: what is known of the machine that computes. It is no part of the digest: a run may
-            go on with another kind of machine where its user allows that.
+        machine: facts about the machine that computes. They are not part of the digest, because a user may allow
+            another kind of machine to continue a run.
     """
 
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -36,12 +36,20 @@ class Identity:
         return kind in self.only.get(name, (kind,))
 
     def digest(self, kind: str) -> str:
-        """A sha256 of all facts that rows of ``kind`` depend on."""
+        """The sha256 of all facts that rows of ``kind`` depend on."""
         facts = {name: value for name, value in self.facts.items() if self.depends(kind, name)}
         return hashlib.sha256(json.dumps([kind, facts], sort_keys=True).encode()).hexdigest()
 
     def differing(self, other: "Identity", kinds: Collection[str]) -> list[str]:
-        """The names of the facts on which rows of some ``kinds`` depend and that ``other`` has otherwise."""
+        """The names of the facts that differ and that rows of at least one kind depend on.
+
+        Args:
+            other: the other identity.
+            kinds: the kinds of rows.
+
+        Returns:
+            Names of facts.
+        """
         return [
             name
             for name in {**self.facts, **other.facts}
@@ -50,7 +58,7 @@ class Identity:
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """As a manifest and the footer of a part have it."""
+        """The entries of a manifest or a part's footer."""
         groups: dict[str, list[str]] = {}
         for name, kinds in self.only.items():
             groups.setdefault(",".join(kinds), []).append(name)
@@ -58,28 +66,38 @@ class Identity:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Identity | None":
-        """What `to_json` gave; None where there is nothing of it, or something else."""
+        """The identity from entries of `to_json`. None if they are missing or malformed.
+
+        Args:
+            value: the entries of a manifest or a footer.
+
+        Returns:
+            The identity, or None.
+        """
         facts, groups, machine = (value.get(name) for name in ("identity", "only", "machine"))
         if not isinstance(facts, dict) or not isinstance(groups, dict):
             return None
         only = {str(name): kinds.split(",") for kinds, names in groups.items() for name in names}
         return cls(
             facts, only, machine if isinstance(machine, dict) else {}
-        )  # a manifest has several
+        )  # a manifest has "machines" instead
 
 
 def as_identity(value: Identity | Mapping[str, Any] | None) -> Identity:
-    """Facts alone as an identity."""
+    """An identity unchanged, or facts as an identity."""
     return value if isinstance(value, Identity) else Identity(facts=value or {})
 
 
 def difference(known: Mapping[str, Any], asked: Mapping[str, Any], names: Sequence[str]) -> str:
-    """What two runs have otherwise, such as ``--seed 3 there, 1215 now``.
+    """The differences between two runs as text, such as ``--seed 3 there, 1215 now``.
 
     Args:
-        known: the facts of what is there.
-        asked: the facts of what is asked for.
-        names: of the facts that differ.
+        known: the facts of the run on disk.
+        asked: the facts of the requested run.
+        names: the names of the facts that differ.
+
+    Returns:
+        One line.
     """
     texts = [
         f"{name} {_text(known.get(name))} there, {_text(asked.get(name))} now"
@@ -101,7 +119,14 @@ def _text(value: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """``value`` as what JSON can hold: NumPy values as Python's, infinity and NaN as text, and text as UTF-8 can hold it."""
+    """Convert a value for JSON: NumPy values to Python's, infinity and NaN to text, and text to valid UTF-8.
+
+    Args:
+        value: any value.
+
+    Returns:
+        A value for JSON.
+    """
     if isinstance(value, Mapping):
         return {plain(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -112,4 +137,4 @@ def plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, (int, float, bool, type(None))):
         return value
-    return str(value).encode(errors="backslashreplace").decode()  # of a path that is not UTF-8
+    return str(value).encode(errors="backslashreplace").decode()  # a path may not be UTF-8

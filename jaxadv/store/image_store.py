@@ -1,11 +1,12 @@
-"""Adversarial images on disk without loss: Zarr arrays (format 3), which other programs read too.
+"""Adversarial images on disk without loss: Zarr arrays (format 3), which other programs can read.
 
-One array for each part of examples, under the same name: adversarial/part-NAME.zarr, (N, S, S, 3) float32 in [0, 1], image i that of row i.
-A picture is a chunk with its own checksum, so a reader may take single ones; SHARD of them share a file. The attributes in zarr.json
-have the run's digest, the size and CRC-32 of each file, and a checksum of zarr.json itself. Shuffling bits and zstd's first
-level, measured on adversarial pictures of MobileNet (224 x 224, all five attacks, one core): 67 % of the size (I-FGSM and C&W 78 %, FGSM
-and EAD 49 %), written at 329 MB/s and read at 624; zstd alone at levels 1 and 5: 74 and 56 % at 217 and 48 MB/s; stronger levels behind the
-shuffle gain at most 2 %.
+Each part of examples has one array under the same name: adversarial/part-NAME.zarr, (N, S, S, 3) float32 in [0, 1]. Image i is that
+of row i. Each picture is a chunk with a checksum, so a reader can read single pictures. SHARD pictures share a file. The attributes
+in zarr.json have the run's digest, the size and CRC-32 of each file, and a checksum of zarr.json.
+
+The compression is a bit shuffle and zstd at level 1. It was measured on adversarial pictures of MobileNet (224 x 224, five attacks,
+one core). The size is 67 % (I-FGSM and C&W 78 %, FGSM and EAD 49 %). Writing runs at 329 MB/s and reading at 624 MB/s. zstd without
+the shuffle gives 74 % at 217 MB/s (level 1) and 56 % at 48 MB/s (level 5). Higher levels with the shuffle gain at most 2 %.
 """
 
 import json
@@ -25,10 +26,10 @@ from jaxadv.support.files import cannot_write, set_aside, short, sync_folder
 from model_ports.errors import InputError
 
 SHARD = 128  # pictures in a file
-_OWN = re.compile(r"part-.+\.zarr")
 _LEFTOVER = re.compile(r"\.part-.+\.zarr\.\d+\.tmp")
 _INSIDE = re.compile(r"zarr\.json|c/\d+/0/0/0")
-_LITTLE, _CHECKED = {"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}
+_LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
+_CHECKED = {"name": "crc32c"}
 _SMALLER = {
     "name": "blosc",
     "configuration": {
@@ -47,20 +48,20 @@ _UNREADABLE = (
     TypeError,
     AttributeError,
     RecursionError,
-)  # of a zarr.json that is damaged
+)  # errors of a damaged zarr.json
 
 
 def write(directory: Path, part: str, images: np.ndarray, *, digest: str = "") -> None:
-    """Write the adversarial images of the examples' rows of ``part``, whole or not at all, in place of earlier ones.
+    """Write the adversarial images of a part of examples, completely or not at all. They replace earlier ones.
 
     Args:
-        directory: of the run.
+        directory: the run's folder.
         part: the unit of work.
-        images: (N, S, S, 3) float32 in [0, 1].
-        digest: of the run's identity.
+        images: (N, S, S, 3) float32 in [0, 1], one for each row.
+        digest: the digest of the run's identity.
 
     Raises:
-        InputError: where they cannot be written.
+        InputError: if they cannot be written.
     """
     place = _place(directory, part)
     temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
@@ -70,9 +71,9 @@ def write(directory: Path, part: str, images: np.ndarray, *, digest: str = "") -
             array = _open(temporary, _metadata(part, images))
             for start in range(
                 0, len(images), SHARD
-            ):  # one after the other: where one fails, nothing is at work on another
+            ):  # one shard at a time, so that no other write runs when one fails
                 some = images[start : start + SHARD]
-                array[start : start + len(some)].write(some).result()  # which syncs
+                array[start : start + len(some)].write(some).result()  # flushes to disk
             _seal(temporary, digest)
             _make_room(place, digest)
             os.replace(temporary, place)
@@ -82,7 +83,7 @@ def write(directory: Path, part: str, images: np.ndarray, *, digest: str = "") -
         sync_folder(place.parent)
     except OSError as error:
         raise cannot_write(place, error) from error
-    except ValueError as error:  # what tensorstore makes of the system's errors
+    except ValueError as error:  # tensorstore raises it for errors of the system
         code = re.search(r"os_error_code='(\d+)'", str(error))
         if not code:
             raise
@@ -90,7 +91,16 @@ def write(directory: Path, part: str, images: np.ndarray, *, digest: str = "") -
 
 
 def exists(directory: Path, part: str, *, digest: str = "") -> bool:
-    """Whether the images of a part are there, and of this run; they are not read."""
+    """Whether the images of a part exist and are of this run. The images are not read.
+
+    Args:
+        directory: the run's folder.
+        part: the unit of work.
+        digest: the digest of the run's identity.
+
+    Returns:
+        True if they exist.
+    """
     try:
         attributes = _attributes(_place(directory, part))
     except _UNREADABLE:
@@ -99,7 +109,16 @@ def exists(directory: Path, part: str, *, digest: str = "") -> bool:
 
 
 def has(directory: Path, part: str, *, digest: str = "") -> bool:
-    """Whether the images of a part are there, of this run, and every byte is as it was written."""
+    """Whether the images of a part exist, are of this run, and are undamaged.
+
+    Args:
+        directory: the run's folder.
+        part: the unit of work.
+        digest: the digest of the run's identity.
+
+    Returns:
+        True if every byte is right.
+    """
     place = _place(directory, part)
     try:
         return exists(directory, part, digest=digest) and all(
@@ -110,7 +129,18 @@ def has(directory: Path, part: str, *, digest: str = "") -> bool:
 
 
 def read(directory: Path, part: str) -> np.ndarray:
-    """What `write` was given. Raises InputError where it is not there or damaged."""
+    """The images that `write` wrote.
+
+    Args:
+        directory: the run's folder.
+        part: the unit of work.
+
+    Returns:
+        (N, S, S, 3) float32 in [0, 1].
+
+    Raises:
+        InputError: if they are missing or damaged.
+    """
     place = _place(directory, part)
     try:
         missing = [name for name in _attributes(place)["files"] if not (place / name).is_file()]
@@ -119,26 +149,38 @@ def read(directory: Path, part: str) -> np.ndarray:
         return _open(place).read().result()
     except _UNREADABLE as error:
         raise InputError(
-            f"{str(place)!r} is no readable array ({one_line(error)}); give the command that made it again"
+            f"{str(place)!r} is not a readable array ({one_line(error)}); run the command that made it again"
         ) from error
 
 
-def remove(directory: Path, digest: str) -> None:
-    """Remove the images of the run with this digest; files of others stay, and what holds them."""
+def remove_images(directory: Path, digest: str) -> None:
+    """Remove the images of the run with this digest. Other files and their folders stay.
+
+    Args:
+        directory: the run's folder.
+        digest: the digest of the run's identity.
+    """
     for place in Path(directory, "adversarial").glob("part-*.zarr"):
         try:
-            ours = _attributes(place)["digest"] == digest
+            attributes = _attributes(place)
+            ours = attributes["digest"] == digest and place == _place(directory, attributes["part"])
         except _UNREADABLE:
             ours = False
         if ours:
-            _remove(place)
+            try:
+                _remove(place)
+            except OSError as error:
+                raise cannot_write(place, error) from error
 
 
 def remove_leftovers(directory: Path) -> None:
-    """Remove what interrupted writes have left."""
+    """Remove the temporary files of interrupted writes."""
     for place in Path(directory, "adversarial").glob(".part-*.zarr*"):
         if _LEFTOVER.fullmatch(place.name):
-            shutil.rmtree(place)
+            try:
+                shutil.rmtree(place)
+            except OSError as error:
+                raise cannot_write(place, error) from error
 
 
 def _place(directory: Path, part: str) -> Path:
@@ -146,7 +188,7 @@ def _place(directory: Path, part: str) -> Path:
 
 
 def _seal(place: Path, digest: str) -> None:
-    """Write the run's digest and all checksums into the attributes of an array that is complete."""
+    """Write the run's digest and all checksums into the attributes of a complete array."""
     metadata = json.loads((place / _META).read_bytes())
     files = {
         path.relative_to(place).as_posix(): _sum(path) for path in sorted(place.glob("c/*/0/0/0"))
@@ -160,7 +202,7 @@ def _seal(place: Path, digest: str) -> None:
 
 
 def _attributes(place: Path) -> dict[str, Any]:
-    """Those of an array whose zarr.json is as it was written. Raises _UNREADABLE."""
+    """The attributes of an array. Raises one of _UNREADABLE if zarr.json is damaged."""
     metadata = json.loads((place / _META).read_bytes())
     if metadata["attributes"].pop("checksum") != _checksum(metadata):
         raise ValueError(f"{_META} was changed or damaged")
@@ -172,13 +214,14 @@ def _checksum(metadata: Mapping[str, Any]) -> int:
 
 
 def _sum(path: Path) -> list[int]:
-    """Size and CRC-32 of a file."""
+    """The size and the CRC-32 of a file."""
     content = path.read_bytes()
     return [len(content), zlib.crc32(content)]
 
 
 def _metadata(part: str, images: np.ndarray) -> dict:
-    one, count = [1, *images.shape[1:]], [SHARD, *images.shape[1:]]
+    one = [1, *images.shape[1:]]
+    count = [SHARD, *images.shape[1:]]
     inner = {
         "chunk_shape": one,
         "codecs": [_LITTLE, _SMALLER, _CHECKED],
@@ -187,7 +230,7 @@ def _metadata(part: str, images: np.ndarray) -> dict:
     return {
         "shape": images.shape,
         "data_type": "float32",
-        "fill_value": "NaN",  # no picture has one: a file that is missing shows
+        "fill_value": "NaN",  # no picture has NaN, so a missing file shows
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": count}},
         "codecs": [{"name": "sharding_indexed", "configuration": inner}],
         "dimension_names": ["row", "y", "x", "channel"],
@@ -202,7 +245,7 @@ def _metadata(part: str, images: np.ndarray) -> dict:
 
 
 def _open(place: Path, metadata: dict | None = None):
-    """The array that is there, or a new one."""
+    """The array on disk, or a new one if there are ``metadata``."""
     import tensorstore
 
     spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": os.fspath(place)}}
@@ -212,21 +255,21 @@ def _open(place: Path, metadata: dict | None = None):
 
 
 def _make_room(place: Path, digest: str) -> None:
-    """Remove what is there of this run, or damaged; another run's array gets another name."""
+    """Remove an array of this run, or a damaged one. An array of another run is renamed."""
     try:
         other = _attributes(place)["digest"] != digest
     except _UNREADABLE:
         other = False
     if other:
-        log.warn(f"{str(place)!r} is of another run; it is now called {set_aside(place).name!r}")
+        log.warn(f"{str(place)!r} is of another run; it is renamed to {set_aside(place).name!r}")
     _remove(place)
 
 
 def _remove(place: Path) -> None:
-    """Remove an array, zarr.json first, without which it is none."""
+    """Remove an array. zarr.json goes first, since without it there is no array."""
     paths = sorted(
         place.rglob("*"), reverse=True
-    )  # what is inside comes before its folder, and zarr.json before c
+    )  # files come before their folder, and zarr.json before c
     for path in paths:
         if path.is_file() and _INSIDE.fullmatch(path.relative_to(place).as_posix()):
             path.unlink()

@@ -1,4 +1,4 @@
-"""One writer at a time: a lock on a run's folder."""
+"""A lock on a run's folder, so that only one process writes."""
 
 from pathlib import Path
 
@@ -7,7 +7,17 @@ from model_ports.errors import InputError
 
 
 def locked(path: Path) -> int:
-    """An open file that this process alone has locked. The lock ends with the process, however that ends. Raises InputError."""
+    """Lock a file for this process. The lock ends when the file is closed, or when the process ends in any way.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The descriptor of the open file.
+
+    Raises:
+        InputError: if another process has the lock.
+    """
 
     def busy(owner: str) -> InputError:
         return InputError(

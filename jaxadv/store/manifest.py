@@ -1,7 +1,7 @@
-"""manifest.json: what a run is, in JSON with a checksum of its own.
+"""manifest.json: the description of a run, in JSON with a checksum.
 
-Its entries "identity" and "only" are the run's identity (`jaxadv.store.identity`), and "machines" are the kinds of machine
-that have worked on it. Whatever else is lost with it is written again when the run goes on.
+The entries "identity" and "only" are the run's identity (`jaxadv.store.identity`). "machines" are the kinds of machine that
+have worked on it. If the manifest is lost, these come from the parts. A continued run writes all other entries again.
 """
 
 import dataclasses
@@ -17,11 +17,20 @@ from jaxadv.store.parts import FORMAT, About
 from jaxadv.store.rows import KINDS, one_line
 from jaxadv.support.files import Damaged, Foreign, write_atomically
 
-NAME, CHECKSUM = "manifest.json", "checksum"
+NAME = "manifest.json"
+CHECKSUM = "checksum"
 
 
 def write(directory: Path, manifest: Mapping[str, Any]) -> None:
-    """Replace the manifest. NumPy values become plain, inf and NaN text. Raises InputError where it cannot be written."""
+    """Replace the manifest of a run.
+
+    Args:
+        directory: the run's folder.
+        manifest: the entries. NumPy values become Python's; infinity and NaN become text.
+
+    Raises:
+        InputError: if the manifest cannot be written.
+    """
     entries = {
         name: value for name, value in plain(manifest).items() if name not in (CHECKSUM, "format")
     }
@@ -32,11 +41,17 @@ def write(directory: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def read(directory: Path) -> dict[str, Any]:
-    """What `write` was given, and "format"; empty where nothing is there.
+    """The manifest of a run.
+
+    Args:
+        directory: the run's folder.
+
+    Returns:
+        The entries that `write` wrote, and "format". Empty if there is no file.
 
     Raises:
-        Damaged: for a file that is not what was written.
-        Foreign: for one that this program did not write, or in another format.
+        Damaged: if the file is damaged.
+        Foreign: if this program did not write the file, or if it has another format.
     """
     path = directory / NAME
     try:
@@ -47,19 +62,23 @@ def read(directory: Path) -> dict[str, Any]:
         raise Damaged(f"{str(path)!r} is not a readable manifest ({one_line(error)})") from error
     if not isinstance(value, dict):
         raise Foreign(
-            f"{str(path)!r} is no manifest of a run: it holds a JSON {type(value).__name__}"
+            f"{str(path)!r} is not the manifest of a run: it holds a JSON {type(value).__name__}"
         )
     if CHECKSUM not in value and "format" not in value:
         if isinstance(value.get("identity"), dict):
             raise Foreign(
-                f"{str(path)!r} is of a run of format 1, and this version reads and writes {FORMAT} alone"
+                f"{str(path)!r} is of a run of format 1, but this version reads and writes only format {FORMAT}"
             )
-        raise Foreign(f"{str(path)!r} is no manifest of a run")
-    if value.pop(CHECKSUM, None) != _checksum(value):
+        raise Foreign(f"{str(path)!r} is not the manifest of a run")
+    try:
+        whole = value.pop(CHECKSUM, None) == _checksum(value)
+    except RecursionError:  # JSON that is nested too deeply
+        whole = False
+    if not whole:
         raise Damaged(f"{str(path)!r} was changed or damaged")
     if value["format"] != FORMAT:
         raise Foreign(
-            f"{str(path)!r} is of a run of format {value['format']}, and this version reads and writes {FORMAT} alone"
+            f"{str(path)!r} is of a run of format {value['format']}, but this version reads and writes only format {FORMAT}"
         )
     return value
 
@@ -67,12 +86,15 @@ def read(directory: Path) -> dict[str, Any]:
 def begun(
     known: Mapping[str, Any], identity: Identity, *, any_machine: bool = False
 ) -> dict[str, Any]:
-    """The manifest of a run that begins or goes on.
+    """The manifest of a run that begins or continues.
 
     Args:
-        known: the manifest that is there; empty for a new run.
-        identity: of the run, and the machine that begins it.
-        any_machine: whether other kinds of machine may go on with it.
+        known: the manifest so far; empty for a new run.
+        identity: the run's identity, with this machine.
+        any_machine: whether other kinds of machine may continue the run.
+
+    Returns:
+        The new manifest.
     """
     machines = known.get("machines", [])
     entries = {"identity": identity.facts, "only": identity.to_json()["only"]}
@@ -81,7 +103,14 @@ def begun(
 
 
 def rebuilt(parts: Iterable[About]) -> dict[str, Any]:
-    """A manifest from what the parts of a run say: that of the run to which most of them belong; empty without parts."""
+    """A manifest from the footers of parts.
+
+    Args:
+        parts: the descriptions of all parts in a folder.
+
+    Returns:
+        The manifest of the run to which most parts belong. Empty without parts.
+    """
     parts = list(parts)
     candidates = {
         json.dumps([part.identity.facts, part.identity.only]): part.identity for part in parts

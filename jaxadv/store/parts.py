@@ -1,9 +1,9 @@
-"""One part of a run's rows: a Parquet file whose footer says what it holds and of which run.
+"""One part of a run's rows: a Parquet file whose footer describes its content and its run.
 
-The footer has two entries of ours beside Parquet's own. ``jaxadv.part`` is JSON: the format of run folders, the kind of rows, the
-unit of work, the number of rows, and the run's identity with its digest. ``jaxadv.seal`` holds two CRC-32: of all
-bytes before the footer, and of the footer itself, computed with zeros in the second one's place. They are compared before
-a parser sees the file.
+The footer has two additional entries. ``jaxadv.part`` is JSON: the format of run folders, the kind of rows, the unit of work, the
+number of rows, and the run's identity with its digest. ``jaxadv.seal`` holds two CRC-32. The first is that of all bytes
+before the footer. The second is that of the footer, computed with zeros in place of the second. Both are compared before
+the file is parsed.
 """
 
 import json
@@ -20,44 +20,53 @@ import pyarrow.parquet as pq
 
 from jaxadv.store.identity import Identity
 from jaxadv.store.rows import one_line
-from jaxadv.support.files import Damaged, Foreign
+from jaxadv.support.files import UNREADABLE, Damaged, Foreign
 from model_ports.errors import InputError
 
 FORMAT = 2
-"""The format of run folders."""
-ENTRY, SEAL = "jaxadv.part", "jaxadv.seal"
+"""The version of the format of run folders."""
+ENTRY = "jaxadv.part"
+SEAL = "jaxadv.seal"
 _OPEN = b"seal:00000000:00000000"
 _SEAL = re.compile(rb"seal:([0-9a-f]{8}):([0-9a-f]{8})")
-_MAGIC, _TRAILER = b"PAR1", 8  # bytes at the end: the footer's length, and the magic number
+_MAGIC = b"PAR1"
+_TRAILER = 8  # bytes at the end: the footer's length, and the magic number
 
 
 class About(NamedTuple):
-    """What a part says of itself."""
+    """A part's description of itself."""
 
     format: int
-    kind: str
-    unit: str
-    rows: int
+    kind: str  # of its rows
+    unit: str  # the unit of work
+    rows: int  # how many
     digest: str  # of the identity, for this kind
-    identity: Identity
+    identity: Identity  # of the run
 
 
 class Part(NamedTuple):
-    """A part that was read, its checksums compared."""
+    """A part after its checksums were compared."""
 
     about: About
     file: pq.ParquetFile
 
     def entry(self, name: str) -> bytes | None:
-        """Another entry of the footer; None if there is none."""
+        """An entry of the footer; None if there is none of this name."""
         return (self.file.metadata.metadata or {}).get(name.encode())
 
     def rows(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """The rows, or some of their columns; names that the part lacks are left out."""
+        """The rows of the part.
+
+        Args:
+            columns: the columns to read; None for all. Unknown names are ignored.
+
+        Returns:
+            A table of Arrow.
+        """
         names = columns and [name for name in columns if name in self.file.schema_arrow.names]
         return self.file.read(
             columns=names, use_threads=False
-        )  # parts are small: threads take longer
+        )  # threads are slower for small parts
 
 
 def encode(content: pa.Table, about: About, entries: Mapping[str, str]) -> bytes:
@@ -65,8 +74,11 @@ def encode(content: pa.Table, about: About, entries: Mapping[str, str]) -> bytes
 
     Args:
         content: its rows.
-        about: what the part says of itself.
+        about: its description.
         entries: further entries of the footer.
+
+    Returns:
+        The content of the file.
     """
     sink = pa.BufferOutputStream()
     text = json.dumps(about._asdict() | about.identity.to_json())
@@ -76,10 +88,8 @@ def encode(content: pa.Table, about: About, entries: Mapping[str, str]) -> bytes
         writer.write_table(content)
         writer.add_key_value_metadata({**entries, ENTRY: text, SEAL: _OPEN.decode()})
     data = bytearray(sink.getvalue())
-    start, seal = (
-        len(data) - _footer(bytes(data[-_TRAILER:]), _MAGIC, len(data)),
-        data.rindex(_OPEN),
-    )
+    start = len(data) - _footer(bytes(data[-_TRAILER:]), _MAGIC, len(data))
+    seal = data.rindex(_OPEN)
     view = memoryview(data)
     data[seal + 5 : seal + 13] = b"%08x" % zlib.crc32(view[:start])
     data[seal + 14 : seal + 22] = b"%08x" % zlib.crc32(view[start:])
@@ -87,15 +97,21 @@ def encode(content: pa.Table, about: About, entries: Mapping[str, str]) -> bytes
 
 
 def read(path: Path) -> Part:
-    """A part with its rows; every byte is compared with the checksums.
+    """Read a part with its rows, and check every byte by the checksums.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The part.
 
     Raises:
-        FileNotFoundError: where nothing is there.
-        Damaged: for a part that is not what was written.
-        Foreign: for a file that this program did not write, or not in this format.
-        InputError: for a file that cannot be read.
+        FileNotFoundError: if there is no file.
+        Damaged: if the part is damaged.
+        Foreign: if this program did not write the file, or if it has another format.
+        InputError: if the file cannot be read.
     """
-    with _told(path):
+    with _naming(path):
         data = path.read_bytes()
         length = _footer(data, data[:4], len(data))
         part, body = _of_footer(data[len(data) - length :], data)
@@ -105,9 +121,23 @@ def read(path: Path) -> Part:
 
 
 def read_footer(path: Path) -> Part:
-    """A part whose footer alone is read and compared; its rows cannot be had. Raises as `read`."""
-    with _told(path), open(path, "rb") as file:
-        size, head = os.fstat(file.fileno()).st_size, file.read(4)
+    """Read and check only the footer of a part. Its rows cannot be read from the result.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The part without rows.
+
+    Raises:
+        FileNotFoundError: if there is no file.
+        Damaged: if the footer is damaged.
+        Foreign: if this program did not write the file, or if it has another format.
+        InputError: if the file cannot be read.
+    """
+    with _naming(path), open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        head = file.read(4)
         file.seek(max(0, size - _TRAILER))
         length = _footer(file.read(), head, size)
         file.seek(size - length)
@@ -116,8 +146,8 @@ def read_footer(path: Path) -> Part:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Errors that name the file."""
+def _naming(path: Path) -> Iterator[None]:
+    """Add the name of the file to errors."""
     try:
         yield
     except FileNotFoundError:
@@ -125,40 +155,40 @@ def _told(path: Path) -> Iterator[None]:
     except OSError as error:
         raise InputError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
     except Damaged as error:
-        remedy = "give the command that made it again, or remove it"
+        remedy = "run the command that made it again, or remove it"
         raise Damaged(f"{str(path)!r} is not a readable part ({error}); {remedy}") from error
     except Foreign as error:
         raise Foreign(f"{str(path)!r} {error}") from error
 
 
 def _footer(end: bytes, head: bytes, size: int) -> int:
-    """The number of bytes of a file's footer, its length and the magic number included.
+    """The number of bytes of a file's footer, including its length field and the magic number.
 
     Args:
-        end: what the file ends with, 8 bytes at least.
+        end: the end of the file, at least 8 bytes.
         head: its first 4 bytes.
-        size: of the file, bytes.
+        size: the size of the file, bytes.
 
     Raises:
-        Damaged: for a file that begins as a part, or is empty, and has no footer.
-        Foreign: for another file without a footer.
+        Damaged: if the file has no footer but begins like a part, or is empty.
+        Foreign: if any other file has no footer.
     """
     length = int.from_bytes(end[-_TRAILER:-4], "little") + _TRAILER
     if end[-4:] == _MAGIC and length <= size:
         return length
     if head == _MAGIC or not head.strip(b"\0"):
         raise Damaged("it is cut short")
-    raise Foreign("is no Parquet file")
+    raise Foreign("is not a Parquet file")
 
 
 def _of_footer(footer: bytes, data: bytes) -> tuple[Part, int]:
-    """The part that a footer describes, and the CRC-32 that it records of the bytes before it.
+    """The part that a footer describes, and the CRC-32 of the bytes before the footer.
 
-    data: what a parser is given. Raises Damaged and Foreign.
+    ``data`` are the bytes for the parser. Raises Damaged or Foreign.
     """
     seal = next(reversed(list(_SEAL.finditer(footer))), None)
     if seal is None and ENTRY.encode() in footer:
-        raise Damaged("its checksums are not there")
+        raise Damaged("its checksums are missing")
     if seal is None:
         raise Foreign("was written by another program, or by another version of this one")
     opened = footer[: seal.start(2)] + b"00000000" + footer[seal.end(2) :]
@@ -173,12 +203,8 @@ def _of_footer(footer: bytes, data: bytes) -> tuple[Part, int]:
         about = About(
             **{name: says[name] for name in About._fields if name != "identity"}, identity=identity
         )
-    except (
-        KeyError,
-        TypeError,
-        ValueError,
-        OSError,
-        pa.ArrowException,
-    ) as error:  # a seal of ours on something else
+        if not all(isinstance(text, str) for text in (about.kind, about.unit, about.digest)):
+            raise ValueError("it does not say which part it is")
+    except (*UNREADABLE, pa.ArrowException) as error:  # another file with an entry like our seal
         raise Foreign(f"was written by another program ({one_line(error)})") from error
     return Part(about, file), int(seal[1], 16)

@@ -1,4 +1,4 @@
-"""Rows: the columns of each kind and their types, and a DataFrame as a table of exactly those."""
+"""Rows: the columns of each kind with their types, and the conversion of a DataFrame to them."""
 
 import pandas as pd
 import pyarrow as pa
@@ -7,7 +7,7 @@ from model_ports.errors import InputError, unknown
 
 # Each kind of row: its columns and their types. Classes are 0..K-1; pixels have range 1.
 KINDS: dict[str, dict[str, str]] = {
-    # What a model makes of a clean image.
+    # A model's prediction for a clean image.
     "clean": {
         "model": "str",
         "image_id": "int64",
@@ -15,7 +15,7 @@ KINDS: dict[str, dict[str, str]] = {
         "predicted": "int32",  # -1 if invalid
         "top5": "bool",  # the label is among the five largest outputs
         "invalid": "bool",  # a logit is NaN or infinite: the image has no class
-        "digest": "str",  # SHA-256 of the picture's file; empty where the data's fingerprint says what it holds
+        "digest": "str",  # SHA-256 of the picture's file; empty if the data's fingerprint covers it
     },
     # A picture of the data that could not be used.
     "dropped": {
@@ -30,25 +30,25 @@ KINDS: dict[str, dict[str, str]] = {
     "examples": {
         "model": "str",
         "attack": "str",  # its name in the catalogue
-        "setting": "str",  # a label for people, e.g. "eps=0.1"
+        "setting": "str",  # its label, e.g. "eps=0.1"
         "target_kind": "str",  # untargeted, random, least, top2
         "image_id": "int64",
         "label": "int32",
         "target": "int32",  # -1 if untargeted
         "success": "bool",
-        "near_tie": "bool",  # a failure that only the study's 0.001 rule would count
-        "revoked": "bool",  # a failure that the attack took for a success, by logits of its gradient program
+        "near_tie": "bool",  # a failure that only the study's 0.001 rule would count as a success
+        "revoked": "bool",  # a failure that the attack counted as a success, by its gradient program's logits
         "invalid": "bool",  # neither success nor failure: a logit or gradient was NaN or infinite
-        "zero_gradient": "bool",  # a failure for which every gradient was zero everywhere
+        "zero_gradient": "bool",  # a failure in which every gradient was zero everywhere
         "predicted": "int32",  # class of the adversarial image; -1 if its logits are not all finite
-        "l0": "float32",  # this and the next four: NaN where the attempt failed
+        "l0": "float32",  # this and the next four: NaN if the attempt failed
         "l1": "float32",
         "l2": "float32",
         "linf": "float32",
         "l2_per_pixel": "float32",  # l2 / (3 H W)
-        "gradients": "int32",  # evaluations spent
-        "forwards": "int32",
-        "eps": "float32",  # ifgsm_search: the smallest that succeeded; fgsm, ifgsm: as set; else NaN
+        "gradients": "int32",  # evaluations with gradient
+        "forwards": "int32",  # evaluations of logits alone
+        "eps": "float32",  # ifgsm_search: the smallest successful eps; fgsm, ifgsm: the setting; else NaN
         "const": "float32",  # cw, ead: the best constant; else NaN
     },
     # One CLEVER score.
@@ -58,18 +58,18 @@ KINDS: dict[str, dict[str, str]] = {
         "label": "int32",
         "target": "int32",  # -1 if untargeted
         "target_kind": "str",
-        "norm": "str",  # 1, 2, inf: of the distance that the score bounds
+        "norm": "str",  # the norm of the distance that the score bounds: 1, 2 or inf
         "margin": "float32",  # logit of the label minus logit of the target, at the image
-        "score": "float32",  # NaN if a logit or gradient was NaN or infinite; infinite if no sample had a gradient
-        "lipschitz": "float64",  # this and the next five: the fit; NaN where there is none
+        "score": "float32",  # NaN if a logit or gradient was NaN or infinite; infinite if all gradients are zero
+        "lipschitz": "float64",  # this and the next five: the fit; NaN if there is none
         "shape": "float64",
         "location": "float64",
         "scale": "float64",
         "ks": "float64",
         "p_value": "float64",
-        "maxima": "list<float32>",  # one a batch: what was fitted
+        "maxima": "list<float32>",  # the fitted maxima, one for each batch
     },
-    # One adversarial image of a source model, shown to another.
+    # Another model's prediction for one adversarial image of a source model.
     "transfer": {
         "source": "str",
         "attack": "str",
@@ -78,18 +78,18 @@ KINDS: dict[str, dict[str, str]] = {
         "image_id": "int64",
         "label": "int32",
         "target": "int32",  # of the attack; -1 if untargeted
-        "model": "str",  # the one that is shown the image
-        "attacked": "bool",  # it has the clean image right, and is not invalid: rates are over these rows
+        "model": "str",  # the other model
+        "attacked": "bool",  # it classifies the clean image correctly, and is not invalid: rates are over these rows
         "invalid": "bool",  # a logit of the adversarial image is NaN or infinite
         "clean_predicted": "int32",  # this and the next: -1 if a logit is NaN or infinite
         "predicted": "int32",
         "source_success": "bool",
-        "success": "bool",  # with the picture as it is
+        "success": "bool",  # a failed search's image is the clean one
         "top5": "bool",
-        "released_success": "bool",  # what the study's code would log: a failed search hands on no image
+        "released_success": "bool",  # as the study's code would log it: a failed search passes on no image
         "released_top5": "bool",
     },
-    # The few pictures that the report shows.
+    # The pictures of the report.
     "adversarial": {
         "model": "str",
         "attack": "str",
@@ -100,8 +100,8 @@ KINDS: dict[str, dict[str, str]] = {
         "target": "int32",  # -1 if untargeted
         "predicted": "int32",  # class of the adversarial image
         "success": "bool",
-        "size": "int32",  # S
-        "clean": "list<float32>",  # this and the next: (S, S, 3) in [0, 1], row by row
+        "size": "int32",  # S, pixels
+        "clean": "list<float32>",  # this and the next: (S, S, 3) in [0, 1], flattened row by row
         "adversarial": "list<float32>",
     },
 }
@@ -115,29 +115,59 @@ _ARROW = {
     "list<float32>": pa.list_(pa.float32()),
 }
 SETTINGS = ("examples",)
-"""Kinds whose parts have further columns: the settings of the part's attack, bool, int, float or str."""
+"""Kinds whose parts have further columns: the settings of the part's attack, which are bool, int, float or str."""
 ALSO_SETTINGS = ("eps",)
-"""Columns of `KINDS` that are a setting of an attack that has a parameter of that name."""
+"""Columns of `KINDS` that hold a setting, for an attack with a parameter of this name."""
 DEFAULTS = {"digest": ""}
-"""Columns that rows may lack when they are written, and what they then have."""
-_MAY_BE_MISSING = ("float32", "float64")  # NaN; anything else must be there
+"""Columns that rows may lack when they are written, with the values that are then written."""
+_MAY_BE_MISSING = ("float32", "float64")  # a missing value is NaN; other types have none
 
 
 def schema(kind: str) -> pa.Schema:
+    """The columns of a kind of rows as Arrow's schema.
+
+    Args:
+        kind: one of `KINDS`.
+
+    Returns:
+        The schema.
+
+    Raises:
+        InputError: if the kind is unknown.
+    """
     if kind not in KINDS:
         raise unknown("kind of rows", kind, KINDS)
     return pa.schema([(name, _ARROW[dtype]) for name, dtype in KINDS[kind].items()])
 
 
-def fits(kind: str, found: pa.Schema) -> bool:
-    """Whether a part's columns are those of ``kind``, settings behind them where it has any."""
+def fits(kind: str, columns: pa.Schema) -> bool:
+    """Whether the columns of a part are those of a kind.
+
+    Args:
+        kind: the kind of rows.
+        columns: the part's schema. Settings may follow the columns of the kind, if it has settings.
+
+    Returns:
+        True if they are.
+    """
     expected = schema(kind)
-    begin = pa.schema([found.field(place) for place in range(min(len(expected), len(found)))])
-    return begin.equals(expected) and (kind in SETTINGS or len(found) == len(expected))
+    begin = pa.schema([columns.field(place) for place in range(min(len(expected), len(columns)))])
+    return begin.equals(expected) and (kind in SETTINGS or len(columns) == len(expected))
 
 
 def table(kind: str, rows: pd.DataFrame) -> pa.Table:
-    """``rows`` in the column order and types of ``kind``. Raises InputError."""
+    """Convert rows to the columns and types of their kind.
+
+    Args:
+        kind: the kind of rows.
+        rows: columns in any order.
+
+    Returns:
+        A table of Arrow.
+
+    Raises:
+        InputError: if a column is missing, unknown, or has values of another type.
+    """
     columns = schema(kind)
     rows = rows.assign(
         **{
@@ -163,7 +193,7 @@ def table(kind: str, rows: pd.DataFrame) -> pa.Table:
             array = pa.Array.from_pandas(rows[name], type=_ARROW[dtype])
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             raise InputError(
-                f"{kind} column {name!r} does not hold {dtype} ({one_line(error)}); convert it"
+                f"{kind} column {name!r} is not of type {dtype} ({one_line(error)}); convert it"
             ) from error
         if array.null_count and dtype not in _MAY_BE_MISSING:
             raise InputError(
@@ -177,7 +207,7 @@ def table(kind: str, rows: pd.DataFrame) -> pa.Table:
 
 
 def _setting(name: str, values: pd.Series) -> pa.Array:
-    """A column of settings, each value bool, int, float or str. Raises InputError."""
+    """A column of a setting. Raises InputError if its values are not bool, int, float or str."""
     array = pa.Array.from_pandas(values)
     kinds = {pa.bool_(), pa.int64(), pa.float64(), pa.string()}
     array = array.cast(pa.string()) if pa.types.is_large_string(array.type) else array
@@ -189,5 +219,5 @@ def _setting(name: str, values: pd.Series) -> pa.Array:
 
 
 def one_line(error: Exception) -> str:
-    """What an exception says, without line breaks and not too long."""
+    """The message of an exception in one line of at most 200 characters."""
     return " ".join(str(error).split())[:200]

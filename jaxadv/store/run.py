@@ -1,8 +1,8 @@
-"""What a run leaves on disk: rows, one per attempt, in parts that appear whole or not at all, and a manifest.
+"""A run on disk: rows in parts, one row for each attempt, and a manifest. A part is written completely or not at all.
 
-A part holds one unit of work, such as one attack on one network, and is named after it. A unit whose part is there is done.
-One whose part is damaged is done again. A part says of which run it is (`jaxadv.store.parts`); those of others are left out.
-A table or figure is a view of the rows and is remade from them; nothing here needs JAX.
+A part holds one unit of work, such as one attack on one network, and has its name. A unit is done if its part exists. It is done
+again if its part is damaged. Each part contains the identity of its run (`jaxadv.store.parts`), and parts of other runs are
+ignored. Tables and figures are views of the rows and are remade from them. Nothing here needs JAX.
 """
 
 import os
@@ -22,19 +22,33 @@ from jaxadv.store.lock import locked
 from jaxadv.store.parts import About, Part
 from jaxadv.store.rows import KINDS, fits, schema, table
 from jaxadv.support import log, places
-from jaxadv.support.files import Damaged, Foreign, cannot_write, set_aside, write_atomically
+from jaxadv.support.files import (
+    Damaged,
+    Foreign,
+    cannot_write,
+    remove,
+    set_aside,
+    write_atomically,
+)
 from model_ports.errors import InputError
 
 FORMAT = parts.FORMAT
-TOGETHER = 2**24  # bytes of rows after which `parts` hands them over
-SUMS_TOGETHER = 1000  # parts whose sums are added up at once
+TOGETHER = 2**24  # bytes of rows that `parts` yields at once
+SUMS_TOGETHER = 1000  # parts whose sums are added at once
 _NAME = re.compile(r"\w[\w.-]*")
 _PART = re.compile(r"part-.+\.parquet")
-_said: set[tuple[str, int]] = set()  # files of others, and when they changed: each is told once
+_said: set[tuple[str, int]] = set()  # files with their times of change; each is reported once
 
 
 class Run:
-    """The folder of one run. Reading creates nothing; `begin` starts or continues a run, `append` adds rows to it."""
+    """The folder of one run. `begin` starts or continues a run, and `append` adds rows to it. Reading writes nothing.
+
+    Args:
+        directory: the folder, which need not exist.
+
+    Raises:
+        InputError: if the directory is a file.
+    """
 
     def __init__(self, directory: str | os.PathLike[str]):
         self.directory = places.place("--out", directory)
@@ -56,25 +70,29 @@ class Run:
         process: int = 0,
         processes: int = 1,
     ) -> "Run":
-        """A new run in ``directory``, made if needed, or the run that is there, to be continued; locked until `close`.
+        """Begin a new run in a folder, or continue the run there. The run is locked until `close`.
 
         Args:
-            directory: of the run.
+            directory: the folder, which is made if needed.
             identity: everything that changes rows, or its facts alone.
-            overwrite: remove what an earlier run has left there, and nothing else.
-            any_machine: go on with what another kind of machine began.
-            process: number of this process. Process 0 makes the run and the others wait for it.
+            overwrite: whether to remove the files of an earlier run there. Other files stay.
+            any_machine: whether to continue a run that another kind of machine began.
+            process: the number of this process. Process 0 makes the run, and the others wait for it.
             processes: how many processes work on the run.
 
+        Returns:
+            The run.
+
         Raises:
-            InputError: where a run of another identity or another process is at work, or the directory cannot be written.
+            InputError: if the folder holds a run of another identity, another process uses it, or it cannot be written.
         """
-        run, identity = cls(directory), as_identity(identity)
+        run = cls(directory)
+        identity = as_identity(identity)
         try:
             run.directory.mkdir(parents=True, exist_ok=True)
             if overwrite and processes > 1:
                 raise InputError(
-                    f"--overwrite with {processes} processes: some may be at work; remove {str(run.directory)!r} first"
+                    f"--overwrite with {processes} processes: some may be running; remove {str(run.directory)!r} first"
                 )
             run._lock = locked(run.directory / (f".lock-{process}" if process else ".lock"))
             if process:
@@ -99,12 +117,13 @@ class Run:
     def _start(
         self, identity: Identity, *, overwrite: bool, any_machine: bool, alone: bool
     ) -> None:
-        """Write the manifest of a new run, or compare it with that of the run that is there."""
+        """Write the manifest of a new run, or compare the identity with that of the run in the folder."""
         if alone:
-            for path in self.directory.glob(".lock-*"):  # of a run that several were at
+            for path in self.directory.glob(".lock-*"):  # fails if another process still runs
                 os.close(locked(path))
             clearing.remove_leftovers(self.directory)
-        known, kinds = self.manifest(), [kind for kind in KINDS if self._parts(kind)]
+        known = self.manifest()
+        kinds = [kind for kind in KINDS if self._parts(kind)]
         if overwrite and known:
             clearing.remove_run(self.directory, self.belonging, known)
             known = {}
@@ -115,25 +134,25 @@ class Run:
             )
         elif kinds:
             raise InputError(
-                f"run directory {str(self.directory)!r} holds rows of no run that is known; give another --out"
+                f"run directory {str(self.directory)!r} holds rows of an unknown run; give another --out"
             )
         self.write_manifest(manifest.begun(known, identity, any_machine=any_machine))
 
     def check_format(self) -> None:
-        """Raises InputError for rows of another version, or of no run that is known; nothing is changed."""
+        """Raises InputError if the rows are of another version, or of an unknown run. Nothing is changed."""
         if not self.manifest():
             raise InputError(
-                f"run directory {str(self.directory)!r} holds rows of no run that is known; give another --out"
+                f"run directory {str(self.directory)!r} holds rows of an unknown run; give another --out"
             )
 
     def close(self) -> None:
-        """Let other processes write."""
+        """Unlock the run for other processes."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
     def count_others(self) -> int:
-        """How many of the other processes that share this run are there, as the first asks."""
+        """The number of other processes that have this run open. Only process 0 calls it."""
         count = 0
         for path in self.directory.glob(".lock-*"):
             try:
@@ -150,24 +169,27 @@ class Run:
 
     @property
     def belonging(self) -> Belonging:
-        """Which parts are of this run: of the one that has begun, or that is there. Raises InputError."""
+        """The test whether a part belongs to this run. Raises InputError if the manifest is unreadable."""
         return self._begun or Belonging.of(self.directory, self.manifest())
 
     @property
     def unfinished(self) -> Path:
-        """The folder of what is kept until its rows are written."""
+        """The folder of journals, which exist until their rows are written."""
         return self.directory / clearing.UNFINISHED
 
     def sweep(self) -> None:
-        """All rows are written: remove what was kept until then."""
+        """Remove journals and temporary files, after all rows are written."""
         clearing.remove_leftovers(self.directory)
         clearing.remove_unfinished(self.directory, self.belonging)
 
     def claim(self, files: Iterable[Path]) -> None:
-        """Say that this run writes these files, before it does so.
+        """Record that this run writes some files, before it writes them.
+
+        Args:
+            files: the files.
 
         Raises:
-            InputError: where another one's file is in the way.
+            InputError: if the run would replace a file that it did not write.
         """
         known = self.manifest()
         names = clearing.claim(self.directory, known.get("files", ()), files)
@@ -175,22 +197,23 @@ class Run:
             self.write_manifest(known | {"files": names})
 
     def append(self, kind: str, rows: pd.DataFrame, *, part: str) -> None:
-        """Write ``rows`` as one ``part`` of ``kind``, whole or not at all, in place of one of that name.
+        """Write rows as one part, completely or not at all. It replaces a part of the same name.
 
         Args:
-            kind: of the rows.
-            rows: their columns may come in any order.
+            kind: the kind of rows.
+            rows: the rows, with columns in any order.
             part: the unit of work.
 
         Raises:
-            InputError: for an unknown kind, missing or unknown columns, values that do not fit their
-                column, or a disk that cannot be written.
+            InputError: if the kind is unknown, a column is missing or unknown, a value does not fit its column, or the
+                part cannot be written.
         """
         if not _NAME.fullmatch(part):
             raise InputError(
-                f"part {part!r} is no name; letters, digits, '_', '-' and '.' are allowed: rename it"
+                f"part {part!r} is not a valid name; letters, digits, '_', '-' and '.' are allowed: rename it"
             )
-        content, ours = table(kind, rows), self.belonging
+        content = table(kind, rows)
+        ours = self.belonging
         about = About(parts.FORMAT, kind, part, len(content), ours.digest(kind), ours.identity)
         entries = (
             {sums.ENTRY: sums.encoded(sums.of(content.to_pandas()))} if kind == "transfer" else {}
@@ -198,30 +221,45 @@ class Run:
         write_atomically(self._path(kind, part), parts.encode(content, about, entries))
 
     def exists(self, kind: str, part: str) -> bool:
-        """Whether a part is there, unread."""
+        """Whether the file of a part exists. It is not read.
+
+        Args:
+            kind: the kind of rows.
+            part: the unit of work.
+
+        Returns:
+            True if the file exists.
+        """
         return self._path(kind, part).is_file()
 
     def has(self, kind: str, part: str) -> bool:
-        """Whether a part is there, whole, and of this run.
+        """Whether a part exists, is undamaged, and belongs to this run.
 
-        A damaged one is removed. Another one's file is given another name. A line says so.
+        A damaged part is removed, and the file of another run is renamed. A warning reports either.
+
+        Args:
+            kind: the kind of rows.
+            part: the unit of work.
+
+        Returns:
+            True if the part is usable.
         """
         path = self._path(kind, part)
         try:
-            found = parts.read(path)
-            self.belonging.check(found.about, path, kind)
+            stored = parts.read(path)
+            self.belonging.check(stored.about, path, kind)
             if kind == "transfer":
-                _sums(found)
+                _sums(stored)
         except FileNotFoundError:
             return False
         except Damaged as error:
             log.warn(f"removed, to be made again: {error}")
             log.skip("damaged parts, made again")
-            path.unlink(missing_ok=True)
+            remove(path)
             return False
         except Foreign as error:
             log.warn(
-                f"{error}; it is now called {set_aside(path).name!r}, and the part is made again"
+                f"{error}; it is renamed to {set_aside(path).name!r}, and the part is made again"
             )
             log.skip("parts of other runs, left out")
             return False
@@ -230,15 +268,24 @@ class Run:
     def read(
         self, kind: str, columns: Sequence[str] | None = None, *, part: str | None = None
     ) -> pd.DataFrame:
-        """All rows of ``kind``, in the order of the parts' names, or of one part.
+        """All rows of a kind, in the order of the parts' names, or the rows of one part.
 
-        Without any, an empty frame with its columns. Raises InputError.
+        Args:
+            kind: the kind of rows.
+            columns: the columns to read; None for all.
+            part: the unit of work; None for all.
+
+        Returns:
+            The rows. Without rows, an empty frame with the columns.
+
+        Raises:
+            InputError: if the kind is unknown, or a part cannot be read.
         """
         empty = schema(kind).empty_table()
         paths = self._parts(kind) if part is None else [self._path(kind, part)]
         if columns is not None:
             empty = empty.select([name for name in columns if name in KINDS[kind]])
-        tables = [empty, *(found.rows(columns) for found in self._open(paths, kind))]
+        tables = [empty, *(stored.rows(columns) for stored in self._open(paths, kind))]
         return pa.concat_tables(tables, promote_options="default").to_pandas()
 
     def parts(
@@ -248,16 +295,26 @@ class Run:
         *,
         settings: values.Settings | None = None,
     ) -> Iterator[pd.DataFrame]:
-        """The rows of ``kind``, one part or several small ones at a time, text as categories: to count in little memory.
+        """The rows of a kind, some parts at a time, to count them in little memory.
 
-        settings: of attempts, filled with what `settings` gives, from the parts as they are read. Raises InputError.
+        Args:
+            kind: the kind of rows.
+            columns: the columns to read; None for all.
+            settings: the settings in the parts are added to it, as `settings` gives them. Only for "examples".
+
+        Yields:
+            Rows of one or several parts. Columns of text are categories.
+
+        Raises:
+            InputError: if the kind is unknown, or a part cannot be read.
         """
         text = [
             name
             for name, dtype in KINDS[kind].items()
             if dtype == "str" and (columns is None or name in columns)
         ]
-        some, size = [], 0
+        some = []
+        size = 0
         for part in self._open(self._parts(kind), kind):
             some.append(part.rows(columns))
             if settings is not None:
@@ -265,21 +322,26 @@ class Run:
             size += some[-1].nbytes
             if size > TOGETHER:
                 yield pa.concat_tables(some, promote_options="default").to_pandas(categories=text)
-                some, size = [], 0
+                some = []
+                size = 0
         if some:
             yield pa.concat_tables(some, promote_options="default").to_pandas(categories=text)
 
     def settings(self) -> values.Settings:
-        """The values of every setting of an attack that attempts had, by attack and label. Raises InputError."""
-        found: values.Settings = {}
-        for _ in self.parts("examples", ["attack", "setting"], settings=found):
+        """The settings of all attempts, by attack and label. Raises InputError if a part cannot be read."""
+        settings: values.Settings = {}
+        for _ in self.parts("examples", ["attack", "setting"], settings=settings):
             pass
-        return found
+        return settings
 
     def transfer_sums(self) -> pd.DataFrame:
-        """What all transfer rows add up to (`jaxadv.store.sums`), from the footers of their parts.
+        """The sums of all transfer rows (`jaxadv.store.sums`), from the footers of their parts.
 
-        Raises InputError.
+        Returns:
+            The table of `jaxadv.store.sums.of`.
+
+        Raises:
+            InputError: if a part cannot be read.
         """
         total = pa.Table.from_pandas(
             sums.of(schema("transfer").empty_table().to_pandas()), preserve_index=False
@@ -298,26 +360,30 @@ class Run:
         return sums.added(pa.concat_tables(some).to_pandas())
 
     def count_parts(self) -> int:
-        """How many parts there are, of all kinds; 0: no run has left rows here."""
+        """The number of parts of all kinds; 0 if the folder has no rows."""
         return sum(len(self._parts(kind)) for kind in KINDS)
 
     def write_manifest(self, entries: Mapping[str, Any]) -> None:
-        """Replace manifest.json: settings, versions, counts, times. NumPy values become plain, inf and NaN text."""
+        """Replace manifest.json. See `jaxadv.store.manifest.write`."""
         manifest.write(self.directory, entries)
 
     def manifest(self) -> dict[str, Any]:
-        """What `write_manifest` wrote, and "format"; empty if nothing was written.
+        """The entries of the manifest, and "format". Empty if there is no run.
 
-        Where it is damaged or gone, and parts are there, it is what their footers say. Raises InputError for a
-        manifest of something else, or of another format.
+        If the manifest is missing or damaged, its entries come from the footers of the parts.
+
+        Returns:
+            The entries.
+
+        Raises:
+            InputError: if the manifest is not of a run or has another format, or if it is damaged and there are no parts.
         """
         try:
-            known, reason = (
-                manifest.read(self.directory),
-                f"{str(self.directory / manifest.NAME)!r} is missing",
-            )
+            known = manifest.read(self.directory)
+            reason = f"{str(self.directory / manifest.NAME)!r} is missing"
         except Damaged as error:
-            known, reason = {}, str(error)
+            known = {}
+            reason = str(error)
             if not self.count_parts():
                 raise InputError(f"{error}; remove it, or give another --out") from error
         except Foreign as error:
@@ -328,12 +394,12 @@ class Run:
         if rebuilt.get("identity"):
             _say_once(
                 self.directory / manifest.NAME,
-                f"{reason}; what it said of the run is taken from the parts",
+                f"{reason}; its entries are taken from the parts",
             )
         return rebuilt
 
     def _abouts(self) -> Iterator[About]:
-        """What every part that can be read says of itself."""
+        """The descriptions of all readable parts."""
         for kind in KINDS:
             for path in self._parts(kind):
                 try:
@@ -344,7 +410,7 @@ class Run:
                     yield about
 
     def _open(self, paths: Iterable[Path], kind: str, *, rows: bool = True) -> Iterator[Part]:
-        """The parts of this run among some files; the others are left out, and a line names each. Raises InputError."""
+        """The parts of this run among some files. A warning names each other file. Raises InputError."""
         belonging = self.belonging
         for path in paths:
             try:
@@ -357,7 +423,7 @@ class Run:
                 continue
             if not fits(kind, part.file.schema_arrow):
                 raise InputError(
-                    f"{str(path)!r} does not have the columns of {kind!r}; it is of another version: run again"
+                    f"{str(path)!r} does not have the columns of {kind!r}; another version wrote it: run again"
                 )
             yield part
 
@@ -372,7 +438,7 @@ class Run:
 
 
 def _sums(part: Part) -> pa.Table:
-    """The sums of a part of transfer rows. Raises Damaged."""
+    """The sums of a part of transfer rows. Raises Damaged if they cannot be read."""
     try:
         return sums.decoded(part.entry(sums.ENTRY) or b"")
     except (ValueError, pa.ArrowException) as error:
@@ -380,7 +446,7 @@ def _sums(part: Part) -> pa.Table:
 
 
 def _say_once(path: Path, text: str) -> None:
-    """Tell of a file, once for what is in it."""
+    """Warn of a file once, and again only after it has changed."""
     try:
         state = (str(path), path.stat().st_mtime_ns)
     except OSError:

@@ -9,16 +9,16 @@ from jaxadv.store.parts import Part
 from jaxadv.store.rows import ALSO_SETTINGS, KINDS
 
 Settings = dict[tuple[str, str], dict[str, Any]]
-"""Attack and label: the value of each parameter."""
+"""(attack, label) -> the value of each parameter by its name."""
 
 
 def add(known: Settings, part: Part, rows: pa.Table) -> None:
-    """Add the settings of a part of attempts that are not known yet.
+    """Add the settings in a part of attempts to the known ones.
 
     Args:
-        known: is filled.
-        part: of rows of kind "examples".
-        rows: of the part, the columns "attack" and "setting" at least.
+        known: the settings so far; new ones are added to it.
+        part: a part of rows of kind "examples".
+        rows: the rows of this part, with at least the columns "attack" and "setting".
     """
     pairs = rows.group_by(["attack", "setting"]).aggregate([]).to_pylist()
     if all((pair["attack"], pair["setting"]) in known for pair in pairs):
@@ -42,5 +42,5 @@ def add(known: Settings, part: Part, rows: pa.Table) -> None:
 
 
 def _as_set(kind: pa.DataType, value: Any) -> Any:
-    """The number that was rounded to float32, with the digits that it had: 0.1, not 0.10000000149."""
+    """The shortest number that rounds to a float32 value: 0.1, not 0.10000000149."""
     return float(str(np.float32(value))) if kind == pa.float32() and value is not None else value

@@ -1,4 +1,4 @@
-"""What every room may use: checks of input, files, the log, progress and facts of the machine.
+"""Tools for every room: checks of input, files, the log, progress, and facts about the machine.
 
-Imports nothing of jaxadv, and no JAX.
+This room imports no other room of jaxadv, and no JAX.
 """

@@ -1,4 +1,4 @@
-"""Checks at the entries of the library: one line that names the value, what is allowed, and the remedy."""
+"""Checks of arguments. Each error is one line with the value, what is allowed, and the remedy."""
 
 import math
 
@@ -8,11 +8,23 @@ from model_ports.errors import InputError
 
 
 def images(value, *, size: int | None = None, name: str = "images") -> np.ndarray:
-    """``value`` as float32 (N, S, S, 3) in [0, 1]. Raises InputError for another type, shape or range, or NaN."""
+    """Check images with pixels in [0, 1].
+
+    Args:
+        value: floating-point images (N, S, S, 3).
+        size: the side S that is needed, in pixels; None for any.
+        name: what the error calls them.
+
+    Returns:
+        The images as float32.
+
+    Raises:
+        InputError: for another type, shape or range, or for NaN.
+    """
     array = pictures(value, size=size, name=name)
     if array.size:
         low, high = array.min(), array.max()
-        if not (low >= 0 and high <= 1):  # also true for NaN
+        if not (low >= 0 and high <= 1):  # NaN fails too
             remedy = (
                 "remove NaN and infinite pixels" if not np.isfinite(array).all() else "rescale them"
             )
@@ -23,7 +35,19 @@ def images(value, *, size: int | None = None, name: str = "images") -> np.ndarra
 
 
 def pictures(value, *, size: int | None = None, name: str = "images") -> np.ndarray:
-    """``value`` as float32 (N, S, S, 3), of any range. Raises InputError for another type or shape."""
+    """Check images with pixels of any range.
+
+    Args:
+        value: floating-point images (N, S, S, 3).
+        size: the side S that is needed, in pixels; None for any.
+        name: what the error calls them.
+
+    Returns:
+        The images as float32.
+
+    Raises:
+        InputError: for another type or shape.
+    """
     array = np.asarray(value)
     if not np.issubdtype(array.dtype, np.floating) and array.dtype.name != "bfloat16":
         raise InputError(
@@ -44,11 +68,25 @@ def pictures(value, *, size: int | None = None, name: str = "images") -> np.ndar
         raise InputError(
             f"{name} have shape {array.shape}; (N, {side}, {side}, 3) is needed: {remedy}"
         )
-    return array.astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):  # infinite then, which is out of every range
+        return array.astype(np.float32, copy=False)
 
 
 def classes(value, *, count: int, num_classes: int, name: str) -> np.ndarray:
-    """``value`` as int32 (count,) in 0..num_classes-1. Raises InputError otherwise."""
+    """Check class numbers.
+
+    Args:
+        value: ``count`` integers in 0..num_classes-1.
+        count: the number of images.
+        num_classes: the number of classes.
+        name: what the error calls them.
+
+    Returns:
+        The classes as int32, shape (count,).
+
+    Raises:
+        InputError: for another type, shape or range.
+    """
     array = np.asarray(value)
     if not np.issubdtype(array.dtype, np.integer):
         raise InputError(
@@ -68,7 +106,19 @@ def classes(value, *, count: int, num_classes: int, name: str) -> np.ndarray:
 
 
 def targets(value, labels: np.ndarray, *, num_classes: int) -> np.ndarray:
-    """``value`` as target classes (N,) that differ from ``labels`` everywhere. Raises InputError otherwise."""
+    """Check target classes.
+
+    Args:
+        value: N integers in 0..num_classes-1.
+        labels: (N,) the true classes, which the targets must differ from.
+        num_classes: the number of classes.
+
+    Returns:
+        The targets as int32, shape (N,).
+
+    Raises:
+        InputError: for another type, shape or range, or a target that is its image's label.
+    """
     array = classes(value, count=len(labels), num_classes=num_classes, name="targets")
     same = array == labels
     if same.any():
@@ -82,7 +132,18 @@ def targets(value, labels: np.ndarray, *, num_classes: int) -> np.ndarray:
 def number(
     name: str, value, *, low: float = -math.inf, high: float = math.inf, above: bool = False
 ) -> None:
-    """Require a finite number in [low, high], or in (low, high] if ``above``. Raises InputError."""
+    """Require a finite number within a range.
+
+    Args:
+        name: what the error calls it.
+        value: the number.
+        low: the lower end of the range.
+        high: the upper end of the range, which is allowed.
+        above: True if ``low`` itself is not allowed.
+
+    Raises:
+        InputError: for another type, NaN, infinity, or a number out of range.
+    """
     allowed = f"{'above' if above else 'at least'} {low:g}" + (
         "" if high == math.inf else f" and at most {high:g}"
     )
@@ -96,19 +157,49 @@ def number(
 
 
 def count(name: str, value, *, low: int = 1) -> None:
-    """Require a whole number of at least ``low``. Raises InputError."""
+    """Require a whole number.
+
+    Args:
+        name: what the error calls it.
+        value: the number.
+        low: the smallest allowed number.
+
+    Raises:
+        InputError: for another type or a smaller number.
+    """
     if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < low:
         raise InputError(f"{name} is {value!r}; it must be a whole number of at least {low}")
 
 
 def choice(name: str, value, allowed: tuple) -> None:
-    """Require one of a few values. Raises InputError."""
+    """Require one of a few values.
+
+    Args:
+        name: what the error calls it.
+        value: the value.
+        allowed: the values that are allowed.
+
+    Raises:
+        InputError: for any other value.
+    """
     if value not in allowed:
         raise InputError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, allowed))}")
 
 
 def whole_numbers(name: str, value, *, size: int | None = None) -> np.ndarray:
-    """One whole number, or ``size`` of them, that an int32 holds, as such. Raises InputError."""
+    """Check one or several whole numbers that fit into int32.
+
+    Args:
+        name: what the error calls them.
+        value: one integer, or ``size`` of them.
+        size: how many numbers are needed; None for a single one.
+
+    Returns:
+        The numbers as int32, shape () or (size,).
+
+    Raises:
+        InputError: for another type, shape or range.
+    """
     array = np.asarray(value)
     shape = () if size is None else (size,)
     limit = np.iinfo(np.int32).max

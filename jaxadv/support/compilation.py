@@ -1,4 +1,4 @@
-"""Where compiled programs are kept: a folder for this processor, which nobody else may write."""
+"""Chooses where compiled programs are kept: a folder for this processor that only its user can write."""
 
 import hashlib
 import os
@@ -9,9 +9,13 @@ from jaxadv.support import log, machine, trust
 
 
 def keep_programs(folder: str) -> None:
-    """Let JAX keep what it compiles in ``folder``, for this processor and its user alone; nothing if that is empty or cannot be.
+    """Let JAX keep compiled programs in a folder for this kind of processor.
 
-    A folder that somebody else may write is not used, nor one of the environment, and a line says so.
+    The environment variable JAX_COMPILATION_CACHE_DIR overrides ``folder``. A folder that another
+    user can write is not used, and a warning says so.
+
+    Args:
+        folder: the folder. If it is empty or cannot be made, programs are not kept.
     """
     given = os.environ.get("JAX_COMPILATION_CACHE_DIR")
     if not folder and not given:
@@ -19,7 +23,7 @@ def keep_programs(folder: str) -> None:
     place = Path(given) if given else _folder_for_programs(Path(folder))
     if place is None:
         return
-    objection = trust.objection(place.absolute()) if place.is_dir() else None
+    objection = _made_and_checked(place)
     if objection:
         log.warn(
             f"compiled programs are not kept: {objection}; let nobody else write there, or give another --compilation_cache"
@@ -32,16 +36,40 @@ def keep_programs(folder: str) -> None:
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 
+KINDS = ("sealed", "traced")
+"""Folders in it: compiled programs, and the text of traced ones."""
+
+
+def _made_and_checked(place: Path) -> str | None:
+    """Why what lies in a folder cannot be trusted; None if it can. Where it is not there it is made, if it can be."""
+    for folder in (place, *(place / kind for kind in KINDS)):
+        try:
+            _make(folder)
+        except OSError:
+            continue  # nothing is kept there
+        # Who may change a link on the way may change what lies behind it.
+        for way in dict.fromkeys((folder.absolute(), folder.resolve())):
+            objection = trust.objection(way)
+            if objection:
+                return objection
+    return None
+
+
+def _make(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for this user alone. Raises OSError."""
+    for one in (*reversed(folder.parents), folder):
+        if not one.is_dir():
+            one.mkdir(mode=0o700, exist_ok=True)
+
+
 def _folder_for_programs(folder: Path) -> Path | None:
-    """A folder for this processor; None where it cannot be made."""
+    """The folder for this processor; None if it cannot be made."""
     processor = (
         machine.cpu_information().partition("flags")[2].partition("\n")[0] or platform.processor()
     )
     place = folder / f"{platform.machine()}-{hashlib.sha256(processor.encode()).hexdigest()[:8]}"
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        place.mkdir(mode=0o700, exist_ok=True)
+        _make(place)
     except OSError:
         return None
     return place

@@ -1,7 +1,8 @@
-"""How a command ends: in one line, with a status.
+"""Ends a command with one line and an exit status.
 
-0: all that was asked for is done. 2: bad input, or something outside of the program, such as a full disk. 1: an error in the program,
-whose traceback is in a log. 130 and 143: interrupted or terminated. 141: nobody reads what it says.
+Statuses: 0: everything that was asked for is done. 1: an error in the program, whose traceback is
+in a log. 2: bad input, or a problem outside the program, such as a full disk. 130: interrupted.
+143: terminated. 141: nobody reads the output any more.
 """
 
 import os
@@ -21,11 +22,11 @@ Result = TypeVar("Result")
 
 
 class Terminated(KeyboardInterrupt):
-    """A signal asked this process to end: what was saved stays, as after an interrupt from the keyboard."""
+    """A signal asked this process to end. Saved work stays, as after an interrupt from the keyboard."""
 
 
 def catch_signals() -> None:
-    """Let SIGTERM and SIGHUP end a command as an interrupt from the keyboard does, where nobody else takes care of them."""
+    """Let SIGTERM and SIGHUP end a command as an interrupt does, unless another handler is set."""
 
     def end(number: int, frame: FrameType | None) -> None:
         raise Terminated(signal.Signals(number).name)
@@ -37,10 +38,10 @@ def catch_signals() -> None:
 
 
 def repair_streams() -> None:
-    """Streams on which anything can be said.
+    """Make the standard streams usable.
 
-    A standard stream that is closed becomes /dev/null: the next file that is opened would take its place. Letters that a
-    terminal does not know are written as their numbers.
+    A closed stream is connected to /dev/null. Otherwise the next opened file would take its place.
+    Characters that a terminal cannot show are written as escape sequences.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
@@ -52,16 +53,19 @@ def repair_streams() -> None:
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError, ValueError):  # a test's own stream
+        with suppress(AttributeError, ValueError):  # a stream of a test may lack this method
             getattr(stream, "reconfigure")(errors="backslashreplace")  # noqa: B009
 
 
 def guarded(work: Callable[[], Result], program: str) -> Result:
-    """What ``work`` returns; whatever it raises ends the process in one line.
+    """Run a command. An exception ends the process with one line on standard error.
 
     Args:
         work: the command.
-        program: what the line begins with.
+        program: the name of the program, with which the line begins.
+
+    Returns:
+        The result of ``work``.
     """
     try:
         result = work()
@@ -71,13 +75,12 @@ def guarded(work: Callable[[], Result], program: str) -> Result:
         _end(program, str(error), 2)
     except KeyboardInterrupt as error:
         name = "terminated" if isinstance(error, Terminated) else "interrupted"
-        _say(f"{name}; the same command goes on")
+        _say(f"{name}; the same command continues")
         _flush()
-        os._exit(
-            143 if isinstance(error, Terminated) else 130
-        )  # without waiting for other threads: all that is written is whole
+        # Exit without waiting for other threads. Every file that is written is whole.
+        os._exit(143 if isinstance(error, Terminated) else 130)
     except BrokenPipeError:
-        _end(program, "whoever read its output has gone; what was left to say is lost", 141)
+        _end(program, "the reader of the output has gone; the rest of the output is lost", 141)
     except MemoryError as error:
         _end(program, f"memory ran out{_kept(error)}; give fewer --lanes, or less at once", 2)
     except RuntimeError as error:
@@ -89,7 +92,7 @@ def guarded(work: Callable[[], Result], program: str) -> Result:
             platforms = os.environ.get("JAX_PLATFORMS", "")
             _end(
                 program,
-                f"JAX finds no device for JAX_PLATFORMS={platforms!r} ({error}); unset it, or install what it needs",
+                f"JAX finds no device for JAX_PLATFORMS={platforms!r} ({error}); unset it, or install its plugin",
                 2,
             )
         _end(program, f"{type(error).__name__}: {error}{_kept(error)}", 1)
@@ -100,29 +103,34 @@ def guarded(work: Callable[[], Result], program: str) -> Result:
     except SystemExit as error:
         _end(
             program,
-            f"something called sys.exit({error.code!r}) in the middle of the command{_kept(error)}",
+            f"something called sys.exit({error.code!r}) during the command{_kept(error)}",
             1,
         )
+    except BaseException as error:  # of a user's code: it need not be an Exception
+        _end(program, f"{type(error).__name__}: {error}{_kept(error)}", 1)
 
 
 def fail(program: str, message: str) -> NoReturn:
-    """End with one line and status 2."""
+    """End the process with one line on standard error and status 2."""
     _end(program, message, 2)
 
 
 def _end(program: str, message: str, status: int) -> NoReturn:
-    _say(f"{program}: {' '.join(message.split())[:2000]}")
+    _say(f"{program}: {log.printable(message)[:2000]}")
     _flush()
     sys.exit(status)
 
 
 def _say(line: str) -> None:
-    with suppress(OSError, ValueError):  # nobody can be told
+    with suppress(OSError, ValueError):  # standard error is closed
         print(line, file=sys.stderr, flush=True)
 
 
 def _flush() -> None:
-    """What cannot be written is dropped here, and not once more when the interpreter ends."""
+    """Flush the standard streams. If one cannot be written, point it at /dev/null.
+
+    Otherwise the interpreter would try again at its end, and report the error.
+    """
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -132,7 +140,7 @@ def _flush() -> None:
 
 
 def _kept(error: BaseException) -> str:
-    """Where the traceback is."""
+    """Write the traceback to a log unless one has it already, and say where it is."""
     text = "".join(traceback.format_exception(error))
     if log.last is not None and log.last.is_file():
         return f"; the traceback is in {str(log.last)!r}"

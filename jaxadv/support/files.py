@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and files that say whether they are what they were when they were written."""
+"""Files that appear whole or not at all, and sealed files, which reveal later changes."""
 
 import hashlib
 import io
@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -30,22 +31,31 @@ UNREADABLE = (
         SyntaxError,
     ),
     *(RecursionError, NotImplementedError, zipfile.BadZipFile, zlib.error, struct.error),
+    tokenize.TokenError,  # NumPy reads headers as Python
 )
-"""What NumPy, zipfile and parsers raise for bytes that are not theirs, or are hostile."""
+"""The exceptions that NumPy, zipfile and parsers raise for damaged or hostile files."""
 MOST = 180
-"""Bytes of a name in a file's name. File systems allow 255, of which endings and temporary names take some."""
+"""The largest part of a file name that comes from a name, in bytes. File systems allow 255 in all."""
 
 
 class Damaged(InputError):
-    """A file that is not what it was when it was written."""
+    """A file whose content has changed since it was written."""
 
 
 class Foreign(InputError):
-    """A file that is whole, but not the one that belongs in its place."""
+    """An undamaged file that belongs to another place or another run."""
 
 
 def write_atomically(path: Path, content) -> None:
-    """Write a file (and its folder) so that ``path`` is the old or the new content, never a part. Raises InputError."""
+    """Write a file so that ``path`` has either the old or the new content, never a part of one.
+
+    Args:
+        path: the file. Its folder is made if needed.
+        content: bytes, or a buffer of bytes.
+
+    Raises:
+        InputError: if the file cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,26 +74,33 @@ def write_atomically(path: Path, content) -> None:
 
 
 def write_sealed(path: Path, content, label: str) -> None:
-    """Write a file that `read_sealed` compares with what was written. It is whole or not there.
+    """Write a file that `read_sealed` can verify. It appears whole or not at all.
 
     Args:
-        path: of the file.
-        content: bytes.
-        label: what the file is. Under another label it cannot be read.
+        path: the file.
+        content: bytes, or a buffer of bytes.
+        label: what the file is. It can be read under the same label only.
 
     Raises:
-        InputError: where it cannot be written.
+        InputError: if the file cannot be written.
     """
     write_atomically(path, b"".join((_seal(content, label), content)))
 
 
 def read_sealed(path: Path, label: str) -> memoryview:
-    """The content of a file that `write_sealed` wrote under the same label.
+    """Read and verify a file that `write_sealed` wrote.
+
+    Args:
+        path: the file.
+        label: the label that it was written under.
+
+    Returns:
+        The content.
 
     Raises:
-        FileNotFoundError: where nothing is there.
-        Damaged: for a file that is not what was written.
-        Foreign: for a file that was written under another label.
+        FileNotFoundError: if there is no such file.
+        Damaged: if the content has changed.
+        Foreign: if the file was written under another label.
     """
     try:
         data = memoryview(path.read_bytes())
@@ -94,24 +111,24 @@ def read_sealed(path: Path, label: str) -> memoryview:
     head, _, _ = bytes(data[:4096]).partition(b"\n")
     content = data[len(head) + 1 :]
     try:
-        found = json.loads(head)["label"]
-    except (ValueError, KeyError, TypeError):
+        stored = json.loads(head)["label"]
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise Damaged(f"{str(path)!r} is damaged") from None
-    if not isinstance(found, str) or bytes(data[: len(head) + 1]) != _seal(content, found):
+    if not isinstance(stored, str) or bytes(data[: len(head) + 1]) != _seal(content, stored):
         raise Damaged(f"{str(path)!r} is damaged")
-    if found != label:
-        raise Foreign(f"{str(path)!r} is of another run or another place")
+    if stored != label:
+        raise Foreign(f"{str(path)!r} belongs to another run or another place")
     return content
 
 
 def label(path: Path) -> str:
-    """The label of a sealed file, which is not compared with its content; empty where it cannot be read."""
+    """The label of a sealed file, without verifying the content; empty if it cannot be read."""
     try:
         with open(path, "rb") as file:
-            found = json.loads(file.read(4096).partition(b"\n")[0])["label"]
-    except (OSError, ValueError, KeyError, TypeError):
+            stored = json.loads(file.read(4096).partition(b"\n")[0])["label"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
-    return found if isinstance(found, str) else ""
+    return stored if isinstance(stored, str) else ""
 
 
 def _seal(content, label: str) -> bytes:
@@ -121,12 +138,29 @@ def _seal(content, label: str) -> bytes:
 
 
 def save_arrays(path: Path, arrays: "dict[str, np.ndarray]", label: str = "") -> None:
-    """Write arrays so that ``path`` is the old or the new content, sealed under a label. Raises InputError."""
+    """Write arrays to a sealed file. It appears whole or not at all.
+
+    Args:
+        path: the file.
+        arrays: the arrays by name.
+        label: what the file is; see `write_sealed`.
+
+    Raises:
+        InputError: if the file cannot be written.
+    """
     write_sealed(path, _npz(arrays), label)
 
 
 def save_npz(path: Path, arrays: "dict[str, np.ndarray]") -> None:
-    """Write a plain .npz for other programs, so that ``path`` is the old or the new content. Raises InputError."""
+    """Write a plain .npz for other programs. It appears whole or not at all.
+
+    Args:
+        path: the file.
+        arrays: the arrays by name.
+
+    Raises:
+        InputError: if the file cannot be written.
+    """
     write_atomically(path, _npz(arrays))
 
 
@@ -140,11 +174,18 @@ def _npz(arrays: "dict[str, np.ndarray]") -> memoryview:
 
 
 def load_arrays(path: Path, label: str = "") -> "dict[str, np.ndarray]":
-    """The arrays that `save_arrays` wrote; none if nothing is there.
+    """Read and verify arrays that `save_arrays` wrote.
+
+    Args:
+        path: the file.
+        label: the label that it was written under.
+
+    Returns:
+        The arrays by name; none if there is no such file.
 
     Raises:
-        Damaged: for a file that is not what was written.
-        Foreign: for a file that was written under another label.
+        Damaged: if the content has changed.
+        Foreign: if the file was written under another label.
     """
     try:
         content = read_sealed(path, label)
@@ -154,14 +195,17 @@ def load_arrays(path: Path, label: str = "") -> "dict[str, np.ndarray]":
             return dict(file)
     except FileNotFoundError:
         return {}
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except UNREADABLE as error:
         raise Damaged(f"{str(path)!r} holds no arrays") from error
 
 
 def short(name: str) -> str:
-    """``name`` as a part of a file's name: a long one is cut and gets a checksum of the whole."""
+    """Shorten a name so that it fits into a file name.
+
+    A name of more than `MOST` bytes is cut, and a checksum of the whole name is appended.
+    """
     if len(name.encode()) <= MOST:
         return name
     cut = name.encode()[: MOST - 60].decode(errors="ignore")
@@ -169,8 +213,19 @@ def short(name: str) -> str:
 
 
 def set_aside(path: Path) -> Path:
-    """Give a file a name under which nobody looks for it, and return that. Raises InputError."""
-    number, place = 0, path.with_name(f"{path.name}.set-aside")
+    """Rename a file so that no run reads it any more.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The new path, which ends in ".set-aside" or ".set-aside-NUMBER".
+
+    Raises:
+        InputError: if the file cannot be renamed.
+    """
+    number = 0
+    place = path.with_name(f"{path.name}.set-aside")
     while place.exists():
         number += 1
         place = path.with_name(f"{path.name}.set-aside-{number}")
@@ -181,15 +236,25 @@ def set_aside(path: Path) -> Path:
     return place
 
 
+def remove(path: Path) -> None:
+    """Remove a file, if it is there. Raises InputError where it cannot be."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot remove {str(path)!r}: {error.strerror or error}; make its folder writable, and give the command again"
+        ) from error
+
+
 def cannot_write(path: Path, error: OSError) -> InputError:
-    """What to tell a user."""
+    """The error for a file that cannot be written."""
     return InputError(
         f"cannot write {str(path)!r}: {error.strerror or error}; free it or choose another, and give the command again"
     )
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` last, where the system can."""
+    """Make a rename in ``folder`` survive a crash of the machine, if the system can do that."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -200,24 +265,24 @@ def sync_folder(folder: Path) -> None:
 
 
 def locked(path: Path, busy: Callable[[str], InputError]) -> int:
-    """Open a file and lock it for this process alone.
+    """Open a file, and lock it for this process alone.
 
-    The lock ends with the process, however that ends, or when the handle is closed.
+    The lock ends with the process, in whatever way it ends, or when the handle is closed.
 
     Args:
-        path: the lock file; it is made if needed.
-        busy: makes the error of who has the lock, such as "process 7 on host".
+        path: the lock file, which is made if needed.
+        busy: makes the error from the name of the lock's owner, such as "process 7 on host".
 
     Returns:
-        The open file's handle.
+        The handle of the open file.
 
     Raises:
-        InputError: another process has the lock.
+        InputError: if another process has the lock.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         import fcntl
-    except ImportError:  # Windows: nobody is told apart
+    except ImportError:  # Windows has no such lock
         return handle
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -225,6 +290,12 @@ def locked(path: Path, busy: Callable[[str], InputError]) -> int:
         owner = os.read(handle, 200).decode(errors="replace").strip() or "another process"
         os.close(handle)
         raise busy(owner) from None
-    os.ftruncate(handle, 0)
-    os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+    try:
+        os.ftruncate(handle, 0)
+        os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+    except (
+        OSError
+    ):  # of a full disk: nobody would close it, and the lock would stay with this process
+        os.close(handle)
+        raise
     return handle

@@ -1,12 +1,13 @@
-"""What a process did, and when: a log file of its own in the run's folder, and a tally of what was skipped.
+"""Writes a log file in the run's folder, and counts what was skipped.
 
     with log.to_file(run.directory, process=0):
-        log.say("settings: %s", settings)        into the file
-        log.warn("damaged: ...")                 on standard error, too
+        log.say("settings: %s", settings)        # to the file
+        log.warn("damaged: ...")                 # to the file and to standard error
         log.skip("targets equal to the label", 3)
-        log.tell_skipped()                       on standard error, too: all that was skipped, and why
+        log.tell_skipped()                       # everything that was skipped, to both
 
-Without `to_file` nothing is written. Progress bars (`jaxadv.support.progress`) say here what they counted, and how fast.
+Outside of `to_file`, nothing is written to a file. A progress bar (`jaxadv.support.progress`) logs
+its final count and speed here.
 """
 
 import logging
@@ -23,33 +24,47 @@ from jaxadv.support.files import cannot_write
 from model_ports.errors import InputError
 
 _logger = logging.getLogger("jaxadv.log")
-_logger.propagate = False  # not to standard error
+_logger.propagate = False  # otherwise lines would reach standard error
 _logger.addHandler(logging.NullHandler())
 _skipped: Counter[str] = Counter()
 _BEGIN = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ ")
 last: Path | None = None
-"""The log that has the traceback of the last unexpected error."""
+"""The log with the traceback of the last unexpected error."""
 
 say = _logger.info
-"""One line for the file, with %-arguments as in `logging`."""
+"""Write one line to the file, with %-arguments as in `logging`."""
+
+
+def printable(text: str) -> str:
+    """A line in which nothing acts on a terminal: line breaks as spaces, other control characters as their numbers."""
+    line = " ".join(text.split())
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in line
+    )
 
 
 def warn(text: str) -> None:
-    """One line for a user, and for the file."""
-    with suppress(OSError, ValueError):  # nobody reads it any more
+    """Write one line to standard error and to the file."""
+    text = printable(text)
+    with suppress(OSError, ValueError):  # standard error is closed
         print(text, file=sys.stderr)
     _logger.warning("%s", text)
 
 
 def skip(reason: str, count: int = 1) -> None:
-    """So many things were skipped by this process. reason: in the plural, as `tell_skipped` says it after their number."""
+    """Count things that this process skipped.
+
+    Args:
+        reason: what was skipped and why, in the plural. `tell_skipped` puts the number before it.
+        count: how many.
+    """
     if count:
         _skipped[reason] += count
         say("skipped: %d %s", count, reason)
 
 
 def tell_skipped() -> None:
-    """Tell what `skip` was told since `to_file` began; nothing if nothing was."""
+    """Report everything that was skipped since `to_file` began, if anything was."""
     if _skipped:
         warn(
             "skipped: "
@@ -58,7 +73,7 @@ def tell_skipped() -> None:
 
 
 class _File(logging.FileHandler):
-    """A full disk does not stop the run here, nor is told twice."""
+    """A log file that ignores errors of writing, such as a full disk."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         pass
@@ -66,9 +81,16 @@ class _File(logging.FileHandler):
 
 @contextmanager
 def to_file(directory: Path, process: int = 0) -> Iterator[None]:
-    """Within it, go on with DIRECTORY/log/process-PROCESS.log; the error that ends it comes last, with its traceback if nobody expected it.
+    """Append to DIRECTORY/log/process-PROCESS.log within a ``with`` block.
 
-    Raises InputError where the file cannot be opened.
+    An exception that ends the block is logged last. An unexpected one is logged with its traceback.
+
+    Args:
+        directory: the run's folder.
+        process: the number of this process.
+
+    Raises:
+        InputError: if the file cannot be opened, or if it is not a log.
     """
     path = Path(directory) / "log" / f"process-{process}.log"
     try:
@@ -107,12 +129,12 @@ def to_file(directory: Path, process: int = 0) -> Iterator[None]:
         raise
     finally:
         _logger.removeHandler(handler)
-        with suppress(OSError):  # of a full disk
+        with suppress(OSError):  # the disk is full
             handler.close()
 
 
 def _is_log(path: Path) -> bool:
-    """Whether a file is empty, or begins as `to_file` writes it."""
+    """True if a file is empty, or begins as `to_file` writes it."""
     with open(path, "rb") as file:
         head = file.read(100).decode(errors="replace")
     return not head or _BEGIN.match(head) is not None

@@ -1,4 +1,4 @@
-"""Where results come from: the code's commit, and the kind of machine. And how its memory is had, before anything begins."""
+"""Facts about the code's version and the machine. Also restarts a process with large memory pages."""
 
 import os
 import platform
@@ -22,12 +22,12 @@ _VECTORS = (
     "bf16",
     "i8mm",
 )
-"""Beginnings of the names of instructions on which the code of numerical libraries depends."""
+"""Prefixes of the names of processor instructions that change results of numerical libraries."""
 _WIDEST = ("amx_tile", "avx512f", "avx2", "avx", "sse4_2", "sse2", "sve2", "sve", "asimd")
 
 
 def commit() -> str:
-    """The commit of a checkout, with "-dirty" behind it if files differ; "unknown" outside of one."""
+    """The commit of a checkout, with "-dirty" appended if files differ; "unknown" outside of one."""
     command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
     try:
         done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
@@ -37,22 +37,25 @@ def commit() -> str:
 
 
 def kind() -> str:
-    """Processor, cores that this process may use, architecture and system."""
+    """The processor, the number of cores that this process may use, the architecture and the system."""
     return f"{processor()}, {cores()} cores, {platform.machine()}, {platform.system()}"
 
 
 def processor() -> str:
-    """The processor's name."""
+    """The name of the processor."""
     return _cpu("model name") or platform.processor() or "unknown processor"
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def threads() -> int:
-    """How many threads XLA uses on a processor: one a core, or what two environment variables say."""
+    """The number of threads that XLA uses on a CPU.
+
+    It is the value of the environment variable PJRT_NPROC or NPROC, or else the number of cores.
+    """
     for name in ("PJRT_NPROC", "NPROC"):
         if os.environ.get(name, "").isdecimal():
             return int(os.environ[name])
@@ -60,7 +63,7 @@ def threads() -> int:
 
 
 def instructions() -> str:
-    """The instructions on vectors that the processor has: the widest kind, and a checksum of all."""
+    """The processor's vector instructions: the widest kind, and a checksum of all."""
     known = set((_cpu("flags") or _cpu("Features")).split())
     vectors = sorted(name for name in known if name.startswith(_VECTORS))
     widest = next((name for name in _WIDEST if name in known), platform.machine())
@@ -68,13 +71,13 @@ def instructions() -> str:
 
 
 def _cpu(name: str) -> str:
-    """An entry of Linux's description of the first processor; empty where there is none."""
+    """A field of Linux's description of the first processor; empty if there is none."""
     lines = (line.partition(":") for line in cpu_information().splitlines())
     return next((value.strip() for key, _, value in lines if key.strip() == name), "")
 
 
 def cpu_information() -> str:
-    """What Linux says of the processor; empty elsewhere."""
+    """Linux's description of the processors; empty on other systems."""
     try:
         return Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -82,10 +85,11 @@ def cpu_information() -> str:
 
 
 def begin_with_large_pages() -> None:
-    """Start this process again with memory in large pages, where Linux leaves that to programs and glibc (2.35) to an environment variable.
+    """Restart this process so that it uses large memory pages, on Linux with glibc 2.35 or later.
 
-    For each call of a network XLA asks a processor's system for memory and gives it back: in pages of 4 KB 5 to 10 % of ResNet's time go
-    into that, and a quarter of MobileNet's. Whoever has set `GLIBC_TUNABLES` keeps it.
+    On a CPU, XLA allocates and frees memory at each call of a network. With pages of 4 KB that
+    takes 5 to 10 % of ResNet's time, and a quarter of MobileNet's. Nothing happens if
+    `GLIBC_TUNABLES` is set, or if Linux does not leave the choice of page size to programs.
     """
     choice = Path("/sys/kernel/mm/transparent_hugepage/enabled")
     if (
@@ -95,7 +99,6 @@ def begin_with_large_pages() -> None:
         or "[madvise]" not in choice.read_text()
     ):
         return
-    os.environ["GLIBC_TUNABLES"] = (
-        "glibc.malloc.hugetlb=1"  # an older glibc, or another library, does not know it
-    )
+    # An older glibc, or another C library, ignores this variable.
+    os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

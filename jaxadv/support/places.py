@@ -1,32 +1,37 @@
-"""Files and folders that a user names: one function for every flag that is a place."""
+"""Checks the files and folders that a user names. Every flag that is a path goes through here."""
 
 import errno
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from model_ports.errors import InputError
 
 LONGEST = 255
-"""Bytes of a name in a path, as file systems allow them."""
+"""The longest name in a path that file systems allow, in bytes."""
 
 
 def place(flag: str, text: str | os.PathLike[str]) -> Path:
-    """A path as all of this program takes it.
+    """Check a path, and write out its home directory.
 
     Args:
-        flag: what a message calls it, such as "--out".
+        flag: what the error calls it, such as "--out".
         text: the path. ``~`` and ``~NAME`` at its beginning are home directories.
 
     Returns:
-        The path, its home directory written out. It may not be there.
+        The path. It may not exist.
 
     Raises:
-        InputError: for a path that cannot be: no home directory is known, a name is too long, links go
-            in a circle, or a folder on the way may not be entered.
+        InputError: for an impossible path: the home directory is unknown, a name is too long, links
+            form a circle, or a folder on the way may not be entered.
     """
     shown = os.fspath(text).encode(errors="backslashreplace").decode()
     try:
         path = Path(text).expanduser()
+        if path != Path(text) and not path.is_absolute():  # of a HOME that is empty or relative
+            raise RuntimeError
+        if Path(text).parts[:1] == ("~",) and os.environ.get("HOME") == "":
+            raise RuntimeError
     except RuntimeError:
         raise InputError(
             f"{flag} is {shown!r}; no such home directory is known: give the whole path"
@@ -47,4 +52,26 @@ def place(flag: str, text: str | os.PathLike[str]) -> Path:
             raise InputError(
                 f"{flag} is {shown!r}; it cannot be reached: {error.strerror or error}; give another place"
             ) from None
+    return path
+
+
+def file_to_write(flag: str, text: str, suffixes: Sequence[str]) -> Path:
+    """Check the name of a file that a command will write.
+
+    Args:
+        flag: what the error calls it, such as "--save".
+        text: the path.
+        suffixes: the allowed endings, such as ".csv".
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: for another ending, or if the file's folder does not exist.
+    """
+    path = Path(text)
+    if path.suffix not in suffixes or not path.parent.is_dir():
+        raise InputError(
+            f"{flag} is {text!r}; a file name that ends in {', '.join(suffixes)}, in a folder that exists, is needed"
+        )
     return path

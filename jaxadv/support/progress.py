@@ -1,4 +1,4 @@
-"""One line on standard error: what is running, how fast, and how long it still takes."""
+"""Shows on standard error what is running, how fast, and how long it will still take."""
 
 import sys
 import threading
@@ -9,9 +9,17 @@ from jaxadv.support import log
 
 
 class Progress:
-    """Counts up to ``total``; writes at most twice a second, over itself on a terminal, else a line every ten seconds.
+    """Counts up to ``total``, and shows the count.
 
-    What runs at the same time in other threads shares the line of a terminal.
+    On a terminal it rewrites one line, at most twice a second. Elsewhere it writes a line every ten
+    seconds. Bars that run at the same time in several threads share the line of a terminal.
+
+    Args:
+        title: what is running.
+        total: the final count.
+        unit: what is counted, in the plural.
+        show: False to show nothing.
+        done: the count at the start. It does not enter the speed.
 
     >>> with Progress("vgg_16 attacks", 24, "items", show=False) as bar:
     ...     bar.advance(1)
@@ -21,9 +29,14 @@ class Progress:
     _shown: list["Progress"] = []
 
     def __init__(self, title: str, total: int, unit: str, *, show: bool = True, done: int = 0):
-        """done: how many were done before, which says nothing of today's speed."""
-        self.title, self.total, self.unit, self.show = title, total, unit, show
-        self.count, self.judged, self.successes, self.before = done, 0, 0, done
+        self.title = title
+        self.total = total
+        self.unit = unit
+        self.show = show
+        self.count = done
+        self.before = done
+        self.judged = 0
+        self.successes = 0
         self.began = self.written = time.monotonic()
         self._overwrites = sys.stderr.isatty()
 
@@ -40,7 +53,12 @@ class Progress:
         log.say("%s%s", self._text(final=True), "" if kind is None else ", given up")
 
     def advance(self, count: int, successes: int | None = None) -> None:
-        """So many are done. successes: how many of them, where that is known already."""
+        """Add to the count.
+
+        Args:
+            count: how many more are done.
+            successes: how many of them succeeded; None if that is not known yet.
+        """
         self.count += count
         if successes is not None:
             self.judged += count
@@ -50,14 +68,14 @@ class Progress:
 
     def _write(self, *, final: bool) -> None:
         self.written = time.monotonic()
-        own = self._text(final=final)
+        mine = self._text(final=final)
         with self._lock:
             if self._overwrites:
                 beside = [bar._text(final=False) for bar in self._shown if final or bar is not self]
-                line = f"\r\033[K{own}" + ("\n" * final) + "   ".join([""] * (not final) + beside)
+                line = f"\r\033[K{mine}" + ("\n" * final) + "   ".join([""] * (not final) + beside)
             else:
-                line = f"{own}\n"
-            with suppress(OSError, ValueError):  # nobody reads it any more
+                line = f"{mine}\n"
+            with suppress(OSError, ValueError):  # standard error is closed
                 print(line, end="", file=sys.stderr, flush=True)
 
     def _text(self, *, final: bool) -> str:

@@ -1,20 +1,27 @@
-"""Folders whose files are executed: only its user may be able to write there."""
+"""Decides whether files in a folder may be executed: only its user may be able to write there."""
 
 import os
 import stat
 from pathlib import Path
 
 seals_programs = False
-"""Whether compiled programs are sealed in this process (`jaxadv.core.kept`), as the command line wants."""
+"""True if this process seals compiled programs (`jaxadv.core.kept`). The command line sets it."""
 
 
 def objection(folder: Path) -> str | None:
-    """Why files in a folder cannot be trusted, in words; None if they can.
+    """Say why the files in a folder cannot be trusted.
 
-    It, and every folder above it, must belong to this user or to root, and nobody else may write there. In folders that anybody may
-    write but where nobody can remove others' files, such as /tmp, this holds for what is below them.
+    The folder must belong to this user. Every folder above it must belong to this user or to root.
+    Nobody else may be able to write to any of them. A folder such as /tmp, where users cannot
+    remove the files of others, is allowed above it.
+
+    Args:
+        folder: an absolute path.
+
+    Returns:
+        The reason, or None if the files can be trusted.
     """
-    if not hasattr(os, "getuid"):  # Windows keeps users apart otherwise
+    if not hasattr(os, "getuid"):  # Windows separates users by other means
         return None
     inside = True
     for place in (folder, *folder.parents):
@@ -33,8 +40,13 @@ def objection(folder: Path) -> str | None:
     return None
 
 
+def belongs_to_another(file: Path) -> bool:
+    """Whether another user but root has made a file, who had entry to its folder once. Raises OSError."""
+    return hasattr(os, "getuid") and file.stat().st_uid not in (os.getuid(), 0)
+
+
 def _is_alone(group: int) -> bool:
-    """Whether a group is root's, or has this user alone, as many systems make one for each user."""
+    """True if the group is root's, or has no member but this user. Many systems make such groups."""
     import grp
     import pwd
 

@@ -1,4 +1,4 @@
-"""The values of flags: names, numbers and pairs, read in one place, with one line for a bad one."""
+"""Reads the values of flags: names, numbers and pairs. Each error is one line."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -7,7 +7,19 @@ from model_ports.errors import InputError, unknown
 
 
 def chosen(name: str, values: Sequence[str] | None, allowed: Sequence[str]) -> list[str]:
-    """A list-valued flag whose entries are names, without repeats. Raises InputError for an unknown or missing one."""
+    """Read names from a list-valued flag.
+
+    Args:
+        name: the flag.
+        values: its entries.
+        allowed: the known names.
+
+    Returns:
+        The names without repeats, in order.
+
+    Raises:
+        InputError: if there is no name, or an unknown one.
+    """
     names = list(dict.fromkeys(value.strip() for value in values or [] if value.strip()))
     if not names:
         raise InputError(f"--{name} is empty; give some of {', '.join(allowed)}")
@@ -18,12 +30,20 @@ def chosen(name: str, values: Sequence[str] | None, allowed: Sequence[str]) -> l
 
 
 def models(values: Sequence[str], known: Sequence[str]) -> list[str]:
-    """The networks that --models names; "all" is every one."""
+    """Read the networks that --models names; "all" stands for every known one.
+
+    Raises:
+        InputError: if there is no name, or an unknown one.
+    """
     return list(known) if list(values) == ["all"] else chosen("models", values, known)
 
 
 def number(text: str) -> float:
-    """A number, or a fraction such as 8/255. Raises ValueError."""
+    """Read a number, or a fraction such as 8/255.
+
+    Raises:
+        ValueError: for anything else.
+    """
     if "/" in text:
         try:
             return float(Fraction(text.strip()))
@@ -47,7 +67,19 @@ def written(value: object) -> str:
 
 
 def numbers(name: str, values: Sequence[str], kind: type = float) -> list:
-    """A list-valued flag whose entries are numbers. Raises InputError for anything else, or for none."""
+    """Read numbers from a list-valued flag.
+
+    Args:
+        name: the flag.
+        values: its entries.
+        kind: float, which allows fractions such as 8/255, or int.
+
+    Returns:
+        The numbers in order.
+
+    Raises:
+        InputError: for an entry that is not a number, or if there is none.
+    """
     try:
         parsed = [number(value) if kind is float else kind(value) for value in values]
     except ValueError:
@@ -61,7 +93,11 @@ def numbers(name: str, values: Sequence[str], kind: type = float) -> list:
 
 
 def ensembles(values: Sequence[str] | None) -> list[list[str]]:
-    """The members of each ensemble: [["a", "b"]] of ["a+b"]. Raises InputError for fewer than two."""
+    """Read the members of each ensemble: ["a+b"] gives [["a", "b"]].
+
+    Raises:
+        InputError: if an ensemble has fewer than two different members.
+    """
     members = [[member.strip() for member in value.split("+")] for value in values or []]
     for value, names in zip(values or [], members, strict=True):
         if len(set(names)) < max(2, len(names)) or not all(names):
@@ -72,7 +108,11 @@ def ensembles(values: Sequence[str] | None) -> list[list[str]]:
 
 
 def input_sizes(values: Sequence[str] | None) -> dict[str, int]:
-    """Pixels by name, from ["mobilenet_v1_025=128"]. Raises InputError."""
+    """Read input sizes in pixels by network, from ["mobilenet_v1_025=128"].
+
+    Raises:
+        InputError: for an entry that is not NAME=PIXELS.
+    """
     pairs = [value.partition("=") for value in values or []]
     if not all(name and size for name, _, size in pairs):
         raise InputError(
@@ -82,7 +122,11 @@ def input_sizes(values: Sequence[str] | None) -> dict[str, int]:
 
 
 def input_size(values: Sequence[str] | None) -> int | None:
-    """Pixels of the one network of predict or validate, from ["128"]. Raises InputError."""
+    """Read the input size in pixels for the one network of predict or validate, from ["128"].
+
+    Raises:
+        InputError: unless there is exactly one whole number of at least 1.
+    """
     return None if values is None else _pixels(values)
 
 

@@ -1,4 +1,4 @@
-"""Training of the small networks that are embedded.
+"""Trains the small networks that are embedded.
 
 May import `jaxadv.core`, `data`, `evaluation` and `support`, and `model_ports`.
 """

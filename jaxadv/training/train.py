@@ -1,18 +1,24 @@
-"""train: the embedded zoo, small versions of the study's networks trained on the digits.
+"""train: trains the embedded zoo, small versions of the study's networks, on the digits.
 
-    python run.py train --models=all --out=model_ports/digits      makes the embedded zoo again
+    python run.py train --models=all --out=model_ports/digits
 
-The study asks how robustness trades against accuracy, so the zoo needs a spread of accuracies, as ImageNet's has (57 % to
-83 %). Digits are easy: on all pictures the five that were tried ended between 98 and 99 %. The spread is made by what
-limits real networks too, never by noise in labels or parameters: their own capacity, and fewer training pictures. The
-networks that the study found least accurate (the first MobileNets, AlexNet) get the fewest pictures, and more epochs. VGG
-and ResNet get all pictures. The pictures and epochs in `RECIPES` were chosen by trying, before any attack was run. The
-last 500 pictures (`digits`, split "test") are never trained on. They did serve to choose the recipes: the accuracies are
-those of a zoo that was built to have a spread, not unbiased estimates.
+makes the embedded zoo again.
 
-Networks of different input sizes see each other's adversarial pictures cropped or with a mid-grey border. Training
-therefore draws each glyph at many scales and positions, part of them on a smaller sheet that lies on mid-grey, slanted a
-little, recoloured, and with a little noise: all in pure JAX, from the 8x8 glyphs, a new drawing every time.
+The study asks how robustness depends on accuracy, so the zoo needs a spread of accuracies. On
+ImageNet they range from 57 % to 83 %. Digits are easier: trained on all pictures, five networks
+reached 98 to 99 %. The spread therefore comes from what limits real networks too: their capacity,
+and fewer training pictures. It never comes from noise in labels or parameters. The networks that
+the study found least accurate (the first MobileNets, AlexNet) get the fewest pictures, and more
+epochs. VGG and ResNet get all pictures.
+
+We chose the pictures and epochs in `RECIPES` by trial, before any attack was run. The last 500
+pictures (`digits`, split "test") are never trained on. They did serve to choose the recipes. The
+accuracies are therefore not unbiased estimates.
+
+Networks of different input sizes see each other's adversarial pictures cropped, or with a mid-grey
+border. Training therefore draws each glyph at many scales and positions, with slants, new colours
+and a little noise. Some glyphs lie on a smaller sheet on mid-grey. JAX draws all this from the 8x8
+glyphs, anew for every batch.
 """
 
 import sys
@@ -32,18 +38,19 @@ from model_ports import checkpoint
 from model_ports.errors import InputError
 from model_ports.registry import network
 
-SEED = 1215  # the default of the command line too
+SEED = 1215  # also the default of the command line
 BATCH = 64
-STATISTICS_BATCHES = 40  # for the final moving statistics
+STATISTICS_BATCHES = 40  # batches for the final moving statistics
 
 
 class Recipe(NamedTuple):
-    epochs: int  # passes over the pictures used
-    pictures: int = digits.TRAIN_COUNT  # training pictures used, spread evenly over the 1297
-    learning_rate: float = (
-        1e-2  # peak, AdamW; linear warm-up over 5 % of the steps, then a cosine down to 0
-    )
-    weight_decay: float = 0.02  # of kernels only
+    """How a network is trained."""
+
+    epochs: int  # passes over the training pictures
+    pictures: int = digits.TRAIN_COUNT  # training pictures, spread evenly over the 1297
+    # The peak of AdamW's learning rate: linear warm-up over 5 % of the steps, then a cosine to 0.
+    learning_rate: float = 1e-2
+    weight_decay: float = 0.02  # for kernels only
 
 
 RECIPES: dict[str, Recipe] = {
@@ -76,10 +83,20 @@ def run(
     epochs: int | None = None,
     progress: bool = True,
 ) -> dict[str, dict[str, Any]]:
-    """Train each network and write `out_dir/<name>/`, a checkpoint; returns the metrics of each.
+    """Train networks, and write a checkpoint to ``out_dir/NAME/`` for each.
 
-    `epochs` overrides every recipe's. Raises InputError for an unknown network or an impossible number of epochs,
-    before any training.
+    Args:
+        models: the networks.
+        out_dir: the folder for the checkpoints.
+        seed: the seed of weights, pictures and their order.
+        epochs: the number of epochs for every network; the recipes' numbers if not given.
+        progress: True to show progress on standard error.
+
+    Returns:
+        The metrics of each network; see `train_network`.
+
+    Raises:
+        InputError: for an unknown network or an impossible number of epochs, before any training.
     """
     for name in models:
         _check(name, epochs)
@@ -100,10 +117,22 @@ def train_network(
     pictures: int | None = None,
     progress: bool = False,
 ) -> tuple[Any, dict[str, Any]]:
-    """(params, metrics) of the small network `name`; the same seed on the same machine gives the same arrays.
+    """Train one small network. The same seed on the same machine gives the same arrays.
 
-    `epochs` and `pictures` override the recipe. metrics: "recipe" (as used), "input_size", "num_parameters",
-    "train_accuracy" and "test_accuracy" (fractions, on the pictures as `digits.load` draws them) and "test_pictures".
+    Args:
+        name: the network.
+        seed: the seed of weights, pictures and their order.
+        epochs: the number of epochs; the recipe's if not given.
+        pictures: the number of training pictures; the recipe's if not given.
+        progress: True to show progress on standard error.
+
+    Returns:
+        The parameters and the metrics: "recipe" (as used), "input_size" in pixels,
+        "num_parameters", "train_accuracy" and "test_accuracy" (fractions, on pictures from
+        `digits.load`), and "test_pictures".
+
+    Raises:
+        InputError: for an unknown network or an impossible number of epochs.
     """
     recipe = RECIPES[name]
     recipe = recipe._replace(epochs=epochs or recipe.epochs, pictures=pictures or recipe.pictures)
@@ -134,7 +163,7 @@ def train_network(
 
 
 def _fit(net, draw: Callable, labels: np.ndarray, *, recipe: Recipe, key, report: Callable) -> Any:
-    """AdamW over shuffled full batches (one short batch where there are fewer pictures than BATCH)."""
+    """Train with AdamW on shuffled full batches. With fewer pictures than `BATCH`, a batch has all."""
     batch = min(BATCH, recipe.pictures)
     per_epoch = recipe.pictures // batch
     total = recipe.epochs * per_epoch
@@ -168,7 +197,8 @@ def _fit(net, draw: Callable, labels: np.ndarray, *, recipe: Recipe, key, report
         updates, state = optimiser.update(gradients, state, weights)
         return _put(leaves, learns, optax.apply_updates(weights, updates)), state, value
 
-    leaves, state = start, optimiser.init(_pick(start, learns))
+    leaves = start
+    state = optimiser.init(_pick(start, learns))
     shuffle = np.random.Generator(np.random.PCG64(np.asarray(jax.random.key_data(key)).tolist()))
     done = 0
     for epoch in range(recipe.epochs):
@@ -183,12 +213,17 @@ def _fit(net, draw: Callable, labels: np.ndarray, *, recipe: Recipe, key, report
 
 
 def drawer(ink: np.ndarray, colours: tuple[np.ndarray, np.ndarray], size: int) -> Callable:
-    """draw(chosen (B,), key) -> pictures (B, size, size, 3) in [0, 1] of these glyphs, each drawn anew.
+    """Make a function that draws training pictures: draw(chosen (B,), key) -> (B, size, size, 3) in [0, 1].
 
-    Two in five lie on a smaller sheet with mid-grey around it, 0.65 to 0.95 of the side (the rule's border 24 -> 32
-    leaves 0.75); the others are drawn at 0.8 to 1.35 of the usual size (the crop 32 -> 24 leaves 1.33). Shifts up to
-    8 % of the sheet, slants up to 0.3, noise of a standard deviation up to 0.03. `colours`: (paper, ink), each (M, 3),
-    the pool of pairs.
+    Two in five pictures lie on a smaller sheet on mid-grey, with 0.65 to 0.95 of the side. The
+    study's border from 24 to 32 pixels leaves 0.75. The other pictures are drawn at 0.8 to 1.35 of
+    the usual size. The crop from 32 to 24 pixels leaves 1.33. Shifts are up to 8 % of the sheet,
+    slants up to 0.3, and the standard deviation of the noise up to 0.03.
+
+    Args:
+        ink: (N, 8, 8) glyphs in [0, 1], from which ``chosen`` selects.
+        colours: the colours of paper and ink, each (M, 3). Each picture gets a random pair.
+        size: the side of the pictures, in pixels.
     """
     pool = jnp.stack([jnp.asarray(colour) for colour in colours], axis=1)  # (M, 2, 3)
     return partial(_draw, jnp.asarray(ink), pool, size)
@@ -196,7 +231,11 @@ def drawer(ink: np.ndarray, colours: tuple[np.ndarray, np.ndarray], size: int) -
 
 @partial(jax.jit, static_argnums=2)
 def _draw(ink, pool, size, chosen, key):
-    """`drawer`'s pictures. Compiled once for all networks of one size: it takes longer to compile than some networks."""
+    """Draw the pictures of `drawer`.
+
+    All networks of one size share the compiled function. Compiling it takes longer than compiling
+    some networks.
+    """
     at = jnp.asarray(digits.centred(size))
     middle = (digits.GLYPH - 1) / 2
     unit = (at - middle) / (at[1] - at[0]) / size  # pixel centres, canvas from -1/2 to 1/2
@@ -207,9 +246,7 @@ def _draw(ink, pool, size, chosen, key):
         return jax.random.uniform(keys[which], (count, *shape), minval=low, maxval=high)
 
     on_grey = uniform(0, 0.0, 1.0) < 0.4
-    sheet = jnp.where(
-        on_grey, uniform(1, 0.65, 0.95), 1.0
-    )  # side of the sheet over the side of the canvas
+    sheet = jnp.where(on_grey, uniform(1, 0.65, 0.95), 1.0)  # its side over the canvas's side
     scale = jnp.where(on_grey, sheet * uniform(2, 0.92, 1.08), uniform(2, 0.8, 1.35))
     stretch = uniform(3, 0.92, 1.08, (2,)) * scale[:, None]
     shift = uniform(4, -0.08, 0.08, (2,)) * (sheet * digits.GLYPH / digits.GLYPH_SHARE)[:, None]
@@ -226,10 +263,21 @@ def _draw(ink, pool, size, chosen, key):
 
 
 def moving_statistics(net, params: Any, draw: Callable, *, count: int, key) -> Any:
-    """params with the moving statistics replaced by means over batches of new drawings, for the final weights.
+    """Replace the moving statistics by means over batches of new pictures, for the final weights.
 
-    During training they trail the weights. A moving average is linear in its old value, new = m old + (1 - m) batch, so
-    its momentum m need not be known: with old = 0 the update is (1 - m) batch, and with old = 1 it is m more.
+    During training, the moving statistics lag behind the weights. A moving average is linear in its
+    old value: new = m old + (1 - m) batch. The momentum m need not be known: old = 0 gives
+    (1 - m) batch, and old = 1 gives m more.
+
+    Args:
+        net: the network.
+        params: its parameters.
+        draw: the function that `drawer` makes.
+        count: the number of glyphs.
+        key: a random key.
+
+    Returns:
+        The parameters with new moving statistics.
     """
     learns = net.trainable()
     if all(jax.tree.leaves(learns)):
@@ -250,8 +298,8 @@ def moving_statistics(net, params: Any, draw: Callable, *, count: int, key) -> A
     total = None
     for number in range(STATISTICS_BATCHES):
         first, second = jax.random.split(jax.random.fold_in(key, number))
-        found = measure(draw(jax.random.randint(first, (2 * BATCH,), 0, count), second))
-        total = found if total is None else jax.tree.map(jnp.add, total, found)
+        batch = measure(draw(jax.random.randint(first, (2 * BATCH,), 0, count), second))
+        total = batch if total is None else jax.tree.map(jnp.add, total, batch)
     return jax.tree.map(
         lambda leaf, keep, value: leaf if keep else value / STATISTICS_BATCHES,
         params,
@@ -261,7 +309,13 @@ def moving_statistics(net, params: Any, draw: Callable, *, count: int, key) -> A
 
 
 def accuracy(net, params: Any, split: str) -> float:
-    """Fraction of the split's pictures, at the network's own size, whose class is right (a background class never is)."""
+    """The fraction of pictures that a network classifies correctly.
+
+    Args:
+        net: the network. An answer of its background class is wrong.
+        params: its parameters.
+        split: "train" or "test".
+    """
     pictures = digits.load(split, net.input_size)
     predict = jax.jit(lambda images: jnp.argmax(net.apply(params, images), axis=-1))
     predicted = np.concatenate(
@@ -275,7 +329,7 @@ def _pick(leaves: list, mask: list[bool]) -> list:
 
 
 def _put(leaves: list, mask: list[bool], values: Any) -> list:
-    """`leaves` with those of the mask replaced, in order."""
+    """``leaves``, where ``values`` replace the chosen ones in order."""
     following = iter(values)
     return [next(following) if chosen else leaf for leaf, chosen in zip(leaves, mask, strict=True)]
 
@@ -283,11 +337,13 @@ def _put(leaves: list, mask: list[bool], values: Any) -> list:
 def _check(name: str, epochs: int | None) -> None:
     network(name, zoo="digits")
     if epochs is not None and epochs < 1:
-        raise InputError(f"epochs {epochs}: must be at least 1; leave it out for the recipe's own")
+        raise InputError(
+            f"epochs is {epochs}; it must be at least 1, or left out for the recipe's number"
+        )
 
 
 def _reporter(name: str, progress: bool) -> Callable[[int, int, float, int], None]:
-    """Prints about ten lines a network: epoch, loss, pictures a second, time left."""
+    """Make a function that prints about ten lines per network: epoch, loss, speed, time left."""
     began = time.monotonic()
 
     def report(epoch: int, epochs: int, loss: float, seen: int) -> None:

@@ -1,4 +1,4 @@
-"""Ports held against their originals, and the logits of one network.
+"""Compares ports with their originals, and computes the logits of one network.
 
-May import `jaxadv.core`, `evaluation` and `support`, and `model_ports`.
+May import every room except `jaxadv.commands`.
 """

@@ -1,4 +1,4 @@
-"""Two implementations of one network, compared: differences of logits and gradients, and the first layer where they part."""
+"""Compares two implementations of one network: their logits, their gradients, and their layers."""
 
 import csv
 import io
@@ -22,66 +22,98 @@ COLUMNS = {
 def tolerances(
     family: str, *, double: bool, logits: float | None, least: tuple[float, float] = (1e-7, 1e-7)
 ) -> dict[str, float]:
-    """The largest relative L2 differences of logits and of the input gradient that count as the same function.
+    """The tolerances within which a port and its original count as the same function.
 
-    Single precision: 1e-5 for the logits, and 5e-2 for the gradient, because one ReLU or maximum that rounding flips moves the
-    whole gradient by as much; five times that for MobileNets, whose logits are 1e-5 from those of double precision in the
-    original itself. Never less than `least`, of logits and gradient, which is what counts in double precision: constants are still
-    numbers of single precision. `logits` replaces the tolerance of the logits.
+    In single precision the tolerances are 1e-5 for logits and 5e-2 for the gradient. The gradient's
+    is larger because rounding can flip one ReLU or maximum, and that moves the whole gradient.
+    MobileNets get five times both: in the original itself, logits in single and in double precision
+    differ by 1e-5. In double precision the tolerances are ``least``.
+
+    Args:
+        family: the network's family, such as "VGG".
+        double: True for double precision.
+        logits: a tolerance for the logits that replaces the default, or None.
+        least: the least tolerances of logits and of the gradient. They are not 0, because a file's
+            constants have single precision. Keras's VGG also subtracts slightly different means.
+
+    Returns:
+        The largest allowed relative L2 differences, under "logits" and "gradient".
     """
     single = (5e-5, 0.25) if family == "MobileNet" else (1e-5, 5e-2)
-    own, gradient = least if double else map(max, single, least)
+    default, gradient = least if double else map(max, single, least)
     return {
-        "logits": own if logits is None else logits,
+        "logits": default if logits is None else logits,
         "gradient": gradient if logits is None else max(gradient, logits),
     }
 
 
-def distance(found: np.ndarray, expected: np.ndarray) -> float:
-    """Relative L2 distance; infinite where `found` is not finite or of another number of elements."""
-    found, expected = (
-        np.asarray(found, np.float64).ravel(),
-        np.asarray(expected, np.float64).ravel(),
-    )
-    if found.shape != expected.shape or not np.isfinite(found).all():
+def distance(actual: np.ndarray, expected: np.ndarray) -> float:
+    """The relative L2 distance of two arrays.
+
+    Args:
+        actual: an array of any shape.
+        expected: an array with as many elements.
+
+    Returns:
+        The L2 norm of the difference over that of ``expected``. Infinity if ``actual`` is not
+        finite, if it has another number of elements, or if only ``expected`` is zero.
+    """
+    actual = np.asarray(actual, np.float64).ravel()
+    expected = np.asarray(expected, np.float64).ravel()
+    if actual.shape != expected.shape or not np.isfinite(actual).all():
         return float("inf")
-    change, size = np.linalg.norm(found - expected), np.linalg.norm(expected)
+    change = np.linalg.norm(actual - expected)
+    size = np.linalg.norm(expected)
     return float(change / size) if size else float("inf") if change else 0.0
 
 
 def rows(
-    logits: np.ndarray, found: np.ndarray, gradient: np.ndarray, found_gradient: np.ndarray
+    logits: np.ndarray, port_logits: np.ndarray, gradient: np.ndarray, port_gradient: np.ndarray
 ) -> list[dict[str, Any]]:
-    """A row per image; logits (N, outputs) and gradients (N, S, S, 3), the original's and those found."""
+    """Compare the port with the original, image by image.
+
+    Args:
+        logits: (N, outputs) logits of the original.
+        port_logits: (N, outputs) logits of the port.
+        gradient: (N, S, S, 3) input gradient of the original.
+        port_gradient: (N, S, S, 3) input gradient of the port.
+
+    Returns:
+        A row with COLUMNS for each image.
+    """
     table = []
     for number in range(len(logits)):
-        best, best_found = (np.argsort(-row[number], kind="stable")[:5] for row in (logits, found))
+        best, port_best = (
+            np.argsort(-row[number], kind="stable")[:5] for row in (logits, port_logits)
+        )
+        change = np.abs(port_logits[number] - logits[number])
         table.append(
             {
                 "image": number,
-                "largest_logit_difference": float(np.abs(found[number] - logits[number]).max()),
-                "relative_logit_difference": distance(found[number], logits[number]),
-                "top1_agrees": bool(best[0] == best_found[0]),
-                "top5_agreement": len({*best.tolist()} & {*best_found.tolist()}) / 5,
-                "gradient_cosine": _cosine(found_gradient[number], gradient[number]),
-                "relative_gradient_difference": distance(found_gradient[number], gradient[number]),
+                "largest_logit_difference": float(change.max()),
+                "relative_logit_difference": distance(port_logits[number], logits[number]),
+                "top1_agrees": bool(best[0] == port_best[0]),
+                "top5_agreement": len({*best.tolist()} & {*port_best.tolist()}) / 5,
+                "gradient_cosine": _cosine(port_gradient[number], gradient[number]),
+                "relative_gradient_difference": distance(port_gradient[number], gradient[number]),
             }
         )
     return table
 
 
-def _cosine(found: np.ndarray, expected: np.ndarray) -> float:
-    found, expected = found.astype(np.float64).ravel(), expected.astype(np.float64).ravel()
-    product = np.linalg.norm(found) * np.linalg.norm(expected)
+def _cosine(actual: np.ndarray, expected: np.ndarray) -> float:
+    actual = actual.astype(np.float64).ravel()
+    expected = expected.astype(np.float64).ravel()
+    product = np.linalg.norm(actual) * np.linalg.norm(expected)
     return (
-        float(found @ expected / product)
+        float(actual @ expected / product)
         if product
-        else float(not found.any() and not expected.any())
+        else float(not actual.any() and not expected.any())
     )
 
 
 def overall(table: list[dict[str, Any]]) -> dict[str, Any]:
-    """The worst of all images; of the agreements, the mean."""
+    """The worst value over all images for each difference; the mean for each agreement."""
 
     def of(pick, name: str) -> float:
         return float(pick([row[name] for row in table]))
@@ -98,7 +130,7 @@ def overall(table: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def within(worst: dict[str, Any], limits: dict[str, float]) -> bool:
-    """Whether the worst image is within both tolerances; NaN is not."""
+    """True if the worst image is within both tolerances. NaN is not within them."""
     return (
         worst["relative_logit_difference"] <= limits["logits"]
         and worst["relative_gradient_difference"] <= limits["gradient"]
@@ -107,19 +139,26 @@ def within(worst: dict[str, Any], limits: dict[str, float]) -> bool:
 
 def layers(
     expected: Mapping[str, np.ndarray],
-    found: Mapping[str, Any],
+    actual: Mapping[str, Any],
     *,
     nodes: Mapping[str, str],
     limit: float,
 ) -> list[dict[str, Any]]:
-    """Each layer of the port, in the original's order: its node in the original, and the relative difference of its output.
+    """Compare the outputs of layers, up to the first layer that differs.
 
-    The list ends with the first layer beyond `limit`, or is complete.
+    Args:
+        expected: the original's outputs by the port's layer path, in the original's order.
+        actual: the port's outputs by layer path.
+        nodes: the original's node for each layer path.
+        limit: the largest relative L2 difference that counts as equal.
+
+    Returns:
+        A row for each layer that both have. The first layer beyond ``limit`` ends the list.
     """
     table = []
     for path, output in expected.items():
-        if path in found:
-            difference = distance(np.asarray(found[path]), output)
+        if path in actual:
+            difference = distance(np.asarray(actual[path]), output)
             table.append(
                 {
                     "layer": path,
@@ -134,7 +173,7 @@ def layers(
 
 
 def text(report: dict[str, Any]) -> str:
-    """The table and a verdict, for a terminal."""
+    """Format the table and the verdict for a terminal."""
     lines = [
         f"{report['model']}: the port against {report['source']} ({report['input']} -> {report['logits']}), {report['precision']},"
         f" {report['input_size']} pixels; gradient of logit {report['gradient_of'][0]} minus logit {report['gradient_of'][1]}"
@@ -149,7 +188,7 @@ def text(report: dict[str, Any]) -> str:
 
 
 def written(report: dict[str, Any], suffix: str) -> str:
-    """The report as a file: .csv (the table alone), .md or .json."""
+    """Format the report as a file: .csv (the table alone), .md or .json."""
     if suffix == ".json":
         return json.dumps(report, indent=2) + "\n"
     cells = _cells(report)
@@ -158,7 +197,8 @@ def written(report: dict[str, Any], suffix: str) -> str:
         csv.writer(stream, lineterminator="\n").writerows([list(COLUMNS), *cells[1:]])
         return stream.getvalue()
     head, *body = [f"| {' | '.join(row)} |" for row in cells]
-    title, rule = f"# {report['model']} against {report['source']}", "|" + "---:|" * len(cells[0])
+    title = f"# {report['model']} against {report['source']}"
+    rule = "|" + "---:|" * len(cells[0])
     return "\n".join([title, "", head, rule, *body, "", *_verdict(report), ""])
 
 
@@ -190,15 +230,15 @@ def _verdict(report: dict[str, Any]) -> list[str]:
     lines = [f"NOT the same function ({rule})"]
     table = report["layers"]
     if table is None:
-        decides = "; --float64 decides" if report["precision"] == "float32" else ""
+        remedy = "; --float64 decides" if report["precision"] == "float32" else ""
         return [
             *lines,
-            f"the logits agree, the gradients do not: a ReLU or a maximum may be flipped by rounding{decides}",
+            f"the logits agree, the gradients do not: rounding may have flipped a ReLU or a maximum{remedy}",
         ]
     if not table or table[-1]["agrees"]:
         return [
             *lines,
-            f"all {len(table)} layers that were found in both agree: they part behind the last",
+            f"all {len(table)} layers that both have agree: the difference arises after the last one",
         ]
     first = table[-1]
     line = f"first layer that differs: {first['layer']}, node {first['node']} ({first['relative_difference']:.1e} relative)"

@@ -1,7 +1,8 @@
-"""The pair of networks that a third party has re-run with the study's own code, attacked here.
+"""Attacks the pair of networks that a third party has attacked with the study's own code.
 
-Untargeted FGSM, eps 0.1, the logit objective, on Inception-v1; shown to Inception-v2; the images of
-seed 1216. See `jaxadv.validation.acceptance` for what it is held against.
+The attack is untargeted FGSM with eps 0.1 and the logit objective, on Inception-v1. Its images are
+shown to Inception-v2. The images are those of seed 1216. `jaxadv.validation.acceptance` compares
+the results with the re-run's.
 """
 
 import json
@@ -19,35 +20,72 @@ from jaxadv.data.selection import select
 from jaxadv.data.source import Source
 from jaxadv.data.sources import open_source
 from jaxadv.fetching.rerun import NAME as RECORD
+from jaxadv.report.published import read
 from jaxadv.support.progress import Progress
-from jaxadv.validation.acceptance import COLUMNS, COUNTS, Rerun
+from jaxadv.validation import acceptance
+from jaxadv.validation.acceptance import COLUMNS, COUNTS, Report, Rerun
 from model_ports import checkpoint
 from model_ports.errors import InputError
 
-SOURCE, TARGET = "inception_v1", "inception_v2"
+SOURCE = "inception_v1"
+TARGET = "inception_v2"
 EPS = 0.1
 BLOCK = 250
-"""Images in memory at a time."""
+"""The number of images in memory at a time."""
+
+
+def accept(
+    study: Path, *, num_images: int | None = None, lanes: int | None = None, progress: bool = False
+) -> Report:
+    """Attack the pair of networks, and compare the results with the published re-run.
+
+    Args:
+        study: the folder that fetch filled.
+        num_images: the number of selected images to use, at most 1000; None for all.
+        lanes: the number of images side by side on the device; None to choose.
+        progress: True to show progress on standard error.
+
+    Returns:
+        The report of the comparison.
+
+    Raises:
+        InputError: if weights, pictures or the published tables are missing or unreadable.
+    """
+    facts = read("rerun")
+    images = read("rerun_images")
+    if facts is None or images is None:
+        raise InputError(
+            "results/published has no rerun.csv and rerun_images.csv; install jaxadv again"
+        )
+    rerun, seed = published(facts, images, study)
+    notes = tuple(graphs(facts, study))
+    if not rerun.whole:
+        notes += (
+            f"{len(rerun.rows)} images are recorded here; fetch rerun --to={study} brings all 692",
+        )
+    rows = attack_and_show(study, seed=seed, num_images=num_images, lanes=lanes, progress=progress)
+    return acceptance.compare(rows, rerun, notes=notes)
 
 
 def attack_and_show(
     study: Path, *, seed: int, num_images: int | None, lanes: int | None, progress: bool
 ) -> pd.DataFrame:
-    """Attack the source, and show its images to the target.
+    """Attack the source network, and show the adversarial images to the target network.
 
     Args:
-        study: the folder that fetch has filled.
-        seed: of the selection of images.
-        num_images: how many of it; None for all 1000.
-        lanes: images side by side on the device; None to choose.
-        progress: show it on standard error.
+        study: the folder that fetch filled.
+        seed: the seed of the selection of images.
+        num_images: the number of selected images to use; None for all 1000.
+        lanes: the number of images side by side on the device; None to choose.
+        progress: True to show progress on standard error.
 
     Returns:
-        `acceptance.COLUMNS`, a row for each selected image in order. Classes are the networks' own
-        1001 outputs, and -1 where a picture cannot be used or the source is wrong.
+        A table with `acceptance.COLUMNS` and a row for each selected image, in order. Classes are
+        indices of the networks' 1001 outputs. A class is -1 if the picture cannot be used or if
+        the source is wrong.
 
     Raises:
-        InputError: weights or pictures are missing.
+        InputError: if weights or pictures are missing.
     """
     networks = [
         load_classifier(name, zoo="imagenet", weights=study / "weights" / name)
@@ -77,17 +115,18 @@ def _block(
     rows["target_clean"][used] = _classes(target, pictures.images)
     right = np.flatnonzero(clean == labels)
     images = pictures.images[right]
-    found = run_attack(source, FGSM(eps=EPS), images, pictures.labels[right], lanes=lanes)
-    rows["source_adv"][used[right]] = _classes(source, found.adversarial)
-    rows["target_adv"][used[right]] = _classes(target, found.adversarial)
-    rows["l2"][used[right]] = metrics.distances(found.adversarial, images)["l2"]  # failed ones, too
+    result = run_attack(source, FGSM(eps=EPS), images, pictures.labels[right], lanes=lanes)
+    rows["source_adv"][used[right]] = _classes(source, result.adversarial)
+    rows["target_adv"][used[right]] = _classes(target, result.adversarial)
+    distances = metrics.distances(result.adversarial, images)
+    rows["l2"][used[right]] = distances["l2"]  # of failed attacks too
     names = [Path(str(data.names[index])).name for index in indices]
     label = data.labels[indices] + source.label_offset
     return pd.DataFrame({"image_id": names, "label": label} | rows)
 
 
 def _classes(classifier: Classifier, images: np.ndarray) -> np.ndarray:
-    """(N,) of the networks' own outputs, the background among them, as the original has them."""
+    """(N,) indices of the networks' outputs, the background included, as in the original code."""
     parts = [
         np.asarray(classifier.raw_logits(images[start : start + 32])).argmax(1)
         for start in range(0, len(images), 32)
@@ -96,18 +135,18 @@ def _classes(classifier: Classifier, images: np.ndarray) -> np.ndarray:
 
 
 def published(facts: pd.DataFrame, images: pd.DataFrame, study: Path) -> tuple[Rerun, int]:
-    """The re-run as `results/published` has it, with its own record where that is in the folder.
+    """Read the published results of the re-run, and its full record if the folder has that.
 
     Args:
-        facts: rerun.csv, as text.
-        images: rerun_images.csv, as text.
-        study: the folder that fetch has filled.
+        facts: the table rerun.csv, all values as text.
+        images: the table rerun_images.csv, all values as text.
+        study: the folder that fetch filled.
 
     Returns:
-        The re-run, and its seed.
+        The re-run, and the seed of its selection.
 
     Raises:
-        InputError: the record in the folder cannot be read.
+        InputError: if the record in the folder cannot be read.
     """
     values = dict(zip(facts["what"], facts["value"], strict=True))
     others = dict(zip(facts["what"], facts["of"], strict=True))
@@ -131,10 +170,14 @@ def _record(path: Path) -> pd.DataFrame:
 
 
 def graphs(facts: pd.DataFrame, study: Path) -> list[str]:
-    """A sentence for each of the two networks whose weights are not of the re-run's own graph.
+    """A sentence for each of the two networks whose weights do not come from the re-run's graph.
+
+    Args:
+        facts: the table rerun.csv, all values as text.
+        study: the folder that fetch filled.
 
     Raises:
-        InputError: a checkpoint is missing.
+        InputError: if a checkpoint is missing.
     """
     values = dict(zip(facts["what"], facts["value"], strict=True))
     lines = []
@@ -142,6 +185,6 @@ def graphs(facts: pd.DataFrame, study: Path) -> list[str]:
         meta = checkpoint.read_meta(study / "weights" / name)
         if meta.get("source_sha256") != values[f"sha256_{name}"]:
             lines.append(
-                f"{name}: its weights are of {meta.get('source')}, not of the re-run's graph"
+                f"{name}: its weights come from {meta.get('source')}, not from the re-run's graph"
             )
     return lines

@@ -1,13 +1,16 @@
-"""Rows of text as a table: aligned for a terminal, or as CSV or Markdown."""
+"""Formats rows as a table: aligned for a terminal, as CSV, or as Markdown."""
 
 import csv
 import io
 from collections.abc import Sequence
 from typing import Any
 
+FORMATS = (".csv", ".md", ".json")
+"""The suffixes of files that a report can be written to."""
+
 
 def aligned(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Lines with columns under their names; every row has the same keys."""
+    """Lines with aligned columns under their names. Every row must have the same keys."""
     cells = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return [
@@ -17,7 +20,7 @@ def aligned(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def as_csv(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
-    """With a head, also where there are no rows."""
+    """CSV with a header, even without rows."""
     stream = io.StringIO()
     writer = csv.DictWriter(stream, columns, lineterminator="\n")
     writer.writeheader()
@@ -26,7 +29,7 @@ def as_csv(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
 
 
 def as_markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """A table with a head; every row has the same keys."""
+    """A Markdown table with a header. Every row must have the same keys."""
     lines = [f"| {' | '.join(rows[0])} |", "|" + "---|" * len(rows[0])]
     lines += [f"| {' | '.join(str(value) for value in row.values())} |" for row in rows]
     return "\n".join(lines) + "\n"

@@ -1,7 +1,8 @@
-"""validate: a port against the original network, executed by its own framework, on the same images.
+"""validate: compares a port with the original network on the same images.
 
-TensorFlow executes a frozen graph or the graph beside a checkpoint; of Keras's and PyTorch's files of weights the network is built
-by keras.applications or timm, with its own preprocessing.
+The original's own framework executes it. TensorFlow executes a frozen graph, or the graph beside a
+checkpoint. For weight files of Keras and PyTorch, keras.applications or timm builds the network,
+with its own preprocessing.
 """
 
 from dataclasses import dataclass
@@ -25,7 +26,6 @@ from model_ports.convert import (
 from model_ports.errors import InputError
 from model_ports.intermediate import outputs_of_layers
 
-FORMATS = (".csv", ".md", ".json")
 ORIGINALS = {
     "frozen graph": originals.Original,
     "TensorFlow checkpoint": originals.Original,
@@ -34,7 +34,7 @@ ORIGINALS = {
     keras_h5.ARCHIVE: originals_keras.Original,
     torch_state.FORMAT: originals_torch.Original,
 }
-"""What executes a file, by its format (`sources.find`)."""
+"""The class that executes a file, by the file's format (`sources.find`)."""
 
 Original = originals.Original | originals_keras.Original | originals_torch.Original
 
@@ -42,7 +42,17 @@ Original = originals.Original | originals_keras.Original | originals_torch.Origi
 def open_original(
     path: str, spec: registry.ModelSpec, *, size: int | None, double: bool
 ) -> Original:
-    """The network in a file, ready for execution. Raises InputError."""
+    """Open the original network in a file, ready for execution.
+
+    Args:
+        path: the file.
+        spec: the architecture.
+        size: the input size in pixels; None for the file's own.
+        double: True for double precision.
+
+    Raises:
+        InputError: if the file cannot be read, or has no graph to execute.
+    """
     source = sources.find(path)
     if source.format in (".safetensors", shards.FORMAT) and torch_state.recognises(
         sources.read(path)
@@ -58,15 +68,15 @@ def open_original(
 
 @dataclass(frozen=True)
 class Question:
-    """What a port and its original are asked.
+    """What to ask a port and its original.
 
     Args:
         model: the network's name.
-        variant: of AlexNet, or None.
-        weights_dir: where the port's weights are; None for those of the original's file.
-        images: .npy of images (N, S, S, 3) in [0, 1]; None for two of our own.
+        variant: AlexNet's variant, or None.
+        weights_dir: the folder with the port's weights; None to take them from the original's file.
+        images: an .npy file of images (N, S, S, 3) in [0, 1]; None for two built-in test images.
         gradient: the outputs A and B of the gradient of raw logit A minus raw logit B.
-        double: the whole network in double precision.
+        double: True to evaluate the whole network in double precision.
     """
 
     model: str
@@ -77,27 +87,47 @@ class Question:
     double: bool = False
 
 
-def validate(original: Original, question: Question, limits: dict[str, float]) -> dict[str, Any]:
-    """All that the table shows, as JSON values. Raises InputError."""
+def validate(
+    original: Original, question: Question, *, tolerance: float | None = None
+) -> dict[str, Any]:
+    """Compare a port with its original.
+
+    Args:
+        original: the original network.
+        question: the port, the images and the gradient.
+        tolerance: the allowed relative L2 difference of logits; None for the default.
+
+    Returns:
+        Everything that the report shows, as JSON values. "passed" is True if all is within
+        tolerance.
+
+    Raises:
+        InputError: if the port, its weights, the images and the original do not fit together.
+    """
     network = registry.network(
         question.model, zoo="imagenet", input_size=original.size, variant=question.variant
+    )
+    limits = comparison.tolerances(
+        network.spec.family,
+        double=question.double,
+        logits=tolerance,
+        least=original.least_tolerances,
     )
     kind = np.float64 if question.double else np.float32
     pixels = _pixels(question, network.input_size).astype(kind)
     outputs = question.gradient
     difference = difference_of(outputs, network.num_outputs)
-    lacks = (
-        network.num_outputs - original.outputs
-    )  # the background column, which only the original has
+    # 1 if the port has a background column that the file's network lacks, else 0.
+    lacks = network.num_outputs - original.outputs
     if lacks not in (0, network.label_offset):
         has = f"{question.model} has {network.num_outputs}"
         raise InputError(
             f"{original.path} puts out {original.outputs} logits, {has}; name its own model"
         )
     if difference[:lacks].any():
-        asked = f"--gradient is {outputs[0]},{outputs[1]}"
+        given = f"--gradient is {outputs[0]},{outputs[1]}"
         raise InputError(
-            f"{asked}, but {original.path} has no output {lacks - 1}, the background; name classes"
+            f"{given}, but {original.path} has no output {lacks - 1}, the background; name classes"
         )
     if question.weights_dir is None:
         params = sources.parameters(original.path, network)
@@ -108,8 +138,8 @@ def validate(original: Original, question: Question, limits: dict[str, float]) -
     logits, gradient = original.logits_and_gradient(
         pixels, np.tile(difference[lacks:].astype(kind), (len(pixels), 1))
     )
-    found, found_gradient = evaluate(network, params, pixels, difference)
-    rows = comparison.rows(logits, found[:, lacks:], gradient, found_gradient)
+    port_logits, port_gradient = evaluate(network, params, pixels, difference)
+    rows = comparison.rows(logits, port_logits[:, lacks:], gradient, port_gradient)
     report = {
         "model": question.model,
         "source": original.path.name,
@@ -129,12 +159,12 @@ def validate(original: Original, question: Question, limits: dict[str, float]) -
     worst = int(np.argmax([row["relative_logit_difference"] for row in rows]))
     if not report["overall"]["relative_logit_difference"] <= limits["logits"]:
         image = pixels[worst : worst + 1]
-        found_layers = outputs_of_layers(network, params, image)
+        port_layers = outputs_of_layers(network, params, image)
         last = list(original.layers)[-1]
-        found_layers[last] = found_layers[last][..., lacks:]
+        port_layers[last] = port_layers[last][..., lacks:]
         report["layers"] = comparison.layers(
             original.outputs_of_layers(image),
-            found_layers,
+            port_layers,
             nodes=original.layers,
             limit=limits["logits"],
         )
@@ -153,14 +183,20 @@ def _pixels(question: Question, size: int) -> np.ndarray:
 
 
 def test_images(size: int) -> np.ndarray:
-    """(2, size, size, 3) float32 in [0, 1]: white noise, and a 9x9 grid of noise with straight lines between its points."""
+    """Two test images: white noise, and a 9x9 grid of noise with linear interpolation between its points.
+
+    Args:
+        size: the side of the images in pixels.
+
+    Returns:
+        (2, size, size, 3) float32 in [0, 1].
+    """
     noise = np.random.Generator(np.random.PCG64(1215)).uniform(size=(size, size, 3))
     grid = np.random.Generator(np.random.PCG64(7)).uniform(size=(9, 9, 3))
     position = np.linspace(0, 8, size)
-    share = np.maximum(
-        0, 1 - np.abs(position[:, None] - np.arange(9))
-    )  # of each grid point at each pixel
+    # The share of each grid point at each pixel.
+    share = np.maximum(0, 1 - np.abs(position[:, None] - np.arange(9)))
     return np.stack([noise, np.einsum("yi,xj,ijc->yxc", share, share, grid)]).astype(np.float32)
 
 
-test_images.__test__ = False  # for pytest: no test
+test_images.__test__ = False  # pytest must not collect it as a test

@@ -1,1 +1,1 @@
-"""From the files of the original implementations to the parameters of the ports."""
+"""Converts files of the original implementations to parameters of the ports."""

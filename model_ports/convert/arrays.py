@@ -1,4 +1,7 @@
-"""What every reader of a weight file obeys: which arrays are kept, and what is refused before memory is spent on it."""
+"""The rules for every reader of a weight file: which arrays are kept, and what is refused.
+
+Sizes are checked before memory is spent on an array.
+"""
 
 import math
 import re
@@ -8,23 +11,28 @@ import numpy as np
 
 from model_ports.errors import InputError
 
-LIMIT = 4 * 2**30  # bytes; the largest network of the study has 575 MB
+LIMIT = 4 * 2**30  # in bytes; the study's largest network has 575 MB
 
 LEFT_ASIDE = re.compile(
-    r"(?:.*/)?global_step|beta[12]_power"  # of training
-    r"|.*/(?:Momentum|RMSProp(?:_1)?|Adam(?:_1)?|Adagrad|ExponentialMovingAverage)"  # what TF-Slim's optimisers keep
-    r"|(?:.*/)?AuxLogits/.*|aux_\d+/.*"  # auxiliary heads, no part of the logits (Inception, NASNet)
+    r"(?:.*/)?global_step|beta[12]_power"  # variables of training
+    r"|.*/(?:Momentum|RMSProp(?:_1)?|Adam(?:_1)?|Adagrad|ExponentialMovingAverage)"  # of TF-Slim's optimisers
+    r"|(?:.*/)?AuxLogits/.*|aux_\d+/.*"  # auxiliary heads (Inception, NASNet), which logits do not need
     r"|vgg_1[69]/mean_rgb"
     r"|(?:.*\.)?num_batches_tracked"  # PyTorch's counters
 )
-"""Names in public checkpoints that are no parameters of a port. The plain variables are read, not their moving averages:
-this is what TF-Slim's export and freezing scripts do without further flags."""
+"""Names in public checkpoints that are no parameters of a port. Plain variables are read in place of
+their moving averages. TF-Slim's scripts for export and freezing do the same by default."""
 
 _NARROW = {"float16": "half precision", "bfloat16": "bfloat16"}
 
 
 class Collector:
-    """The arrays of one file by name: float32, finite, each name once, all of them together within a limit of bytes."""
+    """Collects the arrays of one file by name, as finite float32 numbers.
+
+    Args:
+        path: the file, for messages.
+        limit: the largest size of all arrays together, in bytes.
+    """
 
     def __init__(self, path: Path, limit: int = LIMIT):
         self.path = path
@@ -33,10 +41,19 @@ class Collector:
         self._left = self._limit = limit
 
     def wants(self, name: str, kind: str, shape: tuple[int, ...]) -> bool:
-        """Whether to read this array; asked before it is. kind: NumPy's name of its dtype. Raises InputError.
+        """True if this array is to be read. Call it before reading.
 
-        Arrays of half precision are refused: their rounding, 2^-11, makes another function of the network than the one
-        that was attacked, and no test of a port could tell that from a mistake.
+        Half precision is refused. Its rounding, 2^-11, gives another function than the network that
+        was attacked. No test of a port could tell such rounding from a mistake.
+
+        Args:
+            name: the array's name in the file.
+            kind: NumPy's name of its dtype.
+            shape: its shape.
+
+        Raises:
+            InputError: for a repeated or impossible name, another dtype, an impossible shape, or
+                too many bytes.
         """
         name = name.removesuffix(":0")
         if not name.isprintable() or len(name) > 300:
@@ -67,9 +84,13 @@ class Collector:
         return True
 
     def put(self, name: str, array: np.ndarray) -> None:
-        """Keep an array that is wanted. Raises InputError unless all its values are finite float32 numbers."""
+        """Keep an array.
+
+        Raises:
+            InputError: if a value is not finite in float32.
+        """
         name = name.removesuffix(":0")
-        if array.dtype != np.float32:  # NumPy holds another byte order for another dtype
+        if array.dtype != np.float32:  # another byte order counts as another dtype
             with np.errstate(over="ignore"):
                 array = array.astype(np.float32)
         if not np.isfinite(array).all():
@@ -80,6 +101,7 @@ class Collector:
         self.arrays[name] = array
 
     def damaged(self, what: str) -> InputError:
+        """Make the error for a damaged file."""
         return InputError(
             f"{self.path} is damaged or cut short ({what}); copy or download it again"
         )

@@ -1,7 +1,8 @@
-"""The graph of a TensorFlow checkpoint, from the `.meta` beside it, as a frozen one. Nothing of it is executed.
+"""Reads the graph of a TensorFlow checkpoint from its `.meta` file, as a frozen graph.
 
-A constant replaces each variable: the checkpoint's array of that name, as our own reader reads it. An Identity replaces
-each reading of a variable. `.meta` is a MetaGraphDef; its field 2 is the graph (TensorFlow's meta_graph.proto).
+Nothing in it is executed. A constant replaces each variable: the array of that name in the
+checkpoint. An Identity replaces each reading of a variable. `.meta` is a MetaGraphDef, whose field 2
+is the graph (TensorFlow's meta_graph.proto).
 """
 
 from collections.abc import Mapping
@@ -17,7 +18,17 @@ _READ = "ReadVariableOp"
 
 
 def graph(prefix: Path) -> memoryview:
-    """The GraphDef of a checkpoint, as bytes. Raises InputError where there is none."""
+    """Read the GraphDef of a checkpoint.
+
+    Args:
+        prefix: the checkpoint's prefix.
+
+    Returns:
+        The serialised graph.
+
+    Raises:
+        InputError: if there is no .meta file, or if it cannot be read.
+    """
     path = prefix.with_name(f"{prefix.name}.meta")
     if not path.is_file():
         raise InputError(
@@ -25,22 +36,30 @@ def graph(prefix: Path) -> memoryview:
             " or give the frozen graph (.pb)"
         )
     try:
-        found = last(message(memoryview(path.read_bytes())), 2, memoryview(b""))
+        content = last(message(memoryview(path.read_bytes())), 2, memoryview(b""))
     except (OSError, Malformed) as error:
         raise InputError(f"{path} cannot be read ({error}); copy it again") from None
-    if not found:
+    if not content:
         raise InputError(f"{path} has no graph; copy it again, or give the frozen graph (.pb)")
-    return found
+    return content
 
 
 def frozen(node: Node) -> Node:
-    """A node as freezing leaves it, without its values."""
+    """The node as freezing leaves it, without values."""
     op = "Const" if node.op in VARIABLES else "Identity" if node.op == _READ else node.op
     return node._replace(op=op)
 
 
 def freeze(node, values: Mapping[str, np.ndarray]) -> None:
-    """Make of a NodeDef what freezing makes of it; values: the checkpoint's. Raises InputError for a variable that is not there."""
+    """Freeze a NodeDef in place.
+
+    Args:
+        node: the NodeDef.
+        values: the checkpoint's arrays by variable name.
+
+    Raises:
+        InputError: if a variable has no array.
+    """
     import tensorflow as tf
 
     if node.op == _READ:

@@ -1,4 +1,7 @@
-"""What a network says about one fixed picture: a few numbers that tell whether two conversions are the same function."""
+"""Summarises a network's logits for one fixed picture.
+
+The numbers show whether two conversions are the same function.
+"""
 
 from typing import Any
 
@@ -12,15 +15,21 @@ PICTURE = "pixel (row, column, channel) is ((7 row + 11 column + 13 channel) mod
 
 
 def picture(size: int) -> np.ndarray:
-    """(1, size, size, 3) float32 in [0, 1], as `PICTURE` says."""
+    """The picture of `PICTURE`: (1, size, size, 3) float32 in [0, 1]."""
     row, column, channel = np.ogrid[:size, :size, :3]
     return (((7 * row + 11 * column + 13 * channel) % 32) / 31).astype(np.float32)[None]
 
 
 def logit_checksum(network: Network, params: Any) -> dict[str, Any]:
-    """The raw logits of `picture` at the network's own size, summed up: JSON values. Raises InputError if they are not finite.
+    """Summarise the raw logits of `picture`, at the network's input size.
 
-    They are float32, so that other hardware gives the same to about 1e-6 relative, not to the bit.
+    They are computed in float32. Other hardware gives the same to about 1e-6 relative.
+
+    Returns:
+        JSON values.
+
+    Raises:
+        InputError: if a logit is not finite.
     """
     with jax.default_matmul_precision("highest"):
         logits = np.asarray(jax.jit(network.apply)(params, picture(network.input_size)))[0].astype(

@@ -1,4 +1,4 @@
-"""A checkpoint of a port's parameters from a file of the original network."""
+"""Converts a file of the original network to a checkpoint of a port."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ from model_ports.convert.checksum import logit_checksum
 from model_ports.errors import InputError
 
 STEPS = "steps (read, hash, run, write)"
-"""What ``advance`` of `convert` counts; there are four."""
+"""The four steps that ``advance`` of `convert` counts."""
 
 
 def convert(
@@ -26,23 +26,25 @@ def convert(
     facts: Mapping[str, Any] = MappingProxyType({}),
     advance: Callable[[int], None] = lambda _: None,
 ) -> str:
-    """Read, check, compute the checksum, write.
+    """Read the file, check it, compute the checksum of the logits, and write the checkpoint.
 
-    Memory: the parameters twice, and what their compression takes; a source that is mapped adds its pages in the cache.
+    This takes the memory of the parameters twice, and that of their compression. A mapped file also
+    adds pages to the system's cache.
 
     Args:
-        network: of the zoo "imagenet".
+        network: a network of the zoo "imagenet".
         path: the original's file.
-        weights_dir: where the checkpoint's folder goes; what is there is replaced when all is done.
-        version: of the converting program, for the checkpoint's facts.
-        facts: what else the checkpoint shall say of itself; JSON values.
+        weights_dir: the folder for the checkpoint's folder. An existing checkpoint is replaced once
+            the new one is complete.
+        version: the version of the converting program, which the checkpoint records.
+        facts: further facts that the checkpoint records, as JSON values.
         advance: called with 1 after each of the four steps.
 
     Returns:
-        A line about what was written.
+        A line about the checkpoint.
 
     Raises:
-        InputError: for a file that is not this network's, or a folder that cannot be written.
+        InputError: if the file does not fit the network, or if the folder cannot be written.
     """
     name = network.spec.name
     target = Path(weights_dir) / name
@@ -85,7 +87,11 @@ def convert(
 
 
 def end_to_end(params: dict) -> dict:
-    """The same tree of float32 arrays, now parts of one vector in the tree's order, which a checkpoint writes uncopied."""
+    """Copy float32 arrays into one vector, in the tree's order. A checkpoint writes it without a copy.
+
+    Returns:
+        The same tree, whose arrays are parts of the vector.
+    """
     leaves, structure = jax.tree.flatten(params)
     vector = np.concatenate([leaf.reshape(-1) for leaf in leaves])
     parts = np.split(vector, np.cumsum([leaf.size for leaf in leaves])[:-1])
@@ -95,7 +101,11 @@ def end_to_end(params: dict) -> dict:
 
 
 def check_target(target: Path) -> None:
-    """Before anything is read: only a checkpoint, or nothing, may be replaced."""
+    """Check that a folder is missing, empty or a checkpoint, so that it may be replaced.
+
+    Raises:
+        InputError: if it has something else.
+    """
     if (
         target.exists()
         and not (target / checkpoint.META).is_file()

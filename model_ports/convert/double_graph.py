@@ -1,7 +1,8 @@
-"""A GraphDef of single precision made one of double: the same arithmetic, so that rounding no longer hides a difference.
+"""Turns a GraphDef of single precision into one of double precision.
 
-TensorFlow has no fused batch normalisation and no local response normalisation in double precision. Both are written out in
-elementary operations, of which the last bears the name of the one that they stand for.
+The arithmetic is the same, so rounding no longer hides a difference. TensorFlow has no fused batch
+normalisation and no local response normalisation in double precision. Both are replaced by
+elementary operations. The last of these keeps the name of the replaced node.
 """
 
 import numpy as np
@@ -10,7 +11,11 @@ from model_ports.errors import InputError
 
 
 def widened(graph):
-    """A copy of a frozen GraphDef with every float32 a float64. Raises InputError for what cannot be in double precision."""
+    """Copy a frozen GraphDef, with float64 in place of float32.
+
+    Raises:
+        InputError: for an operation that is not possible in double precision.
+    """
     from tensorflow.core.framework.types_pb2 import DT_DOUBLE, DT_FLOAT
 
     result = type(graph)(versions=graph.versions)
@@ -52,7 +57,10 @@ def _batch_normalisation(node) -> list:
 
 
 def _response_normalisation(node) -> list:
-    """x / (bias + alpha * sum of the squares of the channels within the radius)^beta, the window cut off at the ends."""
+    """x / (bias + alpha * sum of squares of the channels within the radius)^beta.
+
+    The window ends at the first and the last channel.
+    """
     bias, alpha, beta = (_decimal(node.attr[name].f) for name in ("bias", "alpha", "beta"))
     radius = node.attr["depth_radius"].i
     add = _Steps(node.name)
@@ -67,10 +75,8 @@ def _response_normalisation(node) -> list:
             add.constant(np.array([0, 0, 0, position], np.int32))
             for position in (start, start - 2 * radius)
         )
-        masks = {
-            "begin_mask": 7,
-            "end_mask": 7 if start < 2 * radius else 15,
-        }  # all images, rows and columns
+        # Bits 0 to 2 select all images, rows and columns.
+        masks = {"begin_mask": 7, "end_mask": 7 if start < 2 * radius else 15}
         shifted.append(
             add("StridedSlice", squares, begin, end, add.constant(np.ones(4, np.int32)), **masks)
         )
@@ -80,15 +86,19 @@ def _response_normalisation(node) -> list:
 
 
 def _decimal(number: float) -> float:
-    """The decimal number that was meant by one of single precision."""
+    """The decimal number that a number of single precision stands for."""
     return float(f"{number:.7g}")
 
 
 class _Steps:
-    """Nodes in double precision that stand for the node `name`, made one after another; each call gives the new node's name."""
+    """Makes nodes in double precision that replace the node ``name``.
+
+    Each call adds a node, and returns its name.
+    """
 
     def __init__(self, name: str):
-        self.name, self.nodes = name, []
+        self.name = name
+        self.nodes = []
 
     def __call__(self, operation: str, *inputs: str, **whole_numbers: int) -> str:
         return self._add(f"{self.name}/double/{len(self.nodes)}", operation, inputs, whole_numbers)
@@ -105,7 +115,7 @@ class _Steps:
         return name
 
     def ending(self, operation: str, *inputs: str) -> list:
-        """All nodes, the last one under the name that they stand for."""
+        """Add the last node, with the name of the replaced node. Returns all nodes."""
         self._add(self.name, operation, inputs, {})
         return self.nodes
 

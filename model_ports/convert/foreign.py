@@ -1,7 +1,8 @@
-"""Layers of other frameworks as the originals' variables: what `keras_h5` and `torch_state` have in common.
+"""Turns layers of other frameworks into the originals' variables, for `keras_h5` and `torch_state`.
 
-Both bring their arrays into one form first: {layer: {part: array}}, part one of `PARTS`, kernels as TensorFlow has them:
-(height, width, in, out), depthwise (height, width, channels, 1), fully connected (in, out).
+Both bring their arrays into one form: {layer: {part: array}}, with parts from `PARTS`. Kernels have
+TensorFlow's layout: (height, width, in, out), for depthwise ones (height, width, channels, 1), for
+fully connected ones (in, out).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,11 +22,11 @@ _NORM = {"gamma": "gamma", "beta": "beta", "mean": "moving_mean", "variance": "m
 
 
 class Row(NamedTuple):
-    """One layer there -> one scope of variables here.
+    """Assigns one layer of the other framework to a scope of the original's variables.
 
-    kind: "convolution" (also fully connected; with a bias if the layer has one), "depthwise", "norm", or "logits", which is a
-    convolution to the classes. norm: for a convolution whose normalisation has no gamma in the original, that layer's
-    name; `<scope>/BatchNorm` is made of it.
+    ``kind`` is "convolution" (also for fully connected layers), "depthwise", "norm", or "logits". The
+    last is a convolution to the classes. ``norm`` names the normalisation that follows a convolution,
+    if the original's normalisation has no gamma. It becomes `<scope>/BatchNorm`.
     """
 
     layer: str
@@ -35,25 +36,36 @@ class Row(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A layer of the port there: its name, and that of the normalisation whose gamma the port's kernel has taken, if any."""
+    """Where a layer of the port is in the other framework.
+
+    ``scaled_by`` names the normalisation whose gamma is part of the port's kernel, if any.
+    """
 
     layer: str
     scaled_by: str | None = None
 
 
 def places(rows: Iterable[Row], weight_map: Sequence[MapRow]) -> dict[str, Place]:
-    """Path of each convolution, linear layer and normalisation in the port -> where it is there."""
-    found: dict[str, Place] = {}
+    """Find the layers of a port in the other framework.
+
+    Args:
+        rows: the assignment of layers.
+        weight_map: the port's weight map.
+
+    Returns:
+        The place of each convolution, linear layer and normalisation, by its path in the port.
+    """
+    by_variable: dict[str, Place] = {}
     for row in rows:
         if row.kind == "norm":
-            found[f"{row.scope}/beta"] = Place(row.layer)
+            by_variable[f"{row.scope}/beta"] = Place(row.layer)
             continue
-        found[f"{row.scope}/{_kernel(row)}"] = Place(row.layer, row.norm)
+        by_variable[f"{row.scope}/{_kernel(row)}"] = Place(row.layer, row.norm)
         if row.norm is not None:
-            found[f"{row.scope}/BatchNorm/beta"] = Place(row.norm)
+            by_variable[f"{row.scope}/BatchNorm/beta"] = Place(row.norm)
     return {
-        path: found[name]
-        for path, leaves in modules(found, weight_map).items()
+        path: by_variable[name]
+        for path, leaves in modules(by_variable, weight_map).items()
         for name in leaves.values()
     }
 
@@ -63,13 +75,25 @@ def _kernel(row: Row) -> str:
 
 
 def originals(layers: Layers, rows: Iterable[Row], *, network) -> dict[str, np.ndarray]:
-    """The variables by their original names. network: a `registry.Network`.
+    """Turn layers into the original's variables.
 
-    Total: each layer with arrays is used by exactly one row, and each row has its layer with all its parts; InputError with
-    every problem in one line otherwise. Shapes are left to `weight_map.assemble`.
+    Each layer with arrays must be used by exactly one row. Each row must have its layer, with all
+    its parts. `weight_map.assemble` checks the shapes later.
+
+    Args:
+        layers: the arrays by layer and part.
+        rows: the assignment of layers.
+        network: a `registry.Network`.
+
+    Returns:
+        The arrays by original name.
+
+    Raises:
+        InputError: one line with every problem.
     """
-    found: dict[str, np.ndarray] = {}
-    missing, used = [], {}
+    variables: dict[str, np.ndarray] = {}
+    missing: list[str] = []
+    used: dict[str, int] = {}
     for row in rows:
         for name in (row.layer, row.norm):
             if name is not None:
@@ -80,8 +104,8 @@ def originals(layers: Layers, rows: Iterable[Row], *, network) -> dict[str, np.n
             continue
         made, wrong = _variables(row, layers, network)
         missing += wrong
-        found |= made
-    assert all(count == 1 for count in used.values()), "a layer stands in two rows"
+        variables |= made
+    assert all(count == 1 for count in used.values()), "two rows use one layer"
     left = [name for name in layers if name not in used]
     problems = [f"{name} is missing" for name in missing] + [
         f"{name} has no place" for name in left
@@ -91,21 +115,19 @@ def originals(layers: Layers, rows: Iterable[Row], *, network) -> dict[str, np.n
             f"{len(problems)} layers or arrays do not fit {network.spec.name}; give the weights of this very network, with its"
             f" classifier (include_top): {'; '.join(problems[:40])}{' ...' if len(problems) > 40 else ''}"
         )
-    return found
+    return variables
 
 
 def _variables(row: Row, layers: Layers, network) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The variables of one row, and the names of what is missing or too much."""
+    """The variables of one row, and the names of parts that are missing or unexpected."""
     parts = dict(layers[row.layer])
     if row.kind == "norm":
         wrong = [f"{row.layer}/{part}" for part in {*_NORM} ^ {*parts}]
         return {
             f"{row.scope}/{_NORM[part]}": array for part, array in parts.items() if part in _NORM
         }, sorted(wrong)
-    needed, allowed = (
-        {"kernel"},
-        {"kernel"} if row.norm or row.kind == "depthwise" else {"kernel", "bias"},
-    )
+    needed = {"kernel"}
+    allowed = {"kernel"} if row.norm or row.kind == "depthwise" else {"kernel", "bias"}
     if row.kind == "logits":
         needed = allowed
     wrong = [f"{row.layer}/{part}" for part in (needed - {*parts}) | ({*parts} - allowed)]
@@ -125,7 +147,8 @@ def _variables(row: Row, layers: Layers, network) -> tuple[dict[str, np.ndarray]
         if wrong:
             return {}, sorted(wrong)
         if (gamma := norm.pop("gamma", None)) is not None:
-            # gamma (k x - mean) = (gamma k) x - gamma mean: the original has no gamma, its kernel takes it.
+            # gamma (k x - mean) = (gamma k) x - gamma mean. The original has no gamma, so the kernel
+            # takes it.
             made[f"{row.scope}/weights"] = parts["kernel"] * gamma
             norm["mean"] = norm["mean"] * gamma
         made |= {f"{row.scope}/BatchNorm/{_NORM[part]}": array for part, array in norm.items()}
@@ -133,11 +156,11 @@ def _variables(row: Row, layers: Layers, network) -> tuple[dict[str, np.ndarray]
 
 
 def with_background(array: np.ndarray, network) -> np.ndarray:
-    """The last axis of 1000 classes as 1001 outputs where the original has a background class.
+    """Extend the last axis from 1000 classes to 1001 outputs, if the original has a background class.
 
-    Other frameworks' files have no such column. It becomes the mean of the classes', so that its logit is the mean of
-    the 1000 logits: finite, never the largest, and without effect on the classes, which are the file's own. An array that has
-    the column already stays as it is.
+    Files of other frameworks have no such column. It becomes the mean of the other columns. The
+    background's logit is then the mean of the 1000 logits: finite, and never the largest. The
+    logits of the classes do not change. An array that has the column already is returned unchanged.
     """
     if network.label_offset == 0 or array.shape[-1] != network.num_classes:
         return array

@@ -1,4 +1,4 @@
-"""The originals' frameworks, imported when they are first needed; a missing one is one line that names the extra."""
+"""Imports the originals' frameworks when they are needed. For a missing one, the error names the extra."""
 
 import importlib.abc
 import importlib.machinery
@@ -10,10 +10,14 @@ from model_ports.errors import InputError
 
 
 def tensorflow():
+    """Import TensorFlow.
+
+    Raises:
+        InputError: if it is not installed.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault(
-        "TF_ENABLE_ONEDNN_OPTS", "0"
-    )  # its convolutions round otherwise than those of the study's time
+    # The convolutions of oneDNN round differently from those of the study's time.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     try:
         import tensorflow
     except ImportError:
@@ -22,7 +26,11 @@ def tensorflow():
 
 
 def keras():
-    """Keras on TensorFlow, channels last."""
+    """Import Keras on TensorFlow, with channels last.
+
+    Raises:
+        InputError: if it is not installed, or if another program part uses it on another back end.
+    """
     tensorflow()
     os.environ["KERAS_BACKEND"] = "tensorflow"
     try:
@@ -38,9 +46,13 @@ def keras():
 
 
 def timm():
-    """timm, with a stand-in for torchvision while it is imported where that is not there or of another build than PyTorch.
+    """Import timm.
 
-    timm takes transforms and data sets from it, of which its networks use nothing.
+    timm imports transforms and data sets from torchvision. Its networks use none of them. If
+    torchvision is missing, or if it does not fit PyTorch, a stand-in replaces it during the import.
+
+    Raises:
+        InputError: if PyTorch or timm is not installed.
     """
     try:
         import torch  # noqa: F401
@@ -48,11 +60,7 @@ def timm():
         raise _missing("PyTorch", "torch") from None
     try:
         import torchvision  # noqa: F401
-    except (
-        ImportError,
-        RuntimeError,
-        OSError,
-    ):  # another build: its compiled operations are not found
+    except (ImportError, RuntimeError, OSError):  # RuntimeError: it was built for another PyTorch
         _forget_torchvision()
         stand_in = _StandIn()
         sys.meta_path.insert(0, stand_in)

@@ -1,10 +1,13 @@
-"""Frozen TensorFlow graphs (.pb): the constants that stand where the variables were. Nothing is ever executed.
+"""Reads frozen TensorFlow graphs (.pb): the constants that replaced the variables.
 
-Freezing puts in place of each variable a Const node of its name, which an Identity reads (`<name>/read`, or
-`<name>/Read/ReadVariableOp` of later versions). All other constants (shapes, axes, epsilons, the ones in place of a missing
-gamma) are the graph's arithmetic, not weights; so are the nodes of a batch normalisation that is unrolled into rsqrt, mul
-and sub, whose beta, gamma and moving statistics are Consts of their names too. Field numbers are those of TensorFlow's
-graph.proto, node_def.proto, attr_value.proto, tensor.proto, types.proto and function.proto.
+Nothing is executed. Freezing replaces each variable by a Const node of its name. An Identity reads
+it: `<name>/read`, or `<name>/Read/ReadVariableOp` in later versions.
+
+All other constants belong to the graph's arithmetic: shapes, axes, epsilons, and the ones that
+replace a missing gamma. An unrolled batch normalisation has nodes rsqrt, mul and sub. Its beta, gamma
+and moving statistics are Consts with the variables' names too. Field numbers are those of
+TensorFlow's graph.proto, node_def.proto, attr_value.proto, tensor.proto, types.proto and
+function.proto.
 """
 
 import mmap
@@ -36,21 +39,32 @@ _OUTSIDE = re.compile(
     r".*File(?:V2)?|MatchingFiles|ShardedFile.*|LoadAndRemapMatrix|Save.*|Restore.*|MergeV2Checkpoints|.*Reader(?:V2)?|Reader.*|.*Dataset.*"
     r"|.*Py[Ff]unc(?:Stateless)?|PrintV2|.*Summary.*Writer.*|Write.*Summary|ImportEvent|Rpc|TryRpc|RemoteCall"
 )
-"""Operations that reach files, other machines or Python; no network's forward pass has one."""
+"""Operations that reach files, other machines or Python. No network's forward pass has one."""
 
 
 class Node(NamedTuple):
+    """A node of a graph."""
+
     name: str
     op: str
     inputs: tuple[str, ...]
-    attributes: tuple[Value, ...]  # serialised map entries, looked into where needed
-    inside_function: bool  # of the library, not in the graph itself
+    attributes: tuple[Value, ...]  # serialised map entries
+    inside_function: bool  # True if it belongs to a function of the library
 
 
 def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
-    """Variable name -> float32 array, a view of the file where it can be. Raises InputError.
+    """Read the weights of a frozen graph.
 
-    Refused besides damage: graphs that still have variables, and graphs with operations on files or in Python.
+    Args:
+        path: the file.
+        limit: the largest size of all arrays together, in bytes.
+
+    Returns:
+        float32 arrays by variable name, as views of the file if possible.
+
+    Raises:
+        InputError: if the file is damaged, if the graph still has variables, or if it has
+            operations on files or in Python.
     """
     collector = Collector(path, limit)
     try:
@@ -90,13 +104,17 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
 
 
 def content(path: Path) -> memoryview:
-    """The bytes of a file, mapped."""
+    """The bytes of a file, mapped into memory."""
     with open(path, "rb") as file:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def nodes(graph: memoryview) -> Iterator[Node]:
-    """All nodes of a GraphDef, and of the functions in its library. Raises Malformed."""
+    """Read all nodes of a GraphDef, and of the functions in its library.
+
+    Raises:
+        Malformed: if the graph is damaged.
+    """
     for number, value in fields(graph):
         if number == 1:  # GraphDef.node
             yield _node(value, inside_function=False)
@@ -108,17 +126,20 @@ def nodes(graph: memoryview) -> Iterator[Node]:
 
 
 def _node(data: Value, *, inside_function: bool) -> Node:
-    found = message(data)
-    if not {1, 2} <= found.keys():
+    values = message(data)
+    if not {1, 2} <= values.keys():
         raise Malformed("a node without name and operation")
-    inputs = tuple(text(value) for value in found.get(3, []))
+    inputs = tuple(text(value) for value in values.get(3, []))
     return Node(
-        text(found[1][-1]), text(found[2][-1]), inputs, tuple(found.get(5, [])), inside_function
+        text(values[1][-1]), text(values[2][-1]), inputs, tuple(values.get(5, [])), inside_function
     )
 
 
 def _weights(constants: dict[str, Node], read_by_identity: set[str]) -> list[Node]:
-    """The constants that were variables. Where an optimiser has taken all Identities away: those with a name of their own."""
+    """The constants that were variables.
+
+    An optimiser may have removed all Identities. Then these are the constants with a proper name.
+    """
     read = [node for name, node in constants.items() if name in read_by_identity]
     return read or [
         node
@@ -131,14 +152,14 @@ def _collect(collector: Collector, node: Node) -> None:
     tensor = _tensor(node)
     kind = _KINDS.get(last(tensor, 1, 0))
     dimensions = shape(tensor[2][-1]) if 2 in tensor else ()
-    if kind is None or not dimensions:  # whole numbers and single numbers are no weights
+    if kind is None or not dimensions:  # integers and single numbers are no weights
         return
     if collector.wants(node.name, kind, dimensions):
         collector.put(node.name, _values(collector, node.name, tensor, kind, dimensions))
 
 
 def _tensor(node: Node) -> dict[int, list[Value]]:
-    """TensorProto in the attribute "value" of a Const."""
+    """The TensorProto in the attribute "value" of a Const."""
     for entry in map(message, node.attributes):
         if text(last(entry, 1, memoryview(b""))) == "value":
             return message(last(message(last(entry, 2, memoryview(b""))), 8, memoryview(b"")))
@@ -148,7 +169,7 @@ def _tensor(node: Node) -> dict[int, list[Value]]:
 def _values(
     collector: Collector, name: str, tensor, kind: str, dimensions: tuple[int, ...]
 ) -> np.ndarray:
-    """tensor_content, or float_val and double_val, of which the last value stands for all that follow."""
+    """The values from tensor_content, float_val or double_val. The last value repeats if some are missing."""
     size = int(np.prod(dimensions, dtype=object))
     content = view(last(tensor, 4, memoryview(b"")))
     flat = numbers([content] if len(content) else tensor.get(_TYPED_FIELD[kind], []), kind)

@@ -1,8 +1,8 @@
-"""Where in a frozen graph the layers of a port are: found by the weights that they read, not by names of operations.
+"""Finds the layers of a port in a frozen graph, by the weights that they read.
 
-A weight map says which constant of the graph is the kernel, or the moving mean, of which layer of the port. The
-convolution (or the product, or the batch normalisation) that reads this constant, with its bias added, is then the same
-layer, however the graph was exported. Layers of which the operations were merged or folded are left out.
+Names of operations are not used. A weight map says which constant of the graph is a layer's kernel
+or moving mean. The node that reads the constant, with its bias added, is then that layer. This
+holds in whatever way the graph was exported. Layers with merged or folded operations are left out.
 """
 
 import re
@@ -16,30 +16,41 @@ from model_ports.weight_map import Row
 
 _PRODUCTS = ("Conv2D", "DepthwiseConv2dNative", "MatMul")
 _SUMS = ("BiasAdd", "Add", "AddV2")
-_PASSED = ("Identity", "Split", "SplitV", "Reshape")  # between a constant and what computes with it
+_PASSED = ("Identity", "Split", "SplitV", "Reshape")  # between a constant and its operation
 _SHAPED = ("Identity", "Squeeze", "Reshape")  # between the last layer and the logits
-_LAST = ("logits", "fc8")  # what the ports call their last layer
+_LAST = ("logits", "fc8")  # the ports' names of their last layer
 
 
 class Layers(NamedTuple):
-    """Names of nodes; output 0 of each is meant."""
+    """The names of nodes. Each stands for its output 0."""
 
     logits: str
-    order: tuple[str, ...]  # every node that the logits need, each behind its inputs
-    of_port: dict[
-        str, str
-    ]  # path of a port's convolution, linear layer or normalisation -> node, in that order
+    order: tuple[str, ...]  # every node that the logits need, after its inputs.
+    # The node of each convolution, linear layer or normalisation, by its path in the port.
+    of_port: dict[str, str]
 
 
 def find(nodes: Iterable[Node], weight_map: Sequence[Row], name: str) -> Layers:
-    """The layers of a port in the nodes of a graph; `name` stands in errors. Raises InputError if there are no logits."""
+    """Find the layers of a port in a graph.
+
+    Args:
+        nodes: the nodes of the graph.
+        weight_map: the port's weight map.
+        name: what the error calls the graph.
+
+    Returns:
+        The layers, in the order of the graph.
+
+    Raises:
+        InputError: if no operation makes logits.
+    """
     graph = _Graph(nodes)
-    found = {}
+    by_path: dict[str, str] = {}
     for path, leaves in modules(graph.nodes, weight_map).items():
         node = graph.product(leaves) if "kernel" in leaves else graph.normalisation(leaves)
         if node is not None:
-            found[path] = node
-    last = next((found[path] for path in _LAST if path in found), None)
+            by_path[path] = node
+    last = next((by_path[path] for path in _LAST if path in by_path), None)
     if last is None:
         raise InputError(
             f"{name} has no operation that makes logits of the last layer's weights; give the frozen graph of this very model"
@@ -47,17 +58,20 @@ def find(nodes: Iterable[Node], weight_map: Sequence[Row], name: str) -> Layers:
     logits = graph.reshaped(last)
     order = graph.order(logits)
     place = {node: number for number, node in enumerate(order)}
-    inside = sorted((place[node], path) for path, node in found.items() if node in place)
+    inside = sorted((place[node], path) for path, node in by_path.items() if node in place)
     return Layers(logits, tuple(order), {path: order[number] for number, path in inside})
 
 
 def source(reference: str) -> str:
-    """The node that an input names: 'a:1' and '^a' are of node a."""
+    """The node that an input refers to: "a:1" and "^a" refer to node a."""
     return reference.removeprefix("^").partition(":")[0]
 
 
 def modules(names: Iterable[str], weight_map: Sequence[Row]) -> dict[str, dict[str, str]]:
-    """Path of a layer in the port -> {leaf: constant}: {"conv1": {"kernel": "conv1/weights", "bias": "conv1/biases"}}."""
+    """The constants of each layer of a port, by the layer's path and the leaf.
+
+    An example is {"conv1": {"kernel": "conv1/weights", "bias": "conv1/biases"}}.
+    """
     rows = [(re.compile(pattern), template) for pattern, template, _ in weight_map]
     modules: dict[str, dict[str, str]] = defaultdict(dict)
     for name in names:
@@ -77,9 +91,9 @@ class _Graph:
                 self.readers[name].append(node)
 
     def product(self, leaves: dict[str, str]) -> str | None:
-        """The node that multiplies by the kernel and adds the bias."""
+        """The node after multiplying by the kernel and adding the bias; None if it is not unique."""
         products = self._behind(leaves["kernel"], _PRODUCTS)
-        if len(products) > 1:  # in groups, which are joined afterwards
+        if len(products) > 1:  # a grouped convolution, whose results are concatenated
             joins = {
                 node.name
                 for product in products
@@ -98,7 +112,10 @@ class _Graph:
         return node
 
     def normalisation(self, leaves: dict[str, str]) -> str | None:
-        """A fused batch normalisation, or the last node of one that is unrolled into x * a + (beta - mean * a)."""
+        """The last node of a batch normalisation, fused or unrolled; None if it is not unique.
+
+        An unrolled one computes x * a + (beta - mean * a).
+        """
         if not {"mean", "bias"} <= leaves.keys():
             return None
         fused = self._behind(
@@ -114,7 +131,7 @@ class _Graph:
         return fused[0] if len(fused) == 1 else None
 
     def reshaped(self, node: str) -> str:
-        """The same numbers after squeezing and reshaping."""
+        """The node after squeezing and reshaping."""
         while True:
             readers = [
                 reader
@@ -126,7 +143,7 @@ class _Graph:
             node = readers[0].name
 
     def order(self, end: str) -> list[str]:
-        """What `end` needs, inputs first."""
+        """The nodes that ``end`` needs, inputs first."""
         done: dict[str, None] = {}
         stack = [(end, False)]
         while stack:
@@ -141,8 +158,9 @@ class _Graph:
         return list(done)
 
     def _behind(self, constant: str, operations: tuple[str, ...]) -> list[str]:
-        """The nodes of these kinds that read a constant, directly or through nodes that only pass it on."""
-        hits, waiting = {}, [constant]
+        """The nodes of these kinds that read a constant, directly or through nodes that pass it on."""
+        hits: dict[str, None] = {}
+        waiting = [constant]
         while waiting:
             for reader in self.readers[waiting.pop()]:
                 if reader.op in operations:

@@ -1,8 +1,11 @@
-"""HDF5 files of keras.applications: `.h5` (weights, or a whole model, of any Keras), `.weights.h5` and `.keras` (Keras 3).
+"""Reads HDF5 files of keras.applications: `.h5`, `.weights.h5` and `.keras`.
 
-A `.keras` is a zip archive with a `model.weights.h5` in it. Only arrays are read, by h5py: no model is built, and the configuration
-that such a file may hold, Lambda layers with code included, is never looked at. A file with a link to another file, or with data
-stored outside it, is refused.
+A `.h5` has weights or a whole model, from any version of Keras. The others are from Keras 3. A
+`.keras` is a zip archive with a `model.weights.h5` inside.
+
+h5py reads the arrays, and nothing else. No model is built. The configuration in a file may have
+Lambda layers with code; it is never read. A file with a link to another file, or with data stored
+outside, is refused.
 """
 
 import io
@@ -22,7 +25,7 @@ from model_ports.errors import InputError
 FORMAT = "Keras HDF5"
 ARCHIVE = "Keras archive"
 WEIGHTS = "model.weights.h5"
-"""The member of an archive that is read."""
+"""The member of an archive that has the weights."""
 
 _PART = re.compile(
     r"(?:.*_)?(?:(?P<kernel>kernel|W)|(?P<bias>bias|b)|(?P<gamma>gamma)|(?P<beta>beta)"
@@ -34,7 +37,7 @@ _TRAINING = re.compile(
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a zip archive is one of Keras."""
+    """True if a zip archive is one of Keras."""
     try:
         with zipfile.ZipFile(path) as archive:
             return WEIGHTS in archive.namelist()
@@ -43,7 +46,7 @@ def is_archive(path: Path) -> bool:
 
 
 def _opened(path: Path, limit: int) -> Path | BinaryIO:
-    """The HDF5 file, or what an archive has of it, in memory. Raises InputError."""
+    """The HDF5 file, or the one inside an archive, in memory."""
     if not zipfile.is_zipfile(path):
         return path
     try:
@@ -70,7 +73,19 @@ def _opened(path: Path, limit: int) -> Path | BinaryIO:
 
 
 def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
-    """'<layer>/<part>' -> float32 array, part as in `foreign.PARTS`. Raises InputError, also without h5py."""
+    """Read the arrays of a file.
+
+    Args:
+        path: the file.
+        limit: the largest size of all arrays together, in bytes.
+
+    Returns:
+        float32 arrays by "<layer>/<part>", with parts from `foreign.PARTS`.
+
+    Raises:
+        InputError: if the file cannot be used, or if h5py is not installed.
+    """
+    source = _opened(path, limit)
     try:
         import h5py
     except ImportError:
@@ -79,16 +94,16 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
         ) from None
     collector = Collector(path, limit)
     try:
-        with h5py.File(_opened(path, limit), "r") as file:
+        with h5py.File(source, "r") as file:
             _refuse_other_files(path, file, h5py)
             top: Any = file["model_weights"] if "model_weights" in file else file
-            found = _numbered(path, top["layers"], h5py) if "layers" in top else _named(top, h5py)
-            for name, data in found:
+            named = _numbered(path, top["layers"], h5py) if "layers" in top else _named(top, h5py)
+            for name, data in named:
                 if collector.wants(name, data.dtype.name, data.shape):
                     collector.put(name, data[()])
     except InputError:
         raise
-    except Exception as error:  # h5py raises whatever its library's callbacks meet in foreign bytes
+    except Exception as error:  # h5py raises many kinds of exceptions for damaged files
         raise InputError(
             f"{path} is not a Keras file, or it is damaged ({' '.join(str(error).split())[:120]}): HDF5 of layers is needed;"
             " copy it again, or give .npz of original names"
@@ -101,7 +116,7 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
 
 
 def _refuse_other_files(path: Path, file, h5py) -> None:
-    """Nothing in the file may point out of it, so that Keras too can be given it."""
+    """Refuse a file that refers to another file, so that Keras can read it safely as well."""
 
     def linked(name: str, link) -> str | None:
         return name if isinstance(link, h5py.ExternalLink) else None
@@ -119,7 +134,7 @@ def _refuse_other_files(path: Path, file, h5py) -> None:
 
 
 def numbered(path: Path) -> bool:
-    """Whether this is Keras 3's own format, whatever its name ends in. The file must be one that `read` has read."""
+    """True if a file that `read` has read is in Keras 3's format, whatever its suffix."""
     import h5py
 
     with h5py.File(_opened(path, LIMIT), "r") as file:
@@ -127,30 +142,30 @@ def numbered(path: Path) -> bool:
 
 
 def _arrays(group, h5py) -> list:
-    """(path in the group, dataset), by hard links alone: visiting follows no others, and meets each object once."""
-    found = []
+    """The datasets of a group with their paths. Only hard links are followed, and each object is met once."""
+    datasets = []
     group.visititems(
-        lambda name, item: found.append((name, item)) if isinstance(item, h5py.Dataset) else None
+        lambda name, item: datasets.append((name, item)) if isinstance(item, h5py.Dataset) else None
     )
-    return [(name, item) for name, item in found if not _TRAINING.fullmatch(name)]
+    return [(name, item) for name, item in datasets if not _TRAINING.fullmatch(name)]
 
 
 def _named(top, h5py) -> list:
-    """Keras 1 to 3, `.h5`: <layer>/.../<part>, the part with odd beginnings and endings."""
-    found = []
+    """Arrays in `.h5` of Keras 1 to 3: <layer>/.../<part>, where the part has prefixes and suffixes."""
+    named = []
     for name, data in _arrays(top, h5py):
         layer, *_, last = name.split("/") if "/" in name else ("", name)
         match = _PART.fullmatch(last.removeprefix("depthwise_"))
-        found.append((f"{layer}/{match.lastgroup if match else last}", data))
-    return found
+        named.append((f"{layer}/{match.lastgroup if match else last}", data))
+    return named
 
 
 def _numbered(path: Path, top, h5py) -> list:
-    """Keras 3, `.weights.h5`: <class>_<n>/vars/<number>, the layer's name an attribute of vars."""
+    """Arrays in `.weights.h5` of Keras 3: <class>_<n>/vars/<number>. An attribute of vars names the layer."""
     groups: dict[str, list] = {}
     for name, data in _arrays(top, h5py):
         groups.setdefault(name.rpartition("/")[0], []).append((int(name.rpartition("/")[2]), data))
-    found = []
+    named = []
     for place, pairs in groups.items():
         layer = top[place].attrs.get("name")
         if not isinstance(layer, str):
@@ -165,15 +180,23 @@ def _numbered(path: Path, top, h5py) -> list:
             if normalises
             else ("kernel", "bias", *map(str, range(len(arrays))))
         )
-        found += [(f"{layer}/{part}", data) for part, data in zip(parts, arrays, strict=False)]
-    return found
+        named += [(f"{layer}/{part}", data) for part, data in zip(parts, arrays, strict=False)]
+    return named
 
 
 # --- names -------------------------------------------------------------------------------------------------------
 
 
 def translate(arrays: dict[str, np.ndarray], network) -> dict[str, np.ndarray]:
-    """The variables of `network` (a `registry.Network`, which must be one of `ROWS`) under their original names. Raises InputError."""
+    """Give arrays of Keras their original names.
+
+    Args:
+        arrays: the arrays as `read` returns them.
+        network: a `registry.Network` whose name is in `ROWS`.
+
+    Raises:
+        InputError: if arrays are missing or unexpected.
+    """
     layers: dict[str, dict[str, np.ndarray]] = {}
     for name, array in arrays.items():
         layer, _, part = name.rpartition("/")
@@ -182,7 +205,7 @@ def translate(arrays: dict[str, np.ndarray], network) -> dict[str, np.ndarray]:
 
 
 def last_layer(network) -> str:
-    """What Keras calls the layer that makes the logits."""
+    """Keras's name of the layer that makes the logits."""
     return next(
         row.layer for row in ROWS[network.spec.name]({}, network)[1] if row.kind == "logits"
     )
@@ -203,16 +226,15 @@ def _vgg(layers: Layers, network) -> tuple[Layers, list[Row]]:
     changed = {name: dict(parts) for name, parts in layers.items()}
     first = changed.get("block1_conv1", {})
     if "kernel" in first and first["kernel"].ndim == 4:
-        first["kernel"] = first["kernel"][:, :, ::-1]  # BGR there
+        first["kernel"] = first["kernel"][:, :, ::-1]  # Keras's VGG takes BGR
     for name in ("fc1", "fc2", "predictions"):
         kernel = changed.get(name, {}).get("kernel")
         if kernel is not None and kernel.ndim == 2:
             channels = network.spec.config.stages[-1][1] if name == "fc1" else kernel.shape[0]
             side = round((kernel.shape[0] / channels) ** 0.5)
             if side * side * channels == kernel.shape[0]:
-                changed[name]["kernel"] = kernel.reshape(
-                    side, side, channels, -1
-                )  # flattened in this order
+                # Keras flattens images in this order.
+                changed[name]["kernel"] = kernel.reshape(side, side, channels, -1)
     return changed, rows
 
 
@@ -242,7 +264,8 @@ def _inception_v3(layers: Layers, network) -> tuple[Layers, list[Row]]:
 
 
 def _inception_resnet_v2(layers: Layers, network) -> tuple[Layers, list[Row]]:
-    net, last = "InceptionResnetV2", "Conv2d_7b_1x1"
+    net = "InceptionResnetV2"
+    last = "Conv2d_7b_1x1"
     rows = _in_order(
         layers, net, [scope for scope in slim_layers.inception_resnet_v2() if scope != last]
     )
@@ -257,16 +280,16 @@ def _inception_resnet_v2(layers: Layers, network) -> tuple[Layers, list[Row]]:
 
 
 def _in_order(layers: Layers, net: str, scopes: list[str]) -> list[Row]:
-    """Rows of layers that have no names but are numbered as they were made, from any number on."""
+    """The rows for layers that have numbers in place of names. Numbers may start anywhere."""
     pairs = []
     for kind in ("conv2d", "batch_normalization"):
-        found = [
+        numbered_names = [
             (int(match[1] or 0), name)
             for name in layers
             if (match := re.fullmatch(rf"{kind}(?:_(\d+))?", name))
         ]
-        names = [name for _, name in sorted(found)]
-        # Where some are missing, invented names let the error tell how many.
+        names = [name for _, name in sorted(numbered_names)]
+        # If some are missing, invented names let the error say how many.
         pairs.append(
             names[: len(scopes)]
             + [f"{kind} number {number + 1}" for number in range(len(names), len(scopes))]

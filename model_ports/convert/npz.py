@@ -1,11 +1,12 @@
-"""Archives of NumPy arrays (.npz), one member `<name>.npy` an array.
+"""Reads archives of NumPy arrays (.npz), with one member `<name>.npy` per array.
 
-Read by hand rather than by `numpy.load`, because every size is compared with what the network can use before memory is
-spent on it. Names are only names: nothing is extracted. A pickle is refused unread.
+It does not use `numpy.load`, because every size is checked before memory is spent on it. Nothing is
+extracted to files. A pickle is refused, without reading it.
 """
 
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -16,7 +17,7 @@ from model_ports.convert.arrays import LIMIT, Collector
 from model_ports.errors import InputError
 
 _MEMBERS = 100_000
-# What zipfile, zlib and NumPy's header parser raise for bytes that are not theirs.
+# The exceptions that zipfile, zlib and NumPy's header parser raise for damaged or hostile bytes.
 _ERRORS = (
     OSError,
     ValueError,
@@ -27,11 +28,23 @@ _ERRORS = (
     MemoryError,
     SyntaxError,
     struct.error,
+    tokenize.TokenError,
 )
 
 
 def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
-    """Name -> float32 array. Raises InputError."""
+    """Read the arrays of an archive.
+
+    Args:
+        path: the file.
+        limit: the largest size of all arrays together, in bytes.
+
+    Returns:
+        float32 arrays by name.
+
+    Raises:
+        InputError: if the file cannot be used.
+    """
     collector = Collector(path, limit)
     try:
         with zipfile.ZipFile(path) as archive:
@@ -61,7 +74,7 @@ def _member(collector: Collector, archive: zipfile.ZipFile, member: zipfile.ZipI
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise collector.damaged(f"{name!r} is compressed in a way that numpy.savez does not use")
     with archive.open(member) as stream:
-        # Version 1 has a header of at most 64 kB; NumPy writes the others for structured arrays only.
+        # A header of version 1 has at most 64 kB. NumPy writes other versions for structured arrays.
         if np.lib.format.read_magic(stream) != (1, 0):
             raise collector.damaged(f"{name!r} is not a plain array")
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
@@ -75,6 +88,6 @@ def _member(collector: Collector, archive: zipfile.ZipFile, member: zipfile.ZipI
         if member.file_size - stream.tell() != size:
             raise collector.damaged(f"{name} has not the size of its shape {shape}")
         data = stream.read(size)
-        if len(data) != size or stream.read(1):  # at the end zipfile compares the checksum
+        if len(data) != size or stream.read(1):  # zipfile verifies the checksum at the end
             raise collector.damaged(f"{name} ends early")
     collector.put(name, np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C"))

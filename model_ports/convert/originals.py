@@ -1,8 +1,10 @@
-"""The original networks themselves: TensorFlow graphs, executed by TensorFlow on the CPU, to hold a port against.
+"""The original TensorFlow networks, which TensorFlow executes on the CPU to compare a port with them.
 
-A frozen graph, or the graph beside a checkpoint (`checkpoint_graph`). Only what the logits need is imported, and only if each
-of its operations is one that an image classifier's forward pass is made of. `originals_keras` and `originals_torch` have an
-`Original` of the same attributes and methods each. TensorFlow is imported when a graph is opened.
+The graph is a frozen one, or the one of a checkpoint (`checkpoint_graph`). Only nodes that the logits
+need are imported. Each must be an operation that the forward pass of an image classifier can have.
+
+`originals_keras` and `originals_torch` each have a class `Original` with the same attributes and
+methods. TensorFlow is imported when a graph is opened.
 """
 
 from pathlib import Path
@@ -30,26 +32,40 @@ _ARITHMETIC = frozenset(
 
 
 class Original:
-    """A graph that was opened for execution; images (N, S, S, 3) of [0, 1] in, raw logits (N, outputs) out.
+    """A graph that is ready for execution. It maps images (N, S, S, 3) in [0, 1] to raw logits (N, outputs).
 
-    `size` is the S that its placeholder or the caller asks for, None if neither; `input` and `logits` are names of tensors;
-    `outputs` is the number of logits; `layers`: path of each layer in the port -> name of its node.
+    Attributes:
+        size: the S that the graph or the caller requires, in pixels; None if neither does.
+        input: the name of the input tensor.
+        logits: the name of the logits' tensor.
+        outputs: the number of logits.
+        layers: the node of each layer, by its path in the port.
+        least_tolerances: the relative differences of logits and gradient that remain in double
+            precision, because the graph's constants have single precision.
     """
 
-    least_tolerances = (
-        1e-7,
-        1e-7,
-    )  # relative, of logits and gradient: what constants of single precision leave in double
+    least_tolerances = (1e-7, 1e-7)
 
     def __init__(
         self, path: str | Path, spec: ModelSpec, *, size: int | None = None, double: bool = False
     ):
-        """Raises InputError for anything but a graph of this model with its weights, for other operations, and without TensorFlow."""
+        """Open a graph.
+
+        Args:
+            path: a frozen graph, or the prefix of a checkpoint with its .meta.
+            spec: the network.
+            size: the side of the images, in pixels; None for what the graph requires.
+            double: True to execute the graph in double precision.
+
+        Raises:
+            InputError: if the file is not a graph of this network with its weights, if it has other
+                operations, or if TensorFlow is not installed.
+        """
         self.path = Path(path)
         self._spec = spec
         values = {}
         if sources.find(path).format == "frozen graph":
-            frozen_graph.read(self.path)  # refuses what is damaged, not frozen, or reaches outside
+            frozen_graph.read(self.path)  # refuses damaged, unfrozen and unsafe graphs
             content = frozen_graph.content(self.path)
         else:
             self.path = sources.find(path).path
@@ -77,7 +93,8 @@ class Original:
                 f"{path} has {len(entries)} placeholders before its logits {entries[:5]}; one for the images is needed"
             )
         self.layers = layers.of_port
-        self.input, self.logits = f"{wanted[0]}:0", f"{layers.logits}:0"
+        self.input = f"{wanted[0]}:0"
+        self.logits = f"{layers.logits}:0"
         self._start(content, values, set(layers.order), double)
         if size is not None and self.size not in (None, size):
             raise InputError(
@@ -100,7 +117,7 @@ class Original:
             if node.name in wanted:
                 checkpoint_graph.freeze(node, values)
                 node.device = ""
-                node.attr.pop("_class", None)  # where it was to be placed
+                node.attr.pop("_class", None)  # this asks for a device
                 if node.op.startswith("FusedBatchNorm") and (
                     "is_training" not in node.attr or node.attr["is_training"].b
                 ):
@@ -134,15 +151,23 @@ class Original:
         self.outputs = self._outputs.shape[-1]
         self._batch = None if shape.rank is None else shape[0]
         config = tf.ConfigProto(device_count={"GPU": 0})
-        config.graph_options.rewrite_options.disable_meta_optimizer = (
-            True  # as it stands; rewriting AlexNet takes minutes
-        )
+        # The graph is executed unchanged. Rewriting AlexNet's takes minutes.
+        config.graph_options.rewrite_options.disable_meta_optimizer = True
         self._session = tf.Session(graph=self._graph, config=config)
 
     def logits_and_gradient(
         self, pixels: np.ndarray, weights: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Raw logits (N, outputs), and the gradient of each image's sum of weights * logits; weights (N, outputs)."""
+        """Compute logits and a gradient.
+
+        Args:
+            pixels: (N, S, S, 3) in [0, 1].
+            weights: (N, outputs).
+
+        Returns:
+            Raw logits (N, outputs), and for each image the gradient (N, S, S, 3) of the sum of
+            weights * logits.
+        """
         images, pull_back = self._preprocessed(pixels)
         batch = self._batch or BATCH
         parts = []
@@ -156,14 +181,21 @@ class Original:
         return np.concatenate([part[0] for part in parts]), np.asarray(gradient)
 
     def outputs_of_layers(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
-        """Path of each layer in the port -> what it puts out for one image (1, S, S, 3), in the graph's order."""
+        """Compute the outputs of the layers.
+
+        Args:
+            pixels: one image (1, S, S, 3) in [0, 1].
+
+        Returns:
+            The outputs by the layer's path in the port, in the order of the graph.
+        """
         fetched = {path: f"{name}:0" for path, name in self.layers.items()}
         images, _ = self._preprocessed(pixels)
-        found = self._run(fetched, {self._images: np.repeat(images, self._batch or 1, axis=0)})
-        return {path: found[path][:1] for path in fetched}
+        outputs = self._run(fetched, {self._images: np.repeat(images, self._batch or 1, axis=0)})
+        return {path: outputs[path][:1] for path in fetched}
 
     def _preprocessed(self, pixels: np.ndarray) -> tuple[np.ndarray, Any]:
-        """What the graph takes, and the function that takes a gradient back to the pixels."""
+        """The preprocessed images, and the function that turns a gradient into one of the pixels."""
         images, pull_back = jax.vjp(PREPROCESSING[self._spec.preprocessing], pixels)
         return np.asarray(images), pull_back
 
@@ -177,4 +209,5 @@ class Original:
             ) from None
 
     def close(self) -> None:
+        """Free the session."""
         self._session.close()

@@ -1,11 +1,12 @@
-"""Networks of keras.applications, executed by TensorFlow on the CPU, to hold a port against: an `Original` as in `originals`.
+"""Networks of keras.applications, which TensorFlow executes on the CPU to compare a port with them.
 
-The network is built by Keras's own code and is given the file's weights by Keras's own reader of weights. The configuration
-that a file of a whole model holds, Lambda layers with code included, is never looked at.
+Keras builds the network, and loads the file's weights into it. A file of a whole model also has a
+configuration, which may have Lambda layers with code. It is never read.
 """
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,27 +26,42 @@ NETWORKS = {
     "mobilenet_v1_050": ("MobileNet", {"alpha": 0.5}, "mobilenet"),
     "mobilenet_v1_100": ("MobileNet", {"alpha": 1.0}, "mobilenet"),
 }
-"""Model -> what Keras calls it, its settings there, and the module with its preprocessing."""
+"""For each network: Keras's name, its settings, and the module with its preprocessing."""
 
 
 _EXACT = (1e-7, 1e-7)
 _OTHER_MEANS = (5e-5, 5e-2)
-"""Relative differences of logits and gradient that are no mistake. VGG: the means are 103.939 and 116.779 here, 103.94 and 116.78 in
-the original, which is 1.3e-5 of the logits of random weights, and flips ReLUs."""
+"""Relative differences of logits and gradient that are no mistake. For VGG, Keras has the means 103.939
+and 116.779, the original 103.94 and 116.78. With random weights this changes logits by 1.3e-5, and
+flips ReLUs."""
 
 
 class Original:
-    """A network with its weights; images (N, S, S, 3) of [0, 1] in, logits without the softmax (N, outputs) out."""
+    """A network with its weights. It maps images (N, S, S, 3) in [0, 1] to logits (N, outputs).
+
+    The logits are those before the softmax. For the attributes see `originals.Original`.
+    """
 
     def __init__(
         self, path: str | Path, spec: ModelSpec, *, size: int | None = None, double: bool = False
     ):
-        """Raises InputError for anything but the weights of this model, for another function, and without Keras."""
+        """Build the network, and load its weights.
+
+        Args:
+            path: a file of weights that Keras wrote.
+            spec: the network.
+            size: the side of the images, in pixels; None for the network's own.
+            double: True to execute the network in double precision.
+
+        Raises:
+            InputError: if the file has other weights, if the network is another function in Keras,
+                or if Keras is not installed.
+        """
         self.path = Path(path)
         same_function.check(spec.name, "keras", path)
         network = registry.network(spec.name, zoo="imagenet", input_size=size)
         self.size = network.input_size
-        arrays = keras_h5.read(self.path)  # refuses what is damaged or reaches outside
+        arrays = keras_h5.read(self.path)  # refuses damaged and unsafe files
         self._keras = frameworks.keras()
         self._tf = frameworks.tensorflow()
         self.least_tolerances = _OTHER_MEANS if spec.family == "VGG" else _EXACT
@@ -57,7 +73,8 @@ class Original:
             if f"{last}/kernel" in arrays
             else network.num_classes
         )
-        self.input, self.logits = f"keras.applications.{name}", last
+        self.input = f"keras.applications.{name}"
+        self.logits = last
         self._net = self._built(name, settings | {"classes": self.outputs}, double)
         self._load(spec.name)
         layers: Layers = {layer.name: {} for layer in self._net.layers}
@@ -69,7 +86,8 @@ class Original:
         }
 
     def _built(self, name: str, settings: dict, double: bool):
-        config, kind = self._keras.config, "float64" if double else "float32"
+        config = self._keras.config
+        kind = "float64" if double else "float32"
         before = config.floatx(), config.dtype_policy()
         config.set_floatx(kind)
         config.set_dtype_policy(kind)
@@ -86,7 +104,7 @@ class Original:
             config.set_dtype_policy(before[1])
 
     def _load(self, model: str) -> None:
-        with tempfile.TemporaryDirectory() as folder:  # Keras knows formats by the ending alone
+        with tempfile.TemporaryDirectory() as folder:  # Keras takes the format from the suffix
             if keras_h5.is_archive(self.path):
                 ending = ".keras"
             else:
@@ -95,17 +113,27 @@ class Original:
             link.symlink_to(self.path.resolve())
             try:
                 self._net.load_weights(link)
-            except Exception as error:  # Keras raises whatever foreign bytes make it
-                said = " ".join(str(error).split())[:200]
+            except Exception as error:  # Keras raises many kinds of exceptions for damaged files
+                reason = " ".join(str(error).split())[:200]
                 raise InputError(
-                    f"{self.path} cannot be loaded by Keras as {model}: {said}; give the weights of this very model"
+                    f"{self.path} cannot be loaded by Keras as {model}: {reason}; give the weights of this very model"
                 ) from None
 
     def logits_and_gradient(
         self, pixels: np.ndarray, weights: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Logits (N, outputs), and the gradient of each image's sum of weights * logits; weights (N, outputs)."""
-        tf, parts = self._tf, []
+        """Compute logits and a gradient.
+
+        Args:
+            pixels: (N, S, S, 3) in [0, 1].
+            weights: (N, outputs).
+
+        Returns:
+            Logits (N, outputs), and for each image the gradient (N, S, S, 3) of the sum of
+            weights * logits.
+        """
+        tf: Any = self._tf
+        parts = []
         for start in range(0, len(pixels), BATCH):
             rows = slice(start, start + BATCH)
             with tf.device("CPU"), tf.GradientTape() as tape:
@@ -119,9 +147,16 @@ class Original:
         )
 
     def outputs_of_layers(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
-        """Path of each layer in the port -> what it puts out for one image (1, S, S, 3), before any activation; in Keras's order."""
+        """Compute the outputs of the layers, before any activation.
+
+        Args:
+            pixels: one image (1, S, S, 3) in [0, 1].
+
+        Returns:
+            The outputs by the layer's path in the port, in Keras's order.
+        """
         layers = {path: self._net.get_layer(name) for path, name in self.layers.items()}
-        found = {}
+        outputs: dict[str, np.ndarray] = {}
         with self._tf.device("CPU"):
             before = self._keras.Model(
                 self._net.inputs, {path: layer.input for path, layer in layers.items()}
@@ -132,11 +167,12 @@ class Original:
                 if activation is not None:
                     layer.activation = self._keras.activations.linear
                 try:
-                    found[path] = layer(inputs[path]).numpy()
+                    outputs[path] = layer(inputs[path]).numpy()
                 finally:
                     if activation is not None:
                         layer.activation = activation
-        return found
+        return outputs
 
     def close(self) -> None:
+        """Free the session."""
         self._keras.backend.clear_session()

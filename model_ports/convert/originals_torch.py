@@ -1,7 +1,7 @@
-"""timm's networks, executed by PyTorch on the CPU, to hold a port against: an `Original` as in `originals`.
+"""timm's networks, which PyTorch executes on the CPU to compare a port with them.
 
-The network is built by timm and given a state dict, of a `.pth` (a pickle, of which only tensors are read: `torch_state`) or of
-`.safetensors`.
+timm builds the network, and loads a state dict into it. This comes from a `.pth`, a pickle of which
+only tensors are read (`torch_state`), or from `.safetensors`.
 """
 
 from pathlib import Path
@@ -19,21 +19,33 @@ BATCH = 4
 
 
 class Original:
-    """A network with its weights; images (N, S, S, 3) of [0, 1] in, logits (N, outputs) out."""
+    """A network with its weights. It maps images (N, S, S, 3) in [0, 1] to logits (N, outputs).
 
-    least_tolerances = (
-        1e-6,
-        1e-6,
-    )  # relative, of logits and gradient: kernels have taken gammas in single precision
+    For the attributes see `originals.Original`.
+    """
+
+    # Kernels have taken gammas in single precision.
+    least_tolerances = (1e-6, 1e-6)
 
     def __init__(
         self, path: str | Path, spec: ModelSpec, *, size: int | None = None, double: bool = False
     ):
-        """Raises InputError for anything but a state dict of this model, for another function, and without PyTorch or timm."""
+        """Build the network, and load its weights.
+
+        Args:
+            path: a state dict, as .pth or .safetensors.
+            spec: the network.
+            size: the side of the images, in pixels; None for the network's own.
+            double: True to execute the network in double precision.
+
+        Raises:
+            InputError: if the file has other weights, if the network is another function in
+                PyTorch, or if PyTorch or timm is not installed.
+        """
         self.path = Path(path)
         same_function.check(spec.name, "torch", path)
         self.size = registry.network(spec.name, zoo="imagenet", input_size=size).input_size
-        arrays = torch_state.own_names(sources.read(path), spec.name)
+        arrays = torch_state.without_prefix(sources.read(path), spec.name)
         timm = frameworks.timm()
         import torch
 
@@ -41,7 +53,8 @@ class Original:
         rows = torch_state.ROWS[spec.name]()
         [last] = [row.layer for row in rows if row.kind == "logits"]
         self.outputs = len(arrays.get(f"{last}.bias", range(1000)))
-        self.input, self.logits = f"timm's {spec.name}", last
+        self.input = f"timm's {spec.name}"
+        self.logits = last
         self._net: Any = timm.create_model(
             spec.name, pretrained=False, num_classes=self.outputs
         ).eval()
@@ -64,10 +77,10 @@ class Original:
         }
         try:
             missing, unexpected = self._net.load_state_dict(state, strict=False)
-        except RuntimeError as error:  # shapes
-            said = " ".join(str(error).split())[:200]
+        except RuntimeError as error:  # shapes do not fit
+            reason = " ".join(str(error).split())[:200]
             raise InputError(
-                f"{self.path} cannot be loaded by PyTorch as {model}: {said}; give the weights of this very model"
+                f"{self.path} cannot be loaded by PyTorch as {model}: {reason}; give the weights of this very model"
             ) from None
         problems = [
             f"{name} is missing" for name in missing if not torch_state.UNUSED.fullmatch(name)
@@ -82,7 +95,16 @@ class Original:
     def logits_and_gradient(
         self, pixels: np.ndarray, weights: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Logits (N, outputs), and the gradient of each image's sum of weights * logits; weights (N, outputs)."""
+        """Compute logits and a gradient.
+
+        Args:
+            pixels: (N, S, S, 3) in [0, 1].
+            weights: (N, outputs).
+
+        Returns:
+            Logits (N, outputs), and for each image the gradient (N, S, S, 3) of the sum of
+            weights * logits.
+        """
         parts = []
         for start in range(0, len(pixels), BATCH):
             images = self._torch.from_numpy(pixels[start : start + BATCH]).requires_grad_()
@@ -103,22 +125,28 @@ class Original:
             ) from None
 
     def outputs_of_layers(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
-        """Path of each layer in the port -> what it puts out for one image (1, S, S, 3), channels last, in PyTorch's order.
+        """Compute the outputs of the layers.
 
-        A convolution's output is multiplied by the gamma that the port's kernel has taken; a normalisation's is before the
-        activation that timm has in the same module.
+        A convolution's output is multiplied by the gamma that the port's kernel has taken. A
+        normalisation's output is the one before the activation, which timm has in the same module.
+
+        Args:
+            pixels: one image (1, S, S, 3) in [0, 1].
+
+        Returns:
+            The outputs by the layer's path in the port, with channels last, in PyTorch's order.
         """
-        found: dict[str, np.ndarray] = {}
-        handles = [self._watch(path, found) for path in self._places]
+        outputs: dict[str, np.ndarray] = {}
+        handles = [self._watch(path, outputs) for path in self._places]
         try:
             with self._torch.no_grad():
                 self._logits(self._torch.from_numpy(pixels))
         finally:
             for handle in handles:
                 handle.remove()
-        return found
+        return outputs
 
-    def _watch(self, path: str, found: dict[str, np.ndarray]):
+    def _watch(self, path: str, outputs: dict[str, np.ndarray]):
         place = self._places[path]
         module = self._net.get_submodule(place.layer)
         gamma = (
@@ -128,7 +156,7 @@ class Original:
         )
 
         def keep(tensor) -> None:
-            found[path] = (tensor * gamma).movedim(1, -1).numpy()
+            outputs[path] = (tensor * gamma).movedim(1, -1).numpy()
 
         if hasattr(module, "act"):
             return module.act.register_forward_pre_hook(
@@ -137,4 +165,4 @@ class Original:
         return module.register_forward_hook(lambda module, arguments, output: keep(output))
 
     def close(self) -> None:
-        pass
+        """Do nothing. Other originals have to free a session."""

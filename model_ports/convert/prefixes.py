@@ -1,4 +1,4 @@
-"""Prefixes that wrappers put before all names of a file: "module.", "timm_model.model.", "import/", "tower_0/"."""
+"""Removes prefixes that wrappers put before all names of a file, such as "module." or "import/"."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -11,7 +11,11 @@ Value = TypeVar("Value")
 
 
 def common(names: Iterable[str], separator: str) -> list[str]:
-    """The prefixes that all names have, from none to the longest.
+    """The prefixes that all names share, from the empty one to the longest.
+
+    Args:
+        names: the names.
+        separator: what separates the parts of a name.
 
     >>> common(["module.net.a.weight", "module.net.a.bias"], ".")
     ['', 'module.', 'module.net.', 'module.net.a.']
@@ -19,31 +23,32 @@ def common(names: Iterable[str], separator: str) -> list[str]:
     split = [name.split(separator)[:-1] for name in names]
     if not split:
         return [""]
-    found, prefix = [""], ""
+    prefixes = [""]
+    prefix = ""
     for parts in zip(*split, strict=False):
         if len(set(parts)) > 1:
             break
         prefix += parts[0] + separator
-        found.append(prefix)
-    return found
+        prefixes.append(prefix)
+    return prefixes
 
 
 def stripped(
     values: Mapping[str, Value], separator: str, fits: Callable[[str], bool]
 ) -> dict[str, Value]:
-    """The values without the prefix of all names, if more of the names fit without it.
+    """Remove the common prefix of all names, if more of the names fit without it.
 
     Args:
-        values: by name.
-        separator: between the parts of a name.
-        fits: whether a name is one of the network's.
+        values: the values by name.
+        separator: what separates the parts of a name.
+        fits: returns True for a name that the network has.
 
     Raises:
-        InputError: names the prefix if no name fits, with it or without.
+        InputError: if no name fits, with the prefix or without. The error names the prefix.
     """
     prefixes = common(values, separator)
     counts = [sum(fits(name.removeprefix(prefix)) for name in values) for prefix in prefixes]
-    best = prefixes[counts.index(max(counts))]  # the shortest of equals
+    best = prefixes[counts.index(max(counts))]  # the shortest, if several fit equally well
     if len(prefixes) > 1 and not max(counts):
         raise InputError(
             f"all {len(values)} names begin with {prefixes[-1]!r}, and do not fit the network with it or without; "
@@ -53,7 +58,14 @@ def stripped(
 
 
 def without(arrays: Mapping[str, Value], weight_map: Iterable[Row]) -> dict[str, Value]:
-    """The same for TensorFlow's names: those that fit are in a port's weight map. `assemble` tells what does not fit."""
+    """Remove the common prefix of TensorFlow's names, if they then fit a port's weight map.
+
+    If no name fits, the arrays stay as they are, and `assemble` reports the problem.
+
+    Args:
+        arrays: the values by name.
+        weight_map: the port's weight map.
+    """
     rows = [re.compile(pattern) for pattern, _, _ in weight_map] + [
         re.compile(pattern) for pattern in IGNORED
     ]
@@ -63,5 +75,5 @@ def without(arrays: Mapping[str, Value], weight_map: Iterable[Row]) -> dict[str,
 
     prefixes = common(arrays, "/")
     if not any(fits(name.removeprefix(prefix)) for prefix in prefixes for name in arrays):
-        return dict(arrays)  # of another network
+        return dict(arrays)  # they are of another network
     return stripped(arrays, "/", fits)

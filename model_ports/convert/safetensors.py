@@ -1,12 +1,13 @@
-"""Safetensors: the length of a JSON header (8 bytes, little-endian), the header, and the arrays' bytes.
+"""Reads safetensors: the length of a JSON header (8 bytes, little-endian), the header, and the arrays.
 
-The format is that of github.com/huggingface/safetensors (README, "Format"). Reading it takes fewer lines than depending on
-a library for it, and the arrays stay views of the file.
+The format is that of github.com/huggingface/safetensors (README, "Format"). This reader is shorter
+than a dependency on a library would be, and its arrays are views of the file.
 """
 
 import json
 import math
 import mmap
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,26 @@ import numpy as np
 from model_ports.convert.arrays import LIMIT, Collector
 from model_ports.errors import InputError
 
-_HEADER = 100_000_000  # bytes, the format's own limit
+_HEADER = 100_000_000  # bytes; the format allows no more
 _KINDS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
 def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
-    """Name -> float32 array, a view of the file where it can be. Raises InputError."""
+    """Read the arrays of a file.
+
+    Args:
+        path: the file.
+        limit: the largest size of all arrays together, in bytes.
+
+    Returns:
+        float32 arrays by name, as views of the file if possible.
+
+    Raises:
+        InputError: if the file cannot be used.
+    """
     collector = Collector(path, limit)
+    if not path.stat().st_size:
+        raise collector.damaged("it is empty")
     with open(path, "rb") as file:
         data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     length = int.from_bytes(data[:8], "little")
@@ -48,19 +62,20 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
 
 
 def _once(path: Path, pairs: list[tuple]) -> dict:
-    """A JSON object as a dict; JSON itself lets a name come twice."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        double = next(name for i, (name, _) in enumerate(pairs) if name in dict(pairs[:i]))
+    """A JSON object as a dict. JSON allows repeated names, and this function does not."""
+    entries = dict(pairs)
+    if len(entries) != len(pairs):
+        double = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise InputError(
             f"{path} has two entries called {double[:80]!r}: each variable once is needed"
         )
-    return found
+    return entries
 
 
 def _entry(entry: dict) -> tuple[str, tuple[int, ...], tuple[int, int]]:
     begin, end = entry["data_offsets"]
-    shape, kind = tuple(entry["shape"]), entry["dtype"]
+    shape = tuple(entry["shape"])
+    kind = entry["dtype"]
     if not isinstance(kind, str) or not all(
         type(number) is int and number >= 0 for number in (begin, end, *shape)
     ):
@@ -69,7 +84,7 @@ def _entry(entry: dict) -> tuple[str, tuple[int, ...], tuple[int, int]]:
 
 
 def _check_places(collector: Collector, places: list[tuple[int, int]], size: int) -> None:
-    """As the format has it: end to end, without holes and without overlaps, up to the end of the file."""
+    """Check that the arrays lie end to end, from the header to the end of the file."""
     at = 0
     for begin, end in sorted(places):
         if begin != at or end < begin:

@@ -1,9 +1,13 @@
-"""Which networks are the same function in Keras and in PyTorch, and whose weights can therefore be converted.
+"""Says which networks are the same function in Keras or PyTorch. Only their weights can be converted.
 
-The same function means: a picture with values in [0, 1] gives the same logits of the 1000 classes to 1e-5 relative (VGG in
-Keras 2e-5: its means have one digit more), each framework with its own preprocessing. What is said to be the same was run with
-the same random weights (tests/frameworks); a refusal names the first things that differ in the published code: read in Keras
-3.15 (keras.applications) and timm 1.0.31, known of torchvision, and not run. Only VGG's number in PyTorch was measured.
+"The same function" means: a picture with values in [0, 1] gives the same logits of the 1000 classes
+to 1e-5 relative, with each framework's own preprocessing. For VGG in Keras it is 2e-5, because its
+means have one more digit.
+
+Networks that are the same were run with the same random weights (tests/frameworks). A refusal names
+the first differences in the published code of Keras 3.15 (keras.applications), timm 1.0.31 and
+torchvision. That code was read, or is known, and was not run. Only the number for VGG in PyTorch was
+measured.
 """
 
 from model_ports.errors import InputError
@@ -12,11 +16,11 @@ FRAMEWORKS = {"keras": "keras.applications", "torch": "torchvision and timm"}
 
 SAME = ""
 
-_NONE = "there is no such network in it"
+_NONE = "it has no such network"
 _SYMMETRIC = "strided layers pad alike on both sides, where the original pads as TensorFlow's SAME, less before than after"
 _VGG = (
-    "its normalisation can be taken into the first layer, but not where that pads with zeros, which stand for a mean that is not the"
-    " original's: the logits differ by 1e-4"
+    "its normalisation could move into the first layer, but that pads with zeros, which stand for another mean"
+    " than the original's: the logits differ by 1e-4"
 )
 _RESNET_KERAS = "the first pool pads with zeros, and alike on both sides, which the original's does not; epsilon is 1.001e-5, not 1e-5"
 _RESNET_TORCH = f"torchvision's are version 1; in timm's version 2 {_SYMMETRIC}, and the stride is in a block's first unit"
@@ -55,18 +59,28 @@ VERDICTS: dict[str, dict[str, str]] = {
         "torch": "reduction cells count the padding in average pools, the original does not",
     },
 }
-"""Model -> framework -> `SAME`, or the reason why it is not.
+"""For each network and framework: `SAME`, or the reason why it is another function.
 
-Keras's MobileNets pad strided layers by one row and column at the end, which is SAME where sizes are even: at multiples of 32 pixels.
+Keras's MobileNets pad strided layers by one row and column at the end. That is SAME for even sizes,
+so at multiples of 32 pixels.
 """
 
 
 def check(model: str, framework: str, path) -> None:
-    """InputError with the reason if `model` is another function in `framework`."""
+    """Check that a network is the same function in a framework.
+
+    Args:
+        model: the network.
+        framework: "keras" or "torch".
+        path: the file, for the message.
+
+    Raises:
+        InputError: if it is not. The error has the reason.
+    """
     reason = VERDICTS[model][framework]
     if reason != SAME:
         same = ", ".join(name for name, verdicts in VERDICTS.items() if verdicts[framework] == SAME)
         raise InputError(
             f"{path}: {model} is not the same function in {FRAMEWORKS[framework]}: {reason}; give the original's own file"
-            f" (from there can be had: {same})"
+            f" (networks that are the same there: {same})"
         )

@@ -1,4 +1,7 @@
-"""Safetensors in several files, as Hugging Face's libraries cut large networks: an index in JSON, and parts beside it."""
+"""Reads safetensors in several files: an index in JSON, and the parts beside it.
+
+Hugging Face's libraries split large networks in this way.
+"""
 
 import json
 import re
@@ -7,24 +10,39 @@ from pathlib import Path
 import numpy as np
 
 from model_ports.convert import safetensors
-from model_ports.convert.arrays import LIMIT
+from model_ports.convert.arrays import LEFT_ASIDE, LIMIT
 from model_ports.errors import InputError
 
 FORMAT = "sharded .safetensors"
 ENDING = ".safetensors.index.json"
-_MOST = 2**26  # bytes of an index, and files of one
+_MOST = 2**26  # the largest index, in bytes
 _SHARD = re.compile(r"(.+)-\d{5}-of-(\d{5})\.safetensors")
 
 
 def files(index: Path) -> list[Path]:
-    """The index, then its shards, by name. Raises InputError."""
+    """The index and its parts, sorted by name.
+
+    Raises:
+        InputError: if the index cannot be used.
+    """
     return [index, *sorted({index.parent / shard for shard in _places(index).values()})]
 
 
 def read(index: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
-    """Name -> float32 array, of all shards. Raises InputError."""
+    """Read the arrays of all parts.
+
+    Args:
+        index: the index.
+        limit: the largest size of all arrays together, in bytes.
+
+    Returns:
+        float32 arrays by name.
+
+    Raises:
+        InputError: if a file is missing or cannot be used.
+    """
     places = _places(index)
-    found: dict[str, np.ndarray] = {}
+    merged: dict[str, np.ndarray] = {}
     for path in files(index)[1:]:
         if not path.is_file():
             raise InputError(
@@ -32,17 +50,26 @@ def read(index: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
             )
         arrays = safetensors.read(path, limit)
         limit -= sum(array.nbytes for array in arrays.values())
-        wrong = next((name for name in arrays if places.get(name) != path.name), None)
+        expected = [
+            name
+            for name, file in places.items()
+            if file == path.name and not LEFT_ASIDE.fullmatch(name)
+        ]
+        wrong = next(iter(arrays.keys() ^ set(expected)), None)
         if wrong is not None:
             raise InputError(
                 f"{path}: {wrong[:80]!r} is not where {index.name} says; give parts and index of one model"
             )
-        found |= arrays
-    return found
+        merged |= arrays
+    return merged
 
 
 def check_is_whole(path: Path) -> None:
-    """Refuse one part of several. Raises InputError."""
+    """Check that a file is not one part of several.
+
+    Raises:
+        InputError: if it is.
+    """
     match = _SHARD.fullmatch(path.name)
     if match:
         raise InputError(
@@ -51,7 +78,7 @@ def check_is_whole(path: Path) -> None:
 
 
 def _places(index: Path) -> dict[str, str]:
-    """Array -> name of its file, a plain name without folders. Raises InputError."""
+    """The file name of each array's part, without folders."""
     try:
         if index.stat().st_size > _MOST:
             raise ValueError("it is too long")

@@ -1,13 +1,14 @@
-"""The layers of three Inceptions in the order in which they are made, by the names of their variable scopes in TF-Slim.
+"""Lists the layers of three Inceptions by TF-Slim's variable scopes, in the order of their creation.
 
-Other frameworks make the same layers in the same order, under other names or none. Blocks are written branch by branch:
-(branch, layer) pairs. Source: the networks of TF-Slim as of 2018 (inception_v3.py, inception_v4.py, inception_resnet_v2.py).
+Other frameworks create the same layers in the same order, under other names or none. Blocks are
+written branch by branch. Source: the networks of TF-Slim as of 2018 (inception_v3.py, inception_v4.py,
+inception_resnet_v2.py).
 """
 
 Branches = tuple[tuple[str, ...], ...]
 
 POINT = ("Conv2d_0a_1x1",)
-POOLED = ("Conv2d_0b_1x1",)  # behind a pool
+POOLED = ("Conv2d_0b_1x1",)  # after a pool
 DOUBLE = (*POINT, "Conv2d_0b_3x3")
 TRIPLE = (*DOUBLE, "Conv2d_0c_3x3")
 ROW_COLUMN = (*POINT, "Conv2d_0b_1x7", "Conv2d_0c_7x1")
@@ -19,7 +20,13 @@ LONG_STEM = (*STEM, "Conv2d_3b_1x1", "Conv2d_4a_3x3")
 
 
 def scopes(block: str, branches: Branches, *, first: int = 0) -> list[str]:
-    """'Mixed_5b/Branch_0/Conv2d_0a_1x1', ... of one block; `first` is the number of the first branch."""
+    """The scopes of one block: "Mixed_5b/Branch_0/Conv2d_0a_1x1" and so on.
+
+    Args:
+        block: the scope of the block.
+        branches: the layers of each branch.
+        first: the number of the first branch.
+    """
     return [
         f"{block}/Branch_{number}/{layer}"
         for number, layers in enumerate(branches, start=first)
@@ -28,43 +35,43 @@ def scopes(block: str, branches: Branches, *, first: int = 0) -> list[str]:
 
 
 def inception_v3() -> list[str]:
-    """94 convolutions."""
-    found = list(LONG_STEM)
+    """The scopes of the 94 convolutions."""
+    layers = list(LONG_STEM)
     for letter, five in zip(
         "bcd",
         (("Conv2d_0a_1x1", "Conv2d_0b_5x5"), ("Conv2d_0b_1x1", "Conv_1_0c_5x5")) * 2,
         strict=False,
     ):
-        found += scopes(f"Mixed_5{letter}", (POINT, five, TRIPLE, POOLED))
-    found += scopes("Mixed_6a", (("Conv2d_1a_1x1",), (*DOUBLE, "Conv2d_1a_1x1")))
+        layers += scopes(f"Mixed_5{letter}", (POINT, five, TRIPLE, POOLED))
+    layers += scopes("Mixed_6a", (("Conv2d_1a_1x1",), (*DOUBLE, "Conv2d_1a_1x1")))
     for letter in "bcde":
-        found += scopes(f"Mixed_6{letter}", SEVENS)
-    found += scopes("Mixed_7a", ((*POINT, "Conv2d_1a_3x3"), (*ROW_COLUMN, "Conv2d_1a_3x3")))
+        layers += scopes(f"Mixed_6{letter}", SEVENS)
+    layers += scopes("Mixed_7a", ((*POINT, "Conv2d_1a_3x3"), (*ROW_COLUMN, "Conv2d_1a_3x3")))
     for letter, last in (("b", "Conv2d_0b_3x1"), ("c", "Conv2d_0c_3x1")):
         fork = (*POINT, "Conv2d_0b_1x3", last)
-        found += scopes(
+        layers += scopes(
             f"Mixed_7{letter}", (POINT, fork, (*DOUBLE, "Conv2d_0c_1x3", "Conv2d_0d_3x1"), POOLED)
         )
-    return found
+    return layers
 
 
 def inception_v4() -> list[str]:
-    """149 convolutions."""
-    found = [*STEM, "Mixed_3a/Branch_1/Conv2d_0a_3x3"]
-    found += scopes("Mixed_4a", ((*POINT, "Conv2d_1a_3x3"), (*ROW_COLUMN, "Conv2d_1a_3x3")))
-    found += ["Mixed_5a/Branch_0/Conv2d_1a_3x3"]
+    """The scopes of the 149 convolutions."""
+    layers = [*STEM, "Mixed_3a/Branch_1/Conv2d_0a_3x3"]
+    layers += scopes("Mixed_4a", ((*POINT, "Conv2d_1a_3x3"), (*ROW_COLUMN, "Conv2d_1a_3x3")))
+    layers += ["Mixed_5a/Branch_0/Conv2d_1a_3x3"]
     for letter in "bcde":
-        found += scopes(f"Mixed_5{letter}", (POINT, DOUBLE, TRIPLE, POOLED))
-    found += scopes("Mixed_6a", (("Conv2d_1a_3x3",), (*DOUBLE, "Conv2d_1a_3x3")))
+        layers += scopes(f"Mixed_5{letter}", (POINT, DOUBLE, TRIPLE, POOLED))
+    layers += scopes("Mixed_6a", (("Conv2d_1a_3x3",), (*DOUBLE, "Conv2d_1a_3x3")))
     for letter in "bcdefgh":
-        found += scopes(f"Mixed_6{letter}", SEVENS)
-    found += scopes("Mixed_7a", ((*POINT, "Conv2d_1a_3x3"), (*ROW_COLUMN, "Conv2d_1a_3x3")))
+        layers += scopes(f"Mixed_6{letter}", SEVENS)
+    layers += scopes("Mixed_7a", ((*POINT, "Conv2d_1a_3x3"), (*ROW_COLUMN, "Conv2d_1a_3x3")))
     forked = (*POINT, "Conv2d_0b_3x1", "Conv2d_0c_1x3", "Conv2d_0d_1x3", "Conv2d_0e_3x1")
     for letter in "bcd":
-        found += scopes(
+        layers += scopes(
             f"Mixed_7{letter}", (POINT, (*POINT, "Conv2d_0b_1x3", "Conv2d_0c_3x1"), forked, POOLED)
         )
-    return found
+    return layers
 
 
 ALONE = ("Conv2d_1x1",)
@@ -76,8 +83,8 @@ RESIDUAL_BRANCHES: dict[str, Branches] = {
 
 
 def inception_resnet_v2() -> list[str]:
-    """204 normalised convolutions; `residual_blocks` have another, with a bias, each."""
-    found = [
+    """The scopes of the 204 normalised convolutions. Those of `residual_blocks` with a bias are not here."""
+    layers = [
         *LONG_STEM,
         *scopes("Mixed_5b", (ALONE, ("Conv2d_0a_1x1", "Conv2d_0b_5x5"), TRIPLE, POOLED)),
     ]
@@ -88,9 +95,9 @@ def inception_resnet_v2() -> list[str]:
         ),
     }
     for scope in residual_blocks():
-        found += between.get(scope.split("/")[-1], [])
-        found += scopes(scope, RESIDUAL_BRANCHES[scope.split("/")[-1].lower().split("_")[0]])
-    return [*found, "Conv2d_7b_1x1"]
+        layers += between.get(scope.split("/")[-1], [])
+        layers += scopes(scope, RESIDUAL_BRANCHES[scope.split("/")[-1].lower().split("_")[0]])
+    return [*layers, "Conv2d_7b_1x1"]
 
 
 def residual_blocks() -> list[str]:

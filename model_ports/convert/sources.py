@@ -1,4 +1,4 @@
-"""One entry to all files of weights: which format a file has, by its content, and its arrays under their original names."""
+"""Recognises the format of any weight file by its content, and reads its arrays by original names."""
 
 import hashlib
 import zipfile
@@ -27,13 +27,13 @@ from model_ports.registry import Network
 from model_ports.weight_map import assemble
 
 VERSION = 1
-"""Of the converter: to be raised when the same file would give other parameters."""
+"""The version of the converter. Raise it when the same file would give other parameters."""
 
 KINDS = "a frozen .pb, a TensorFlow checkpoint's prefix, .npz, .safetensors, Keras's .h5 or .keras, or PyTorch's .pth"
 
 
 class Source(NamedTuple):
-    """A file of weights, or the several files of a checkpoint."""
+    """A file of weights, or the files of a checkpoint."""
 
     path: Path
     format: str
@@ -41,7 +41,7 @@ class Source(NamedTuple):
     reader: Callable[[Path, int], dict[str, np.ndarray]]
 
     def sha256(self) -> str:
-        """Hexadecimal, of the file; of all files one after the other where there are several, the index first."""
+        """The SHA-256 in hexadecimal. Several files count as one, in order, the index first."""
         digest = hashlib.sha256()
         for file in self.files:
             with open(file, "rb") as stream:
@@ -51,27 +51,48 @@ class Source(NamedTuple):
 
 
 def read(path: str | Path, *, limit: int = LIMIT) -> dict[str, np.ndarray]:
-    """Name in the file -> array, float32 and finite; views of the file where the format allows it.
+    """Read the arrays of a file.
 
-    Names are the original's, but in files of Keras (`keras_h5`) and PyTorch (`torch_state`).
+    Args:
+        path: the file, or the prefix of a checkpoint.
+        limit: the largest size of all arrays together, in bytes.
 
-    limit: bytes that all arrays together may take. Raises InputError, one line that names the file, for anything that is
-    missing, foreign, damaged, too large, of another precision, or that would have to be executed or unpickled.
+    Returns:
+        Finite float32 arrays by name, as views of the file if possible. The names are the
+        original's, except in files of Keras (`keras_h5`) and PyTorch (`torch_state`).
+
+    Raises:
+        InputError: if the file is missing, unknown, damaged, too large or of another precision, or
+            if it would have to be executed or unpickled. The message is one line with its name.
     """
     source = find(path)
     try:
-        return source.reader(source.path, limit)
+        arrays = source.reader(source.path, limit)
     except OSError as error:
         raise InputError(
             f"{path} cannot be read ({error.strerror or error}); give a file that can"
         ) from None
+    if not arrays:
+        raise InputError(f"{path} has no weights in it; give the file of this very model")
+    return arrays
 
 
 def parameters(path: str | Path, network: Network) -> dict[str, Any]:
-    """The parameters of a network from a file of weights; nested dict of NumPy arrays. Raises InputError.
+    """Read the parameters of a network.
 
-    Names of Keras and PyTorch are translated where the network is the same function there, and refused with the reason where not.
-    A prefix that all names have is left aside where they fit without it.
+    Names of Keras and PyTorch are translated if the network is the same function there. A prefix that
+    all names share is removed if they fit without it.
+
+    Args:
+        path: the file, or the prefix of a checkpoint.
+        network: the network.
+
+    Returns:
+        A nested dict of NumPy arrays.
+
+    Raises:
+        InputError: as `read`, or if the arrays do not fit the network, or if the network is another
+            function in the file's framework.
     """
     numbers = sum(leaf.size for leaf in jax.tree.leaves(network.abstract()))
     framework = {
@@ -81,9 +102,8 @@ def parameters(path: str | Path, network: Network) -> dict[str, Any]:
     }.get(find(path).format)
     if framework is not None:
         same_function.check(network.spec.name, framework, path)
-    arrays = read(
-        path, limit=16 * numbers + 2**24
-    )  # double precision, and as much again for what a port has no use for
+    # The limit allows double precision, and as much again for arrays that a port does not need.
+    arrays = read(path, limit=16 * numbers + 2**24)
     if framework != "keras" and torch_state.recognises(arrays):
         torch_state.refuse_transformers(Path(path), arrays)
         if framework is None:
@@ -100,7 +120,14 @@ def parameters(path: str | Path, network: Network) -> dict[str, Any]:
 
 
 def find(path: str | Path) -> Source:
-    """What kind of file this is, from its first and last bytes, or else its ending. Raises InputError."""
+    """Recognise a file by its first and last bytes, or else by its suffix.
+
+    Args:
+        path: the file, or the prefix of a checkpoint.
+
+    Raises:
+        InputError: if the file is missing or unknown.
+    """
     path = Path(path)
     try:
         prefix = tf_checkpoint.prefix_of(path)
@@ -164,7 +191,7 @@ def _recognise(path: Path) -> tuple[str, Callable]:
     ):
         shards.check_is_whole(path)
         return ".safetensors", safetensors.read
-    if path.suffix == ".pb" or head[0] == 0x0A:  # the first field of a GraphDef is a node
+    if path.suffix == ".pb" or head[0] == 0x0A:  # a GraphDef begins with a node, its field 1
         return "frozen graph", frozen_graph.read
     raise InputError(f"{path} is of no known format, or it is damaged; give {KINDS}")
 
@@ -174,7 +201,7 @@ def _is_torch(path: Path) -> bool:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("data.pkl") for name in archive.namelist())
     except (zipfile.BadZipFile, ValueError, NotImplementedError):
-        return False  # npz.read says what is wrong with it
+        return False  # npz.read reports the damage
 
 
 def _pickle(path: Path, what: str) -> InputError:

@@ -1,4 +1,7 @@
-"""Files that people take for weights, and what to give instead: pointers, web pages, other formats' graphs, archives, folders."""
+"""Refuses files that people mistake for weights, and says what to give instead.
+
+Such files are pointers, web pages, graphs in other formats, archives and folders.
+"""
 
 import re
 from pathlib import Path
@@ -6,9 +9,9 @@ from pathlib import Path
 from model_ports.errors import InputError
 
 HEAD = 512
-"""Bytes that tell what a file is."""
+"""The number of first bytes that are examined."""
 
-_KNOWN = (  # first bytes, what that is, what to do
+_KNOWN = (  # first bytes, what the file is, what to do
     (
         rb"version https://git-lfs",
         "a Git-LFS pointer, not the file it stands for",
@@ -35,6 +38,17 @@ _KNOWN = (  # first bytes, what that is, what to do
         "give the weights that it was made from, as .safetensors",
     ),
 )
+_ENDINGS = {
+    ".caffemodel": "a Caffe model",
+    ".mlmodel": "a Core ML model",
+    ".msgpack": "Flax's msgpack",
+    ".engine": "a TensorRT engine",
+    ".tflite": "a TensorFlow Lite model",
+    ".mar": "an archive of TorchServe",
+    ".pt2": "an exported program of PyTorch's",
+    ".mat": "a file of Matlab's",
+}
+"""Files of other programs, which are not told by their first bytes alone."""
 _INSTEAD_OF_ONNX = "give the weights that it was exported from, or save its initializers under the original names with numpy.savez"
 
 
@@ -43,17 +57,20 @@ def check(path: Path, head: bytes) -> None:
 
     Args:
         path: the file.
-        head: its first bytes, `HEAD` of them if it has so many.
+        head: its first `HEAD` bytes.
 
     Raises:
-        InputError: says what the file is and what to give instead.
+        InputError: if it is known not to be weights. The error says what to give instead.
     """
     for pattern, what, remedy in _KNOWN:
         if re.match(pattern, head, re.IGNORECASE | re.DOTALL):
             raise InputError(f"{path} is {what}; {remedy}")
-    if path.name == "saved_model.pb" or head.startswith(
-        b"\x08\x01\x12"
-    ):  # its schema's version 1, then a graph
+    if path.suffix in _ENDINGS:
+        raise InputError(
+            f"{path} is {_ENDINGS[path.suffix]}, which is not read; save its arrays under the original names with numpy.savez"
+        )
+    # A SavedModel begins with the version 1 of its schema, and then a graph.
+    if path.name == "saved_model.pb" or head.startswith(b"\x08\x01\x12"):
         raise saved_model(path)
     if path.suffix == ".onnx" or _is_onnx(head):
         raise InputError(f"{path} is an ONNX model; {_INSTEAD_OF_ONNX}")
@@ -66,7 +83,11 @@ def check(path: Path, head: bytes) -> None:
 
 
 def check_folder(path: Path) -> None:
-    """Refuse a folder with a hint at the file in it that may be meant. Raises InputError if there is one."""
+    """Refuse a folder if a file in it is probably meant.
+
+    Raises:
+        InputError: names that file.
+    """
     if (path / "saved_model.pb").is_file() or (path / "saved_model.pbtxt").is_file():
         raise saved_model(path)
     names = (
@@ -82,14 +103,18 @@ def check_folder(path: Path) -> None:
 
 
 def saved_model(path: Path) -> InputError:
+    """Make the error for a SavedModel."""
     return InputError(
-        f"{path} is a SavedModel, whose graph is a program; give the checkpoint or frozen graph that it was made from, "
-        "or load it where it was made and save its weights as .h5 or .npz"
+        f"{path} is a SavedModel, whose graph is a program; give the checkpoint or frozen graph that it was made from; "
+        "or load it with TensorFlow, and save its weights as .h5 or .npz"
     )
 
 
 def _is_onnx(head: bytes) -> bool:
-    """A ModelProto begins with its version (field 1, 3 or more), then the producer's name (field 2) or a longer message."""
+    """True if the bytes begin an ONNX ModelProto.
+
+    It has its version (field 1, 3 or more), and then the producer's name (field 2) or a message.
+    """
     return (
         len(head) > 3 and head[0] == 0x08 and 3 <= head[1] < 0x20 and head[2] in (0x12, 0x3A, 0x42)
     )

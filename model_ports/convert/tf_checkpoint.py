@@ -1,9 +1,13 @@
-"""TensorFlow checkpoints: V2 bundles (`<prefix>.index`, `<prefix>.data-00000-of-00001`) without TensorFlow, V1 files with it.
+"""Reads TensorFlow checkpoints: V2 bundles without TensorFlow, and V1 files with it.
 
-The index is a sorted string table as LevelDB writes it (github.com/google/leveldb, doc/table_format.md): blocks of entries
-whose keys share prefixes, and at the end of the file the handle of a block that points to the others. Its values are
-BundleEntryProto messages (TensorFlow's tensor_bundle.proto), which say where in the data files an array lies. Data files are
-mapped, not copied. The checksums (CRC-32C) of the index's blocks and of every array are compared.
+A V2 bundle is `<prefix>.index` and data files such as `<prefix>.data-00000-of-00001`. The index is a
+sorted string table in LevelDB's format (github.com/google/leveldb, doc/table_format.md). It has
+blocks of entries, whose keys share prefixes. The end of the file locates a block that points to the
+others. The values are BundleEntryProto messages (TensorFlow's tensor_bundle.proto). They say where an
+array is in the data files.
+
+Data files are mapped into memory, not copied. The checksums (CRC-32C) of the index's blocks and of
+every array are verified.
 """
 
 import mmap
@@ -19,11 +23,11 @@ from model_ports.convert.protobuf import Malformed, Value, last, message, shape,
 from model_ports.errors import InputError
 
 MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
-"""The last 8 bytes of a table: of V2's index, and of a whole V1 checkpoint."""
+"""The last 8 bytes of a table: of V2's index, or of a V1 checkpoint."""
 
 _FOOTER = 48  # bytes: two block handles, padding, MAGIC
 _CHUNK = 2**20
-_TRAILER = 5  # bytes behind a block: how it is compressed, and the checksum of both
+_TRAILER = 5  # bytes after a block: its compression, and the checksum of both
 _KINDS = {
     1: "float32",
     2: "float64",
@@ -37,7 +41,7 @@ _KINDS = {
 
 
 def prefix_of(path: Path) -> Path | None:
-    """The prefix of a V2 bundle, given that or one of its files; None if there is no such bundle."""
+    """The prefix of a V2 bundle, from the prefix or one of its files; None if there is no such bundle."""
     head, _, tail = path.name.rpartition(".")
     prefix = (
         path.with_name(head)
@@ -48,7 +52,7 @@ def prefix_of(path: Path) -> Path | None:
 
 
 def files(prefix: Path) -> list[Path]:
-    """The files of a V2 bundle that hold its arrays: index first."""
+    """The files of a V2 bundle with its arrays, the index first."""
     pattern = ".data-[0-9][0-9][0-9][0-9][0-9]-of-[0-9][0-9][0-9][0-9][0-9]"
     data = sorted(
         file
@@ -59,7 +63,18 @@ def files(prefix: Path) -> list[Path]:
 
 
 def read(prefix: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
-    """Variable name -> float32 array of a V2 bundle, views of its files where they can be. Raises InputError."""
+    """Read the arrays of a V2 bundle.
+
+    Args:
+        prefix: its prefix.
+        limit: the largest size of all arrays together, in bytes.
+
+    Returns:
+        float32 arrays by variable name, as views of the files if possible.
+
+    Raises:
+        InputError: if the bundle cannot be used.
+    """
     collector = Collector(prefix, limit)
     try:
         entries = _table(_map(_beside(prefix, ".index")))
@@ -97,7 +112,10 @@ def _collect(
     shards: dict[int, memoryview],
     count: int,
 ) -> None:
-    """entry: dtype = 1, shape = 2, shard_id = 3, offset = 4, size = 5, crc32c = 6, slices = 7."""
+    """Read the array of an entry.
+
+    Its fields are dtype = 1, shape = 2, shard_id = 3, offset = 4, size = 5, crc32c = 6, slices = 7.
+    """
     code = last(entry, 1, 0)
     dimensions = shape(entry[2][-1]) if 2 in entry else ()
     if not collector.wants(name, _KINDS.get(code, f"of TensorFlow's type {code}"), dimensions):
@@ -128,7 +146,18 @@ def _collect(
 
 
 def read_v1(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
-    """Variable name -> float32 array of a V1 checkpoint, through TensorFlow. Raises InputError, also without TensorFlow."""
+    """Read the arrays of a V1 checkpoint, by TensorFlow.
+
+    Args:
+        path: the file.
+        limit: the largest size of all arrays together, in bytes.
+
+    Returns:
+        float32 arrays by variable name.
+
+    Raises:
+        InputError: if the file cannot be used, or if TensorFlow is not installed.
+    """
     try:
         import tensorflow as tf
     except ImportError:
@@ -159,25 +188,29 @@ def _map(path: Path) -> memoryview:
 
 
 def _table(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """Key and value of each entry of a table."""
+    """The key and the value of each entry of a table."""
     if len(data) < _FOOTER or data[-8:] != MAGIC:
         raise Malformed("no table")
     footer = data[-_FOOTER:-8]
-    _, at = _handle(footer, 0)  # of the filters, of which there are none
+    _, at = _handle(footer, 0)  # the filters' block, which is empty
     index, _ = _handle(footer, at)
     for _, value in _block(data, index):
         yield from _block(data, _handle(value, 0)[0])
 
 
 def _handle(data: memoryview, at: int) -> tuple[tuple[int, int], int]:
-    """((offset, size) of a block, where the handle ends)."""
+    """The (offset, size) of a block from its handle at ``at``, and the position after the handle."""
     offset, at = varint(data, at)
     size, at = varint(data, at)
     return (offset, size), at
 
 
 def _block(data: memoryview, handle: tuple[int, int]) -> Iterator[tuple[bytes, memoryview]]:
-    """An entry: how many bytes of the key are those of the key before, how many are new, the value's size, both."""
+    """The entries of a block.
+
+    An entry has four parts: how many bytes its key shares with the key before, how many are new,
+    the size of the value, and both contents.
+    """
     offset, size = handle
     if offset + size + _TRAILER > len(data) or size < 4:
         raise Malformed("a block beyond the end")
@@ -192,7 +225,8 @@ def _block(data: memoryview, handle: tuple[int, int]) -> Iterator[tuple[bytes, m
     end = size - 4 * (restarts + 1)
     if end < 0:
         raise Malformed("a block without entries")
-    at, key = 0, b""
+    at = 0
+    key = b""
     while at < end:
         shared, at = varint(block, at)
         new, at = varint(block, at)
@@ -205,8 +239,8 @@ def _block(data: memoryview, handle: tuple[int, int]) -> Iterator[tuple[bytes, m
 
 
 def _checksum(content: memoryview) -> bytes:
-    """The CRC-32C of some bytes as LevelDB and TensorFlow write it: turned by 15 bits, and a constant added."""
+    """The CRC-32C of some bytes in LevelDB's form: rotated by 15 bits, with a constant added."""
     value = 0
-    for start in range(0, len(content), _CHUNK):  # it takes no view
+    for start in range(0, len(content), _CHUNK):  # google_crc32c does not take a view
         value = google_crc32c.extend(value, bytes(content[start : start + _CHUNK]))
     return ((((value >> 15) | (value << 17)) + 0xA282EAD8) & 0xFFFFFFFF).to_bytes(4, "little")

@@ -1,7 +1,8 @@
-"""State dicts of PyTorch (`.pth`, `.pt`), and the same names in `.safetensors`: the networks that timm took over from TensorFlow.
+"""Reads state dicts of PyTorch: `.pth`, `.pt`, and `.safetensors` with the same names.
 
-A `.pth` is a pickle. It is read by `torch.load(weights_only=True)`, which builds tensors and containers and calls nothing
-else; whatever asks for more is refused.
+They fit the networks that timm took over from TensorFlow. A `.pth` is a pickle. It is read by
+`torch.load(weights_only=True)`, which builds tensors and containers, and calls nothing else. A file
+that asks for more is refused.
 """
 
 import os
@@ -39,7 +40,8 @@ _AVERAGED = (
     "params_ema",
     "model_ema_state_dict",
 )
-"""Entries of a training program's file that hold the arrays; moving averages only if there is nothing else."""
+"""Entries of a training program's file that hold the arrays. Averages are read only if nothing else
+is there."""
 _TRANSFORMERS = re.compile(
     r"(?:\w+\.)?(?:embedder|embeddings|encoder\.(?:layers?|stages))\..+"
     r"|(?:\w+\.)?(?:conv_stem|layer\.\d+)\.(?:convolution|normalization)\..+"
@@ -47,7 +49,7 @@ _TRANSFORMERS = re.compile(
 
 
 def recognises(names: Iterable[str]) -> bool:
-    """Whether these are names of PyTorch's modules, joined by dots, and not of TensorFlow's scopes."""
+    """True if the names are those of PyTorch's modules, joined by dots, and not TensorFlow's scopes."""
     names = list(names)
     return not any("/" in name for name in names) and any(
         name.endswith(".weight") for name in names
@@ -55,7 +57,18 @@ def recognises(names: Iterable[str]) -> bool:
 
 
 def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
-    """Name -> float32 array, layouts as in PyTorch. Raises InputError, also without PyTorch."""
+    """Read the arrays of a state dict.
+
+    Args:
+        path: the file.
+        limit: the largest size of all arrays together, in bytes.
+
+    Returns:
+        float32 arrays by name, in PyTorch's layouts.
+
+    Raises:
+        InputError: if the file cannot be used, or if PyTorch is not installed.
+    """
     if os.path.getsize(path) > limit + 2**24 or (
         zipfile.is_zipfile(path) and _unpacked(path) > limit + 2**24
     ):
@@ -71,24 +84,24 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
         ) from None
     collector = Collector(path, limit)
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # whatever its own unpickler meets in foreign bytes; its text advises to unpickle all the same
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # many kinds, whose texts advise unsafe loading
         raise InputError(
             f"{path} is a pickle of more than tensors, or it is damaged; it was not loaded, as it could run code: save"
             " model.state_dict() alone, or .safetensors"
         ) from None
-    for _ in range(2):  # a trainer's file may hold another's
+    for _ in range(2):  # the file of a training program may contain another one's
         inside = [
             key
             for key in (*_WEIGHTS, *_AVERAGED)
-            if isinstance(found, dict) and isinstance(found.get(key), dict)
+            if isinstance(stored, dict) and isinstance(stored.get(key), dict)
         ]
-        found = found[inside[0]] if inside else found
-    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        stored = stored[inside[0]] if inside else stored
+    if not isinstance(stored, dict) or not all(isinstance(name, str) for name in stored):
         raise InputError(
             f"{path} holds no state dict: names and tensors are needed; save model.state_dict()"
         )
-    for name, tensor in found.items():
+    for name, tensor in stored.items():
         if (
             not isinstance(tensor, torch.Tensor)
             or tensor.layout != torch.strided
@@ -112,14 +125,18 @@ def _unpacked(path: Path) -> int:
         with zipfile.ZipFile(path) as archive:
             return sum(member.file_size for member in archive.infolist())
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
-        return 0  # torch.load says that it is damaged
+        return 0  # torch.load reports the damage
 
 
 # --- names -------------------------------------------------------------------------------------------------------
 
 
 def refuse_transformers(path: Path, names: Iterable[str]) -> None:
-    """Hugging Face's transformers call layers otherwise than timm and torchvision do. Raises InputError for their names."""
+    """Refuse names of Hugging Face's transformers, which differ from those of timm and torchvision.
+
+    Raises:
+        InputError: if there is such a name.
+    """
     odd = next((name for name in names if _TRANSFORMERS.fullmatch(name)), None)
     if odd is not None:
         raise InputError(
@@ -128,17 +145,17 @@ def refuse_transformers(path: Path, names: Iterable[str]) -> None:
         )
 
 
-def own_names(arrays: Mapping[str, np.ndarray], model: str) -> dict[str, np.ndarray]:
-    """The arrays of a network under its own names.
+def without_prefix(arrays: Mapping[str, np.ndarray], model: str) -> dict[str, np.ndarray]:
+    """Remove a prefix such as "module." or "timm_model.model.", and arrays that inference does not use.
 
-    Wrappers put a prefix before all names, such as "module." or "timm_model.model."; it is left aside where the names then fit.
+    Wrappers put such a prefix before all names. It is removed if more names then fit.
 
     Args:
-        arrays: by name; what no inference uses may be among them.
-        model: one of `ROWS`.
+        arrays: the arrays by name.
+        model: a network of `ROWS`.
 
     Raises:
-        InputError: names the prefix where the names do not fit without it either.
+        InputError: if no name fits, with the prefix or without. The error names the prefix.
     """
     used = {name: array for name, array in arrays.items() if not UNUSED.fullmatch(name)}
     layers = {layer for row in ROWS[model]() for layer in (row.layer, row.norm)}
@@ -146,9 +163,17 @@ def own_names(arrays: Mapping[str, np.ndarray], model: str) -> dict[str, np.ndar
 
 
 def translate(arrays: dict[str, np.ndarray], network) -> dict[str, np.ndarray]:
-    """The variables of `network` (a `registry.Network`, which must be one of `ROWS`) under their original names. Raises InputError."""
+    """Give arrays of PyTorch their original names.
+
+    Args:
+        arrays: the arrays by name.
+        network: a `registry.Network` whose name is in `ROWS`.
+
+    Raises:
+        InputError: if arrays are missing or unexpected.
+    """
     layers: dict[str, dict[str, np.ndarray]] = {}
-    for name, array in own_names(arrays, network.spec.name).items():
+    for name, array in without_prefix(arrays, network.spec.name).items():
         layer, _, part = name.rpartition(".")
         layers.setdefault(layer, {})[_PARTS.get(part, part)] = array
     return originals(
@@ -165,13 +190,12 @@ def _in_tensorflows_layout(parts: dict[str, np.ndarray]) -> dict[str, np.ndarray
     kernel = parts.get("kernel")
     if kernel is None or kernel.ndim not in (2, 4):
         return parts
-    return parts | {
-        "kernel": kernel.transpose(2, 3, 1, 0) if kernel.ndim == 4 else kernel.T
-    }  # (out, in, height, width), (out, in)
+    # PyTorch's layouts are (out, in, height, width) and (out, in).
+    return parts | {"kernel": kernel.transpose(2, 3, 1, 0) if kernel.ndim == 4 else kernel.T}
 
 
 def _normalised(layers: Iterable[str], net: str, scopes: Iterable[str]) -> list[Row]:
-    """timm's ConvNormAct: <layer>.conv and <layer>.bn."""
+    """The rows for timm's ConvNormAct, which has <layer>.conv and <layer>.bn."""
     return [
         Row(f"{layer}.conv", f"{net}/{scope}", norm=f"{layer}.bn")
         for layer, scope in zip(layers, scopes, strict=True)
@@ -179,16 +203,19 @@ def _normalised(layers: Iterable[str], net: str, scopes: Iterable[str]) -> list[
 
 
 def _branches(block: str, lengths: Iterable[int]) -> list[str]:
-    """Layers of a block by the length of its branches; 0: one layer that stands alone, -1: one behind a pool."""
-    found = []
+    """The layers of a block, from the length of each branch.
+
+    0 stands for a single layer without a number, -1 for one after a pool.
+    """
+    layers = []
     for number, length in enumerate(lengths):
         places = {0: [""], -1: [".1"]}.get(length, [f".{place}" for place in range(length)])
-        found += [f"{block}.branch{number}{place}" for place in places]
-    return found
+        layers += [f"{block}.branch{number}{place}" for place in places]
+    return layers
 
 
 def _inception_v4() -> list[Row]:
-    """timm's inception_v4: all but the classifier in one sequence, `features`."""
+    """The rows for timm's inception_v4. Its sequence ``features`` has all layers but the classifier."""
     layers = [
         "features.0",
         "features.1",
@@ -213,7 +240,7 @@ def _inception_v4() -> list[Row]:
 
 
 def _inception_resnet_v2() -> list[Row]:
-    """timm's inception_resnet_v2."""
+    """The rows for timm's inception_resnet_v2."""
     net = "InceptionResnetV2"
     blocks = [
         *(

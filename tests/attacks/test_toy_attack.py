@@ -1,6 +1,7 @@
-"""An attack that only this file knows: one class and one entry give it a flag, rows, a table, a figure and a place on the page.
+"""Adds an attack by one class and one entry. It gets a flag, rows, a table, a figure and a place on the page.
 
-Run as a program, this file is the command line with that attack in the catalogue, and its networks as --model_module.
+As a program, this file is the command line with that attack in the catalogue. It also has networks
+for --model_module.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The accelerator script: what it measures in a limited time, and what it says of answers."""
+"""Tests the accelerator script: its measurements within a time limit, and its comparison of answers."""
 
 import copy
 import csv
@@ -47,7 +47,7 @@ def rows_of(path) -> list[dict]:
 
 @pytest.fixture
 def measure(tmp_path):
-    """Runs items for so many seconds of a clock; (what was left out, the rows, what was compiled)."""
+    """Run items for some seconds of a clock. Returns what was left out, the rows, and what was compiled."""
     compiled = []
 
     def measure(clock, items, seconds, device="slow"):
@@ -130,6 +130,7 @@ def test_rounding_is_of_the_margin_and_relative_to_the_gradient():
     np.testing.assert_allclose(list(found.values()), [0.5, 0.5, 0.1])
 
 
+@pytest.mark.slow
 def test_answers_of_every_variant_are_compared_with_those_in_highest(tmp_path):
     """A linear network with large logits: bfloat16 moves its decisions, the next float32 does not."""
     case = Case(random_linear(0, 4, scale=1.0), inner_images(1, 8), np.arange(8))
@@ -157,6 +158,7 @@ def test_answers_of_every_variant_are_compared_with_those_in_highest(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_speeds_of_a_small_network(tmp_path):
     """A raw gradient, and eight steps in one program, which change no bit."""
     scale = speeds.Scale("digits", 2, (4,), 0.01, 4, 1)

@@ -116,6 +116,7 @@ def test_known_end_point_is_recovered(method):
     assert abs(np.median(fit.shape) - 4) < 0.4 and abs(np.median(fit.scale) - 1) < 0.1
 
 
+@pytest.mark.slow
 def test_more_batches_come_closer():
     rng = np.random.default_rng(1)
     errors = [

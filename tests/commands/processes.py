@@ -1,4 +1,7 @@
-"""Commands in processes of their own that start at once: forked from one that has imported, but not begun, all that they need."""
+"""Runs commands in processes that start at once.
+
+They are forked from a process that has imported everything that they need.
+"""
 
 import atexit
 import multiprocessing
@@ -30,7 +33,7 @@ class Command:
         )
 
     def end(self, seconds: float = 300) -> tuple[int, str]:
-        """Wait for it: its status, below 0 for a signal, and what it said on both streams."""
+        """Wait for the end. Returns the status, below 0 for a signal, and the text of both streams."""
         self._process.join(seconds)
         assert self._process.exitcode is not None, (
             f"still running after {seconds} s: {self._said.read_text()}"
@@ -41,7 +44,7 @@ class Command:
 
 
 def run(*arguments: str) -> str:
-    """One command to its end, which is a good one: what it said."""
+    """Run one command to its successful end. Returns its output."""
     status, said = Command(*arguments).end()
     assert status == 0, said
     return said
@@ -57,6 +60,7 @@ def refusal(*arguments: str) -> str:
 
 def _run(arguments: tuple[str, ...], said: Path) -> None:
     from jaxadv.commands import cli
+    from jaxadv.support import ending
 
     signal.signal(
         signal.SIGINT, signal.default_int_handler
@@ -65,6 +69,7 @@ def _run(arguments: tuple[str, ...], said: Path) -> None:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     sys.argv = ["run.py", *arguments]
+    ending.catch_signals()  # as `jaxadv.__main__` does
     try:
         cli.main(cli.parse(sys.argv))
     finally:

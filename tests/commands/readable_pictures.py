@@ -1,7 +1,8 @@
-"""Pictures that bear their label, a classifier that reads it, and what an evaluation of very many of them takes.
+"""Makes pictures that show their label, and a classifier that reads it.
 
-`python tests/commands/readable_pictures.py DIR 50000` makes the pictures in DIR under the names of the study's folder (unless they are
-there), attacks every one with FGSM, and prints the rows, the time, and the memory held at most after each tenth.
+`python tests/commands/readable_pictures.py DIR 50000` measures an evaluation of very many pictures. It
+makes them in DIR under the study's names, unless they are there. It attacks each one with FGSM.
+After each tenth it prints the number of rows, the time, and the peak of memory.
 """
 
 import io
@@ -57,7 +58,7 @@ def reader() -> jaxadv.Classifier:
 
 
 def evaluate(pictures: Path, count: int, out: Path, *more: str) -> list[float]:
-    """Attack the first ``count`` pictures; the most memory held, in MB, as it was told ten times a second."""
+    """Attack the first ``count`` pictures. Returns the peak of memory in MB, sampled ten times a second."""
     command = [
         sys.executable,
         ROOT / "run.py",

@@ -53,7 +53,7 @@ def test_the_ceiling_is_itself(rows):
 
 
 def test_arithmetic_is_counted(rows):
-    """A matrix product forward, and one back; beside it the few of an objective of four classes, an eighth of so small a network."""
+    """The operations are a matrix product forward and one backward. An objective of four classes adds an eighth."""
     product = 2 * PIXELS * 4 / 1e9
     gradient, forward = estimate.gigaflops(random_linear(0, 4))
     np.testing.assert_allclose((gradient, forward), (2 * product, product), rtol=0.15)
@@ -62,7 +62,7 @@ def test_arithmetic_is_counted(rows):
 
 
 def test_raw_calls_wait_for_each_other():
-    """Each has the same images, which come out of the logits before: what is not a number there would be one pixel that is not."""
+    """Every call has the same images, which depend on the logits before. A NaN there would give a NaN pixel."""
     images = jnp.ones((1, 2, 2, 3))
     for logit, pixel in ((1.0, 1.0), (np.nan, np.nan)):
         seen = []
@@ -79,6 +79,7 @@ def test_raw_calls_wait_for_each_other():
     assert not images.is_deleted()
 
 
+@pytest.mark.slow
 def test_the_command_writes_tables_and_keeps_history(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     times = iter(["2026-01-01 00:00", "2026-01-02 00:00"])

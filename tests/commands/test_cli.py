@@ -1,4 +1,8 @@
-"""The command line: what it refuses, in one line with status 2 and nothing written, and what `evaluate` and `predict` leave."""
+"""Tests the command line.
+
+Bad input is refused in one line, with status 2, and nothing is written. `evaluate` and `predict` leave
+their files.
+"""
 
 import os
 import shutil
@@ -119,6 +123,7 @@ def test_predict_refuses(tmp_path, refused, images, extra, words):
     assert not (tmp_path / "y.npz").exists()
 
 
+@pytest.mark.slow
 def test_predict_gradient_is_the_slope_of_the_logits_in_double_precision(tmp_path):
     generator = np.random.default_rng(0)
     images = generator.uniform(0.2, 0.8, (2, 24, 24, 3))
@@ -150,7 +155,7 @@ def test_a_small_evaluation_end_to_end(tmp_path):
     """Two networks of different input sizes, every part: the rows and views that a run leaves are complete and consistent."""
     out = tmp_path / "run"
     given = [
-        "--models=mobilenet_v1_025,resnet_v2_50",
+        "--models=mobilenet_v1_025,alexnet",
         "--num_images=40",
         "--attacked_images=3",
         "--lanes=8",
@@ -270,6 +275,7 @@ def test_examples_run_as_printed(tmp_path):
     assert {path.name for path in (tmp_path / "results").iterdir()} == {"two", "sweep"}
 
 
+@pytest.mark.slow
 def test_a_dry_run_counts_what_the_attacks_then_take():
     """Known lengths exactly, per lane; searches without early abort at most."""
     classifier = random_linear(0, 4)

@@ -101,10 +101,25 @@ def test_a_log_of_somebody_else_is_not_continued(tmp_path):
         ("LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 $RUN report --out=$'caf\\xe9'", 2),
         ("$RUN report --out=$'caf\\xe9'", 2),
         ("env -u HOME $RUN report --out=~nobodyatall/x", 2),
+        ("mkdir gone && cd gone && rmdir ../gone && $RUN report --out=here", 2),
+        ("mkdir gone && cd gone && rmdir ../gone && $RUN evaluate --models=none --out=here", 2),
+        ("mkfifo pipe && $RUN report --out=pipe", 2),
+        ("$RUN report --out=/dev/null", 2),
+        ("$RUN report --out=/dev/full/x", 2),
+        ("$RUN report --out=", 2),
+        ("HOME= $RUN report '--out=~/run'", 2),
+        ("HOME=here $RUN report '--out=~/run'", 2),
+        ("$RUN report --out=$(printf 'a/%.0s' {1..3000})", 2),
+        ("ulimit -f 0; $RUN report --out=nowhere", 2),
+        ("TMPDIR=/nowhere $RUN report --out=nowhere", 2),
+        ("$RUN report --flagfile=.", 2),
+        ("$RUN report $'--out=\\e]0;title\\a'", 2),
+        ("$RUN $'\\e[2J'", 2),
+        ("PYTHONWARNINGS=error $RUN report --out=nowhere", 2),
     ],
 )
-def test_terminals_of_every_kind(command, status):
-    done = shell(command)
+def test_terminals_of_every_kind(command, status, tmp_path):
+    done = shell(f"cd '{tmp_path}'; {command}")
     assert done.returncode == status, done.stderr
     lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     assert (
@@ -113,6 +128,7 @@ def test_terminals_of_every_kind(command, status):
         and "Exception ignored" not in done.stderr
     )
     assert lines or "2>&-" in command
+    assert done.stderr.replace("\n", "").isprintable(), done.stderr
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
@@ -125,7 +141,7 @@ def test_a_signal_to_end_is_an_interrupt(name, monkeypatch):
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
-    assert done.returncode == 143 and done.stderr == "terminated; the same command goes on\n"
+    assert done.returncode == 143 and done.stderr == "terminated; the same command continues\n"
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
@@ -148,6 +164,13 @@ def test_flagfiles_are_text_of_any_mark(tmp_path, encoding):
         ("--seed=3\n".encode("utf-16-le"), "zero bytes"),
         (b"--seed=3\n" * 200_000, "more than"),
         (b"--flagfile=a.flags\n", "names itself"),
+        (b"--flagfile=x/../a.flags\n", "more than"),
+        (b"--flagfile=b.flags\n" * 60, "more than"),
+        (b"--flagfile=\n", "cannot be read"),
+        (b"--flagfile=gone.flags\n", "gone.flags"),
+        (b"---\n", "line 1"),
+        (b"-\n", "a.flags"),
+        (b"--out=a --figures=b\n", "no run in"),
         (b"--sede=3\n", "sede"),
         (b"--seed=-3\n", "-3"),
         (b"--seed=18446744073709551617\n", "18446744073709551617"),
@@ -155,6 +178,9 @@ def test_flagfiles_are_text_of_any_mark(tmp_path, encoding):
     ],
 )
 def test_other_flagfiles_are_refused(refused, tmp_path, content, words):
+    (tmp_path / "x").mkdir()
+    (tmp_path / "b.flags").write_bytes(b"--flagfile=c.flags\n" * 60)
+    (tmp_path / "c.flags").write_bytes(b"")
     if content is not None:
         (tmp_path / "a.flags").write_bytes(content)
     assert words in refused("report", "--flagfile=a.flags")
@@ -186,6 +212,54 @@ def test_a_home_directory_is_the_same_for_all(tmp_path, monkeypatch, capsys):
     with flagsaver.flagsaver(), pytest.raises(SystemExit):
         cli.main(cli.parse(["run.py", "report", "--out=~/run"]))
     assert f"no run in '{tmp_path / 'home' / 'run'}'" in capsys.readouterr().err
+
+
+class Stop(BaseException):
+    """No Exception, as those of asyncio and of test frameworks are."""
+
+
+@pytest.mark.parametrize(
+    "error", [Stop("enough"), GeneratorExit(), ExceptionGroup("two", [OSError()])]
+)
+def test_what_is_no_exception_is_one_line_as_well(error, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(log, "last", None)
+    status, line = ended(error, capsys, monkeypatch)
+    assert status == 1 and type(error).__name__ in line and "the traceback is in" in line
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("class Stop(BaseException): pass\nraise Stop('enough')", "mine.py:2: Stop: enough"),
+        ("import asyncio\nraise asyncio.CancelledError", "mine.py:2: CancelledError"),
+        ("def again(): again()\nagain()", "RecursionError"),
+        ("raise ExceptionGroup('two', [OSError(), ValueError()])", "mine.py:1: ExceptionGroup"),
+        ("import nowhere_at_all", "mine.py:1: ModuleNotFoundError"),
+        ("x = (", "mine.py:1: SyntaxError"),
+        ("x = '\\ud800'\nraise ValueError(x)", "mine.py:2: ValueError"),
+    ],
+)
+def test_whatever_a_users_file_raises_is_one_line(refused, tmp_path, code, words):
+    (tmp_path / "mine.py").write_text(f"{code}\ndef models():\n    pass\n")
+    line = refused("evaluate", "--models=none", "--model_module=mine.py:models", "--out=out")
+    assert words in line and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\x1b[2Jb", "a\\x1b[2Jb"),
+        ("a\nb\r\tc", "a b c"),
+        ("\x9b1m\x07", "\\x9b1m\\x07"),
+        ("größer 名 ∞", "größer 名 ∞"),
+        ("caf\udce9", "caf\\udce9"),
+        ("a\u202eb", "a\\u202eb"),
+    ],
+)
+def test_nothing_acts_on_a_terminal(text, shown, capsys):
+    log.warn(text)
+    assert capsys.readouterr().err == f"{shown}\n"
 
 
 @pytest.mark.parametrize(

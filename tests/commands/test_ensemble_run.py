@@ -1,11 +1,13 @@
 """A run with an ensemble from the command line."""
 
+import pytest
 from absl.testing import flagsaver
 
 from jaxadv.commands import cli
 from jaxadv.store.run import Run
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_attacked_and_shown_to_those_that_are_not_in_it(tmp_path, refused, capsys):
     """It is shown nothing itself."""
     models, name = ["mobilenet_v1_025", "alexnet", "vgg_16"], "ensemble.mobilenet_v1_025.alexnet"

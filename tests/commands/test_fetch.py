@@ -1,4 +1,4 @@
-"""`fetch` on the command line, and what stands on what it brought: --study and list."""
+"""Tests `fetch` on the command line, and --study and `list`, which use what it brought."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""flags/paper/: every file parses, asks for what can be done in both zoos, and says of each setting where it is from."""
+"""Tests flags/paper/: every file parses, and runs in both zoos. Its comments name the source of each setting."""
 
 import json
 from pathlib import Path

@@ -77,7 +77,15 @@ def undisturbed(tmp_path_factory) -> Path:
     return out
 
 
-def test_an_interrupt_from_the_keyboard_ends_at_once(tmp_path):
+@pytest.mark.parametrize(
+    ("number", "status", "word"),
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "terminated"),
+        (signal.SIGHUP, 143, "terminated"),
+    ],
+)
+def test_an_interrupt_or_a_signal_to_end_ends_at_once(tmp_path, number, status, word):
     """In the middle of a long attack, in one line; what a second process then finds is free to be continued."""
     out = tmp_path / "run"
     command = Command(
@@ -85,10 +93,10 @@ def test_an_interrupt_from_the_keyboard_ends_at_once(tmp_path):
     )
     while command.is_running() and not list(out.glob("unfinished/*lanes*")):
         time.sleep(0.05)
-    os.kill(command.pid, signal.SIGINT)
+    os.kill(command.pid, number)
     began = time.monotonic()
-    status, said = command.end()
-    assert status == 130 and said.splitlines()[-1] == "interrupted; the same command goes on", said
+    ended, said = command.end()
+    assert ended == status and said.splitlines()[-1] == f"{word}; the same command continues", said
     assert time.monotonic() - began < 5
     with Run.begin(out, Run(out).belonging.identity) as kept:
         assert kept.has("clean", "tiny_8-0000") or kept.has("clean", "tiny_12-0000")
@@ -159,8 +167,9 @@ def small_disk(tmp_path) -> tuple:
     return before, script
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_nothing(small_disk, tmp_path):
-    """One line; and with more room the same command goes on where it was."""
+    """A full disk gives one line. With more room, the same command continues."""
     before, script = small_disk
     out = tmp_path / "disk" / "run"
     command = " ".join([*COMMAND, *SHORT, f"--out={out}"])

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxadv.commands import train as command
 from jaxadv.data import digits
 from jaxadv.training import train
 from model_ports import checkpoint
@@ -118,12 +119,12 @@ def test_bad_input_before_any_training(tmp_path):
 @pytest.mark.slow
 def test_command_line(toy, tmp_path, capsys):
     flags = SimpleNamespace(models=["alexnet"], out=str(tmp_path), seed=5, epochs=1, progress=False)
-    train.main(flags)
+    command.main(flags)
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 1 and "alexnet: accuracy" in out and not err
     assert checkpoint.read_meta(tmp_path / "alexnet")["seed"] == 5
     with pytest.raises(InputError, match="--out is not given"):
-        train.main(SimpleNamespace(**vars(flags) | {"out": None}))
+        command.main(SimpleNamespace(**vars(flags) | {"out": None}))
 
 
 def test_the_zoo_is_there_with_a_spread():

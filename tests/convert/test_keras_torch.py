@@ -1,4 +1,4 @@
-"""Files of Keras and PyTorch where neither needs to be installed: the verdicts, the names, and what is refused in one line."""
+"""Tests files of Keras and PyTorch without these packages: verdicts, names, and refusals in one line."""
 
 import pickle
 import re
@@ -147,7 +147,7 @@ def test_another_function_is_refused_with_the_reason(tmp_path, model, file):
         model,
         "not the same function",
         reason,
-        "can be had: ",
+        "are the same there: ",
     )
 
 
@@ -199,7 +199,7 @@ def test_h5_that_is_none(tmp_path, content):
 
 
 def test_safetensors_with_torchs_names_are_translated(tmp_path):
-    """Foreign names, of which each that lacks is told, for a network that is the same function."""
+    """The network is the same function, but the names are foreign. The error lists each missing name."""
     path = tmp_path / "m.safetensors"
     path.write_bytes(
         writers.safetensors({"features.0.conv.weight": np.zeros((32, 3, 3, 3), np.float32)})

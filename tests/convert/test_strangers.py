@@ -39,6 +39,13 @@ STRANGERS = [
     ("net.7z", b"7z\xbc\xaf\x27\x1c" + bytes(99), ["a packed archive"]),
     ("net.onnx", b"\x08\x08" + bytes(99), ["an ONNX model", "numpy.savez"]),
     ("net.bin", ONNX, ["an ONNX model", "numpy.savez"]),
+    ("net.caffemodel", b"\x0a\x07AlexNet\x12\x04", ["a Caffe model", "numpy.savez"]),
+    ("flax_model.msgpack", b"\x81\xa6params\x80", ["Flax's msgpack", "numpy.savez"]),
+    ("net.mlmodel", b"\x08\x01\x12\x04", ["numpy.savez"]),
+    ("net.mat", b"MATLAB 5.0 MAT-file", ["Matlab"]),
+    ("net.pt2", b"PK\3\4" + bytes(30), ["exported program of PyTorch"]),
+    ("model.safetensors", b"\2\0\0\0\0\0\0\0{}", ["has no weights"]),
+    ("model.safetensors", bytes(8), ["damaged"]),
     ("net.tflite", b"\x1c\0\0\0TFL3" + bytes(99), ["TensorFlow Lite"]),
     ("net.gguf", b"GGUF\3\0\0\0" + bytes(99), ["llama.cpp"]),
     ("config.json", b'{"model_type": "resnet"}', ["JSON without weights"]),
@@ -110,6 +117,14 @@ def test_parts_of_safetensors_are_read_as_one(tmp_path):
     assert source.sha256() != before  # of all parts
 
 
+def test_what_is_left_aside_may_stand_in_an_index(tmp_path, monkeypatch):
+    """Counters of PyTorch's are in its shards, and in no network."""
+    monkeypatch.setitem(ARRAYS, "bn.num_batches_tracked", np.array(7, np.int64))
+    write_shards(tmp_path)
+    found = sources.read(tmp_path / "model.safetensors.index.json")
+    assert found.keys() == ARRAYS.keys() - {"bn.num_batches_tracked"}
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -159,7 +174,7 @@ def test_a_prefix_of_all_names_is_left_aside(prefix):
         for part in ("weight",)
     }
     names |= {"n_averaged": 1, f"{prefix}features.0.bn.num_batches_tracked": 2}
-    found = torch_state.own_names(names, MODEL)
+    found = torch_state.without_prefix(names, MODEL)
     assert list(found) == [
         name.removeprefix(prefix)
         for name in names

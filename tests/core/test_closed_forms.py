@@ -11,6 +11,7 @@ from models import PIXELS, inner_images, least_l1, least_l2, linear, random_line
 
 import jaxadv
 from jaxadv.api import run_attacks
+from jaxadv.attacks import fgsm
 from jaxadv.attacks.elastic_net import CANDIDATE, SLACK, soft_threshold
 from jaxadv.core import engine, oracle
 from jaxadv.core.metrics import distances
@@ -45,7 +46,7 @@ def facts(classifier, images):
     )
 
 
-@pytest.mark.parametrize("loss", jaxadv.attacks.fgsm.LOSSES)
+@pytest.mark.parametrize("loss", fgsm.LOSSES)
 @pytest.mark.parametrize("targeted", [False, True])
 @pytest.mark.parametrize("eps", [0.05, 0.45])
 def test_fgsm_is_the_corner_of_the_box(loss, targeted, eps):

@@ -1,4 +1,4 @@
-"""A network that does not keep the contract is refused before any work, in one line that says what was seen and what to do."""
+"""A network that breaks the contract is refused before any work. One line has the reason and the remedy."""
 
 import functools
 import re
@@ -49,7 +49,14 @@ def other_draws(logits):
     return logits + jax.pure_callback(lambda _: draw().astype(np.float32), shape, logits)
 
 
-ALONE = "each image must be judged alone"
+def every_third(logits):
+    """A function that counts its calls."""
+    shape, calls = jax.ShapeDtypeStruct((), jnp.float32), iter(range(10**6))
+    count = jax.pure_callback(lambda _: np.float32(next(calls) % 3), shape, logits)
+    return logits + count
+
+
+ALONE = "logits must not depend on other images"
 WRONG = {
     "softmax": (
         jax.nn.softmax,
@@ -85,11 +92,11 @@ WRONG = {
     ),
     "noise of the batch's shape": (
         lambda z: z + 0.1 * jax.random.normal(jax.random.key(0), z.shape),
-        ["other logits in another place of the batch", "treat all places alike"],
+        ["other logits at another position in the batch", "treat all positions alike"],
     ),
     "position": (
         lambda z: z + 0.1 * jnp.arange(len(z))[:, None],
-        ["other logits in another place of the batch"],
+        ["other logits at another position in the batch"],
     ),
     "noise": (other_draws, ["is random", "differ by", "switch dropout and noise off"]),
     "NaN": (lambda z: z * jnp.nan, ["gives NaN for 8 of 8 pictures", "finite logits"]),
@@ -103,6 +110,21 @@ WRONG = {
         lambda z: jnp.log(jax.nn.softmax(1000 * z)),
         ["-inf for class", "jax.nn.log_softmax"],
     ),
+    "smoothed": (lambda z: 0.9 * jax.nn.softmax(z) + 0.1 / 5, ["gives probabilities"]),
+    "votes": (lambda z: jax.nn.one_hot(z.argmax(1), 5), ["gives probabilities"]),
+    "probabilities of large batches alone": (
+        lambda z: z if len(z) < 4 else jax.nn.softmax(z),
+        ["gives probabilities"],
+    ),
+    "ranks in the batch": (
+        lambda z: jnp.sort(z, axis=0),
+        ["other logits"],
+    ),
+    "padded with the first": (
+        lambda z: jnp.where(jnp.arange(len(z))[:, None] < 4, z, z[0]),
+        ["other logits"],
+    ),
+    "each third call": (every_third, ["is random"]),
     "one row": (
         lambda z: z.mean(0, keepdims=True),
         ["gives 1 rows for 8 images", "a row of 5 for each"],
@@ -188,12 +210,15 @@ STRUCTURES = [
     ),
     (lambda z: z > 0, ["bool", "not the class"]),
     (lambda z: z.astype(jnp.complex64), ["complex64"]),
+    (lambda z: z.astype(jnp.float8_e4m3fn), ["float8_e4m3fn"]),
+    (lambda z: z.astype(jnp.uint8), ["uint8", "not the class"]),
+    (lambda z: z[:, :, None], ["(1, 5, 1)", "(1, 5)"]),
     (lambda z: z[:, :4], ["(1, 4)", "(1, 5)"]),
     (lambda z: z[0], ["(5,)", "(1, 5)"]),
     (lambda z: z.T, ["(5, 1)", "(1, 5)"]),
     (
         lambda z: z.reshape(4, -1),
-        ["fails for images of shape (1, 8, 8, 3)", "TypeError", "fix no batch size"],
+        ["fails for images of shape (1, 8, 8, 3)", "TypeError", "do not fix a batch size"],
     ),
     (lambda z: z @ jnp.ones((3, 3)), ["fails for images of shape (1, 8, 8, 3)"]),
     (lambda z: z if z.max() > 0 else -z, ["cannot be traced by JAX", "jax.numpy"]),
@@ -216,7 +241,8 @@ def test_a_function_of_one_batch_size_is_refused_at_another():
     clf = network(lambda z: (z.reshape(-1) @ jnp.eye(5))[None])  # of one image
     contract.check(clf, 1)
     with refused(
-        "mine fails for images of shape (8, 8, 8, 3)", "any number of images: fix no batch size"
+        "mine fails for images of shape (8, 8, 8, 3)",
+        "any number of images: do not fix a batch size",
     ):
         jaxadv.run_attack(clf, jaxadv.FGSM(0.1), IMAGES, LABELS, lanes=LANES)
 
@@ -225,7 +251,7 @@ def test_a_function_of_one_batch_size_is_refused_at_another():
     ("change", "words"),
     [
         (jax.nn.sigmoid, "between 0 and 1"),
-        (lambda z: z.astype(jnp.bfloat16).astype(jnp.float32), "numbers of bfloat16"),
+        (lambda z: z.astype(jnp.bfloat16).astype(jnp.float32), "bfloat16 numbers"),
     ],
 )
 def test_what_may_be_meant_is_a_warning(capsys, change, words):

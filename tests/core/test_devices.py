@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 TESTS = Path(__file__).parents[1]
 
 
+@pytest.mark.slow
 def test_devices_change_no_bit(tmp_path):
     """In a process with eight, of which one, two or all are used. So many lanes that a processor's vectors have no remainder, which
     rounds otherwise: then a lane is like another.

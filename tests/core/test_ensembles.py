@@ -68,7 +68,7 @@ def test_an_ensemble_is_fooled_as_a_linear_model_is():
 
 
 def test_bad_members():
-    with pytest.raises(jaxadv.InputError, match="two at least"):
+    with pytest.raises(jaxadv.InputError, match="at least two"):
         jaxadv.ensemble([random_linear(0, 2)], name="one")
     with pytest.raises(jaxadv.InputError, match="a 2, b 5"):
         jaxadv.ensemble(

@@ -514,6 +514,7 @@ class Endless:
         return AttackItem(inner_images(number, 1)[0], np.int32(0), np.bool_(False))
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_items():
     """Ten thousand take no more than a hundred, to two bytes an item's pixel: their numbers in a list, and no image."""
     classifier, peaks = random_linear(0, 4), []

@@ -32,7 +32,7 @@ def test_each_number_that_does_not_fit_is_told_and_halved(classifier, monkeypatc
     )
     assert memory.choose([classifier]) == 8
     told = capsys.readouterr().err.splitlines()
-    assert len(told) == 2 and "32 lanes" in told[0] and told[1].endswith("8 lanes are tried")
+    assert len(told) == 2 and "32 lanes" in told[0] and told[1].endswith("trying 8 lanes")
 
 
 def test_what_seems_to_fit_is_called_and_halved_where_memory_runs_out(
@@ -53,11 +53,11 @@ def test_what_seems_to_fit_is_called_and_halved_where_memory_runs_out(
     assert memory.choose([classifier]) == 16 and called == [32, 16]
     assert (
         capsys.readouterr().err
-        == "linear with 32 lanes needs more memory than there is: 16 lanes are tried\n"
+        == "linear with 32 lanes needs more memory than the device has: trying 16 lanes\n"
     )
     monkeypatch.setattr(classifier, "compile", lambda batch: compile(99))
     with pytest.raises(
-        InputError, match="linear with 1 lanes needs more memory than there is; free memory"
+        InputError, match="linear with 1 lanes needs more memory than the device has; free memory"
     ):
         memory.choose([classifier])
 
@@ -73,7 +73,7 @@ def test_not_even_one_lane_is_one_line(classifier, monkeypatch):
     monkeypatch.setattr(memory, "free_bytes", lambda: 16)
     monkeypatch.setattr(memory, "needed_bytes", lambda classifier, lanes: 2e9 * lanes)
     with pytest.raises(
-        InputError, match="1 lanes needs 2 GB, and of what is free it may take .*; free memory"
+        InputError, match="1 lanes needs 2 GB, and may use .* of the free memory; free memory"
     ):
         memory.choose([classifier])
 

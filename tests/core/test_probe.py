@@ -1,4 +1,4 @@
-"""The contract that every probe keeps (`jaxadv.core.probe`), and what follows from what it says of itself."""
+"""Tests the contract of every probe (`jaxadv.core.probe`), and the consequences of its declarations."""
 
 import inspect
 
@@ -33,7 +33,7 @@ PROBES = (
 
 @pytest.mark.parametrize("name", PROBES)
 def test_every_probe_keeps_the_contract(name):
-    """It has all that the protocol has, under the same names of arguments, and is done at the end of its schedule at the latest."""
+    """It has every member of the protocol, with the same names of arguments. It is done at the end of its schedule."""
     probe = PROBES[name]
     for member in ("check", "init", "ask", "tell", "done", "result"):
         expected, actual = (

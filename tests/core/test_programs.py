@@ -87,6 +87,7 @@ def test_where_nothing_can_be_kept_it_is_traced(folder):
     assert kept(PARAMS, IMAGES)[1] == kept(PARAMS, IMAGES)[1] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model", ["mobilenet_v1_025", pytest.param("vgg_16", marks=pytest.mark.slow)]
 )

@@ -82,12 +82,16 @@ def sources(net: str) -> dict[str, tuple]:
     return found
 
 
-@pytest.mark.parametrize(("source", "target"), [("tiny", "smooth"), ("smooth", "tiny")])
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [pytest.param("tiny", "smooth", marks=pytest.mark.slow), ("smooth", "tiny")],
+)
 def test_transfer_rates(source, target):
-    """Predictions and successes of every image, and the three rates.
+    """Compares predictions and successes of every image, and the three rates.
 
-    The release shows failed sources to the target as arrays of NaN. What a net with relu says to them depends on the kernels, so
-    the recorded top-5 rate is compared only where no source failed or the target is linear.
+    The release shows failed sources to the target as arrays of NaN. The answer of a net with ReLU
+    then depends on the kernels. The recorded top-5 rate is therefore compared only if no source
+    failed, or if the target is linear.
     """
     direction = f"{source}_to_{target}"
     names = list(STORED[direction + "__settings"])

@@ -117,6 +117,7 @@ def test_scores_are_rows_and_a_summary(scored):
     assert table["not_fitted"].tolist() == np.isnan(scores.fit.shape).sum(0).tolist()
 
 
+@pytest.mark.slow
 def test_a_plot_has_clean_adversarial_and_difference(attacked):
     images, labels, result = attacked
     figure = result.plot([5, 0])
@@ -144,5 +145,5 @@ def test_a_plot_has_clean_adversarial_and_difference(attacked):
 
 @pytest.mark.parametrize("images", [[6], [-1], [], [0.5], 3])
 def test_a_plot_of_what_is_not_there_is_one_line(attacked, images):
-    with pytest.raises(InputError, match="give at least one number of an image, from 0 to 5"):
+    with pytest.raises(InputError, match="give at least one image number, from 0 to 5"):
         attacked[2].plot(images)

@@ -1,4 +1,4 @@
-"""Every form of data: what it is read as, and what is refused with which words."""
+"""Tests every form of data: the pictures that are read, and the errors of what is refused."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Lists of labels as spreadsheets, pandas and people write them: read, or refused in a line that says what is wrong."""
+"""Tests lists of labels that spreadsheets, pandas and people write. They are read, or refused in one clear line."""
 
 import os
 
@@ -30,6 +30,9 @@ CSV = {
     "decimals": "name,label\na.jpg,5.0\nb c.jpg,0.000\nd.png,999.\n",
     "label first": "label,filename\n5,a.jpg\n0,b c.jpg\n999,d.png\n",
     "label first, no header": "5,a.jpg\n0,b c.jpg\n999,d.png\n",
+    "semicolons": "a.jpg;5\nb c.jpg;0\nd.png;999\n",
+    "semicolons and a head": "name;label\n'a.jpg';5\n\"b c.jpg\";0\nd.png;999\n".replace("'", '"'),
+    "tabs": "a.jpg\t5\nb c.jpg\t0\nd.png\t999\n",
     "Windows": "a.jpg,5\r\nb c.jpg,0\r\nd.png,999\r\n",
     "order, empty lines, comment": "# mine\n\nd.png,999\n,\nb c.jpg,0\n\na.jpg,5\n",
     "without suffixes": "a,5\nb c,0\nd,999\n",
@@ -102,6 +105,14 @@ WRONG = [
     ("name,label\n", r"no label for 'a.jpg' \(3 of 3 lack one\)"),
     ('"a.jpg,5\nb c.jpg,0\nd.png,1\n', "label ''"),
     (f"{'x' * 200_000},5\n", "cannot be read as a table"),
+    ("a.jpg" + "," * 5000 + "5\n", "has 5001 columns; at most 100 are allowed"),
+    ("a.jpg 5\nb c.jpg 0\nd.png 999\n", "label ''"),
+    ("a.jpg,5\nb c.jpg;0\nd.png,1\n", "line 2: label ''"),
+    ("a.jpg,0x5\nb c.jpg,0\nd.png,1\n", "label '0x5'"),
+    ("a.jpg,1000\nb c.jpg,0\nd.png,1\n", "label '1000'"),
+    ("a.jpg,n99999999\n", "n99999999"),
+    ('{"a.jpg": 5, "b c.jpg": 0, "d.png": 1}', "label"),
+    ("../a.jpg,5\nb c.jpg,0\nd.png,1\na.jpg,5\n", "'a.jpg' has a label already"),
 ]
 
 

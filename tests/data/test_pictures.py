@@ -239,10 +239,11 @@ side = 7740
 Image.new({mode!r}, (side, side)).save("big", {kind!r}, **({{"progressive": True}} if {kind!r} == "JPEG" else {{}}))
 """
     decode = """
-import resource
 from jaxadv.data import pictures
 pictures.decode(open("big", "rb").read(), 224, pictures.Reading(not_rgb="convert"))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+# Not ru_maxrss, which a process inherits from the one that started it.
+status = open("/proc/self/status").read().split()
+print(int(status[status.index("VmHWM:") + 1]) // 1024)
 """
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     for script in (code, decode):

@@ -1,7 +1,8 @@
-"""Real photographs, where there are any: data of others, which the project cannot carry.
+"""Tests with real photographs, if there are any. They belong to others, and the project cannot contain them.
 
-JAXADV_REAL_DATA names a folder with images/val, photographs of the ILSVRC2012 validation split under their names and labels.tsv, and
-images/original, photographs of one class each whose names begin with its WordNet id, with labels.tsv.
+The environment variable JAXADV_REAL_DATA names a folder. Its images/val has photographs of the
+ILSVRC2012 validation set under their names, and labels.tsv. Its images/original has photographs whose
+names begin with the WordNet id of their class, and labels.tsv.
 """
 
 import os

@@ -1,7 +1,9 @@
-"""How fast pictures are decoded, beside a bare Pillow loop of as many threads that opens, resizes and crops the same files.
+"""Measures the speed of decoding pictures, compared with a bare Pillow loop.
 
-`python tests/data/throughput.py DIR [SIZE [TURNS]]`: both take the same CHUNK of files in turn, so that other work meets both; prints
-pictures a second and the loader's share of the bare loop, by threads, and the peak of memory.
+`python tests/data/throughput.py DIR [SIZE [TURNS]]`: the loop opens, resizes and crops the same files
+with the same number of threads. Both take the same CHUNK of files in turn, so that other load on the
+machine affects both. For each number of threads, the script prints pictures per second and the
+loader's share of the bare loop. It also prints the peak of memory.
 """
 
 import os

@@ -76,13 +76,8 @@ def test_marks_are_known_and_blocks_are_found():
 WITH_PYTHON = [page for page in PAGES if any(block.language == "python" for block in blocks(page))]
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(page, id=page.name, marks=() if page.name == "README.md" else pytest.mark.slow)
-        for page in WITH_PYTHON
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.name)
 def test_what_a_page_shows_runs_in_its_order(page, somewhere):
     """Python blocks share one namespace a page; commands run in the same folder."""
     names: dict = {"__name__": "documentation"}

@@ -162,7 +162,7 @@ def test_wrong_arrays_are_one_line_and_nothing_is_written(networks, data, tmp_pa
 
 
 def test_networks_of_one_name_are_refused(networks, data):
-    with pytest.raises(jaxadv.InputError, match="'first', as another one is"):
+    with pytest.raises(jaxadv.InputError, match="'first', which is taken"):
         jaxadv.evaluate([networks[0], networks[0]], data, SMALL)
 
 
@@ -220,7 +220,7 @@ def test_answers_that_are_no_numbers_are_counted_in_rows_tables_page_and_last_li
     said = capsys.readouterr().err
     page = (tmp_path / "out" / "report.html").read_text()
     for line in (
-        "clean images without finite logits: broken 2 of 12; they count as classified wrong",
+        "clean images without finite logits: broken 2 of 12; they count as misclassified",
         "NaN or infinite logits or gradients: broken, fgsm eps=0.1 10 of 10 attempts; they are in no rate",
         f"adversarial images of others without finite logits: broken {shown['invalid'].sum()} of {len(shown)}; "
         "they are in no transfer rate",

@@ -49,7 +49,7 @@ def test_what_is_told_says_device_date_and_what_was_not_measured():
     assert line.startswith(
         "on one NVIDIA H200, as measured on 2026-11-27 (jax 0.11.2): highest 1,607 h, default "
     )
-    assert line.endswith("; 1 networks at the arithmetic of one of their family")
+    assert line.endswith("; 1 networks by the speed of another network of their family")
     (line,) = rates.told({"vgg_16": Work(3_600_000, 0, (60.0, 30.0))})
     assert line.endswith("highest 1.6 h, default 0.34 h, bfloat16 0.19 h")
 

@@ -1,4 +1,4 @@
-"""A server on this machine that serves files as well or as badly as it is asked to."""
+"""A server on this machine that serves files correctly, or with chosen faults."""
 
 import contextlib
 import hashlib

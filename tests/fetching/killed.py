@@ -59,6 +59,8 @@ def run(job: Job, kill_at: int | None, counted=None) -> None:
 
     archives = {part: addresses.Archive(*facts) for part, facts in job.archives.items()}
     addresses.STUDY.update(archives)
+    for name, graph in addresses.GRAPHS.items():  # those of rules have other hashes
+        addresses.GRAPHS[name] = graph._replace(sha256=None)
     addresses.PICTURES, transfer.BLOCK = job.pictures, job.block
     Progress.advance = advance
     if job.free is not None:

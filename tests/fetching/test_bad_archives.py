@@ -1,4 +1,4 @@
-"""What may be wrong with the study's archives, the order and the disk: one line, and a way on."""
+"""Faults of the study's archives, the order and the disk. Each gives one line with a remedy."""
 
 import hashlib
 import os
@@ -31,7 +31,7 @@ def put(server, monkeypatch, name: str, content: bytes, *, known: bool = True) -
 
 
 def test_another_hash_is_one_line_and_sha256_goes_on(published, tmp_path, refusal):
-    """Nothing was unpacked; who knows better says so, and nothing is downloaded again."""
+    """Nothing was unpacked. If the user gives the hash, the file is accepted without a new download."""
     content = bytearray(published.files["weights.tar.gz"])
     content[-1000] ^= 1
     changed = packed(graphs([ONE]), level=6)
@@ -207,8 +207,9 @@ def test_the_disk_is_checked_first(tmp_path, refusal, monkeypatch):
     assert not (tmp_path / "to").exists()
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_on_the_way(published, tmp_path):
-    """At three stages: one line; and with more room the same call goes on to the same folder."""
+    """A full disk gives one line, at three stages. With more room, the same call ends with the same folder."""
     (tmp_path / "disk").mkdir()
     to = tmp_path / "disk" / "to"
     archives = {part: tuple(archive) for part, archive in addresses.STUDY.items()}

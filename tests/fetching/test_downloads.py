@@ -64,7 +64,9 @@ def test_the_next_command_goes_on(serve, tmp_path, refusal):
     server.cuts = [1_000_000]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(transfer, "WAITS", ())
-        refusal(lambda: receive(server, tmp_path), "1000000 bytes are kept", "same command goes on")
+        refusal(
+            lambda: receive(server, tmp_path), "1000000 bytes are kept", "same command continues"
+        )
     assert receive(server, tmp_path)[0] == WHOLE
     assert server.asked == [None, "bytes=1000000-"]
 

@@ -161,7 +161,7 @@ def state(prefix="", **more) -> dict:
 )
 def test_trainers_files_and_averages_are_read(tmp_path, saved):
     torch.save(saved, tmp_path / "net.pth")
-    arrays = torch_state.own_names(sources.read(tmp_path / "net.pth"), "inception_v4")
+    arrays = torch_state.without_prefix(sources.read(tmp_path / "net.pth"), "inception_v4")
     assert {name: array.tolist() for name, array in arrays.items()} == {
         name: values.tolist() for name, values in state().items()
     }

@@ -29,7 +29,7 @@ def frozen(tmp_path_factory) -> Path:
 
 
 def test_the_port_is_the_original(frozen, tmp_path):
-    """In a process of its own, in single precision, at the size that the graph asks for; the JSON holds what was printed."""
+    """Runs in a separate process, in single precision, at the graph's size. The JSON has what was printed."""
     command = [
         sys.executable,
         str(ROOT / "run.py"),

@@ -53,7 +53,9 @@ def _mean_weights(size: int, window: int, stride: int, padding: str) -> np.ndarr
 
 
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
-@pytest.mark.parametrize("window, stride", [(3, 1), (3, 2), (2, 2)])
+@pytest.mark.parametrize(
+    "window, stride", [(2, 2), *(pytest.param(3, by, marks=pytest.mark.slow) for by in (1, 2))]
+)
 def test_average_pool_leaves_the_padding_out(window, stride, padding):
     random = np.random.default_rng(0)
     for height, width in [(7, 8), (6, 5), (4, 3)]:

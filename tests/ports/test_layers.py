@@ -122,7 +122,7 @@ def test_ordinary_convolution(kernel, stride, padding, size):
 )
 @pytest.mark.parametrize("inputs, outputs", [(6, 2), (2, 12)], ids=["forward", "backward"])
 def test_convolution_of_few_outputs(kernel, stride, padding, size, inputs, outputs):
-    """Backward the remainders modulo a stride of 2 are outputs too, 8 of them."""
+    """In the backward pass, the remainders modulo a stride of 2 are outputs too. There are 8."""
     x, weights = _draw(0, (2, size, size + 1, inputs)), _draw(1, (kernel, kernel, inputs, outputs))
     _agree(*_convolutions(stride, padding, 1), x, weights, double=kernel % 2 == 0)
 
@@ -195,7 +195,7 @@ def test_local_response_normalization_is_its_formula(channels):
 @pytest.mark.parametrize(("platform", "own"), [("tpu", 0), ("gpu", 1)])
 @pytest.mark.parametrize("groups", [1, 2, 4])
 def test_other_platforms_use_the_stock_operations(groups, platform, own, monkeypatch):
-    """The same module, told that it is not on a CPU, is one stock convolution and stock pools, but for the maximum on GPU."""
+    """On other devices the module uses JAX's convolution and pools, except for the maximum on a GPU."""
     module = layers.convolution(4, 8, 3, stride=2, groups=groups, rngs=nnx.Rngs(0))
     x = jnp.asarray(_draw(0, (1, 7, 7, 4)), jnp.float32)
     run = lambda x: layers.max_pool(layers.average_pool(module(x), 2, 1), 2, 2)  # noqa: E731

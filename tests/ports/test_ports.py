@@ -230,7 +230,8 @@ def test_small_network_is_small_and_a_pure_function(name):
         np.testing.assert_allclose(apply(params, images[:1]), logits[:1], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", slow_but(BRIEF_NAMES, NAMES))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
 def test_small_network_learns(name):
     """A few steps on a task of two brightnesses lower the loss, and batch statistics reach the moving ones.
 

@@ -1,7 +1,8 @@
-"""Real trained networks on real photographs, where there are any: data of others, which the project cannot carry.
+"""Tests with real trained networks and real photographs, if there are any.
 
-JAXADV_REAL_DATA names a folder with weights/mobilenet_v1_025.npz and mobilenet_v1_050.npz (original names), and images/val with
-labels.tsv (file, label) and 300 photographs of the ILSVRC2012 validation split.
+They belong to others, and the project cannot contain them. The environment variable JAXADV_REAL_DATA
+names a folder. It has weights/mobilenet_v1_025.npz and weights/mobilenet_v1_050.npz with original
+names. Its images/val has labels.tsv (file, label) and 300 photographs of the ILSVRC2012 validation set.
 """
 
 import csv
@@ -42,6 +43,7 @@ def photographs(size: int) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(images), np.array([int(label) for _, label in rows])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "size", "top1", "top5"),
     # by an independent implementation
@@ -73,6 +75,7 @@ def test_converted_networks_classify_as_they_were_recorded_to(tmp_path, model, s
     assert abs((order[:, :5] == labels[:, None]).any(1).mean() - top5) < 1.5 / len(labels)
 
 
+@pytest.mark.slow
 def test_an_evaluation_on_photographs(tmp_path):
     """Two full-size networks from the shell: attacks, CLEVER and transfer on a folder of photographs."""
     command = [

@@ -11,7 +11,22 @@ import pytest
 
 from jaxadv.report import latex, tables
 
-FORMULAS = ["=1+1", "+SUM(A1)", "-2+3", "@cmd", "\t=1", "\r=1", '=HYPERLINK("http://x","y")']
+FORMULAS = [
+    "＝1+1",
+    "＋1",
+    "－1",
+    "＠x",
+    "\n=1",
+    " =1",
+    "\u00a0=1",
+    "=1+1",
+    "+SUM(A1)",
+    "-2+3",
+    "@cmd",
+    "\t=1",
+    "\r=1",
+    '=HYPERLINK("http://x","y")',
+]
 MARKUP = [
     "<script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
@@ -29,7 +44,9 @@ def rows(text: str) -> pd.DataFrame:
 
 @pytest.mark.parametrize("text", FORMULAS)
 def test_no_cell_of_a_csv_is_a_formula(tmp_path, text):
-    tables.write(tmp_path, {"accuracy": rows(text)})
+    columns = latex.PRINTED["accuracy"][1:]
+    table = rows(text).assign(**dict.fromkeys(columns, 0.5))
+    tables.write(tmp_path, {"accuracy": table})
     _, line = csv.reader(io.StringIO((tmp_path / "accuracy.csv").read_bytes().decode()))
     told = "'" + text.replace("\r", " ")
     assert line[0] == told and line[1] == "-3"  # numbers stay numbers

@@ -129,7 +129,7 @@ def test_a_run_of_the_version_before_is_refused_and_left_as_it_is(copy):
     manifest = {"identity": {}, "models": copy.manifest().get("models", [])}
     (copy.directory / "manifest.json").write_text(json.dumps(manifest))
     before = {path: path.read_bytes() for path in files(copy)}
-    told = f"of format 1, and this version reads and writes {store.FORMAT} alone"
+    told = f"of format 1, but this version reads and writes only format {store.FORMAT}"
     for refused in (remake, Run.begin):
         with pytest.raises(InputError, match=told) as caught:
             refused(copy.directory)

@@ -102,7 +102,7 @@ def test_a_part_of_another_run_is_named_and_not_counted(tmp_path, capsys):
     with Run.begin(tmp_path / "here", identity()) as again:
         assert again.has("clean", "a") and not again.has("clean", "b")
         (line,) = said(capsys)
-        assert "now called 'part-b.parquet.set-aside', and the part is made again" in line
+        assert "renamed to 'part-b.parquet.set-aside', and the part is made again" in line
         again.append("clean", rows("clean"), part="b")
         assert again.has("clean", "b")
     assert parts.read(
@@ -122,7 +122,7 @@ def test_parts_that_changed_places_are_named_and_made_again(tmp_path, capsys):
         run.read("examples").empty and len(run.read("clean")) == 6 and len(run.read("clever")) == 3
     )
     lines = said(capsys)
-    assert len(lines) == 3 and "took its place" in lines[0] and "'clever'" in lines[2]
+    assert len(lines) == 3 and "or was renamed" in lines[0] and "'clever'" in lines[2]
     with Run.begin(tmp_path, identity()) as again:
         assert (
             not again.has("examples", "a")
@@ -141,7 +141,7 @@ def test_a_part_of_no_run_is_named_and_not_counted(tmp_path, capsys):
     capsys.readouterr()
     assert len(run.read("clean")) == 3 and len(run.transfer_sums()) == 0
     lines = said(capsys)
-    assert "another program" in lines[0] and "no Parquet file" in lines[1]
+    assert "another program" in lines[0] and "not a Parquet file" in lines[1]
 
 
 def test_what_a_kind_does_not_depend_on_may_change_until_there_are_rows_of_those_that_do(

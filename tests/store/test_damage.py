@@ -1,4 +1,4 @@
-"""Damage is told and mended, whatever a parser would make of it. No bit changes without a word, and none ends in a traceback."""
+"""Damaged files are reported and repaired. Every changed bit is noticed, and none ends in a traceback."""
 
 import json
 import random
@@ -79,7 +79,7 @@ def test_sums_in_a_footer_are_compared(tmp_path, count):
 @bits
 @pytest.mark.parametrize("damage", [flipped, cut])
 def test_a_manifest_is_made_again_from_the_parts(tmp_path, capsys, damage, count):
-    """Nothing else is asked of the user, and the run goes on with its own settings alone."""
+    """The user has to do nothing else, and the run continues with its settings alone."""
     made(tmp_path, identity(clever_samples=3), "a", kinds=("clean",))
     made(tmp_path, identity(), "a", kinds=("examples",))
     made(tmp_path, identity(), "b", kinds=("clever",))
@@ -90,9 +90,7 @@ def test_a_manifest_is_made_again_from_the_parts(tmp_path, capsys, damage, count
         store._said.clear()
         assert run.manifest() == expected
         harmless = path.read_bytes().strip() == whole.strip()  # cut before the last line break
-        assert (
-            harmless or "what it said of the run is taken from the parts" in capsys.readouterr().err
-        )
+        assert harmless or "its entries are taken from the parts" in capsys.readouterr().err
         with pytest.raises(InputError, match="--lanes 4 there, 9 now"):
             Run.begin(tmp_path, identity(lanes=9))
         with Run.begin(tmp_path, identity()) as again:
@@ -100,7 +98,7 @@ def test_a_manifest_is_made_again_from_the_parts(tmp_path, capsys, damage, count
     path.unlink()
     assert (
         run.manifest() == expected
-        and "is missing; what it said of the run is taken from the parts" in capsys.readouterr().err
+        and "is missing; its entries are taken from the parts" in capsys.readouterr().err
     )
 
 
@@ -133,8 +131,8 @@ def test_a_damaged_journal_is_told_and_its_work_done_again(tmp_path, capsys, wha
             assert not (again.lanes("0-0") if what == "lanes" else again.outcomes())
             (line,) = said(capsys)
             assert (
-                "is damaged; the unfinished work that it kept is done again" in line
-                or "now called" in line
+                "is damaged; the unfinished work in it is done again" in line
+                or "renamed to" in line
             )
             assert not path.exists()
             for aside in tmp_path.glob("*.set-aside*"):
@@ -186,7 +184,7 @@ def test_hostile_metadata_of_images_ends_in_one_line(tmp_path):
     ):
         path.write_text(text)
         assert not image_store.has(tmp_path, "a")
-        with pytest.raises(InputError, match="is no readable array"):
+        with pytest.raises(InputError, match="is not a readable array"):
             image_store.read(tmp_path, "a")
 
 

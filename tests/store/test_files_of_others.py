@@ -88,7 +88,7 @@ def test_rows_of_format_1_are_not_removed(tmp_path):
     before = put(tmp_path, ["clean/part-a.parquet"])
     for overwrite in (True, False):
         with pytest.raises(
-            InputError, match="of format 1, and this version reads and writes 2 alone"
+            InputError, match="of format 1, but this version reads and writes only format 2"
         ):
             Run.begin(tmp_path, identity(), overwrite=overwrite)
     assert {name: content for name, content in state(tmp_path).items() if name != ".lock"} == before
@@ -178,6 +178,6 @@ def test_rows_are_not_written_over_a_folder_of_rows_of_nobody(tmp_path):
     for name in ("clean/part-x.parquet", "clever/part-y.parquet"):
         (tmp_path / "b" / name).parent.mkdir(parents=True)
         (tmp_path / "b" / name).write_bytes(b"PAR1 of nobody knows what")
-    with pytest.raises(InputError, match="of no run that is known"):
+    with pytest.raises(InputError, match="of an unknown run"):
         Run.begin(tmp_path / "b", identity())
     assert Run(tmp_path / "a").read("clean").shape == rows("clean").shape

@@ -101,7 +101,7 @@ def test_damage_is_told(tmp_path, monkeypatch):
         shard.write_bytes(damaged)
         with pytest.raises(
             InputError,
-            match=r"part-a\.zarr' is no readable array \([^\n]*\); give the command that made it again",
+            match=r"part-a\.zarr' is not a readable array \([^\n]*\); run the command that made it again",
         ):
             image_store.read(tmp_path, "a")
     shard.unlink()

@@ -118,7 +118,7 @@ def test_the_same_unit_is_replaced(tmp_path):
         run.append("clean", clean(label=label), part="vgg_16")
     assert run.read("clean")["label"].tolist() == [2] * 3
     for name in ("", "../vgg_16", ".vgg", "a/b", "vgg 16"):
-        with pytest.raises(InputError, match="is no name"):
+        with pytest.raises(InputError, match="is not a valid name"):
             run.append("clean", clean(), part=name)
 
 
@@ -127,10 +127,10 @@ def test_the_same_unit_is_replaced(tmp_path):
     [
         (clean().drop(columns="label"), "lack label"),
         (clean(extra=1, more=2), "have unknown extra, more"),
-        (clean(label=1.5), "'label' does not hold int32"),
-        (clean(label=2**40), "'label' does not hold int32"),
+        (clean(label=1.5), "'label' is not of type int32"),
+        (clean(label=2**40), "'label' is not of type int32"),
         (clean(label=[1, np.nan, 2]), "'label' lacks 1 values"),
-        (clean(top5="yes"), "'top5' does not hold bool"),
+        (clean(top5="yes"), "'top5' is not of type bool"),
         (clean(model=[None, "a", "b"]), "'model' lacks 1 values"),
     ],
 )
@@ -213,7 +213,7 @@ def test_a_part_cut_short_or_changed_is_named_and_made_again(tmp_path, capsys, s
         path.write_bytes(whole[:length])
         with pytest.raises(
             InputError,
-            match=r"part-a\.parquet' is not a readable part .*; give the command that made it again",
+            match=r"part-a\.parquet' is not a readable part .*; run the command that made it again",
         ) as caught:
             run.read("clean")
         assert "\n" not in str(caught.value)
@@ -268,7 +268,7 @@ def test_the_sums_of_transfer_are_those_of_its_rows_and_come_from_footers(tmp_pa
     place = whole.index(sums.ENTRY.encode()) + 80  # in the sums
     path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
     with pytest.raises(
-        InputError, match=r"part-3\.parquet' is not a readable part \([^\n]*\); give the command"
+        InputError, match=r"part-3\.parquet' is not a readable part \([^\n]*\); run the command"
     ):
         run.transfer_sums()
     assert not run.has("transfer", "3") and run.has("transfer", "4")
@@ -328,7 +328,7 @@ def test_a_run_is_continued_with_its_own_identity_only(tmp_path):
         assert not run.count_parts()
     (tmp_path / "other" / "clean").mkdir(parents=True)
     (tmp_path / "other" / "clean" / "part-a.parquet").write_bytes(b"of nobody knows what")
-    with pytest.raises(InputError, match="of no run that is known"):
+    with pytest.raises(InputError, match="of an unknown run"):
         Run.begin(tmp_path / "other")
 
 

@@ -222,7 +222,7 @@ def test_classifier():
             )
     kept = build(linear_apply, params, input_size=SIZE, num_classes=4, name="right", label_offset=1)
     assert kept.logits(IMAGES).shape == (3, 4) and kept.raw_logits(IMAGES).shape == (3, 5)
-    with expect("weights", "(3, 5)", "(3, 4)", "a row of classes for each image"):
+    with expect("weights", "(3, 5)", "(3, 4)", "one row of class weights for each image"):
         kept.logits_and_gradient(IMAGES, np.zeros((3, 5)))
 
 

@@ -1,4 +1,4 @@
-"""The log file of a process, and the tally of what was skipped."""
+"""Tests the log file of a process, and the count of what was skipped."""
 
 import re
 

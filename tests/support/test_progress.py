@@ -1,4 +1,4 @@
-"""The progress line: count, rate and remaining time; silent when told to be."""
+"""Tests the progress line: count, rate and remaining time, or silence if that is wanted."""
 
 import numpy as np
 

@@ -132,6 +132,45 @@ def test_a_count_of_images_that_are_not_recorded_must_be_equal(ours, column):
     assert not report.passed and all(one.where == "count" for one in report.differences)
 
 
+def test_what_a_count_is_of_must_be_equal_too(ours):
+    """Success moves from one image to another that the target has wrong: only "of how many" differs."""
+    rerun = rerun_of(ours)
+    right = ours["source_clean"] == ours["label"]
+    success, seen = ours["source_adv"] != ours["label"], ours["target_clean"] == ours["label"]
+    stays = ours["target_adv"] == ours["label"]
+    one = ours.index[right & success & seen & stays][-1]
+    other = ours.index[right & ~success & ~seen][-1]
+    changed = ours.copy()
+    changed.loc[one, "source_adv"] = ours.loc[one, "label"]
+    changed.loc[other, "source_adv"] = ours.loc[other, "label"] % 1000 + 1
+    report = compare(changed, rerun)
+    expected = {"fooled_where_succeeded", "fooled_where_failed"}
+    assert not report.passed and {difference.what for difference in report.differences} == expected
+    by = {row["count"]: row["differs by"] for row in report.totals}
+    assert {name for name, text in by.items() if text not in ("0", "0 %")} == expected
+
+
+def test_the_table_says_what_may_differ_by_decoding(ours):
+    """Clean counts by ten images; those of attacks by as many as clean differences explain."""
+    rerun = rerun_of(ours)
+    may = {row["count"]: row["may by"] for row in compare(ours, rerun).totals}
+    assert may["source_correct"] == may["target_correct"] == "10 by decoding"
+    assert may["fooled"] == may["source_success"] == "0" and may["mean_l2"] == "0.1 %"
+    changed = ours.copy()
+    name = rerun.rows["image_id"].iloc[3]
+    changed.loc[changed["image_id"] == name, "target_clean"] = 1000
+    report = compare(changed, rerun)
+    assert {row["count"]: row["may by"] for row in report.totals}["fooled"].endswith("by decoding")
+    changed.loc[changed["image_id"] == rerun.rows["image_id"].iloc[5], "target_adv"] = 999
+    for written in (
+        acceptance.text(compare(changed, rerun)),
+        acceptance.written(compare(changed, rerun), ".md"),
+    ):
+        before, _, after = written.partition("May not differ by decoding")
+        assert "May differ by decoding" in before and name in before and name not in after
+        assert rerun.rows["image_id"].iloc[5] in after
+
+
 def test_clean_counts_may_differ_by_a_few(ours):
     rerun = rerun_of(ours)
     attacked = ours[ours["source_clean"] == ours["label"]].tail(30)

@@ -31,7 +31,8 @@ def compute(run: Run, made: Tables, found: list[Measure]) -> dict[str, pd.DataFr
     """The tables called `NAMES`, from the rows of a run, its tables and its measures. Raises InputError for rows that cannot be read."""
     shown = samples(run, made.robustness, found)
     settings = run.manifest().get("settings")
-    sizes = SIZES.get(str(settings.get("zoo")), {}) if isinstance(settings, dict) else {}
+    zoo = str(settings.get("zoo")) if isinstance(settings, dict) else ""
+    sizes = SIZES.get(zoo, {})
     named = signature.leave_one_out(made.transfer)
     tables = {
         "comparison": comparison(shown),
@@ -43,7 +44,7 @@ def compute(run: Run, made: Tables, found: list[Measure]) -> dict[str, pd.DataFr
         "signature": named,
         "signature_confusion": signature.confusion(named),
     }
-    evidence = of_the_study(made, shown, tables)
+    evidence = of_the_study(made, shown, tables, zoo)
     judged = [
         claim
         for module in (claims_attacks, claims_models, claims_transfer)

@@ -175,7 +175,7 @@ def transfer_grows(
                 evidence.made, rows[rows["target_kind"] == kind], attack, parameter
             ):
                 ends = (
-                    by_source(evidence.made, attack, (kind,), setting)
+                    by_source(evidence.made, attack, (kind,), setting, evidence.rate(kind))
                     for setting in (sweep.low_setting, sweep.high_setting)
                 )
                 changes[

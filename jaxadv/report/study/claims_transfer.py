@@ -1,4 +1,4 @@
-"""Statements 7, 8 and 9: what transfers, from where, and whether as well back."""
+"""Statements 7, 8, 9 and 11: what transfers, from where, whether as well back, and one printed cell."""
 
 from typing import Any
 
@@ -12,6 +12,7 @@ from jaxadv.report.study.agreement import transfer_symmetry
 from jaxadv.report.study.claims_attacks import transfer_grows
 from jaxadv.report.study.verdicts import (
     MEASURED,
+    RATES,
     Claim,
     Evidence,
     by_source,
@@ -68,6 +69,7 @@ def claims(evidence: Evidence) -> list[Claim]:
         _sources(evidence),
         _families(evidence),
         _symmetry(evidence),
+        _printed_cell(evidence),
     ]
 
 
@@ -100,13 +102,16 @@ def _targets(evidence: Evidence) -> Claim:
     words = (
         "7e",
         "untargeted images transfer far better than targeted ones",
-        "more than twice the mean over sources, for every attack and setting run both ways",
+        "more than twice the mean over sources, for every attack and setting run both ways; "
+        f"towards a target an image counts where {RATES[evidence.targeted]}",
     )
     told, right, sure = [], [], []
     for panel in panels(evidence.made.transfer):
         if panel.target_kind == "untargeted":
             continue
-        aimed = by_source(evidence.made, panel.attack, (panel.target_kind,), panel.setting)
+        aimed = by_source(
+            evidence.made, panel.attack, (panel.target_kind,), panel.setting, evidence.targeted
+        )
         free = by_source(evidence.made, panel.attack, FREE, panel.setting)
         step = change(2 * aimed, free)
         if (
@@ -209,4 +214,31 @@ def _symmetry(evidence: Evidence) -> Claim:
     low, high = table["symmetry"].min(), table["symmetry"].max()
     told = f"correlation of a map with its transpose {low:.2f} to {high:.2f} in {len(table)} maps; mean difference of the two directions "
     told += f"{percent(table['asymmetry'].mean())}, where counting noise alone gives {percent(table['asymmetry_by_chance'].mean())}"
+    return Claim(*words, MEASURED, "", told)
+
+
+def _printed_cell(evidence: Evidence) -> Claim:
+    """The one cell that is known of the study's maps, and a re-run of its code: two different things."""
+    from jaxadv.report.published import read  # which imports what imports this
+
+    words = (
+        "11",
+        "how often FGSM's images of Inception-v1 fool Inception-v2 (untargeted, eps 0.1)",
+        "measured only: the printed rate and a re-run of the released code are two different things",
+    )
+    printed, rerun, transfer = read("printed_cells"), read("rerun"), evidence.made.transfer
+    if printed is None or rerun is None or evidence.zoo != "imagenet":
+        return untested(*words, lacks="full-size networks beside published numbers")
+    cell, fooled = printed.iloc[0], rerun[rerun["what"] == "fooled"].iloc[0]
+    keys = ["attack", "setting", "target_kind", "model"]
+    here = transfer[(transfer[keys] == cell[keys].tolist()).all(axis=1)]
+    here = here[(here["source"] == cell["source_model"]) & here["released"].notna()]
+    if here.empty:
+        return untested(*words, lacks="such images of the two networks at full size")
+    row = here.iloc[0]
+    told = (
+        f"this run {row['released']:.3f} (n {row['n_released']}); printed in Fig. 3: {cell['rate']}"
+    )
+    told += f"; re-run, seed 1216: {fooled['value']} of {fooled['of']} = "
+    told += f"{int(fooled['value']) / int(fooled['of']):.3f}; why the two differ is not known"
     return Claim(*words, MEASURED, "", told)

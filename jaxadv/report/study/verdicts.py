@@ -14,15 +14,38 @@ from jaxadv.report.tables import Tables, law
 HOLDS, FAILS, UNTESTED, MEASURED = "holds", "does not hold", "not tested", "measured"
 
 
+RATES = {
+    "released_top5": "the target is among the five largest outputs",
+    "released": "the target is the largest output",
+}
+"""Columns of transfer rates towards a target, and what counts there; failed sources count in both."""
+
+
 class Evidence(NamedTuple):
     """What statements are tested on; see `of_the_study`."""
 
     made: Tables
     samples: list[Sample]
     study: dict[str, pd.DataFrame]  # the tables of `jaxadv.report.study` but the claims
+    zoo: str = ""  # of the networks; "" if not known
+
+    @property
+    def targeted(self) -> str:
+        """The one of RATES by which transfer towards a target is counted.
+
+        The study's panels count the top-5 of 1000 classes (attested: `attested_settings.csv`). Of
+        the ten classes of digits five are half, so there it is the largest output alone.
+        """
+        return "released_top5" if self.zoo == "imagenet" else "released"
+
+    def rate(self, kind: str) -> str:
+        """The column of transfer rates by which a kind of target is counted."""
+        return "released" if kind == "untargeted" else self.targeted
 
 
-def of_the_study(made: Tables, found: list[Sample], study: dict[str, pd.DataFrame]) -> Evidence:
+def of_the_study(
+    made: Tables, found: list[Sample], study: dict[str, pd.DataFrame], zoo: str = ""
+) -> Evidence:
     """What a run has of the study's own networks and settings: a statement on all networks is neither refuted nor upheld by ensembles, by
     networks of the user's own, or by other norms, losses and rules.
     """
@@ -47,7 +70,7 @@ def of_the_study(made: Tables, found: list[Sample], study: dict[str, pd.DataFram
         for sample in found
         if made.settings.is_studied(sample.attack, sample.setting)
     ]
-    return Evidence(made._replace(**tables, law=laws), samples, study)
+    return Evidence(made._replace(**tables, law=laws), samples, study, zoo)
 
 
 class Claim(NamedTuple):
