@@ -13,7 +13,7 @@ import pytest
 from report import attempts
 
 from jaxadv.analysis import rate_interval
-from jaxadv.report import robust, robustbench
+from jaxadv.report import robust, robust_page, robustbench
 from jaxadv.report.remake import remake
 from jaxadv.report.views import views
 from jaxadv.store.run import Run
@@ -170,3 +170,10 @@ def test_a_run_of_the_studys_attacks_alone_has_what_its_rows_give(synthetic_run)
     fgsm = found.robust_accuracy.query("attack == 'fgsm' and eps > 0.2")
     assert (fgsm["robust"] == 3).all()  # of 12
     assert views(synthetic_run).robust.optimality["attack"].nunique() == 3
+
+
+def test_the_pages_section_has_budgets_first(run):
+    section = robust_page.robust_accuracy(views(run), "<figure>curves</figure>")
+    assert section.index("AutoAttack") < section.index("Read off the searches")
+    assert section.index("curves") < section.index("How near the searches come")
+    assert "30.0 %" in section and "apgd-ce 2" in section
