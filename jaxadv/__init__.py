@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # for type checkers
     from jaxadv.api import clever_scores as clever_scores
     from jaxadv.api import run_attack as run_attack
+    from jaxadv.attacks.alma import ALMA as ALMA
+    from jaxadv.attacks.apgd import APGD as APGD
+    from jaxadv.attacks.autoattack import AutoAttack as AutoAttack
     from jaxadv.attacks.carlini_wagner import CarliniWagnerL2 as CarliniWagnerL2
+    from jaxadv.attacks.ddn import DDN as DDN
     from jaxadv.attacks.elastic_net import ElasticNetL1 as ElasticNetL1
+    from jaxadv.attacks.fab import FAB as FAB
     from jaxadv.attacks.fgsm import FGSM as FGSM
     from jaxadv.attacks.fgsm import IFGSM as IFGSM
+    from jaxadv.attacks.fmn import FMN as FMN
+    from jaxadv.attacks.pdpgd import PDPGD as PDPGD
+    from jaxadv.attacks.square import Square as Square
     from jaxadv.clever.weibull import fit_reverse_weibull as fit_reverse_weibull
     from jaxadv.core.classifier import Classifier as Classifier
     from jaxadv.core.classifier import load_classifier as load_classifier
@@ -37,6 +45,14 @@ _HOME = {
     "IFGSM": "jaxadv.attacks.fgsm",
     "CarliniWagnerL2": "jaxadv.attacks.carlini_wagner",
     "ElasticNetL1": "jaxadv.attacks.elastic_net",
+    "APGD": "jaxadv.attacks.apgd",
+    "FAB": "jaxadv.attacks.fab",
+    "Square": "jaxadv.attacks.square",
+    "DDN": "jaxadv.attacks.ddn",
+    "FMN": "jaxadv.attacks.fmn",
+    "PDPGD": "jaxadv.attacks.pdpgd",
+    "ALMA": "jaxadv.attacks.alma",
+    "AutoAttack": "jaxadv.attacks.autoattack",
     "from_torch": "jaxadv.foreign.pytorch",
     "from_keras": "jaxadv.foreign.keras_models",
     "from_onnx": "jaxadv.foreign.onnx.files",

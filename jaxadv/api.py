@@ -7,8 +7,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxadv import sequence
 from jaxadv.analysis import faults
 from jaxadv.attacks import catalog
+from jaxadv.attacks.autoattack import AutoAttack
 from jaxadv.clever.result import CleverResult
 from jaxadv.clever.sampler import PROTOCOLS, CleverSampler, SampleItem
 from jaxadv.clever.weibull import METHODS, WeibullFit, fit_reverse_weibull
@@ -110,6 +112,8 @@ def run_attacks(
 ) -> AttackResult:
     """Run attack i on image i, for all i. A whole sweep is one queue.
 
+    If the attacks are sequences, such as AutoAttack, each stage is a queue.
+
     Args:
         clf: the classifier.
         attacks: N attacks with their settings.
@@ -134,6 +138,21 @@ def run_attacks(
     for attack in {id(attack): attack for attack in attacks}.values():
         catalog.check(attack)
         check_classes(attack, clf.name, clf.num_classes)
+    if any(isinstance(attack, AutoAttack) for attack in attacks):
+        return sequence.run(
+            clf,
+            attacks,
+            images,
+            classes,
+            targeted,
+            run_attacks,
+            lanes=lanes,
+            seed=seed,
+            ids=ids,
+            logits=logits,
+            advance=advance,
+            journal=journal,
+        )
     items = items_of(
         clf, attacks, images, classes, targeted, lanes=lanes, seed=seed, ids=ids, logits=logits
     )

@@ -1,135 +1,19 @@
 """The attacks, one entry each: what all other rooms know of an attack comes from here.
 
 An attack is added by its file and its entry. Flags, plan, columns of rows, tables, figures, page and
-bench read the entry. This module imports no JAX; an entry names its settings class, which is
-imported when an attack runs.
+bench read the entry. The study's attacks are listed here, those of later years in
+`jaxadv.attacks.modern`. This module imports no JAX.
 """
 
-import importlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jaxadv.attacks.entry import Attack as Attack
+from jaxadv.attacks.entry import Parameter as Parameter
+from jaxadv.attacks.entry import same
+from jaxadv.attacks.modern import MODERN
 from jaxadv.support.norms import NORMS
 from model_ports.errors import InputError, unknown
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One setting of an attack: a field of its class, a flag, and a column of its rows.
-
-    Args:
-        name: the field and the column.
-        default: the usual value.
-        help: the flag's help.
-        flag: the flag's name, where it differs from ``name``.
-        kind: float, int, bool or str.
-        swept: whether the flag takes a list, which makes a sweep.
-        sweep: the flag's default list, where it is not the usual value alone.
-        label: when the label of a setting names it: "always"; "unusual", if it is not the default; or
-            "swept", if the run has several values.
-        choices: of a str, the allowed values by name, as the class takes them.
-        title: what figures call it.
-    """
-
-    name: str
-    default: Any
-    help: str
-    flag: str = ""
-    kind: type = float
-    swept: bool = True
-    sweep: tuple[Any, ...] = ()
-    label: str = "swept"
-    choices: Mapping[str, Any] = field(default_factory=dict)
-    title: str = ""
-
-    @property
-    def flag_name(self) -> str:
-        return self.flag or self.name
-
-    @property
-    def defaults(self) -> tuple[Any, ...]:
-        """The values that the flag has if it is not given."""
-        return self.sweep or (self.default,)
-
-    def plain(self, value: Any) -> Any:
-        """The class's value as rows, labels and manifests have it: a float, int, bool or str."""
-        if self.choices:
-            return next(name for name, choice in self.choices.items() if choice == value)
-        return self.kind(value)
-
-    def made(self, plain: Any) -> Any:
-        """The value as the class takes it; the opposite of `plain`."""
-        return self.choices[plain] if self.choices else plain
-
-
-@dataclass(frozen=True)
-class Attack:
-    """One attack of the catalogue.
-
-    Args:
-        name: on the command line and in rows.
-        title: in tables, figures and the page.
-        home: "module:Class" of its settings, a probe (see `jaxadv.core.probe`).
-        group: the heading of its flags in ``--help``.
-        parameters: in the order of their flags.
-        searches: whether it searches for the smallest perturbation; else its budget is fixed.
-        distance: the distance that it makes small, or that bounds it ("l1", "l2", "linf").
-        distance_by: a parameter that changes the distance, and the distance of each of its values.
-        bench: the number of steps -> the fields of the setting that ``bench`` measures.
-        is_default: whether ``--attacks`` has it if it is not given.
-        hands_on_failures: whether the study shows its image to others where it has failed.
-    """
-
-    name: str
-    title: str
-    home: str
-    group: str
-    parameters: tuple[Parameter, ...]
-    searches: bool
-    distance: str
-    bench: Callable[[int], dict[str, Any]]
-    distance_by: tuple[str, Mapping[str, str]] = ("", {})
-    is_default: bool = False
-    hands_on_failures: bool = False
-
-    @property
-    def kind(self) -> type:
-        """The class of its settings. Imports JAX."""
-        module, _, name = self.home.partition(":")
-        return getattr(importlib.import_module(module), name)
-
-    def make(self, plain: Mapping[str, Any]) -> Any:
-        """The probe with these plain values; a parameter that is not given has the class's default."""
-        known = {parameter.name: parameter for parameter in self.parameters}
-        return self.kind(**{name: known[name].made(value) for name, value in plain.items()})
-
-    def plain(self, probe: Any) -> dict[str, Any]:
-        """The plain values of all parameters of a probe."""
-        return {one.name: one.plain(getattr(probe, one.name)) for one in self.parameters}
-
-    def matches(self, probe: Any) -> bool:
-        """Whether a probe is of this entry. Several entries may share a class."""
-        return (
-            type(probe) is self.kind and getattr(probe, "searches", self.searches) == self.searches
-        )
-
-    def minimises(self, plain: Mapping[str, Any]) -> str | None:
-        """The distance that a setting makes small; None for a fixed budget."""
-        if not self.searches:
-            return None
-        name, distances = self.distance_by
-        return distances.get(plain.get(name, ""), self.distance)
-
-    def is_studied(self, plain: Mapping[str, Any]) -> bool:
-        """Whether a setting has the norm, loss and rule that the study ran, where others can be chosen."""
-        unusual = [one for one in self.parameters if one.label == "unusual"]
-        return all(plain.get(one.name, one.default) == one.default for one in unusual)
-
-
-def _same(names: Iterable[str]) -> dict[str, str]:
-    return {name: name for name in names}
-
 
 _GRADIENT, _HINGE = "FGSM and I-FGSM", "C&W and EAD-L1"
 _EPS = Parameter(
@@ -146,7 +30,7 @@ _LOSS = Parameter(
     "logit, as the study ran it, or cross_entropy",
     kind=str,
     label="unusual",
-    choices=_same(("logit", "cross_entropy")),
+    choices=same(("logit", "cross_entropy")),
 )
 _NORM = Parameter(
     "norm",
@@ -157,7 +41,7 @@ _NORM = Parameter(
     label="unusual",
     choices=NORMS,
 )
-_BY_NORM = ("norm", _same(NORMS))
+_BY_NORM = ("norm", same(NORMS))
 _CONFIDENCE = Parameter(
     "confidence", 0.0, "kappa of both, in logit units", label="always", title="confidence κ"
 )
@@ -192,7 +76,7 @@ def _search(prefix: str, learning_rate: float) -> tuple[Parameter, ...]:
     )
 
 
-ATTACKS: tuple[Attack, ...] = (
+STUDIED: tuple[Attack, ...] = (
     Attack(
         name="fgsm",
         title="FGSM",
@@ -291,7 +175,7 @@ ATTACKS: tuple[Attack, ...] = (
                 "ead_rule",
                 str,
                 label="unusual",
-                choices=_same(("l1", "elastic_net")),
+                choices=same(("l1", "elastic_net")),
             ),
             *_search("ead", 0.01),
         ),
@@ -302,6 +186,9 @@ ATTACKS: tuple[Attack, ...] = (
         is_default=True,
     ),
 )
+
+
+ATTACKS: tuple[Attack, ...] = (*STUDIED, *MODERN)
 
 
 def names() -> tuple[str, ...]:
@@ -319,6 +206,14 @@ ELSEWHERE = {
     "cwl2": ("cw", "C&W in L2"),
     "elasticnet": ("ead", "EAD with the L1 rule"),
     "eadl1": ("ead", "EAD with the L1 rule"),
+    "autopgd": ("apgd", "Auto-PGD"),
+    "apgdce": ("apgd", "with --apgd_loss=cross_entropy"),
+    "apgddlr": ("apgd", "with --apgd_loss=dlr"),
+    "apgdt": ("apgd", "with --apgd_loss=targeted_dlr"),
+    "fabt": ("fab", "which goes through classes unless --fab_all_classes is given"),
+    "squareattack": ("square", "Square"),
+    "pdgd": ("pdpgd", "with --nopdpgd_proximal"),
+    "aa": ("autoattack", "AutoAttack"),
 }
 """What other tools call an attack: its name here, and a word about it."""
 

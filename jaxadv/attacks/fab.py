@@ -133,7 +133,7 @@ class FAB:
         classes = jnp.arange(num_classes)
         label = jax.nn.one_hot(item.label, num_classes, dtype=jnp.float32)
         if self.all_classes and phase == LINEARISE:
-            return state.point, oracle.linear(jnp.eye(num_classes, dtype=jnp.float32) - label)
+            return state.point, oracle.linear(jnp.eye(num_classes, dtype=jnp.float32) - label[None])
         other = 0 if self.all_classes else self._target(item, state)
         return state.point, oracle.linear((classes == other).astype(jnp.float32) - label)
 

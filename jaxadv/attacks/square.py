@@ -1,6 +1,6 @@
 """The Square attack: random search with square windows, by logits alone.
 
-Andriushchenko et al. 2020, algorithm 1.
+Andriushchenko et al. 2020, algorithm 1; in L1 Croce & Hein 2021, section 4.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array
 
 from jaxadv.attacks import windows
-from jaxadv.attacks.projections import length
+from jaxadv.attacks.projections import length, onto_l1_ball_in_box
 from jaxadv.core import draws, oracle
 from jaxadv.core.probe import (
     AttackItem,
@@ -25,11 +25,12 @@ from jaxadv.core.probe import (
 )
 from jaxadv.support import checks
 
-NORMS = (2, np.inf)
+NORMS = (1, 2, np.inf)
 QUESTION = Phase("question", False)
 TILES = 5
-"""Tiles in a row of the start in L2."""
-TINY = 1e-12
+"""Tiles in a row of the start in L1 and L2."""
+TINY, INSIDE = 1e-12, 1 - 1e-6
+"""The second: share of eps that a perturbation in L1 has, so that rounding keeps it within."""
 
 
 class _State(NamedTuple):
@@ -48,7 +49,7 @@ class Square:
 
     Args:
         eps: radius of the ball, in pixel units of range 1.
-        norm: of the ball: inf or 2.
+        norm: of the ball: inf, 2 or 1.
         queries: iterations at most, each a pass of the logits, after that of the start. The first
             image that fools ends them.
         p_init: share of the pixels that the first windows cover.
@@ -103,7 +104,7 @@ class Square:
         is_better = (state.asked == 0) | (margin < state.margin) | (margin <= 0)
         point = jnp.where(is_better, state.candidate, state.point)
         side, key = self._side(item, state.asked), draws.fold(state.key, state.asked + 1)
-        move = self._move_in_linf if self.norm == np.inf else self._move_in_l2
+        move = self._move_in_linf if self.norm == np.inf else self._move_mass
         return _State(
             key=state.key,
             point=point,
@@ -126,7 +127,7 @@ class Square:
             item.image.shape[0],
             self.queries,
             self.p_init,
-            odd=self.norm == 2,
+            odd=self.norm != np.inf,
             rescale=self.rescale,
         )
         firsts, sides = (jnp.array(column, jnp.int32) for column in zip(*schedule, strict=True))
@@ -139,7 +140,7 @@ class Square:
         return jnp.clip(item.image + self.eps * signs.astype(item.image.dtype), 0, 1)
 
     def _tiles(self, item: AttackItem, key: Array) -> Array:
-        """The start in L2: a pair of peaks in each of 5 x 5 tiles, with a sign for each channel."""
+        """The start in L1 and L2: a pair of peaks in each of 5 x 5 tiles, with a sign for each channel."""
         size, _, channels = item.image.shape
         tiles, side = min(TILES, size), max(size // TILES, 1)
         drawn = draws.uniform_numbers(key, tiles * tiles * (1 + channels)).reshape(tiles**2, -1)
@@ -149,7 +150,7 @@ class Square:
             row, column = (jnp.int32(margin + place * side) for place in divmod(number, tiles))
             rows, columns, _ = windows.window(row, column, jnp.int32(side), size)
             turned, signs = drawn[number, 0] < 0.5, _signs(drawn[number, 1:])
-            pair = windows.peaks(rows, columns, jnp.int32(side), turned, size)
+            pair = windows.peaks(rows, columns, jnp.int32(side), turned, size, self.norm)
             delta = delta + (pair[:, :, None] * signs[None, None]).astype(delta.dtype)
         return self._scaled(item, delta)
 
@@ -159,11 +160,11 @@ class Square:
         drawn = draws.uniform_numbers(key, 2 + channels)
         row, column = (windows.place(number, side, size) for number in drawn[:2])
         _, _, inside = windows.window(row, column, side, size)
-        change = 2 * self.eps * inside[:, :, None] * _signs(drawn[2:])[None, None]
-        moved = point + change.astype(point.dtype)
+        change = (2 * self.eps * _signs(drawn[2:])[None, None]).astype(point.dtype)
+        moved = jnp.where(inside[:, :, None], point + change, point)
         return jnp.clip(jnp.clip(moved, item.image - self.eps, item.image + self.eps), 0, 1)
 
-    def _move_in_l2(self, item: AttackItem, point: Array, side: Array, key: Array) -> Array:
+    def _move_mass(self, item: AttackItem, point: Array, side: Array, key: Array) -> Array:
         """Move what there is in one window into another, with a pair of peaks and what is left."""
         size, _, channels = item.image.shape
         drawn = draws.uniform_numbers(key, 5 + channels)
@@ -171,28 +172,39 @@ class Square:
         rows, columns, here = windows.window(places[0], places[1], side, size)
         _, _, there = windows.window(places[2], places[3], side, size)
         here, there = here[:, :, None], there[:, :, None]
-        pair = windows.peaks(rows, columns, side, drawn[4] < 0.5, size)[:, :, None]
+        pair = windows.peaks(rows, columns, side, drawn[4] < 0.5, size, self.norm)[:, :, None]
 
         delta = point - item.image
-        left = jnp.maximum(self.eps**2 - jnp.sum(delta * delta), 0) / channels
-        taken = left + _squares(jnp.where(here | there, delta, jnp.zeros_like(delta)))
+        spare = (
+            self.eps**2 - jnp.sum(delta * delta) if self.norm == 2 else self.eps - length(delta, 1)
+        )
+        each = 1 / channels if self.norm == 2 else channels  # in L1 too much, and then projected
+        taken = jnp.maximum(spare, 0) * each
+        taken = taken + self._sizes(jnp.where(here | there, delta, jnp.zeros_like(delta)))
         old = jnp.where(here, delta, jnp.zeros_like(delta))
         signs = _signs(drawn[5:])[None, None]
-        new = (pair * signs).astype(delta.dtype) + old / (TINY + jnp.sqrt(_squares(old)))
-        new = new / (TINY + jnp.sqrt(_squares(new))) * jnp.sqrt(taken)
+        new = (pair * signs).astype(delta.dtype) + old / (TINY + self._root(self._sizes(old)))
+        new = new / (TINY + self._root(self._sizes(new))) * self._root(taken)
         emptied = jnp.where(there, jnp.zeros_like(delta), delta)
         return self._scaled(item, jnp.where(here, new, emptied))
 
     def _scaled(self, item: AttackItem, delta: Array) -> Array:
-        """The image with the perturbation scaled to norm eps, within the box."""
+        """The image with the perturbation scaled to norm eps, in L1 projected, within the box."""
+        if self.norm == 1:
+            radius = jnp.asarray(self.eps * INSIDE, delta.dtype)
+            return jnp.clip(item.image + onto_l1_ball_in_box(delta, item.image, radius), 0, 1)
         return jnp.clip(item.image + self.eps * delta / (length(delta, 2) + TINY), 0, 1)
+
+    def _sizes(self, values: Array) -> Array:
+        """Of each channel the sum of squares, in L1 of sizes, (1, 1, C)."""
+        sizes = jnp.abs(values) if self.norm == 1 else values * values
+        return jnp.sum(sizes, axis=(0, 1), keepdims=True)
+
+    def _root(self, sizes: Array) -> Array:
+        """The norms that belong to `_sizes`."""
+        return sizes if self.norm == 1 else jnp.sqrt(sizes)
 
 
 def _signs(uniform: Array) -> Array:
     """+1 or -1, from numbers in [0, 1)."""
     return jnp.where(uniform < 0.5, jnp.float32(-1), jnp.float32(1))
-
-
-def _squares(values: Array) -> Array:
-    """The sum of squares of each channel, (1, 1, C)."""
-    return jnp.sum(values * values, axis=(0, 1), keepdims=True)

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from jaxadv.attacks.projections import length
+
 CHANGES = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """The last iterations at which a window covers p_init of the pixels, p_init / 2, p_init / 4, ..."""
 USUAL = 10000
@@ -54,29 +56,37 @@ def window(row: Array, column: Array, side: Array, size: int) -> tuple[Array, Ar
     return rows, columns, (rows >= 0) & (rows < side) & (columns >= 0) & (columns < side)
 
 
-def peaks(rows: Array, columns: Array, side: Array, turned: Array, size: int) -> Array:
-    """A positive peak beside a negative one, of L2 norm 1 in all, (H, W); 0 outside the window.
+def peaks(
+    rows: Array, columns: Array, side: Array, turned: Array, size: int, norm: float = 2
+) -> Array:
+    """A positive peak beside a negative one, of norm 1 in all, (H, W); 0 outside the window.
 
-    Section 3.4, equation 2, with rows for columns where ``turned``. rows, columns: of `window`.
+    Section 3.4, equation 2, with rows for columns where ``turned``. rows, columns: of `window`. norm: 2 or 1.
     """
     rows, columns = jnp.where(turned, columns, rows), jnp.where(turned, rows, columns)
     half = side // 2
-    upper = _peak(rows, columns, half, side, size)
-    lower = _peak(rows - half, columns, side - half, side, size)
+    upper = _peak(rows, columns, half, side, size, norm)
+    lower = _peak(rows - half, columns, side - half, side, size, norm)
     both = upper - lower
-    return both / jnp.sqrt(jnp.sum(both * both))
+    return both / length(both, norm)
 
 
-def _peak(rows: Array, columns: Array, height: Array, width: Array, size: int) -> Array:
-    """Nested rectangles with heights 1, 1/4, 1/9, ... around a middle, of L2 norm 1, or zeros.
+def _peak(
+    rows: Array, columns: Array, height: Array, width: Array, size: int, norm: float
+) -> Array:
+    """Nested rectangles with heights 1, 1/4, 1/9, ... around a middle, of norm 1, or zeros.
 
+    In L1 the heights are the squares of these.
     A pixel at distance m from the middle is in the rectangles from the m-th on.
     """
-    sums = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, size + 2) ** 2)]).astype(np.float32)
+    heights = 1 / np.arange(1.0, size + 2) ** (4 if norm == 1 else 2)
+    sums = np.concatenate([[0.0], np.cumsum(heights)])
+    # By number of the last rectangle and distance, subtracted in double precision.
+    tails = jnp.asarray((sums[1 : size // 2 + 2, None] - sums[None, : size + 1]), jnp.float32)
     last = jnp.maximum(height // 2, width // 2)
     distance = jnp.maximum(jnp.abs(rows - height // 2), jnp.abs(columns - width // 2))
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    value = jnp.asarray(sums)[last + 1] - jnp.asarray(sums)[jnp.minimum(distance, size)]
+    value = tails[last, jnp.minimum(distance, size)]
     value = jnp.where(inside, value, jnp.zeros_like(value))
-    norm = jnp.sqrt(jnp.sum(value * value))
-    return value / jnp.where(norm > 0, norm, jnp.ones_like(norm))
+    whole = length(value, norm)
+    return value / jnp.where(whole > 0, whole, jnp.ones_like(whole))

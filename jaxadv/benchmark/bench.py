@@ -26,6 +26,7 @@ from jaxadv.benchmark import pytorch as pytorch_speed
 from jaxadv.clever.sampler import PROTOCOLS, CleverSampler, SampleItem
 from jaxadv.core import engine, oracle
 from jaxadv.core.classifier import Classifier, load_classifier
+from jaxadv.core.probe import needs_of
 from jaxadv.evaluation.estimate import gigaflops
 from jaxadv.evaluation.networks import random_classifier
 from jaxadv.report.figures.canvas import render
@@ -138,7 +139,14 @@ def run(classifiers: Iterable[Classifier], bench: Bench) -> pd.DataFrame:
 
 def probes(steps: int) -> dict[str, Any]:
     """Every attack of the catalogue, with about ``steps`` evaluations and no early abort; and CLEVER."""
-    made = {attack.name: attack.kind(**attack.bench(steps)) for attack in catalog.ATTACKS}
+    made = {}
+    for attack in catalog.ATTACKS:
+        if attack.bench is None:  # it is made of other attacks, which are measured
+            continue
+        settings = attack.bench(steps)
+        made[attack.name] = attack.kind(**settings)
+        for end, others in attack.bench_also.items():
+            made[f"{attack.name}_{end}"] = attack.kind(**{**settings, **others})
     return made | {"clever": CleverSampler(PROTOCOLS["released"], samples=steps)}
 
 
@@ -303,15 +311,16 @@ def _work(classifier: Classifier, probe, images, labels, targets, *, waves: int)
         return sample
 
     images = np.tile(images, (waves, 1, 1, 1))
-    targets = np.tile(targets, waves)
+    targeted = not needs_of(probe).untargeted
+    classes = np.tile(targets if targeted else labels, waves)
 
     def attack():
         result = run_attacks(
             classifier,
             [probe] * len(images),
             images,
-            targets,
-            np.full(len(images), True),
+            classes,
+            np.full(len(images), targeted),
             lanes=lanes,
         )
         return result.gradients.mean(), result.forwards.mean()

@@ -9,6 +9,7 @@ from absl import flags
 
 from jaxadv.attacks import catalog
 from jaxadv.foreign.forms import FORMS as FOREIGN
+from jaxadv.support import values
 
 MULTI = "a comma-separated list makes a sweep"
 GROUPS: dict[str, list[str]] = {}
@@ -72,7 +73,7 @@ def define() -> None:
     _names(what, "ensembles", None, "A+B+C,D+E: attack each of these groups as one network, and show the images to all other networks")
     _text(what, "weights_dir", None, "folder with a converted folder, or an .npz of original names, for each network; convert writes here")
     _text(what, "data", "digits", "digits (the embedded test digits), imagefolder:DIR, tfds:NAME[/SPLIT], parquet:PLACE or npz:FILE")
-    _text(what, "selection", "first", "which images: first, random, study (the study's 1000), clever100, or common (all networks are right)")
+    _text(what, "selection", "first", "which images: first, random, study, clever100, common (all networks are right), or robustbench")
     _count(what, "study_seed", 1215, "seed of the study's shuffle: 1215 (its README) or 1216 (its code)", lower_bound=0, upper_bound=MOST)
     _text(what, "study", None, "folder that fetch filled; stands for --zoo=imagenet, --data and --weights_dir")
     _count(what, "num_images", None, "number of selected images to classify; all if not given")
@@ -179,9 +180,7 @@ def _parameter(group: str, parameter: catalog.Parameter) -> None:
     name = parameter.flag_name
     help = parameter.help
     if parameter.swept:
-        defaults = [
-            f"{value:g}" if isinstance(value, float) else str(value) for value in parameter.defaults
-        ]
+        defaults = list(map(values.written, parameter.defaults))
         _names(group, name, defaults, f"{help}; {MULTI}")
     else:
         define = {bool: _switch, int: _count, float: _number}.get(parameter.kind, _text)

@@ -46,7 +46,9 @@ def items_of(
     kinds = {id(attack): needs_of(attack) for attack in attacks}
     needs = [kinds[id(attack)] for attack in attacks]
     number: Any = checks.whole_numbers("seed", seed)
-    ids = checks.whole_numbers("ids", np.arange(count) if ids is None else ids, size=count)
+    ids = np.arange(count) if ids is None else ids
+    if any(need.draw for need in needs):
+        ids = checks.whole_numbers("ids", ids, size=count)
     for attack, need, aims in zip(attacks, needs, targeted, strict=True):
         if need.untargeted and aims:
             raise checks.InputError(

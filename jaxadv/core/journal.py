@@ -50,6 +50,18 @@ class Journal:
         self._took = 0.0
         self._next = 1 + max(map(_number, self._files("outcomes")), default=-1)
         self._lock = threading.Lock()  # each device has a thread
+        self._stages: list[Journal] = []
+
+    def of_stage(self, number: int) -> "Journal":
+        """The journal of one stage of a queue with several stages. `remove` removes it too."""
+        stage = Journal(
+            self._directory,
+            f"{self._name}.stage{number}",
+            seconds=self._seconds,
+            digest=self._digest,
+        )
+        self._stages.append(stage)
+        return stage
 
     def outcomes(self) -> dict[int, list[np.ndarray]]:
         """All outcomes on disk: item -> the arrays of its outcome."""
@@ -131,6 +143,8 @@ class Journal:
 
     def remove(self) -> None:
         """Remove all files, after the queue is finished and its rows are written."""
+        for stage in self._stages:
+            stage.remove()
         for path in self._files(""):
             remove(path)
 

@@ -53,7 +53,8 @@ class AttackResult:
     """(N,) int32, evaluations of logits alone, including the final judgement"""
     details: dict[str, np.ndarray]
     """Further arrays of an attack. I-FGSM: "eps" (N, attempts) and "best_eps" (N,). C&W and EAD: "best_const" (N,),
-    "const" and "iterations" (N, search_steps)"""
+    "const" and "iterations" (N, search_steps). APGD: "loss". Square: "margin". Later searches: "distance". AutoAttack: "broken_by".
+    Each of these is (N,)."""
     clean: np.ndarray
     """(N, H, W, 3) float32 in [0, 1], the images before the attack"""
     classes: np.ndarray

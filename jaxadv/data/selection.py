@@ -5,12 +5,12 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from jaxadv.data import study
+from jaxadv.data import robustbench, study
 from jaxadv.data.source import Source
 from jaxadv.support import checks
 from model_ports.errors import InputError, unknown
 
-SELECTIONS = ("first", "random", "study", "clever100", "common")
+SELECTIONS = ("first", "random", "study", "clever100", "common", "robustbench")
 
 
 def select(
@@ -24,7 +24,8 @@ def select(
             larger ``count`` extends the selection of a smaller one. "study" takes the study's 1000
             images, "clever100" the 100 of its CLEVER run, both in its order. "common" takes the
             study's images from the validation set, or else the first; `common` then keeps those
-            that all networks classify correctly.
+            that all networks classify correctly. "robustbench" takes RobustBench's 5000 images of
+            the validation set, in its order.
         count: the largest number of images; None for all.
         seed: the seed of "random".
         study_seed: the seed of the study's shuffle.
@@ -45,6 +46,8 @@ def select(
     if selection in ("study", "clever100"):
         numbers = study.images if selection == "study" else study.clever_images
         chosen = _of_study(source, numbers(study_seed), selection, count)
+    elif selection == "robustbench":
+        chosen = _of_study(source, robustbench.images(), selection, count)
     elif selection == "random":
         chosen = np.random.Generator(np.random.PCG64(seed)).permutation(len(source))
     else:

@@ -78,6 +78,7 @@ class Evaluation:
         members = {name: list(entry.members) for name, entry in entries.items() if entry.members}
         job = plan.job(settings, list(entries), members, source)
         networks.check_classes(entries, source)
+        networks.check_attacks(entries, job.attempts)
         chosen = precision.decided(
             settings.precision, [*job.attacks, *[CLEVER] * bool(job.clever_kinds)]
         )

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, NamedTuple
 
+from jaxadv.core import items
 from jaxadv.core.classifier import Classifier, load_classifier
 from jaxadv.core.ensembles import ensemble
 from jaxadv.data.source import Source
 from jaxadv.evaluation import foreign_networks, own_models
+from jaxadv.evaluation.settings import Attempt
 from jaxadv.foreign import forms
 from model_ports import facts, registry, weights
 from model_ports.errors import InputError, unknown
@@ -199,6 +201,14 @@ def check_classes(entries: Mapping[str, Entry], source: Source) -> None:
                 f"--data={source.name} has {source.num_classes} classes, and {name} has {entry.num_classes}; "
                 f"give networks that fit the data ({zoos}), or other data"
             )
+
+
+def check_attacks(entries: Mapping[str, Entry], attempts: Sequence[Attempt]) -> None:
+    """Raises InputError for a network that has too few classes for an attack, or too many."""
+    probes = {(one.attack, one.label): one.probe for one in attempts}
+    for name, entry in entries.items():
+        for probe in probes.values():
+            items.check_classes(probe, name, entry.num_classes)
 
 
 def missing(entries: Mapping[str, Entry]) -> list[str]:

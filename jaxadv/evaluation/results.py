@@ -60,7 +60,8 @@ class Run:
         """A table of the report, with 95 % intervals.
 
         Args:
-            name: "accuracy", "robustness", "clever", "transfer" or "law".
+            name: "accuracy", "robustness", "clever", "transfer", "law", "robust_accuracy",
+                "optimality" or "robustness_curves".
 
         Returns:
             The table.
@@ -70,8 +71,11 @@ class Run:
         """
         if name not in TABLES:
             raise unknown("table", name, TABLES)
-        from jaxadv.report import tables
+        from jaxadv.report import robust, tables
 
+        if name in ROBUST:
+            order = tables.run_models(self._rows)
+            return robust.compute(self._rows, order).tables()[name]
         return getattr(tables.compute(self._rows), name)
 
     def report(self) -> Path:
@@ -81,7 +85,8 @@ class Run:
         return remake(self.directory)
 
 
-TABLES = ("accuracy", "robustness", "clever", "transfer", "law")
+ROBUST = ("robust_accuracy", "optimality", "robustness_curves")
+TABLES = ("accuracy", "robustness", "clever", "transfer", "law", *ROBUST)
 
 
 def open_run(directory: str | os.PathLike) -> Run:

@@ -14,6 +14,7 @@ PARTS = ("attacks", "transfer", "clever", "report")
 AUTO = "auto"
 PRECISIONS = ("highest", "high", "default", "bfloat16", AUTO)
 CLEVER = "clever"
+UNTARGETED = "untargeted"
 NOT_IN_ROWS = (
     "parts",
     "figures",
@@ -119,8 +120,8 @@ class Settings:
         targets: the kinds of target, out of "untargeted", "random", "least" and "top2".
         attack_targets: the kinds of target of single attacks, or of "clever", if they differ from ``targets``.
         clever: how CLEVER scores are estimated.
-        selection: the images: "first", "random", "study", "clever100" or "common". "common" takes the images that
-            all networks classify correctly.
+        selection: the images: "first", "random", "study", "clever100", "common" or "robustbench". "common" takes the
+            images that all networks classify correctly.
         num_images: how many images of the selection are classified; None for all.
         attacked_images: how many of the correctly classified images are attacked, beginning with the first; None for all.
         preprocessing: "study" or "resize-256-crop".
@@ -182,6 +183,8 @@ class Settings:
             if attack != CLEVER:
                 catalog.get(attack)
             names(f"{attack}_targets", kinds, tuple(targets.KINDS))
+        if "attacks" in self.parts:
+            self._check_untargeted()
         if "clever" in self.parts:
             self.clever.check()
         for name in ("num_images", "attacked_images", "data_threads", "lanes", "at_once"):
@@ -193,6 +196,20 @@ class Settings:
         checks.count("seed", self.seed, low=0)
         checks.count("study_seed", self.study_seed, low=0)
         checks.number("save_seconds", self.save_seconds, low=0)
+
+    def _check_untargeted(self) -> None:
+        """Raises InputError for an attack without a targeted form that is given targets alone."""
+        from jaxadv.core.probe import needs_of
+
+        for probe in self.attacks:
+            name = catalog.check(probe).name
+            kinds = self.kinds(name)
+            of_its_own = [kind for kind in self.attack_targets.get(name, ()) if kind != UNTARGETED]
+            if needs_of(probe).untargeted and (of_its_own or UNTARGETED not in kinds):
+                raise InputError(
+                    f"targets of {name} are {','.join(kinds)}; {probe!r} has no targeted form: "
+                    f"give --{name}_targets=untargeted, or leave the attack out"
+                )
 
     def kinds(self, attack: str) -> tuple[str, ...]:
         """The kinds of target of one attack.
@@ -206,15 +223,22 @@ class Settings:
         return tuple(dict.fromkeys(self.attack_targets.get(attack, self.targets)))
 
     def attempts(self) -> list[Attempt]:
-        """Every combination of attack, kind of target and setting, in the order of the rows."""
+        """Every combination of attack, kind of target and setting, in the order of the rows.
+
+        An attack without a targeted form takes the kind "untargeted" alone.
+        """
+        from jaxadv.core.probe import needs_of
+
         if "attacks" not in self.parts:
             return []
         return [
-            Attempt(name, label, kind, attack.make(plain), plain)
+            Attempt(name, label, kind, probe, plain)
             for name, plains in self._plains().items()
             for attack in [catalog.get(name)]
             for kind in self.kinds(name)
             for label, plain in zip(catalog.labels(attack, plains), plains, strict=True)
+            for probe in [attack.make(plain)]
+            if kind == UNTARGETED or not needs_of(probe).untargeted
         ]
 
     def _plains(self) -> dict[str, list[dict[str, Any]]]:

@@ -236,6 +236,9 @@ class Work:
                     np.concatenate([aim.classes[aim.use] for aim in aims]),
                     np.repeat([aim.attempt.target_kind != "untargeted" for aim in aims], sizes),
                     lanes=self._lanes,
+                    seed=self.job.settings.seed,
+                    ids=np.concatenate([block.ids[aim.use] for aim in aims]),
+                    logits=np.concatenate([block.logits[aim.use] for aim in aims]),
                     advance=self._advance(bar),
                     journal=journal,
                 )
@@ -417,7 +420,7 @@ def _aims_elsewhere(kind: str, classes: np.ndarray, block: Block) -> np.ndarray:
 def _example_rows(
     classifier: Classifier, block: Block, aims: Aims, result: AttackResult
 ) -> pd.DataFrame:
-    """A row for each image that an attempt attacked. The setting's values are columns."""
+    """A row for each image that an attempt attacked. The setting's values and the attack's notes are columns."""
     attempt = aims.attempt
     use = aims.use
     values = 3 * classifier.input_size**2
@@ -451,6 +454,7 @@ def _example_rows(
             "forwards": result.forwards,
             **searched,
             **settings,
+            **{name: result.details[name] for name in catalog.get(attempt.attack).notes},
         }
     )
 

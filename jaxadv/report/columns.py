@@ -36,7 +36,9 @@ COLUMNS: dict[str, Column] = {
         "What the attack aims at: untargeted (any wrong class), random, least (least likely) or top2 (second most likely class).",
     ),
     "norm": Column(
-        "text", "", "The norm of the distance that the CLEVER score bounds: 1, 2 or inf."
+        "text",
+        "",
+        "The norm: of the distance that the CLEVER score bounds (1, 2 or inf), or of a budget (linf, l2, l1 or l0).",
     ),
     # accuracy
     "images": Column("count", "images", "Clean images shown to the model."),
@@ -188,6 +190,52 @@ COLUMNS: dict[str, Column] = {
         "number", "", "Share of the variance of the mean distances that the law explains."
     ),
     "frontier": Column("text", "", "The models on the frontier of error and mean distance."),
+    # robust accuracy, optimality and curves
+    "eps": Column(
+        "number", _PIXELS, "The budget: no value is changed further than that, in the line's norm."
+    ),
+    "robust": Column("count", "images", "Images that are right when clean and that still stand."),
+    "robust_accuracy": Column(
+        "number", "share", "The images that stand, of all images, those that are wrong among them."
+    ),
+    "searched_accuracy": Column(
+        "number",
+        "share",
+        "The same by the searches of the run: images whose least distance is above the budget.",
+    ),
+    "below_minimum": Column(
+        "count",
+        "images",
+        "Images that the attack broke within the budget although the searches' least distance is above it.",
+    ),
+    "missed": Column(
+        "count", "images", "Images that stand although a search found a nearer one that fools."
+    ),
+    "broken_by": Column(
+        "text", "", "Of a sequence of attacks: how many images each of its stages broke."
+    ),
+    "within_100": Column(
+        "number", "share", "Attempts that succeed within 100 evaluations, of all attempts."
+    ),
+    "within_1000": Column(
+        "number", "share", "Attempts that succeed within 1000 evaluations, of all attempts."
+    ),
+    "optimality": Column(
+        "number",
+        "",
+        "AttackBench's: the area between the attack's curve of robust accuracy and no attack's, over that of the best known distances.",
+    ),
+    "distance_median": Column(
+        "number", _PIXELS, "Median distance of all attempts, a failure as infinitely far."
+    ),
+    "best_median": Column(
+        "number", _PIXELS, "The same of the least distances that any attack of the run found."
+    ),
+    "ratio_median": Column(
+        "number",
+        "",
+        "Median, over successes, of the distance over the least that any attack found.",
+    ),
     # claims
     "statement": Column(
         "text", "", "The number of the study's statement, with a letter for its parts."
@@ -326,6 +374,7 @@ _INTERVALS = {  # columns that have an interval: how it is made
             "left_out",
             "as_failures",
             "right_rate",
+            "robust_accuracy",
         ],
         "Wilson",
     ),

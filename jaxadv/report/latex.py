@@ -93,6 +93,14 @@ PRINTED = {
         "right_rate",
         "chance",
     ],
+    "robust_accuracy": [
+        *["model", "attack", "setting", "norm", "eps", "images", "robust_accuracy"],
+        *["searched_accuracy", "below_minimum", "missed", "broken_by"],
+    ],
+    "optimality": [
+        *["model", "attack", "setting", "target_kind", "distance", "n", "successes"],
+        *["optimality", "distance_median", "best_median", "ratio_median"],
+    ],
     "law": [
         "attack",
         "setting",

@@ -4,7 +4,7 @@ import os
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from jaxadv.report import figures, html, summary, tables
+from jaxadv.report import figures, html, robustbench, summary, tables
 from jaxadv.report.views import views
 from jaxadv.store.run import Run
 from jaxadv.support.progress import Progress
@@ -49,7 +49,9 @@ def remake(
         run.claim([page, brief])
         stage("tables")
         tables.write_all(run, run.directory / "tables", shown.made)
-        tables.write(run.directory / "tables", shown.study, claim=run.claim)
+        more = shown.study | shown.robust.tables()
+        tables.write(run.directory / "tables", more, claim=run.claim)
+        robustbench.write(shown, run.directory / "robustbench", claim=run.claim)
         only = only or shown.manifest.get("settings", {}).get("figures") or ["*"]
         wanted = [
             figure

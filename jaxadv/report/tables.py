@@ -36,7 +36,8 @@ _FORMULA = (*"=+-@＝＋－＠", "\t", "\r", "\n")
 LONG = (
     "transfer",
     "comparison",
-)  # a row a pair of models: thousands, which nobody reads in print; as .csv only
+    "robustness_curves",
+)  # a row a pair of models, or a point of a curve: thousands, which nobody reads in print; as .csv only
 _HOW = ["attack", "target_kind", "setting"]  # what a matrix has in common
 _EXAMPLE_KEYS = ["model", "attack", "setting", "target_kind"]
 _SUMMED = ("near_tie", "revoked", "invalid", "zero_gradient", "gradients", "forwards")
@@ -120,7 +121,7 @@ def accuracy(clean: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
     table["top1_percent_low"], table["top1_percent_high"] = low, high
     table["error_percent_low"], table["error_percent_high"] = 100 - high, 100 - low
     invalid = table.pop("invalid")  # to the end
-    return _arranged(table.drop(columns="top5").assign(invalid=invalid), ["model"], order)
+    return arranged(table.drop(columns="top5").assign(invalid=invalid), ["model"], order)
 
 
 def robustness(examples: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
@@ -185,7 +186,7 @@ def _robustness(
     low, high = rate_interval(table["successes"], table["n"])
     table.insert(place, "success_rate_low", low)
     table.insert(place + 1, "success_rate_high", high)
-    return _arranged(table, [*_HOW, "model"], order, settings)
+    return arranged(table, [*_HOW, "model"], order, settings)
 
 
 def clever(scores: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
@@ -216,7 +217,7 @@ def clever(scores: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
         "fell_back",
         "p_value_mean",
     ]
-    return _arranged(
+    return arranged(
         pd.DataFrame(records, columns=[*keys, *names, "invalid"]),
         ["target_kind", "norm", "model"],
         order,
@@ -250,7 +251,7 @@ def _transfer_rates(
     table = table[
         [*sums.KEYS, *rates, *(f"{treatment}_top5" for treatment in TREATMENTS), "invalid"]
     ]
-    return _arranged(table, [*_HOW, "source", "model"], order, settings)
+    return arranged(table, [*_HOW, "source", "model"], order, settings)
 
 
 def law(
@@ -286,7 +287,7 @@ def law(
                 fit = fit_law(errors[chosen], values[chosen])
                 records.append([*key, fitted, fit.n, *fit[:-1], names])
     columns = ["fitted", "models", *Law._fields[:-1], "frontier"]
-    return _arranged(pd.DataFrame(records, columns=[*keys, *columns]), keys, (), settings)
+    return arranged(pd.DataFrame(records, columns=[*keys, *columns]), keys, (), settings)
 
 
 def countable(made: Tables) -> Tables:
@@ -469,7 +470,7 @@ def _statistics(values: np.ndarray) -> list[float]:
         )
 
 
-def _arranged(
+def arranged(
     table: pd.DataFrame, by: list[str], order: Sequence[str], settings: RunSettings = NOTHING
 ) -> pd.DataFrame:
     """``table`` sorted by the columns ``by``: models as in ``order``, names in the study's order, settings by their values."""

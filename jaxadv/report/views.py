@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from jaxadv.analysis import faults
-from jaxadv.report import study, tables
+from jaxadv.report import robust, study, tables
 from jaxadv.report.measures import Measure, measures
 from jaxadv.store.run import Run
 
@@ -23,7 +23,8 @@ class Views(NamedTuple):
     fits: pd.DataFrame  # the few rows of CLEVER whose fits are drawn
     adversarial: pd.DataFrame  # rows: the pictures
     study: dict[str, pd.DataFrame]  # the tables of `jaxadv.report.study`
-    faults: list[str]  # sentences of `jaxadv.analysis.faults`
+    faults: list[str]  # sentences of `jaxadv.analysis.faults`, and the notes of the next
+    robust: robust.Robust  # robust accuracy, optimality and curves
 
 
 def views(run: Run, stage: Callable[[str], None] = lambda name: None) -> Views:
@@ -54,8 +55,10 @@ def views(run: Run, stage: Callable[[str], None] = lambda name: None) -> Views:
     found = measures(counted.accuracy, counted.robustness, counted.clever, made.law, made.settings)
     asked = study.compute(run, counted, found)
     name, pictures = run.directory.resolve().name, run.read("adversarial")
+    bounded = robust.compute(run, models)
+    told = [*faults.of_run(run), *bounded.notes]
     return Views(
-        name, run.manifest(), made, models, found, _fits(run), pictures, asked, faults.of_run(run)
+        name, run.manifest(), made, models, found, _fits(run), pictures, asked, told, bounded
     )
 
 

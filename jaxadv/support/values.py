@@ -62,6 +62,20 @@ def number(text: str) -> float:
     return float(text)
 
 
+def written(value: object) -> str:
+    """A value as a flag takes it: six digits of a number, or a fraction where those are not enough.
+
+    >>> [written(value) for value in (0.1, 8 / 255, 3, "linf")]
+    ['0.1', '8/255', '3', 'linf']
+    """
+    if not isinstance(value, float):
+        return str(value)
+    short, fraction = f"{value:g}", Fraction(value).limit_denominator(1000)
+    if float(short) == value:
+        return short
+    return f"{fraction}" if float(fraction) == value else repr(value)
+
+
 def numbers(name: str, values: Sequence[str], kind: type = float) -> list:
     """Read numbers from a list-valued flag.
 

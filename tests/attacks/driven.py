@@ -1,7 +1,6 @@
-"""Drives probes without the engine: one compiled loop over all images, in float32 or float64.
+"""Probes driven without the engine: one compiled loop over all images, in float32 or float64, that also shows what happens inside.
 
-The loop also records the states. This file reads the recordings in golden/modern, and the nets and
-images of golden/attacks that they were made with.
+The recordings in golden/modern, the nets and images that they were made with (those of golden/attacks).
 """
 
 import functools
@@ -71,30 +70,33 @@ def items(
     )
 
 
+def joined(*queues):
+    """Several queues of one kind as one."""
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *queues)
+
+
 def drive(
     probe, queue, net: str, *, dtype=np.float32, observe=lambda state: (), cycles: int | None = None
 ):
-    """Run every item from its start to the end of its schedule.
+    """Every item from its start until the schedule's end.
 
-    Returns:
-        The results, with a leading axis of items. And what ``observe`` returned for the state after
-        each cycle, with the axes cycle and item.
+    Settings, weights and items are arguments of one program, so that those of one shape share it.
+
+    Returns (results with a leading axis of items, what ``observe`` made of the state after each cycle, with axes cycle and item).
     """
     known = recorded.net(net).classifier
+
+    def cast(leaf):
+        leaf = np.asarray(leaf)
+        return leaf.astype(dtype) if np.issubdtype(leaf.dtype, np.floating) else leaf
+
     with jax.enable_x64(dtype == np.float64):
-        params, queue = (
-            jax.tree.map(
-                lambda leaf: leaf.astype(dtype) if np.issubdtype(leaf.dtype, np.floating) else leaf,
-                tree,
-            )
-            for tree in (jax.tree.map(np.asarray, known.params), queue)
-        )
-        return jax.tree.map(
-            np.asarray, _loop(probe, params, queue, known.oracle.apply, observe, cycles)
-        )
+        arguments = jax.tree.map(cast, (probe, known.params, queue))
+        run = jax.jit(functools.partial(_loop, known.oracle.apply, observe, cycles))
+        return jax.tree.map(np.asarray, run(*arguments))
 
 
-def _loop(probe, params, queue, apply, observe, cycles):
+def _loop(apply, observe, cycles, probe, params, queue):
     schedule = probe.schedule
     count = cycles or (schedule.most if schedule.cycles is None else schedule.cycles)
     classes = jax.eval_shape(apply, params, queue.image).shape[1]
@@ -104,9 +106,9 @@ def _loop(probe, params, queue, apply, observe, cycles):
             points, objectives = jax.vmap(
                 lambda item, state, phase=phase: probe.ask(item, state, phase, classes)
             )(queue, states)
-            logits, pull_back = jax.vjp(lambda pixels: apply(params, pixels), points)
-            gradient = None
+            logits, gradient = apply(params, points), None
             if phase.gradient:
+                _, pull_back = jax.vjp(lambda pixels: apply(params, pixels), points)
                 several = objectives.label.ndim == 2
 
                 def of(objectives, logits=logits, pull_back=pull_back):
@@ -125,9 +127,11 @@ def _loop(probe, params, queue, apply, observe, cycles):
             states = jax.vmap(tell)(queue, states, oracle.Answer(logits, gradient))
         return states, observe(states)
 
-    @jax.jit
-    def run():
-        states, seen = jax.lax.scan(cycle, jax.vmap(probe.init)(queue), None, length=count)
-        return jax.vmap(probe.result)(queue, states), seen
+    states, seen = jax.lax.scan(cycle, jax.vmap(probe.init)(queue), None, length=count)
+    return jax.vmap(probe.result)(queue, states), seen
 
-    return run()
+
+def differences(values, recorded_values) -> np.ndarray:
+    """Relative, of those that both have."""
+    both = np.isfinite(values) & np.isfinite(recorded_values)
+    return np.abs(values[both] / recorded_values[both] - 1)

@@ -29,6 +29,15 @@ def test_evaluations_of_an_item_are_counted(rows):
         "ifgsm_search": (1 + 2 * 2, 2 + 1),
         "cw": (6, 1),
         "ead": (6, 6 + 1),
+        "apgd": (6, 1),
+        "apgd_l2": (6, 1),
+        "fab": (3, 3 + 1),
+        "square": (0, 6 + 1),
+        "ddn": (6, 1),
+        "fmn": (6, 1),
+        "fmn_linf": (6, 1),
+        "pdpgd": (6, 1),
+        "alma": (6, 1),
         "clever": (6, 0),
     }
     assert {name: (row.gradients, row.forwards) for name, row in rows.iterrows()} == expected
@@ -92,6 +101,6 @@ def test_the_command_writes_tables_and_keeps_history(tmp_path, monkeypatch, caps
         pd.read_csv("results/bench/bench.csv"),
         pd.read_csv("results/bench/history.csv"),
     )
-    assert len(table) == 8 and len(history) == 16
+    assert len(table) == 17 and len(history) == 34
     assert history["date"].nunique() == 2 and {"commit", "device", "jax", "lanes"} <= set(history)
     assert "| mobilenet_v1_025 |" in (tmp_path / "results" / "bench" / "bench.md").read_text()

@@ -50,6 +50,9 @@ def main(folder: Path) -> None:
         for i in range(26)
     ]
     attacks[::3] = [jaxadv.IFGSM(eps=0.05, steps=2)] * 9
+    attacks[1::6] = [jaxadv.APGD(0.05, steps=5)] * 5  # from random starts
+    attacks[4::6] = [jaxadv.FAB(norm=2, steps=3, targets=2)] * 4
+    attacks[2::6] = [jaxadv.Square(0.05, queries=6)] * 4
     labels = clf.predict(images)
 
     def outcomes(devices: int, journal: Journal | None = None):

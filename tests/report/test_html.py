@@ -499,9 +499,9 @@ def test_every_text_is_escaped(tmp_path):
     known |= {"data-to", "aria-labelledby"}
     assert {name for attributes in outside for name in attributes} <= known
     drawn = sorted(path.name for path in (tmp_path / "figures").iterdir())
-    assert len(drawn) == 3 * 4 and all(
+    assert len(drawn) == 3 * 5 and all(
         re.fullmatch(r"[\w.-]+\.(png|svg|txt)", name) for name in drawn
-    )  # accuracy, map, fit, picture
+    )  # curves, accuracy, map, fit, picture
 
 
 def test_a_manifest_may_lack_anything(tmp_path):
@@ -563,9 +563,9 @@ def test_report_command_makes_the_same_again_without_jax(synthetic_run, tmp_path
     main(SimpleNamespace(out=str(synthetic_run.directory), figures=None, progress=False))
     assert (synthetic_run.directory / "tables" / "robustness.csv").exists()
     drawn = {path: path.read_bytes() for path in (synthetic_run.directory / "figures").iterdir()}
-    assert len(drawn) == 3 * (
-        1 + 3 + 3 + 1 + 3 + 1 + 1
-    )  # a sweep, three searches, CLEVER, three at once, maps, signature, fits
+    assert (
+        len(drawn) == 3 * (1 + 3 + 3 + 3 + 1 + 3 + 1 + 1)
+    )  # a sweep, curves in three norms, three searches, CLEVER, three at once, maps, signature, fits
     assert capsys.readouterr().out == f"report: {page}\n"
     first = page.read_bytes()
     code = (

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from jaxadv.analysis.families import grouped
 from jaxadv.attacks import catalog
 from jaxadv.report import tables
-from jaxadv.report.figures import captions, confusion
+from jaxadv.report.figures import captions, confusion, curves
 from jaxadv.report.figures.canvas import render
 from jaxadv.report.figures.pictures import pictures_figure
 from jaxadv.report.figures.scatter import scatter, scatters
@@ -62,6 +62,9 @@ def planned(views: Views) -> list[Figure]:
         found.append(
             Figure(sweep.stem, title, captions.of_sweep(views, sweep), partial(sweep_figure, sweep))
         )
+    for found_curves in curves.every(views.robust.curves, views.robust.robust_accuracy):
+        draw = partial(curves.curves_figure, found_curves)
+        found.append(Figure(found_curves.stem, found_curves.title, found_curves.caption, draw))
     measured = [measure for measure in views.measures if measure.points["error"].notna().any()]
     for measure in measured:
         caption = captions.of_measures(views, [measure])

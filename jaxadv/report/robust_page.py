@@ -1,0 +1,70 @@
+"""The page's section on robust accuracy: the numbers at each budget, the curves, and how near the searches come to the best."""
+
+from jaxadv.report.attempted import NORMS
+from jaxadv.report.cells import body, framed, head
+from jaxadv.report.names import panel_name
+from jaxadv.report.views import Views
+from jaxadv.support.norms import DISTANCES
+
+_AT_BUDGETS = ["model", "images", "robust", "robust_accuracy", "searched_accuracy"]
+_WHO = ["below_minimum", "missed", "broken_by", "gradients_mean", "forwards_mean"]
+_NEAR = ["model", "n", "successes", "optimality", "distance_median", "best_median", "ratio_median"]
+
+
+def robust_accuracy(views: Views, figures: str) -> str:
+    """The section, or "" for a run without budgets and searches.
+
+    Args:
+        views: of the run.
+        figures: the figures ``robustness_curves_*`` as HTML.
+    """
+    table = views.robust.robust_accuracy
+    if table.empty:
+        return ""
+    lead = (
+        "<p>The share of all images that a network has right and that no attack within the budget changes; an image that is wrong when "
+        "clean counts as not robust. Brackets are 95 % intervals (Wilson). <em>Searched</em> is the same share by the least distances "
+        "that searches found: an attack with a budget that breaks an image below them, or misses one above, is counted beside it. "
+        "Networks that are random or give probabilities were refused before anything was attacked.</p>"
+    )
+    return f"{lead}{_budgets(views)}{figures}{_searches(views)}"
+
+
+def _budgets(views: Views) -> str:
+    """A group for each budget and attack, AutoAttack first; searches unfold."""
+    table = views.robust.robust_accuracy
+    shown, more = [], []
+    for (norm, attack, setting, eps), rows in table.groupby(
+        ["norm", "attack", "setting", "eps"], sort=False
+    ):
+        what = f"{panel_name(attack, 'untargeted', setting)} · {DISTANCES[norm]} {eps:.3g}"
+        is_read_off = rows["within_100"].isna().all()
+        (more if is_read_off else shown).append((attack != "autoattack", what, rows))
+    columns = [*_AT_BUDGETS, *_WHO]
+    parts = []
+    for groups in (sorted(shown, key=lambda group: group[0]), more):
+        told = "".join(body(rows, columns, heading=what) for _, what, rows in groups)
+        parts.append(framed(head(columns), told) if told else "")
+    if not parts[0] or not parts[1]:
+        return "".join(parts)
+    return f"{parts[0]}<details><summary>Read off the searches</summary>{parts[1]}</details>"
+
+
+def _searches(views: Views) -> str:
+    """How near each search comes to the best known distances."""
+    table = views.robust.optimality
+    if table.empty:
+        return ""
+    groups = [
+        body(rows, _NEAR, heading=f"{panel_name(attack, kind, setting)} · {DISTANCES[norm]}")
+        for (kind, norm, attack, setting), rows in table.groupby(
+            ["target_kind", "distance", "attack", "setting"], sort=False
+        )
+        if norm in NORMS
+    ]
+    lead = (
+        "<p>Optimality is AttackBench's: 1 for the best distances that any attack of this run found, 0 for an attack that fools "
+        "nobody.</p>"
+    )
+    every = framed(head(_NEAR), "".join(groups))
+    return f"<details><summary>How near the searches come</summary>{lead}{every}</details>"
