@@ -83,7 +83,9 @@ def test_a_copied_journal_is_not_used_twice(tmp_path, capsys):
     again = Journal(tmp_path, "a-cw-0000", seconds=0, digest="d")
     assert list(again.outcomes()) == [0] and list(again.lanes("0")) == ["holds"]
     lines = said(capsys)
-    assert len(lines) == 2 and all("belongs to another run or another place" in line for line in lines)
+    assert len(lines) == 2 and all(
+        "belongs to another run or another place" in line for line in lines
+    )
     again.add(1, [np.ones(2)])
     again.write()
     assert sorted(Journal(tmp_path, "a-cw-0000", seconds=0, digest="d").outcomes()) == [0, 1]
