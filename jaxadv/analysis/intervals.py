@@ -29,11 +29,11 @@ def rate_interval(successes, n, level: float = 0.95) -> tuple[np.ndarray, np.nda
         level: the level of the interval, in (0, 1).
 
     Returns:
-        The lower and the upper ends, in [0, 1]. NaN where ``n`` is 0.
+        The lower and the upper ends, in [0, 1]. NaN where ``n`` is 0, or below ``successes``.
     """
     z = special.ndtri(0.5 + level / 2)
     successes, n = np.broadcast_arrays(np.asarray(successes, np.float64), np.asarray(n, np.float64))
-    n = np.where(n > 0, n, np.nan)
+    n = np.where((n > 0) & (n >= successes), n, np.nan)
     centre = (successes + z**2 / 2) / (n + z**2)
     half = z * np.sqrt(successes * (1 - successes / n) + z**2 / 4) / (n + z**2)
     low = np.where(successes == 0, 0 * n, centre - half)

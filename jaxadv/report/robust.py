@@ -237,7 +237,7 @@ def _curves(
     if not ids:
         return
     images = counted(clean, np.unique(np.concatenate(ids)))
-    wrong = np.zeros(images.number - len(searched))
+    wrong = np.zeros(max(0, images.number - len(searched)))
     for norm in NORMS:
         if norm not in asked:
             continue

@@ -92,7 +92,7 @@ def chosen(scores: pd.DataFrame) -> pd.DataFrame:
             ["p_value", "image_id"], na_position="first", kind="stable"
         )
         picked.append(rows.iloc[_spread(len(rows), _FITS)])
-    return pd.concat(picked, ignore_index=True)
+    return pd.concat(picked, ignore_index=True) if picked else scores
 
 
 def _spread(count: int, most: int) -> list[int]:

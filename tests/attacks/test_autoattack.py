@@ -131,7 +131,7 @@ def test_order_and_attacks_are_settings(pictures):
 def test_targets_and_few_classes_are_refused_in_one_line(pictures):
     clf = random_linear(51, 3)
     labels = clf.predict(pictures)
-    with pytest.raises(InputError, match="has 3 classes.*needs 4 at least"):
+    with pytest.raises(InputError, match="has 3 classes.*needs at least 4"):
         jaxadv.run_attack(clf, jaxadv.AutoAttack(0.1), pictures, labels)
     other = random_linear(51, 5)
     labels = other.predict(pictures)

@@ -36,7 +36,7 @@ def run(*arguments: str) -> None:
         (["validate", "--study=x"], ["x", "convert or train"]),
         (
             ["evaluate", "--study=x", "--models=vgg_16", "--out=out"],
-            ["no weights of vgg_16 in x/weights"],
+            ["no folder 'x/pictures'"],
         ),
     ],
 )

@@ -111,7 +111,7 @@ def test_run_writes_a_checkpoint(tmp_path):
 def test_bad_input_before_any_training(tmp_path):
     with pytest.raises(InputError, match="unknown model 'vgg61'"):
         train.run(["vgg_16", "vgg61"], out_dir=str(tmp_path), progress=False)
-    with pytest.raises(InputError, match="epochs 0: must be at least 1"):
+    with pytest.raises(InputError, match="epochs is 0; it must be at least 1"):
         train.run(["vgg_16"], out_dir=str(tmp_path), epochs=0, progress=False)
     assert not list(tmp_path.iterdir())
 

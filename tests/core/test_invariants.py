@@ -396,7 +396,8 @@ def test_more_and_fewer_items_than_lanes(name):
     one = jaxadv.run_attack(clf, ATTACKS[name], images, labels, lanes=2)
     other = jaxadv.run_attack(clf, ATTACKS[name], images, labels, lanes=64)
     np.testing.assert_array_equal(one.success, other.success)
-    np.testing.assert_allclose(one.l2, other.l2, rtol=1e-4)
+    # Pixels near 1 are rounded to 6e-8: a distance of 2e-4 moves by a thousandth of itself.
+    np.testing.assert_allclose(one.l2, other.l2, rtol=1e-4, atol=5e-7)
     if ATTACKS[name].searches:
         assert one.success.any()
     nothing = jaxadv.run_attack(clf, ATTACKS[name], images[:0], labels[:0])

@@ -51,7 +51,7 @@ def test_one_line_for_a_folder_of_damaged_programs(cache, tmp_path, capsys):
         path.write_bytes(path.read_bytes()[:-1] + b"?")
         assert cache.get(key) is None and not path.exists()
     (line,) = lines(capsys)
-    assert "f-cache' is damaged; this program is made again, and others in" in line
+    assert "f-cache' is damaged; this program is made again, as is any other damaged one in" in line
 
 
 def test_a_program_in_the_place_of_another_is_not_used(cache, tmp_path, capsys):

@@ -62,7 +62,8 @@ def per_million() -> tuple[float, float, float]:
     """Hours of all 18 networks: a million gradients in float32, in TF32, and a million forwards."""
     text = PERFORMANCE.read_text()
     counts = (
-        r"at most ([\d.]+) million gradients and ([\d.]+) million forwards .* and ([\d.]+) million"
+        r"at most ([\d.]+) million gradients and ([\d.]+) million forwards .*"
+        r"CLEVER takes ([\d.]+) million"
     )
     attacks, forwards, clever = map(float, re.search(counts, text).groups())
     totals = re.search(r"([\d,]+) h in float32, ([\d,]+) h in TF32", text).groups()

@@ -151,7 +151,7 @@ def test_files_too_many_are_passed_over(published, tmp_path, monkeypatch):
 
 def test_a_picture_that_is_too_large(published, tmp_path, monkeypatch, refusal):
     monkeypatch.setattr(pictures, "LARGEST", 100)
-    refusal(lambda: study.fetch(order(tmp_path, only="pictures")), "100 at most are expected")
+    refusal(lambda: study.fetch(order(tmp_path, only="pictures")), "at most 100 is expected")
 
 
 def test_an_archive_of_the_users_own_hash_may_have_fewer_pictures(published, tmp_path, monkeypatch):

@@ -499,9 +499,9 @@ def test_every_text_is_escaped(tmp_path):
     known |= {"data-to", "aria-labelledby"}
     assert {name for attributes in outside for name in attributes} <= known
     drawn = sorted(path.name for path in (tmp_path / "figures").iterdir())
-    assert len(drawn) == 3 * 5 and all(
+    assert len(drawn) == 3 * 4 and all(
         re.fullmatch(r"[\w.-]+\.(png|svg|txt)", name) for name in drawn
-    )  # curves, accuracy, map, fit, picture
+    )  # accuracy, map, fit, picture
 
 
 def test_a_manifest_may_lack_anything(tmp_path):

@@ -65,6 +65,7 @@ def test_matrix_has_upright_heads_and_percent(texts):
 
 def test_what_is_printed_is_in_the_tables(synthetic_views):
     made = synthetic_views.study | synthetic_views.made._asdict()
+    made |= synthetic_views.robust.tables()
     for name, columns in PRINTED.items():
         assert set(columns) <= set(made[name]) & set(COLUMNS)
 
