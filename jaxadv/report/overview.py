@@ -76,7 +76,7 @@ def overview(views: Views, chief: list[Measure], order: Order | None) -> str:
 
 
 def _columns(views: Views, chief: list[Measure]) -> Iterator[Column]:
-    """Accuracy, the attacks with a fixed budget, and the measures."""
+    """Accuracy, the attacks with a fixed budget, and the measures. What else a model has, stands here too."""
     if len(views.made.accuracy):
         yield Column("top-1", "clean images", "", partial(_accuracy, views.made.accuracy))
     for attack, rows in budgets(views.made.robustness):

@@ -165,15 +165,15 @@ const filterable = (table, tools) => {
   const text = make("input", { type: "search", placeholder: "part of a name" });
   const count = make("span", { role: "status" });
   const filter = () => {
-    const kept = new Map();
-    for (const row of bodyRows(table)) {
+    const rows = bodyRows(table), kept = new Map();
+    for (const row of rows) {
       const named = words(row.cells[0]).toLowerCase().includes(text.value.trim().toLowerCase());
       row.hidden = !(named && (!choice.value || words(row.cells[place]) === choice.value));
-      kept.set(row.id, !row.hidden);
+      if (row.id) kept.set(row.id, !row.hidden);
     }
     for (const point of document.querySelectorAll(".chart .tip")) point.classList.toggle("dim", kept.get(point.dataset.to) === false);
-    const shown = [...kept.values()].filter(one => one).length;
-    count.textContent = shown < kept.size ? `${shown} of ${kept.size}` : "";
+    const shown = rows.filter(row => !row.hidden).length;
+    count.textContent = shown < rows.length ? `${shown} of ${rows.length}` : "";
   };
   choice.addEventListener("change", filter);
   text.addEventListener("input", filter);
@@ -297,7 +297,7 @@ document.body.append(tip, dialog, said);
 for (const table of document.querySelectorAll("table.numbers")) {
   sortable(table);
   const tools = copyable(table);
-  if (table.classList.contains("overview")) filterable(table, tools);
+  if (table.matches(".overview, .leaders")) filterable(table, tools);
 }
 for (const table of document.querySelectorAll("table.heat")) {
   copyable(table);

@@ -120,9 +120,10 @@ def ranks(order: Order, comparison: pd.DataFrame) -> dict[str, Rank]:
     models = list(order.points["model"])
     better: dict[str, int] = dict.fromkeys(models, 0)
     worse = dict(better)
-    for row in pairs(order, comparison).itertuples(index=False):
-        ahead, behind = (row.model, row.other) if row.low > 0 else (row.other, row.model)
-        if (row.low > 0 or row.high < 0) and ahead in better and behind in better:
+    compared = pairs(order, comparison)[["model", "other", "low", "high"]]
+    for model, other, low, high in compared.to_numpy().tolist():
+        ahead, behind = (model, other) if low > 0 else (other, model)
+        if (low > 0 or high < 0) and ahead in better and behind in better:
             better[behind] += 1
             worse[ahead] += 1
     values = order.points["value"] if order.larger else -order.points["value"]

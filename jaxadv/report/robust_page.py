@@ -34,9 +34,9 @@ def _budgets(views: Views) -> str:
     """A group for each budget and attack, AutoAttack first; searches unfold."""
     table = views.robust.robust_accuracy
     shown, more = [], []
-    for (norm, attack, setting, eps), rows in table.groupby(
-        ["norm", "attack", "setting", "eps"], sort=False
-    ):
+    for key, rows in table.groupby(["norm", "attack", "setting", "eps"], sort=False):
+        norm, attack, setting = map(str, key[:3])
+        eps = key[3]
         what = f"{panel_name(attack, 'untargeted', setting)} · {DISTANCES[norm]} {eps:.3g}"
         is_read_off = rows["within_100"].isna().all()
         (more if is_read_off else shown).append((attack != "autoattack", what, rows))
@@ -55,13 +55,12 @@ def _searches(views: Views) -> str:
     table = views.robust.optimality
     if table.empty:
         return ""
-    groups = [
-        body(rows, _NEAR, heading=f"{panel_name(attack, kind, setting)} · {DISTANCES[norm]}")
-        for (kind, norm, attack, setting), rows in table.groupby(
-            ["target_kind", "distance", "attack", "setting"], sort=False
-        )
-        if norm in NORMS
-    ]
+    groups = []
+    for key, rows in table.groupby(["target_kind", "distance", "attack", "setting"], sort=False):
+        kind, norm, attack, setting = map(str, key)
+        if norm in NORMS:
+            heading = f"{panel_name(attack, kind, setting)} · {DISTANCES[norm]}"
+            groups.append(body(rows, _NEAR, heading=heading))
     lead = (
         "<p>Optimality is AttackBench's: 1 for the best distances that any attack of this run found, 0 for an attack that fools "
         "nobody.</p>"

@@ -87,7 +87,8 @@ def entries(views: Views) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
                 "versions": views.manifest.get("versions"),
             },
         }
-        yield data, NORMS.get(row["norm"], row["norm"]), name, content
+        norm = str(row["norm"])
+        yield data, NORMS.get(norm, norm), str(name), content
 
 
 def as_text(eps: float) -> str:

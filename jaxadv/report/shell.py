@@ -10,7 +10,7 @@ from jaxadv.report.style import STYLE
 
 
 class Section(NamedTuple):
-    """One section of a page; it is left out where its content is "" ."""
+    """One section of a page. A section without content is left out."""
 
     heading: str
     content: str

@@ -127,7 +127,8 @@ def _success(robustness: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _transfer(spread: pd.DataFrame) -> list[dict[str, Any]]:
-    return spread.rename(columns={"best": "best_source"}).to_dict("records")
+    records: Any = spread.rename(columns={"best": "best_source"}).to_dict("records")
+    return records
 
 
 def read(path: str | os.PathLike) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Reads flagfiles: text files with one flag per line, in UTF-8 or UTF-16."""
 
 import codecs
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,7 +77,7 @@ def _read(
         line = line.strip()
         if not line or line.startswith(("#", "//")):
             continue
-        if not line.startswith("-"):
+        if not re.match(r"--?[A-Za-z]", line):  # behind a bare -- nothing would be a flag
             raise InputError(
                 f"flagfile {str(path)!r}, line {number}: {line[:60]!r} is no flag; a flag begins with --, a comment with #"
             )

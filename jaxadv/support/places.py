@@ -7,6 +7,8 @@ from pathlib import Path
 
 from model_ports.errors import InputError
 
+MOST_SHOWN = 300
+"""Characters of a path in a message."""
 LONGEST = 255
 """The longest name in a path that file systems allow, in bytes."""
 
@@ -26,6 +28,7 @@ def place(flag: str, text: str | os.PathLike[str]) -> Path:
             form a circle, or a folder on the way may not be entered.
     """
     shown = os.fspath(text).encode(errors="backslashreplace").decode()
+    shown = shown if len(shown) <= MOST_SHOWN else f"{shown[: MOST_SHOWN - 3]}..."
     try:
         path = Path(text).expanduser()
         if path != Path(text) and not path.is_absolute():  # of a HOME that is empty or relative

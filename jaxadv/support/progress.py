@@ -8,9 +8,10 @@ import shutil
 import sys
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import ClassVar
 
 from jaxadv.support import log
 
@@ -34,24 +35,24 @@ class Whole:
     'run: 1/2 units, 0:03 left'
     """
 
-    _active: "Whole | None" = None
+    active: ClassVar["Whole | None"] = None
 
     def __init__(self, title: str, *, show: bool = True, at_once: int = 1):
         """at_once: how many units are at work at the same time."""
         self.title, self.show, self.at_once = title, show, at_once
         self.left: dict[str, Counter[str]] = {}
         self.timed: Counter[str] = Counter()
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self.finished, self.began, self.written = 0, time.monotonic(), time.monotonic()
 
     def __enter__(self) -> "Whole":
         if self.show:
-            Whole._active = self
+            Whole.active = self
         return self
 
     def __exit__(self, kind, value, traceback) -> None:
         if self.show:
-            Whole._active = None
+            Whole.active = None
             took = _clock(time.monotonic() - self.began)
             if kind is None or _overwrites():  # in a file, the line of an error stands alone
                 _write(self.text() + ("" if kind else f" in {took}"), final=True)
@@ -152,7 +153,7 @@ class Progress:
     def _tell(self, *, final: bool) -> None:
         """Write a line. Within a whole run, a terminal keeps no line of a piece that has ended."""
         self.written = time.monotonic()
-        mine, whole = self.text(final=final), Whole._active
+        mine, whole = self.text(final=final), Whole.active
         if not _overwrites():
             _write(mine, final=True)
         elif final and whole is None:

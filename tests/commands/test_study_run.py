@@ -29,6 +29,7 @@ IMAGES, WRONG, SCORED = 6, 5, 2
 SHORT = ["--eps=0.1,0.2", "--steps=2,3", "--attempts=2", "--search_steps=2", "--confidence=0,20"]
 SHORT += ["--cw_steps=4", "--cw_search_steps=2", "--ead_steps=4", "--ead_search_steps=2"]
 SHORT += [f"--clever_images={SCORED}", "--clever_batches=3", "--clever_samples=4", "--lanes=8"]
+SHORT += ["--figures=accuracy_*,transfer_fgsm_*"]
 ASKED = {  # (settings, kinds of target) of each attack
     "fgsm": (2, {"untargeted", "random"}),
     "ifgsm": (4, {"untargeted", "random"}),

@@ -49,7 +49,7 @@ def compared(first: Run, other: Run, name: str) -> tuple[pd.DataFrame, pd.DataFr
         one, two = (_indexed(rows, keys) for rows in (one, two))
         common = one.index.intersection(two.index)
         unlike = {
-            column: _unlike(one.loc[common, column], two.loc[common, column]) for column in values
+            column: _unlike(one.loc[common][column], two.loc[common][column]) for column in values
         }
         differs = np.logical_or.reduce([*unlike.values()]) if len(common) else np.zeros(0, bool)
         counts.append(
