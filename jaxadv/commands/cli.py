@@ -34,6 +34,10 @@ WORDS = {"fetch": 1, "index": 1, "compare": 1000}
 """The most further words of a command."""
 WITH_A_STUDY = (DEFAULT, "list")
 """Commands for which --study=DIR stands for other flags."""
+CONTINUE = (DEFAULT, "fetch")
+"""Commands that go on where they were interrupted. The others begin anew."""
+WITHOUT = {("bench", "attacks"): "bench measures all attacks"}
+"""Why a command lacks a flag that one may expect of it."""
 EXAMPLES = (
     "python run.py --models=alexnet,mobilenet_v1_025 --parts=attacks,transfer,report --attacks=fgsm,cw --out=results/two",
     "python run.py evaluate --models=mobilenet_v1_025 --attacks=fgsm --eps=0.02,0.05,0.1 --parts=attacks,report --out=results/sweep",
@@ -175,8 +179,10 @@ def _check_command(words: list[str], given: list[str]) -> None:
     for name in given:
         if name not in takes and name in options.known():
             others = [other for other in COMMANDS if name in options.allowed(other)]
+            reason = WITHOUT.get((command, name), "")
             raise InputError(
-                f"--{name} is a flag of {', '.join(others)}, and {command} does not take it; leave it out{_near(name, takes)}"
+                f"--{name} is a flag of {', '.join(others)}, and {command} does not take it"
+                f"{f': {reason}' if reason else ''}; leave it out{_near(name, takes)}"
             )
 
 
@@ -194,7 +200,8 @@ def main(arguments: list[str]) -> None:
         arguments: the program's name and the words of the command, as `parse` returns them.
     """
     logging.set_verbosity(logging.ERROR)  # libraries log each file that they load and save
-    ending.guarded(lambda: _run(arguments), _program)
+    command = arguments[1] if len(arguments) > 1 else DEFAULT
+    ending.guarded(lambda: _run(arguments), _program, continues=command in CONTINUE)
 
 
 def _run(arguments: list[str]) -> None:

@@ -6,6 +6,7 @@ from html import escape
 from jaxadv.attacks import catalog
 from jaxadv.core.targets import KINDS
 from jaxadv.report.libraries import full_names
+from jaxadv.report.sizes import any_of_zoo
 from jaxadv.report.views import Views
 from jaxadv.support.norms import SCORE_TITLES
 
@@ -36,6 +37,7 @@ def what_was_run(views: Views) -> str:
     chosen = (
         (name, settings.get(name))
         for name in ("zoo", "data", "num_images", "attacked_images", "seed")
+        if name != "zoo" or any_of_zoo(views.models)
     )
     rows += [(name, _text(value)) for name, value in chosen if value is not None]
     for name, of_attack in own.groupby("attack", sort=False):

@@ -39,7 +39,8 @@ def findings(
             if measure.attack != "clever" or measure.setting == "2"
         ),
     ]
-    found += [_law(chief), _budgets(robustness), _transfer(transfer, spread)]
+    maps = with_successes(spread, robustness)
+    found += [_law(chief), _budgets(robustness), _transfer(transfer, maps, out_of=len(spread))]
     return [finding for finding in found if finding]
 
 
@@ -213,6 +214,27 @@ def panel_means(transfer: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(records, columns=columns)
 
 
+def with_successes(spread: pd.DataFrame, robustness: pd.DataFrame) -> pd.DataFrame:
+    """The maps whose attack fooled a model that it was made for. Others say nothing of how an attack transfers.
+
+    Args:
+        spread: of `panel_means`.
+        robustness: the table of attempts.
+
+    Returns:
+        The rows of ``spread`` but for maps all of whose attempts failed.
+    """
+    how = list(tables.Panel._fields)
+    successes = robustness.groupby(how, sort=False, observed=True)["successes"].sum()
+    never = set(successes.index[successes == 0])
+    kept = [tuple(key) not in never for key in spread[how].itertuples(index=False)]
+    return spread[kept].reset_index(drop=True)
+
+
+NO_SUCCESS = "no attack fooled the model that it was made for"
+"""What is said in place of the map that transfers best, if there is none to choose from."""
+
+
 def share_text(share: float) -> str:
     """A share in whole percent. Only what is exactly nothing is 0 %, and only all is 100 %."""
     if 0 < share < 0.005:
@@ -222,7 +244,10 @@ def share_text(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _transfer(transfer: pd.DataFrame, spread: pd.DataFrame) -> Finding | None:
+def _transfer(transfer: pd.DataFrame, spread: pd.DataFrame, *, out_of: int = 0) -> Finding | None:
+    """out_of: how many maps there are, with those that `with_successes` leaves out."""
+    if spread.empty and out_of:
+        return Finding("Transfer", f"Nothing can transfer: {NO_SUCCESS}.")
     spread = spread[spread["mean"].notna()].reset_index(drop=True)
     if spread.empty:
         return None

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from jaxadv.analysis import correlation
-from jaxadv.report.findings import Finding, interval, share_text
+from jaxadv.report.findings import NO_SUCCESS, Finding, interval, share_text, with_successes
 from jaxadv.report.names import listed, panel_name
 from jaxadv.report.ranking import Order, Rank, alike, difference, shown
 from jaxadv.report.tables import Tables
@@ -31,7 +31,7 @@ def headline(
     told = [
         _robust(made, order, ranked, comparison),
         _accurate(made, order, ranked),
-        _transfers(spread),
+        _transfers(with_successes(spread, made.robustness), out_of=len(spread)),
     ]
     return [finding for finding in told if finding]
 
@@ -125,7 +125,9 @@ def _together(table: pd.DataFrame, order: Order) -> str:
     return f"; whether accuracy goes with robustness is not settled ({ends})"
 
 
-def _transfers(spread: pd.DataFrame) -> Finding | None:
+def _transfers(spread: pd.DataFrame, *, out_of: int) -> Finding | None:
+    if spread.empty and out_of:
+        return Finding("Transfer", f"nothing can transfer: {NO_SUCCESS}.")
     spread = spread[spread["mean"].notna()].reset_index(drop=True)
     if spread.empty:
         return None

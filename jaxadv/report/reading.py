@@ -3,6 +3,7 @@
 from html import escape
 
 from jaxadv.report.libraries import other_pictures
+from jaxadv.report.sizes import any_of_zoo
 from jaxadv.report.transfer_page import span
 from jaxadv.report.views import Views
 
@@ -12,6 +13,8 @@ HOW_TO_READ = (
     "Pixels have range 1. Brackets are 95 % intervals.",
     "A <em>near tie</em> is a targeted attempt whose target comes within 0.001 of the largest output without being it. "
     "The study's code counts it as a success. Here it is a failure, and counted apart.",
+)
+HOW_TO_READ_TRANSFER = (
     "In a transfer map a row is the model that the images were made for, and a column the model that is shown them. "
     "A cell is the share of images that fool the shown model, of those that it has right when clean. "
     "Untargeted, any wrong class counts. With a target, only the target does.",
@@ -25,6 +28,7 @@ def caveats(views: Views) -> str:
     """What the numbers cannot bear, as far as this run's rows tell, and how they are counted."""
     notes = list(views.faults)
     own, scores = views.made.robustness, views.made.clever
+    has_transfer = len(views.made.transfer) > 0
     attempts = own["n"]
     if len(attempts) and attempts.min() < 100:
         notes.append(
@@ -33,19 +37,22 @@ def caveats(views: Views) -> str:
         )
     settings = views.manifest.get("settings")
     if isinstance(settings, dict) and settings.get("data") == "digits":
+        small = ", and small networks are not the study's" * any_of_zoo(views.models)
         notes.append(
-            "Handwritten digits are not ImageNet, and small networks are not the study's. "
+            f"Handwritten digits are not ImageNet{small}. "
             "This run shows how things work, and not what the study found."
         )
     if other := other_pictures(views.manifest):
         notes.append(other)
     failed = int((attempts - own["successes"]).sum()) if len(own) else 0
     if failed:
+        counted = ", and transfer counts them in three ways (below)" * has_transfer
         notes.append(
-            f"{failed:,} of {int(attempts.sum()):,} attempts failed. Distances leave them out, and transfer counts them in three ways (below)."
+            f"{failed:,} of {int(attempts.sum()):,} attempts failed. Distances leave them out{counted}."
         )
     if len(scores) and (scores["fell_back"] > 0).any():
         notes.append(
             f"Up to {100 * scores['fell_back'].max():.0f} % of a model's CLEVER scores have no acceptable fit."
         )
-    return "".join(f"<p>{paragraph}</p>" for paragraph in [*map(escape, notes), *HOW_TO_READ])
+    reading = HOW_TO_READ + HOW_TO_READ_TRANSFER * has_transfer
+    return "".join(f"<p>{paragraph}</p>" for paragraph in [*map(escape, notes), *reading])

@@ -3,6 +3,7 @@
 tests/report/test_study.py counts them again. The study's own table of layers and parameters is not at hand.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -57,3 +58,13 @@ SIZES = {
         "nasnet_large": Size(30_221, 90),
     },
 }
+
+
+def any_of_zoo(models: Iterable[str]) -> bool:
+    """Whether a network of a zoo is among some models, alone or in an ensemble."""
+    names = SIZES["imagenet"]  # both zoos have the same names
+    return any(
+        model in names
+        or (model.startswith("ensemble.") and not names.keys().isdisjoint(model.split(".")))
+        for model in models
+    )

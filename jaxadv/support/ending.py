@@ -57,12 +57,13 @@ def repair_streams() -> None:
             getattr(stream, "reconfigure")(errors="backslashreplace")  # noqa: B009
 
 
-def guarded(work: Callable[[], Result], program: str) -> Result:
+def guarded(work: Callable[[], Result], program: str, *, continues: bool = True) -> Result:
     """Run a command. An exception ends the process with one line on standard error.
 
     Args:
         work: the command.
         program: the name of the program, with which the line begins.
+        continues: whether the same command goes on where it was interrupted. Otherwise it begins anew.
 
     Returns:
         The result of ``work``.
@@ -75,7 +76,8 @@ def guarded(work: Callable[[], Result], program: str) -> Result:
         _end(program, str(error), 2)
     except KeyboardInterrupt as error:
         name = "terminated" if isinstance(error, Terminated) else "interrupted"
-        _say(f"{name}; the same command continues")
+        goes_on = "continues" if continues else "begins anew"
+        _say(f"{name}; the same command {goes_on}")
         _flush()
         # Exit without waiting for other threads. Every file that is written is whole.
         os._exit(143 if isinstance(error, Terminated) else 130)

@@ -131,6 +131,21 @@ def test_terminals_of_every_kind(command, status, tmp_path):
     assert done.stderr.replace("\n", "").isprintable(), done.stderr
 
 
+def test_only_a_command_that_continues_says_so(monkeypatch, capsys):
+    said = {}
+    monkeypatch.setattr(ending.os, "_exit", lambda status: None)
+    for command in ("evaluate", "fetch", "bench", "predict"):
+
+        def interrupted(arguments):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(cli, "_run", interrupted)
+        cli.main(["run.py", command])
+        said[command] = capsys.readouterr().err.strip().rpartition("command ")[2]
+    continues = dict.fromkeys(("evaluate", "fetch"), "continues")
+    assert said == continues | dict.fromkeys(("bench", "predict"), "begins anew")
+
+
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_a_signal_to_end_is_an_interrupt(name, monkeypatch):
     code = "import os, signal, time; signal.signal(signal.SIGHUP, signal.SIG_DFL);"  # nohup takes it away

@@ -201,6 +201,34 @@ def test_a_sweep_names_models_that_its_last_panel_lacks_and_shows_others_in_grey
     )  # the VGGs, behind AlexNet
 
 
+def pictures_of_one_attack():
+    image = {"size": 2, "clean": [0.5] * 12, "adversarial": [0.6] * 12, "success": True}
+    how = {"model": "vgg_16", "attack": "ifgsm_search", "target_kind": "untargeted"}
+    row = how | image | {"setting": "initial_eps=0.02", "label": 3, "predicted": 4}
+    return pictures.pictures_figure(pd.DataFrame([row]), ["vgg_16"])
+
+
+def sweep_of_one_family():
+    line = pd.DataFrame({"model": "mine", "value": [1.0, 2.0], "success_rate": 0.5})
+    return sweeps.sweep_figure(
+        sweeps.Sweep("robust_long_name_of_an_attack", "initial_eps", [("", line)])
+    )
+
+
+@pytest.mark.parametrize("draw", [pictures_of_one_attack, sweep_of_one_family])
+def test_long_titles_stay_within_a_narrow_figure(draw):
+    with canvas.look():
+        figure = draw()
+        figure.draw_without_rendering()
+        texts = [*figure.texts, *(text for axes in figure.axes for text in axes.texts)]
+        bold = [text for text in texts if text.get_fontweight() == "bold"]
+        boxes = np.array([text.get_window_extent().extents for text in bold])
+    assert len(bold) and (boxes >= 0).all() and (boxes[:, 2:] <= figure.bbox.extents[2:]).all()
+    assert sum(text.get_text().count("\n") + 1 for text in bold) > 1  # or the test shows nothing
+    for upper, lower in zip(boxes, boxes[1:], strict=False):
+        assert lower[3] <= upper[1] + 1  # lines do not cover one another
+
+
 def test_density_is_scipy_s():
     values = np.linspace(0, 6, 50)
     expected = stats.weibull_max.pdf(values, 2.5, loc=5, scale=1.5)

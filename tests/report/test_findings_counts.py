@@ -35,6 +35,21 @@ def test_the_first_ones_rivals_are_the_others_whose_intervals_reach_it(means, wo
     assert finding and words in finding.text and finding.text.startswith("a needs the largest")
 
 
+def test_a_map_without_a_success_at_its_source_is_not_the_best():
+    """Untargeted, an image of NaN counts as transferred: such a map would win with 100 %."""
+    how = {"attack": ["cw", "fgsm"], "target_kind": "untargeted", "setting": ["c", "e"]}
+    numbers = {"pairs": 2, "mean": [1.0, 0.3], "best": "a", "best_mean": 0.4}
+    spread = pd.DataFrame(how | numbers | {"n_low": 5, "n_high": 5})
+    rows = pd.DataFrame({**how, "model": "a", "n": 5, "successes": [0, 4]})
+    kept = findings.with_successes(spread, rows)
+    assert kept["attack"].tolist() == ["fgsm"]
+    finding = findings._transfer(pd.DataFrame(), kept, out_of=2)
+    assert finding and finding.text.startswith("FGSM") and "30 %" in finding.text
+    none = findings.with_successes(spread, rows.assign(successes=0))
+    finding = findings._transfer(pd.DataFrame(), none, out_of=2)
+    assert finding and finding.text.startswith("Nothing can transfer")
+
+
 def test_fixed_budgets_are_those_of_the_last_setting():
     """A sweep ends with its largest budget, and that one is reported."""
     rows = pd.DataFrame(

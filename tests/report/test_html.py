@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from jaxadv.commands.report import main
-from jaxadv.report import figures, heat, html
+from jaxadv.report import figures, heat, html, reading
 from jaxadv.report.remake import remake
 from jaxadv.report.script import POLICY
 from jaxadv.report.views import views
@@ -90,6 +90,17 @@ def text(synthetic_views, tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(text):
     return Page(text)
+
+
+def test_caveats_speak_only_of_what_the_run_has(synthetic_views):
+    digits = {"settings": {"data": "digits"}}
+    whole = synthetic_views._replace(manifest=digits)
+    text = reading.caveats(whole)
+    assert "In a transfer map" in text and "(below)" in text and "small networks" in text
+    made = whole.made._replace(transfer=whole.made.transfer[:0])
+    text = reading.caveats(whole._replace(made=made, models=["mine"]))
+    assert "transfer" not in text and "small networks" not in text
+    assert "attempts failed" in text and "not ImageNet" in text
 
 
 def test_page_needs_nothing_else(text, page):

@@ -107,6 +107,30 @@ def _titled(svg: str) -> str:
     )
 
 
+def wrapped(text: str, width: float, size: float, weight: str = "bold") -> list[str]:
+    """Break a text between its words.
+
+    Args:
+        text: without line ends.
+        width: the most that a line may take, in inches. A longer word has a line of its own.
+        size: of the letters, in points.
+        weight: "bold" or "normal".
+
+    Returns:
+        The lines.
+    """
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    font = FontProperties(family=_LOOK["font.family"], weight=weight)
+    lines: list[str] = []
+    for word in text.split():
+        longer = " ".join([*lines[-1:], word])
+        fits = TextPath((0, 0), longer, size=size, prop=font).get_extents().width <= 72 * width
+        lines = [*lines[:-1], longer] if lines and fits else [*lines, word]
+    return lines
+
+
 def settle(figure) -> None:
     """Lay the figure out, once."""
     if figure.get_layout_engine() is not None:

@@ -6,12 +6,14 @@ import pandas as pd
 from jaxadv.analysis.families import INK, grouped
 from jaxadv.attacks import catalog
 from jaxadv.core.targets import KINDS
-from jaxadv.report.figures.canvas import SOFT, new_figure
+from jaxadv.report.figures.canvas import SOFT, new_figure, wrapped
 
 _FACTORS = (1, 2, 3, 5, 10, 20, 30, 50, 100)
 _MOST_MODELS = 20  # of one figure
 _CELL, _GAP, _NAME, _HEAD, _FOOT = 0.6, 0.05, 1.5, 1.05, 0.16  # inches
 _PIXELS = 96  # of a picture's side
+_TITLE = "Adversarial images: for each attack the image, and its difference from the clean one, enlarged around grey"
+_LETTERS, _LINE = 9.5, 0.16  # of the title: points, and inches a line
 
 
 def picture(values, size: int) -> np.ndarray:
@@ -77,7 +79,9 @@ def pictures_figure(rows: pd.DataFrame, order):
     models = grouped([name for name in order if name in set(rows["model"])])[:_MOST_MODELS]
     factors = [amplification(of_attempt(rows, how)) for how in columns]
     width = _NAME + _CELL + (2 * _CELL + 3 * _GAP) * len(columns) + 0.1
-    height = _HEAD + (_CELL + _FOOT) * len(models) + 0.1
+    title = wrapped(_TITLE, width - 0.16, _LETTERS)
+    top = _HEAD + _LINE * (len(title) - 1)
+    height = top + (_CELL + _FOOT) * len(models) + 0.1
     figure = new_figure(width, height)
     figure.set_layout_engine("none")
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
@@ -99,19 +103,20 @@ def pictures_figure(rows: pd.DataFrame, order):
         axes.text(x, y, text, **({"va": "center", "ha": "center", "fontsize": 7.5} | how))
 
     def image(x, line, pixels):
-        top, start = (
+        above, start = (
             round(inches * _PIXELS / _CELL) for inches in ((_CELL + _FOOT) * line, x - _NAME)
         )
-        sheet[top : top + _PIXELS, start : start + _PIXELS] = scaled(pixels, _PIXELS)
+        sheet[above : above + _PIXELS, start : start + _PIXELS] = scaled(pixels, _PIXELS)
 
-    title = "Adversarial images: for each attack the image, and its difference from the clean one, enlarged around grey"
-    words(0.08, 0.16, title, ha="left", fontsize=9.5, fontweight="bold")
-    words(_NAME + _CELL / 2, _HEAD - 0.12, "clean")
+    for number, line in enumerate(title):
+        y = 0.16 + _LINE * number
+        words(0.08, y, line, ha="left", fontsize=_LETTERS, fontweight="bold")
+    words(_NAME + _CELL / 2, top - 0.12, "clean")
     for x, how, factor in zip(left, columns, factors, strict=True):
         lines = [_short(part) for part in head(how) if part] + [f"difference × {factor}"]
-        words(x + _CELL, _HEAD - 0.06, "\n".join(lines), linespacing=1.3, va="bottom")
+        words(x + _CELL, top - 0.06, "\n".join(lines), linespacing=1.3, va="bottom")
     for line, model in enumerate(models):
-        y = _HEAD + (_CELL + _FOOT) * line
+        y = top + (_CELL + _FOOT) * line
         words(_NAME - 0.1, y + _CELL / 2, model, ha="right", fontsize=8)
         shown = [place.get((model, how)) for how in columns]
         first = next(row for row in shown if row is not None)
@@ -135,10 +140,10 @@ def pictures_figure(rows: pd.DataFrame, order):
                 fontsize=6.5,
                 color=INK if row["success"] else SOFT,
             )
-    bottom = _HEAD + sheet.shape[0] * _CELL / _PIXELS
+    bottom = top + sheet.shape[0] * _CELL / _PIXELS
     axes.imshow(
         sheet,
-        extent=(_NAME, _NAME + sheet.shape[1] * _CELL / _PIXELS, bottom, _HEAD),
+        extent=(_NAME, _NAME + sheet.shape[1] * _CELL / _PIXELS, bottom, top),
         interpolation="none",
         aspect="auto",
     )

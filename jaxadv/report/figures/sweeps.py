@@ -8,7 +8,7 @@ import pandas as pd
 from jaxadv.analysis.families import LOOKS, family, grouped, present
 from jaxadv.attacks import catalog
 from jaxadv.core.targets import KINDS
-from jaxadv.report.figures.canvas import LINE, PAPER, mark, new_figure, settle
+from jaxadv.report.figures.canvas import LINE, PAPER, mark, new_figure, settle, wrapped
 from jaxadv.report.names import anchor, parameter_title
 from jaxadv.report.settings import RunSettings
 
@@ -19,6 +19,7 @@ _STROKES = (
     (0, (6, 1.5, 1, 1.5)),
     (0, (3, 1, 1, 1, 1, 1)),
 )  # within a family
+_LETTERS = 10.5  # of the title, in points
 _MOST_PANELS = 8  # of one figure
 _POINT = [
     *("model", "target_kind", "setting", "n"),
@@ -67,7 +68,11 @@ def sweep_figure(sweep: Sweep):
     models = grouped(list(dict.fromkeys(model for _, line in panels for model in line["model"])))
     families = present(models)
     most = max(sum(family(model) == name for model in models) for name in families)
-    figure = new_figure(max(1.6 * len(families) + 0.7, 3.6), 1.95 * len(panels) + 0.17 * most + 0.7)
+    width = max(1.6 * len(families) + 0.7, 3.6)
+    title = f"{catalog.title(sweep.attack)}: success against {parameter_title(sweep.parameter)}"
+    lines_of_title = wrapped(title, 0.97 * width, _LETTERS)
+    height = 1.95 * len(panels) + 0.17 * (most + len(lines_of_title) - 1) + 0.7
+    figure = new_figure(width, height)
     grid = figure.subplots(len(panels), len(families), squeeze=False, sharex="row", sharey=True)
     strokes = {model: _stroke(models, model) for model in models}
     for row, (title, line) in zip(grid, panels, strict=True):
@@ -104,10 +109,10 @@ def sweep_figure(sweep: Sweep):
             labelspacing=0.3,
         )
     figure.suptitle(
-        f"{catalog.title(sweep.attack)}: success against {parameter_title(sweep.parameter)}",
+        "\n".join(lines_of_title),
         x=0.01,
         ha="left",
-        fontsize=10.5,
+        fontsize=_LETTERS,
         fontweight="bold",
     )
     settle(figure)
