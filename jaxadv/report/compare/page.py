@@ -83,7 +83,8 @@ def _rows(found: Comparison) -> Iterable[tuple[str, str]]:
 
 
 def _differences(found: Comparison) -> Iterable[tuple[str, str]]:
-    for name, rows in found.differences.groupby("other_run", sort=False):
+    known = found.differences[found.differences["difference"].notna()]
+    for name, rows in known.groupby("other_run", sort=False):
         equal = int((rows["difference"] == 0).sum())
         certain = int((rows["certain"] == "yes").sum())
         text = f"{certain} of {len(rows)} differences of a measure and a model are settled, {equal} are exactly 0"
@@ -101,7 +102,7 @@ def _first(found: Comparison) -> Iterable[tuple[str, str]]:
     rows = rows[rows["place"] == 1]
     names = [f"{row['model']} of {row['run']}" for row in rows.to_dict("records")]
     value = show("value", rows["value"].iloc[0])
-    verb = "is" if len(names) == 1 else "share"
+    verb = "has" if len(names) == 1 else "share"
     yield (
         "Most robust",
         f"{listed(names)} {verb} the first place by {_about(rows.iloc[0])}: {value}.",
@@ -173,7 +174,7 @@ def _leaders(rows: pd.DataFrame) -> str:
 
 
 def _difference_table(found: Comparison) -> str:
-    table = found.differences
+    table = found.differences[found.differences["difference"].notna()]
     if table.empty:
         return ""
     lead = (
