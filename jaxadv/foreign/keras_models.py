@@ -96,6 +96,7 @@ def from_keras(
         return _called(own, params, prepared(images))
 
     outputs = _outputs(apply, params, size, name)
+    _check_state(logits, params, prepared(jnp.zeros((1, size, size, 3), np.float32)), name)
     proof = None
     if prove:
         proof = trust.prove(
@@ -199,11 +200,41 @@ def _params(model: Any) -> dict[str, np.ndarray]:
 
 
 def _called(model: Any, params: Any, pixels: jax.Array) -> jax.Array:
+    out, _ = model.stateless_call(*_split(params), pixels, training=False)
+    return out["logits"] if isinstance(out, dict) and "logits" in out else out
+
+
+def _split(params: Any) -> tuple[list[Any], list[Any]]:
     names = sorted(params)
     trained, others = ([params[n] for n in names if n[0] == kind] for kind in "tn")
+<<<<<<< HEAD
     out: Any = model.stateless_call(trained, others, pixels, training=False)[0]
     logits: Any = out["logits"] if isinstance(out, dict) and "logits" in out else out
     return logits
+=======
+    return trained, others
+
+
+def _check_state(model: Any, params: Any, pixels: jax.Array, name: str) -> None:
+    """Raises InputError for a model that draws random numbers, or changes a variable, at a call."""
+
+    def after(params: Any, pixels: jax.Array) -> list[jax.Array]:
+        return model.stateless_call(*_split(params), pixels, training=False)[1]
+
+    before = _split(params)[1]
+    values = jax.device_get(jax.jit(after)(params, pixels))
+    for variable, old, new in zip(model.non_trainable_variables, before, values, strict=True):
+        if np.array_equal(old, new, equal_nan=old.dtype.kind == "f"):
+            continue
+        if "seed_generator_state" in variable.path:
+            raise InputError(
+                f"{name} draws random numbers ({variable.path}), so that no two calls agree; "
+                "call its layers without training=True"
+            )
+        raise InputError(
+            f"{name} changes {variable.path!r} at each call; take the state out of the model"
+        )
+>>>>>>> names
 
 
 def _outputs(apply: trust.Apply, params: Any, size: int, name: str) -> int:

@@ -32,6 +32,24 @@ def small(activation=None, *, last=None, first=(), size=SIZE):
     return keras.Sequential(parts + ([last] if last is not None else []))
 
 
+class Noise(layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.seed_generator = keras.random.SeedGenerator(1)
+
+    def call(self, inputs):
+        return inputs + keras.random.normal(keras.ops.shape(inputs), seed=self.seed_generator)
+
+
+class Counts(layers.Layer):
+    def build(self, shape):
+        self.calls = self.add_weight(name="calls", shape=(), trainable=False)
+
+    def call(self, inputs):
+        self.calls.assign(self.calls + 1)
+        return inputs * self.calls
+
+
 def softmax(logits):
     raised = np.exp(logits - logits.max(1, keepdims=True))
     return raised / raised.sum(1, keepdims=True)
@@ -101,9 +119,8 @@ def main(folder: Path) -> None:
     refused(keras.Sequential([layers.Flatten()]), "no weights yet")
     refused(keras.Sequential([keras.Input((8, 8, 3)), layers.ReLU()]), "(N, classes)")
     refused(small(), "leave one of them out", preprocess=abs, mean=0.5)
-    inputs = keras.Input((SIZE, SIZE, 3))
-    dropped = layers.Dropout(0.5)(layers.Flatten()(inputs), training=True)
-    refused(keras.Model(inputs, layers.Dense(4)(dropped)), "called again")
+    refused(small(first=[Noise()]), "draws random numbers")
+    refused(small(first=[Counts()]), "calls", "take the state out")
     keras.config.set_dtype_policy("mixed_bfloat16")
     lower = small()
     keras.config.set_dtype_policy("float32")
