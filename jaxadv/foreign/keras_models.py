@@ -200,18 +200,14 @@ def _params(model: Any) -> dict[str, np.ndarray]:
 
 
 def _called(model: Any, params: Any, pixels: jax.Array) -> jax.Array:
-    out, _ = model.stateless_call(*_split(params), pixels, training=False)
-    return out["logits"] if isinstance(out, dict) and "logits" in out else out
+    out: Any = model.stateless_call(*_split(params), pixels, training=False)[0]
+    logits: Any = out["logits"] if isinstance(out, dict) and "logits" in out else out
+    return logits
 
 
 def _split(params: Any) -> tuple[list[Any], list[Any]]:
     names = sorted(params)
     trained, others = ([params[n] for n in names if n[0] == kind] for kind in "tn")
-<<<<<<< HEAD
-    out: Any = model.stateless_call(trained, others, pixels, training=False)[0]
-    logits: Any = out["logits"] if isinstance(out, dict) and "logits" in out else out
-    return logits
-=======
     return trained, others
 
 
@@ -234,7 +230,6 @@ def _check_state(model: Any, params: Any, pixels: jax.Array, name: str) -> None:
         raise InputError(
             f"{name} changes {variable.path!r} at each call; take the state out of the model"
         )
->>>>>>> names
 
 
 def _outputs(apply: trust.Apply, params: Any, size: int, name: str) -> int:
