@@ -69,7 +69,7 @@ SETTINGS = [
 
 @pytest.mark.parametrize(("net", "norm", "loss"), SETTINGS)
 def test_apgd(net, norm, loss):
-    """Flags; the best loss of images that stand within 1 %; the first ten losses within 1e-3.
+    """Flags; the best loss of images that stand within 1 %, in L1 of 97 %; the first ten losses within 1e-3.
 
     Losses are compared of images that stand: DLR's denominator vanishes at fooled ones, and a
     cross-entropy near 0 has few digits. Of the four recorded images the first ten losses are taken
@@ -85,7 +85,11 @@ def test_apgd(net, norm, loss):
         some = both[:4]
         early.append(np.abs(losses[:10, :4] - known["loss_steps"][:10])[:, some].ravel())
     assert np.mean(flags) >= 0.97
-    assert np.concatenate(apart).max(initial=0) < 0.01
+    apart = np.concatenate(apart)
+    # In L1, rounding decides whether a value counts as changed: the recording's repetition in
+    # double precision is off by up to 2 % there.
+    assert apart.max(initial=0) < (0.02 if norm == "L1" else 0.01)
+    assert (apart < 0.01).mean() >= 0.97
     assert np.concatenate(early).max(initial=0) < 1e-3
 
 

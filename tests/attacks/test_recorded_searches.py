@@ -75,8 +75,26 @@ def test_primal_dual_steps(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["alma_L1", "alma_L2"])
 def test_the_augmented_lagrangian(name):
-    """Chaotic from step 30 on: the recording's own repetition has 89 % within 1e-2."""
-    assert_near("smooth", name, 100, within=1e-2, share=0.85, median=1e-3)
+    """Chaotic from step 30 on. The recording's own repetition has 89 % of 32 images and both kinds within 1e-2.
+
+    Of these 16 images it may be fewer for one kind alone, so both are taken together. In double
+    precision all agree in L2, and all but four of 32 in L1, which differ by 3e-4 at most.
+    """
+    apart, sharp = [], []
+    for kind in KINDS:
+        flags, distances = compared("smooth", name, 100, kind)
+        assert (flags[0] == flags[1]).mean() >= 0.97, kind
+        apart.append(driven.differences(*distances))
+        flags, distances = compared("smooth", name, 100, kind, np.float64)
+        np.testing.assert_array_equal(*flags)
+        sharp.append(driven.differences(*distances))
+    apart, sharp = np.concatenate(apart), np.concatenate(sharp)
+    assert (sharp < 1e-6).mean() >= (28 / 32 if name == "alma_L1" else 1), np.sort(sharp)[-4:]
+    assert sharp.max() < 1e-3  # the same walk, with double precision's own rounding grown
+    # In float32, L1 is the more chaotic one: its sign of every value of the perturbation counts.
+    median, share = (5e-3, 0.6) if name == "alma_L1" else (1e-3, 0.8)
+    assert np.median(apart) < median
+    assert (apart < 1e-2).mean() >= share, np.sort(apart)
 
 
 @pytest.mark.slow
