@@ -3,17 +3,17 @@
 Every error becomes one line and an exit status, as `jaxadv.support.ending` describes.
 """
 
-import difflib
 import importlib
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 from absl import flags, logging
 
 from jaxadv.commands import options
-from jaxadv.support import compilation, ending, flagfiles, places
+from jaxadv.support import compilation, ending, flagfiles, places, precedence, values
 from model_ports.errors import InputError, unknown
 
 COMMANDS = {
@@ -87,15 +87,19 @@ def _parsed(arguments: list[str]) -> list[str]:
     try:
         given, words = _split(arguments[1:])
         files = [
-            flagfiles.find(flag.partition("=")[2]) for flag in given if _name(flag) == "flagfile"
+            flagfiles.find(flag.partition("=")[2])
+            for flag in given
+            if precedence.name(flag) == "flagfile"
         ]
-        given = [flag for flag in given if _name(flag) != "flagfile"]
+        given = [flag for flag in given if precedence.name(flag) != "flagfile"]
         filed, _ = _split([flag for file in files for flag in flagfiles.read(file)])
         command = words[0] if words else DEFAULT
-        of_all = [*filed, *given]
-        filed = _expand_study(filed, command, of_all)
-        given = _expand_study(given, command, of_all)
-        base = _base([*filed, *given], is_bare=not words and not files)
+        if command in WITH_A_STUDY:
+            expand = partial(
+                precedence.expand_study, of_all=[*filed, *given], with_data=command == DEFAULT
+            )
+            filed, given = expand(filed), expand(given)
+        base = precedence.base([*filed, *given], is_bare=not words and not files)
         parsed = flags.FLAGS([arguments[0], *base, *filed, *given, "--", *words])
     except flags.Error as error:
         raise InputError(f"{error}; {_caller()} --help lists the flags") from error
@@ -124,49 +128,9 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
     return split, words
 
 
-def _expand_study(some: list[str], command: str, of_all: list[str]) -> list[str]:
-    """Replace --study=DIR by the flags that it stands for.
-
-    They take its place, so that later flags override them.
-    """
-    names = {_name(flag) for flag in of_all}
-    if "study" not in names or command not in WITH_A_STUDY:
-        return some
-    for name in ("data", "weights_dir"):
-        if name in names:
-            raise InputError(
-                f"--study and --{name} are given; --study stands for --data and --weights_dir: leave one of them out"
-            )
-    expanded: list[str] = []
-    for flag in some:
-        if _name(flag) != "study":
-            expanded.append(flag)
-            continue
-        folder = places.place("--study", flag.partition("=")[2])
-        expanded += ["--zoo=imagenet", f"--weights_dir={folder / 'weights'}"]
-        if command == DEFAULT:
-            expanded.append(f"--data=imagefolder:{folder / 'pictures'}")
-    return expanded
-
-
-def _base(given: list[str], *, is_bare: bool) -> list[str]:
-    """The flags that all others override."""
-    values = {_name(flag): flag.partition("=")[2] for flag in given}
-    if {"data", "weights_dir"} & set(values):
-        return [f"--{flag.partition('=')[2]}" for flag in given if _name(flag) == "at_full_size"]
-    if "small" in values:
-        return [*flagfiles.read(flagfiles.EMBEDDED_JOB), f"--attacked_images={values['small']}"]
-    is_embedded = is_bare and "zoo" not in values
-    return flagfiles.read(flagfiles.EMBEDDED_JOB) if is_embedded else []
-
-
-def _name(flag: str) -> str:
-    return flag.lstrip("-").partition("=")[0]
-
-
 def _flag_of(flag: str) -> str:
     """The name under which a flag is defined: without a "no" that negates it."""
-    name = _name(flag)
+    name = precedence.name(flag)
     return name if name in flags.FLAGS else name.removeprefix("no")
 
 
@@ -182,13 +146,8 @@ def _check_command(words: list[str], given: list[str]) -> None:
             reason = WITHOUT.get((command, name), "")
             raise InputError(
                 f"--{name} is a flag of {', '.join(others)}, and {command} does not take it"
-                f"{f': {reason}' if reason else ''}; leave it out{_near(name, takes)}"
+                f"{f': {reason}' if reason else ''}; leave it out{values.near(name, takes)}"
             )
-
-
-def _near(name: str, takes: set[str]) -> str:
-    near = difflib.get_close_matches(name, takes, 1, 0.8)
-    return f", or give --{near[0]}" if near else ""
 
 
 def main(arguments: list[str]) -> None:
@@ -209,7 +168,7 @@ def _run(arguments: list[str]) -> None:
     most = WORDS.get(command, 0)
     if len(words) > most:
         raise InputError(
-            f"{words[most]!r} is one word too many; one command is allowed: {_usage()}"
+            f"{words[most]!r} is one word too many; one command is allowed: {_caller()} {ARGUMENTS}"
         )
     if command not in COMMANDS:
         raise unknown("command", command, COMMANDS)
@@ -226,7 +185,7 @@ def _run(arguments: list[str]) -> None:
 def help_text() -> str:
     """The commands, and the flags in groups."""
     lines = [
-        f"usage: {_usage()}",
+        f"usage: {_caller()} {ARGUMENTS}",
         "",
         "commands:",
         *(f"  {name:10} {meaning}" for name, meaning in COMMANDS.items()),
@@ -249,7 +208,3 @@ def help_text() -> str:
 def _caller() -> str:
     """The words that call this program."""
     return f"{'python ' * _program.endswith('.py')}{_program}"
-
-
-def _usage() -> str:
-    return f"{_caller()} {ARGUMENTS}"

@@ -140,13 +140,8 @@ def define() -> None:
 
     other = "convert, validate, predict and train"
     _text(other, "model", None, "convert, validate, predict: name of the network; validate also takes timm:NAME and the like")
-    _text(
-        other,
-        "source",
-        None,
-        ".pb, prefix of a checkpoint (validate: with its .meta), .h5, .keras, .pth, .safetensors; convert: .npz too; "
-        "fetch: a folder that has the archives, local or at https://",
-    )
+    _text(other, "source", None, ".pb, prefix of a checkpoint (validate: with its .meta), .h5, .keras, .pth, .safetensors; "
+          "convert: .npz too; fetch: a folder that has the archives, local or at https://")
     _text(other, "alexnet_lrn", None, "variant of full-size AlexNet, whose normalisation changed: 2017-08, 2018-05 or 2018-08")
     _text(other, "images", None, "predict, validate: .npy of images (N, S, S, 3) in [0, 1]; if not given, validate uses two test images")
     _text(other, "save", None, "predict: .npz to write, with logits, raw_logits and, with --gradient, gradient; validate: .csv, .md or .json")

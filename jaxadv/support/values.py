@@ -1,6 +1,7 @@
 """Reads the values of flags: names, numbers and pairs. Each error is one line."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from model_ports.errors import InputError, unknown
@@ -27,6 +28,12 @@ def chosen(name: str, values: Sequence[str] | None, allowed: Sequence[str]) -> l
         if value not in allowed:
             raise unknown(name.rstrip("s").replace("_", " "), value, allowed)
     return names
+
+
+def near(name: str, flags: Iterable[str]) -> str:
+    """The end of a message: the flag that is most like an unknown one. Empty if none is alike."""
+    alike = difflib.get_close_matches(name, flags, 1, 0.8)
+    return f", or give --{alike[0]}" if alike else ""
 
 
 def models(values: Sequence[str], known: Sequence[str], others: Sequence[str] = ()) -> list[str]:
