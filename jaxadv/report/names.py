@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from jaxadv.attacks import catalog
 from jaxadv.core.targets import KINDS
@@ -43,7 +43,7 @@ def anchor(kind: str, *names: str) -> str:
     return "/".join([kind, *safe])
 
 
-def listed(names: Sequence[str], most: int = 3) -> str:
+def listed(names: Iterable[str], most: int = 3) -> str:
     """ "a, b and c"; from more than ``most`` names the first ones and how many more there are."""
     names = list(names)
     if len(names) > most:

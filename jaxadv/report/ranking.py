@@ -1,7 +1,7 @@
 """The order of the models by one measure: ranks with ties, and what differences on the same images settle."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -120,7 +120,8 @@ def ranks(order: Order, comparison: pd.DataFrame) -> dict[str, Rank]:
     models = list(order.points["model"])
     better: dict[str, int] = dict.fromkeys(models, 0)
     worse = dict(better)
-    for row in pairs(order, comparison).itertuples(index=False):
+    rows: list[Any] = list(pairs(order, comparison).itertuples(index=False))
+    for row in rows:
         ahead, behind = (row.model, row.other) if row.low > 0 else (row.other, row.model)
         if (row.low > 0 or row.high < 0) and ahead in better and behind in better:
             better[behind] += 1

@@ -126,7 +126,7 @@ def _success(robustness: pd.DataFrame) -> list[dict[str, Any]]:
     return found
 
 
-def _transfer(spread: pd.DataFrame) -> list[dict[str, Any]]:
+def _transfer(spread: pd.DataFrame) -> list[dict[Any, Any]]:
     return spread.rename(columns={"best": "best_source"}).to_dict("records")
 
 

@@ -34,24 +34,24 @@ class Whole:
     'run: 1/2 units, 0:03 left'
     """
 
-    _active: "Whole | None" = None
+    active: "Whole | None" = None
 
     def __init__(self, title: str, *, show: bool = True, at_once: int = 1):
         """at_once: how many units are at work at the same time."""
         self.title, self.show, self.at_once = title, show, at_once
         self.left: dict[str, Counter[str]] = {}
         self.timed: Counter[str] = Counter()
-        self.seconds: Counter[str] = Counter()
+        self.seconds: dict[str, float] = {}
         self.finished, self.began, self.written = 0, time.monotonic(), time.monotonic()
 
     def __enter__(self) -> "Whole":
         if self.show:
-            Whole._active = self
+            Whole.active = self
         return self
 
     def __exit__(self, kind, value, traceback) -> None:
         if self.show:
-            Whole._active = None
+            Whole.active = None
             took = _clock(time.monotonic() - self.began)
             _write(self.text() + ("" if kind else f" in {took}"), final=True)
 
@@ -65,7 +65,7 @@ class Whole:
         with _lock:
             self.finished += 1
             self.timed[kind] += 1
-            self.seconds[kind] += seconds
+            self.seconds[kind] = self.seconds.get(kind, 0.0) + seconds
             self.left.setdefault(who, Counter())[kind] -= 1
         log.say("%s", self.text())
         if self.show and not _overwrites() and time.monotonic() - self.written > _QUIET_WHOLE:
@@ -151,7 +151,7 @@ class Progress:
     def _tell(self, *, final: bool) -> None:
         """Write a line. Within a whole run, a terminal keeps no line of a piece that has ended."""
         self.written = time.monotonic()
-        own, whole = self.text(final=final), Whole._active
+        own, whole = self.text(final=final), Whole.active
         if not _overwrites():
             _write(own, final=True)
         elif final and whole is None:
