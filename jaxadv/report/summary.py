@@ -126,9 +126,8 @@ def _success(robustness: pd.DataFrame) -> list[dict[str, Any]]:
     return found
 
 
-def _transfer(spread: pd.DataFrame) -> list[dict[str, Any]]:
-    records: Any = spread.rename(columns={"best": "best_source"}).to_dict("records")
-    return records
+def _transfer(spread: pd.DataFrame) -> list[dict[Any, Any]]:
+    return spread.rename(columns={"best": "best_source"}).to_dict("records")
 
 
 def read(path: str | os.PathLike) -> dict[str, Any]:

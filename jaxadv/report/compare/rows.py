@@ -48,9 +48,8 @@ def compared(first: Run, other: Run, name: str) -> tuple[pd.DataFrame, pd.DataFr
         values = _VALUES.get(kind) or [column for column in one if column not in keys]
         one, two = (_indexed(rows, keys) for rows in (one, two))
         common = one.index.intersection(two.index)
-        unlike = {
-            column: _unlike(one.loc[common][column], two.loc[common][column]) for column in values
-        }
+        before, after = one.loc[common], two.loc[common]
+        unlike = {name: _unlike(before[name], after[name]) for name in map(str, values)}
         differs = np.logical_or.reduce([*unlike.values()]) if len(common) else np.zeros(0, bool)
         counts.append(
             [
@@ -60,10 +59,10 @@ def compared(first: Run, other: Run, name: str) -> tuple[pd.DataFrame, pd.DataFr
         )
         for row in common[differs][:MOST]:
             for column in values:
-                before, after = one.at[row, column], two.at[row, column]
-                if not _alike(before, after):
+                was, became = before.at[row, column], after.at[row, column]
+                if not _alike(was, became):
                     about = ", ".join(map(str, row[:-1]))
-                    changed.append([name, kind, about, column, _text(before), _text(after)])
+                    changed.append([name, kind, about, column, _text(was), _text(became)])
     return (
         pd.DataFrame(counts, columns=COUNTS),
         pd.DataFrame(changed, columns=CHANGED, dtype=object),
