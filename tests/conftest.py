@@ -51,7 +51,16 @@ def pytest_ignore_collect(collection_path, config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Slow tests are a suite of their own: ``pytest -m slow``. The longest go first, so that what is left in the end is short."""
+    """Slow tests are a suite of their own: ``pytest -m slow``. The longest go first, so that what is left in the end is short.
+
+    Tests that take minutes each run where they are asked for: ``pytest -m long``, or by their names.
+    """
+    if "long" not in config.getoption("markexpr") and not any(
+        "::" in argument for argument in config.args
+    ):
+        asked_for = [item for item in items if not item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=[item for item in items if item not in asked_for])
+        items[:] = asked_for
     if not config.getoption("markexpr") and not any("::" in argument for argument in config.args):
         long = [item for item in items if _is_long(item)]
         config.hook.pytest_deselected(items=long)

@@ -81,7 +81,7 @@ def labels(path: Path, files: Sequence[Path], classes: Sequence[str] = ()) -> li
             if path.name == KAGGLE:
                 continue
             raise InputError(
-                f"{where}: no picture {name!r} beside it; put it there or remove the line"
+                f"{where}: no picture {name[:100]!r} beside it; put it there or remove the line"
             )
         if picture in by_picture:
             raise InputError(f"{where}: {picture!r} has a label already; remove one of the lines")

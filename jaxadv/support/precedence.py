@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from jaxadv.support import flagfiles, places
 from model_ports.errors import InputError
 
+LONGEST = 100
+"""Characters of a flag's name. absl compares unknown names with the known ones by a recursion of their length."""
+
 
 def name(flag: str) -> str:
     """The name in a flag as it is given, such as "--eps=0.1"."""
@@ -23,8 +26,13 @@ def base(given: Sequence[str], *, is_bare: bool) -> list[str]:
         names another job.
 
     Raises:
-        InputError: if the flagfile of the embedded job cannot be read.
+        InputError: if the flagfile of the embedded job cannot be read, or if a name is too long to be a flag's.
     """
+    long = next((flag for flag in given if len(name(flag)) > LONGEST), None)
+    if long is not None:
+        raise InputError(
+            f"the flag {long[:40]!r}... is not known; its name is longer than {LONGEST} characters"
+        )
     values = {name(flag): flag.partition("=")[2] for flag in given}
     if {"data", "weights_dir"} & set(values):
         return [f"--{flag.partition('=')[2]}" for flag in given if name(flag) == "at_full_size"]

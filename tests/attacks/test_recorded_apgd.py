@@ -60,7 +60,7 @@ def run(net: str, norm: str, eps: float, loss: str, dtype=np.float32, others=Non
 
 SETTINGS = [
     pytest.param(
-        *key, loss, marks=() if (*key, loss) == ("smooth", "Linf", "dlr") else pytest.mark.slow
+        *key, loss, marks=() if (*key, loss) == ("smooth", "Linf", "dlr") else pytest.mark.long
     )
     for key in BUDGETS
     for loss in LOSSES
@@ -93,7 +93,7 @@ def test_apgd(net, norm, loss):
     assert np.concatenate(early).max(initial=0) < 1e-3
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("norm", "loss"), [(norm, loss) for norm in NORMS for loss in LOSSES])
 def test_apgd_in_double_precision(norm, loss):
     """Steps and halvings as in the reference's float64 run, on the net without kinks.
@@ -112,7 +112,7 @@ def test_apgd_in_double_precision(norm, loss):
         assert np.median(apart) < 1e-10 if len(apart) else True, eps
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("net", "norm", "eps"),
     [

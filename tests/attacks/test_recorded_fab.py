@@ -33,7 +33,7 @@ def test_towards_the_runner_up():
     np.testing.assert_allclose(alpha[:3, :4], known["alpha"][:3], rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("net", ["smooth", "tiny"])
 def test_towards_every_class(net, norm):
@@ -42,7 +42,7 @@ def test_towards_every_class(net, norm):
     assert_near(found, np.stack([known["norm"] for known in fields]))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("norm", NORMS)
 def test_in_double_precision(norm):
     """On the net without kinks nothing is left of rounding: the reference's own worst is 2e-14."""
@@ -51,7 +51,7 @@ def test_in_double_precision(norm):
     assert apart.max() < 1e-6
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("net", ["smooth", "tiny"])
 def test_to_the_nearest_of_all_boundaries(net, norm):

@@ -51,28 +51,28 @@ def test_a_few_short_ones(name):
     assert_near("smooth", name, 100, within=1e-3, share=0.95, median=1e-4, kinds=["random"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("net", ["smooth", "tiny"])
 @pytest.mark.parametrize("name", ["ddn", "ddn_nolevels", "fmn_L0", "fmn_L1", "fmn_L2", "fmn_Linf"])
 def test_short(net, name):
     assert_near(net, name, 100, within=1e-3, share=0.95, median=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("net", ["smooth", "tiny"])
 @pytest.mark.parametrize("name", ["ddn", "fmn_L0", "fmn_L1", "fmn_L2", "fmn_Linf"])
 def test_long(net, name):
     assert_near(net, name, 1000, within=1e-2, share=0.90, median=1e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["pdgd", "pdpgd_L1", "pdpgd_L2", "pdpgd_Linf"])
 def test_primal_dual_steps(name):
     """The recording's own repetition has 94 % within 1e-4; in L0 up to 50 % differ, which says nothing."""
     assert_near("smooth", name, 100, within=1e-3, share=0.9, median=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["alma_L1", "alma_L2"])
 def test_the_augmented_lagrangian(name):
     """Chaotic from step 30 on. The recording's own repetition has 89 % of 32 images and both kinds within 1e-2.
@@ -97,7 +97,7 @@ def test_the_augmented_lagrangian(name):
     assert (apart < 1e-2).mean() >= share, np.sort(apart)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name", ["ddn", "fmn_L0", "fmn_L1", "fmn_L2", "fmn_Linf", "pdgd", "pdpgd_L1", "pdpgd_L2"]
 )

@@ -52,7 +52,7 @@ def test_pairs_of_peaks(norm):
             assert not found[~inside].any()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("net", "norm", "eps"),
     [

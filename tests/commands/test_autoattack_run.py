@@ -30,7 +30,7 @@ def finished(tmp_path_factory):
     return out
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_rows_have_settings_and_who_broke_what(finished):
     rows = Run(finished).read("examples")
     own = rows[rows["attack"] == "autoattack"]
@@ -45,7 +45,7 @@ def test_rows_have_settings_and_who_broke_what(finished):
     assert set(rows[rows["attack"] == "fmn"]["norm"]) == {"l2", "linf"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_tables_and_json_of_a_run(finished):
     table = pd.read_csv(finished / "tables" / "robust_accuracy.csv")
     own = table[table["attack"] == "autoattack"]
@@ -68,7 +68,7 @@ def test_tables_and_json_of_a_run(finished):
     assert (near["optimality"] <= 1 + 1e-9).all()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_parts_that_are_gone_are_made_again_to_the_bit(finished, tmp_path):
     out = tmp_path / "run"
     shutil.copytree(finished, out)

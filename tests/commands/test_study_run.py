@@ -21,7 +21,7 @@ from jaxadv.fetching import addresses
 from jaxadv.store.run import Run
 from model_ports import registry
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 FLAGS = Path(__file__).parents[2] / "flags" / "study.flags"
 MODELS = ("alexnet", "mobilenet_v1_025", "mobilenet_v1_050")
 IMAGES, WRONG, SCORED = 6, 5, 2

@@ -94,7 +94,7 @@ def test_a_disk_that_takes_or_gives_nothing_is_told_once(cache, monkeypatch, cap
     assert cache.get("f") is None and not lines(capsys)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_programs_of_a_process_are_those_of_the_next(tmp_path):
     """In JAX itself. A damaged one is made again, in one line, and then kept again."""
     code = """

@@ -20,7 +20,7 @@ from model_ports import registry, weights
 FAMILIES = [
     "mobilenet_v1_025",
     *(
-        pytest.param(name, marks=pytest.mark.slow)
+        pytest.param(name, marks=pytest.mark.long)
         for name in (
             "inception_v1",
             "densenet121_k32",
@@ -60,7 +60,7 @@ KILLS = (400, 250, 230, 160)
 """The first two fall into the download, the others into the conversion of one network after another."""
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_all_18_with_cuts_and_kills(tmp_path):
     """From a server: cut in twenty places, killed at some moments, and then as if undisturbed.
 

@@ -48,7 +48,7 @@ def run(script: str, backend: str, *arguments: str, folder: Path | None = None) 
     return done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_networks_of_keras_are_those_that_tensorflow_computes(tmp_path):
     """Logits and input gradients, with the preprocessing that is theirs."""
     run("keras_sides.py", "tensorflow", "tensorflow", str(tmp_path), *keras_sides.SIZES)

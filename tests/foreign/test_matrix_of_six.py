@@ -16,7 +16,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 ROOT = Path(__file__).parents[2]
-pytestmark = [pytest.mark.frameworks, pytest.mark.slow]
+pytestmark = [pytest.mark.frameworks, pytest.mark.long]
 KERAS = """
 import sys, keras
 keras.utils.set_random_seed(0)

@@ -18,6 +18,8 @@ from fuzz_readers import CORPUS
 from mutations import mutated
 
 HERE = Path(__file__).parent
+MEND = ("what fetch wrote down", "parts and manifest", "journals")
+"""Readers that leave damaged files out, with a warning, and refuse none."""
 READERS = fuzz_readers.readers()
 FEW = 30
 """Inputs of each reader in the quick suite."""
@@ -75,5 +77,5 @@ def fuzz(name: str, seconds: float, folder: Path, seed: int = 0) -> dict:
     found = json.loads(done.stdout.splitlines()[-1])
     failures = found.pop("failures")
     assert not failures, f"{told}\n" + "\n".join(failures.values())
-    assert found["inputs"] and found["read"] < found["inputs"], found
+    assert found["inputs"] and (name in MEND or found["read"] < found["inputs"]), found
     return found

@@ -27,12 +27,21 @@ RECORDINGS = {
 NAMES = [entry.name for entry in registry.MODELS]
 BRIEF = ("mobilenet_v1_025_128",)
 """Recordings of the quick suite; the others are slow."""
+DEEPEST = ("resnet_v2_101", "resnet_v2_152", "densenet169", "densenet161", "inception_v4", "vgg_19")
+"""Networks of families that a shallower one stands for."""
 BRIEF_NAMES = ("alexnet", "mobilenet_v1_025")
 
 
 def slow_but(brief: tuple[str, ...], names) -> list:
-    """The names as parameters, of which all but a few are slow."""
-    return [pytest.param(name, marks=() if name in brief else pytest.mark.slow) for name in names]
+    """The names as parameters. All but a few are slow, and the deepest of each family take minutes."""
+
+    def marks(name: str) -> tuple:
+        if name in brief:
+            return ()
+        deep = any(name.startswith(one) for one in DEEPEST)
+        return (pytest.mark.long if deep else pytest.mark.slow,)
+
+    return [pytest.param(name, marks=marks(name)) for name in names]
 
 
 QUICK = compiler_options() | {"xla_backend_optimization_level": 0}
@@ -231,7 +240,7 @@ def test_small_network_is_small_and_a_pure_function(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", slow_but((), NAMES))
 def test_small_network_learns(name):
     """A few steps on a task of two brightnesses lower the loss, and batch statistics reach the moving ones.
 

@@ -1,6 +1,6 @@
 """A bit of a file changes: it is told, or mended, or harmless. Never silent, and the next command is never stuck.
 
-``pytest -m slow tests/store/test_bits.py --bits=2000 -n 0`` takes so many bits of every kind of file, and prints what became of them.
+``pytest -m long tests/store/test_bits.py --bits=2000 -n 0`` takes so many bits of every kind of file, and prints what became of them.
 """
 
 import json
@@ -77,7 +77,7 @@ def flip(kind: Kind, count: int, said) -> Counter[str]:
     return counts
 
 
-@pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", MAKERS)
 def test_no_bit_changes_without_a_word(tmp_path, capsys, pytestconfig, name, count):
     def said() -> str:

@@ -52,7 +52,7 @@ def test_some_operations_of_a_runs_store_fail(process, name):
     check(process, "store", name, FEW)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", FAULTS)
 @pytest.mark.parametrize("job", ["store", "run", "report", "checkpoint"])
 def test_every_single_operation_may_fail(process, pytestconfig, job, name):
