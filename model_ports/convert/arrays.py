@@ -5,6 +5,7 @@ Sizes are checked before memory is spent on an array.
 
 import math
 import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,14 @@ LEFT_ASIDE = re.compile(
 their moving averages. TF-Slim's scripts for export and freezing do the same by default."""
 
 _NARROW = {"float16": "half precision", "bfloat16": "bfloat16"}
+
+
+def is_zip(path: Path) -> bool:
+    """Whether a file is a zip archive. A damaged one is not."""
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:
+        return False
 
 
 class Collector:

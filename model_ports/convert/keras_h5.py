@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from model_ports.convert import slim_layers
-from model_ports.convert.arrays import LIMIT, Collector
+from model_ports.convert.arrays import LIMIT, Collector, is_zip
 from model_ports.convert.foreign import Layers, Row, originals
 from model_ports.errors import InputError
 
@@ -47,7 +47,7 @@ def is_archive(path: Path) -> bool:
 
 def _opened(path: Path, limit: int) -> Path | BinaryIO:
     """The HDF5 file, or the one inside an archive, in memory."""
-    if not zipfile.is_zipfile(path):
+    if not is_zip(path):
         return path
     try:
         with zipfile.ZipFile(path) as archive:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from model_ports.convert import prefixes, slim_layers
-from model_ports.convert.arrays import LIMIT, Collector
+from model_ports.convert.arrays import LIMIT, Collector, is_zip
 from model_ports.convert.foreign import Row, originals
 from model_ports.errors import InputError
 
@@ -69,9 +69,7 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
     Raises:
         InputError: if the file cannot be used, or if PyTorch is not installed.
     """
-    if os.path.getsize(path) > limit + 2**24 or (
-        zipfile.is_zipfile(path) and _unpacked(path) > limit + 2**24
-    ):
+    if os.path.getsize(path) > limit + 2**24 or (is_zip(path) and _unpacked(path) > limit + 2**24):
         raise InputError(
             f"{path} is larger than {limit} bytes, more than the network can use; give the state dict of this very model"
         )

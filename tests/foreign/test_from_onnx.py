@@ -1,20 +1,17 @@
 """ONNX files as classifiers: networks as PyTorch exports them and in the form of tf2onnx, attacked
 and proven, and one line for what is not read."""
 
-import gc
 import warnings
 
-import jax
 import numpy as np
 import onnx
 import pytest
 import torch
 from onnx import helper, numpy_helper
-from timm_networks import SETTINGS, shaken
 from torch import nn
 
 import jaxadv
-from jaxadv.foreign import pytorch, trust
+from jaxadv.foreign import trust
 from model_ports.errors import InputError
 
 pytestmark = pytest.mark.frameworks
@@ -72,28 +69,6 @@ def test_a_network_that_pytorch_exports_is_proven_and_attacked(tmp_path, opset, 
     labels = classifier.predict(images())
     result = jaxadv.run_attack(classifier, jaxadv.FGSM(eps=0.1), images(), labels, lanes=2)
     assert result.success.any()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", SETTINGS)
-def test_networks_of_timm_as_pytorch_exports_them(tmp_path, name, capfd):
-    """Against PyTorch: logits and the input gradient, in double precision too."""
-    size, path = SETTINGS[name][0], tmp_path / "net.onnx"
-    module = shaken(name)
-    export(module, path, size, opset=18, new=True)
-    classifier = jaxadv.from_onnx(path, input_size=size, prove=False)
-    proof = trust.prove(
-        name,
-        classifier.oracle.apply,
-        jax.device_get(classifier.params),
-        pytorch._original(module, ((0.0,) * 3, (1.0,) * 3)),
-        input_size=size,
-        outputs=classifier.num_classes,
-    )
-    assert proof["double"]["logits"] <= trust.DOUBLE and proof["double"]["gradient"] <= trust.DOUBLE
-    assert proof["single"]["logits"] <= trust.SINGLE, proof
-    jax.clear_caches()
-    gc.collect()
 
 
 def test_a_fixed_batch_of_one_is_run_one_by_one(tmp_path, capfd):

@@ -23,6 +23,7 @@ sys.path.append(str(ROOT / "tests" / "docs"))
 pytestmark = pytest.mark.frameworks
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of torch.onnx.export itself
 def test_blocks_of_the_pages_that_need_a_framework_run(tmp_path, monkeypatch):
     from test_documentation import ALL
 
