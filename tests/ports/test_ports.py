@@ -27,8 +27,18 @@ RECORDINGS = {
 NAMES = [entry.name for entry in registry.MODELS]
 BRIEF = ("mobilenet_v1_025_128",)
 """Recordings of the quick suite; the others are slow."""
-DEEPEST = ("resnet_v2_101", "resnet_v2_152", "densenet169", "densenet161", "inception_v4", "vgg_19")
+DEEPEST = (
+    "resnet_v2_101",
+    "resnet_v2_152",
+    "densenet169",
+    "densenet161",
+    "inception_v4",
+    "inception_resnet_v2",
+    "vgg_19",
+)
 """Networks of families that a shallower one stands for."""
+LEARN = ("alexnet", "vgg_16", "resnet_v2_50", "densenet121_k32", "mobilenet_v1_025")
+"""Small networks that CI trains. The others take a minute each."""
 BRIEF_NAMES = ("alexnet", "mobilenet_v1_025")
 
 
@@ -240,7 +250,9 @@ def test_small_network_is_small_and_a_pure_function(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", slow_but((), NAMES))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in LEARN else pytest.mark.long) for name in NAMES]
+)
 def test_small_network_learns(name):
     """A few steps on a task of two brightnesses lower the loss, and batch statistics reach the moving ones.
 
