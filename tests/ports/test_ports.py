@@ -129,6 +129,7 @@ def test_double_precision_logits_and_gradients_are_the_originals(case):
     hold(case, double=True, logits=1e-8, gradient=1e-8)
 
 
+@pytest.mark.long  # double precision proves the port, and is compiled anyway
 def test_single_precision_is_within_rounding(case):
     # The original's own float32 error is about 1e-6 in the logits, and 1e-5 for MobileNets; one ReLU or maximum that rounding
     # flips moves the whole gradient, by up to 7e-3 in the original, and by up to 5.5e-2 in its MobileNets (which unit flips is chance).
