@@ -258,4 +258,4 @@ def test_the_re_runs_own_record_and_other_graphs(fetched, validated):
         hashes[TARGET] = original_hash
         record.unlink()
     assert status == 0 and saved["images"] == 6
-    assert printed.splitlines()[0].startswith(f"{TARGET}: its weights are of")
+    assert printed.splitlines()[0].startswith(f"{TARGET}: its weights come from")
