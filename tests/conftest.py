@@ -55,18 +55,19 @@ def pytest_collection_modifyitems(config, items):
 
     Tests that take minutes each run where they are asked for: ``pytest -m long``, or by their names.
     """
-    if "long" not in config.getoption("markexpr") and not any(
-        "::" in argument for argument in config.args
-    ):
-        asked_for = [item for item in items if not item.get_closest_marker("long")]
-        config.hook.pytest_deselected(items=[item for item in items if item not in asked_for])
-        items[:] = asked_for
-    if not config.getoption("markexpr") and not any("::" in argument for argument in config.args):
-        long = [item for item in items if _is_long(item)]
-        config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if not _is_long(item)]
+    named = any("::" in argument for argument in config.args)
+    asked = config.getoption("markexpr")
+    if not named and "long" not in asked:
+        _leave_out(config, items, "long")
+    if not named and not asked:
+        _leave_out(config, items, "slow", "fuzz")
     items.sort(key=lambda item: item.path.name != "test_ports.py")
 
 
-def _is_long(item):
-    return any(item.get_closest_marker(marker) for marker in ("slow", "fuzz"))
+def _leave_out(config, items, *markers):
+    """Deselect the tests that have one of the markers."""
+    left, kept = [], []
+    for item in items:
+        (left if any(map(item.get_closest_marker, markers)) else kept).append(item)
+    config.hook.pytest_deselected(items=left)
+    items[:] = kept

@@ -113,15 +113,15 @@ def from_keras(
         "sha256": _fingerprint(apply, params, _seeds(logits), size),
         "proof": proof,
     }
-    return Classifier(
+    return network.classifier(
         apply,
-        jax.device_put(params),
-        input_size=size,
-        num_classes=outputs - label_offset if num_classes is None else num_classes,
+        params,
         name=name,
+        input_size=size,
+        outputs=outputs,
+        num_classes=num_classes,
         label_offset=label_offset,
         facts=kept | (facts or {}),
-        outputs=outputs,
     )
 
 

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxadv.core.classifier import Classifier
 from jaxadv.foreign import trust
 from jaxadv.foreign.layout import from_image_last, plain
 from jaxadv.foreign.operators import types
@@ -36,6 +37,41 @@ def input_size(given: int | None, known: int | None, name: str) -> int:
         )
     checks.count("input_size", size)
     return size
+
+
+def classifier(
+    apply: trust.Apply,
+    params: Any,
+    *,
+    name: str,
+    input_size: int,
+    outputs: int,
+    num_classes: int | None,
+    label_offset: int,
+    facts: dict[str, Any],
+) -> Classifier:
+    """The classifier of a network that was read.
+
+    Args:
+        apply: the function of the network: its weights and (N, S, S, 3) images in [0, 1] to logits.
+        params: the weights.
+        name: the name of its rows.
+        input_size: pixels.
+        outputs: the columns of the network's own output.
+        num_classes: None if every output from ``label_offset`` on is a class.
+        label_offset: the number of outputs in front of the classes.
+        facts: what is known of the network.
+    """
+    return Classifier(
+        apply,
+        jax.device_put(params),
+        input_size=input_size,
+        num_classes=outputs - label_offset if num_classes is None else num_classes,
+        name=name,
+        label_offset=label_offset,
+        facts=facts,
+        outputs=outputs,
+    )
 
 
 def normalisation(mean: Sequence[float] | None, std: Sequence[float] | None) -> Normalisation:

@@ -4,7 +4,6 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 from jaxadv.core.classifier import Classifier
@@ -95,15 +94,15 @@ def from_torch(
         "sha256": fingerprint(exported.steps, exported.params, (mean, std)),
         "proof": proof,
     }
-    return Classifier(
+    return network.classifier(
         apply,
-        jax.device_put(exported.params),
-        input_size=input_size,
-        num_classes=outputs - label_offset if num_classes is None else num_classes,
+        exported.params,
         name=name,
+        input_size=input_size,
+        outputs=outputs,
+        num_classes=num_classes,
         label_offset=label_offset,
         facts=kept | (facts or {}),
-        outputs=outputs,
     )
 
 

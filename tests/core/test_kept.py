@@ -6,26 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from program_files import Files
 
 from jaxadv.core import kept
 from jaxadv.support import trust
 
 ROOT = Path(__file__).parents[2]
 CONTENT = b"a program\n" * 30
-
-
-class Files:
-    """As JAX keeps its programs: a file each."""
-
-    def __init__(self, folder: Path):
-        self._path = folder
-
-    def get(self, key: str) -> bytes | None:
-        path = self._path / f"{key}-cache"
-        return path.read_bytes() if path.exists() else None
-
-    def put(self, key: str, value: bytes) -> None:
-        (self._path / f"{key}-cache").write_bytes(value)
 
 
 @pytest.fixture

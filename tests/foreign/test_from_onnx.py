@@ -8,6 +8,7 @@ import onnx
 import pytest
 import torch
 from onnx import helper, numpy_helper
+from small_network import small
 from torch import nn
 
 import jaxadv
@@ -16,21 +17,6 @@ from model_ports.errors import InputError
 
 pytestmark = pytest.mark.frameworks
 SIZE = 16
-
-
-def small() -> nn.Module:
-    torch.manual_seed(0)
-    network = nn.Sequential(
-        nn.Conv2d(3, 8, 3, padding=1),
-        nn.BatchNorm2d(8),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(8 * 8 * 8, 10),
-    )
-    network[1].running_mean.normal_()
-    network[1].running_var.uniform_(0.5, 2)
-    return network.eval()
 
 
 def export(module, path, size: int, *, opset: int, new: bool, any_batch: bool = True) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from program_files import Files
 from test_belonging import identity, made, part, rows
 
 from jaxadv.core.journal import Journal
@@ -128,24 +129,10 @@ def of_log(folder: Path) -> Kind:
     return Kind([folder / "log" / "process-0.log"], look)
 
 
-class _Files:
-    """As JAX keeps compiled programs: a file each."""
-
-    def __init__(self, folder: Path):
-        self._path = folder
-
-    def get(self, key: str) -> bytes | None:
-        path = self._path / f"{key}-cache"
-        return path.read_bytes() if path.exists() else None
-
-    def put(self, key: str, value: bytes) -> None:
-        (self._path / f"{key}-cache").write_bytes(value)
-
-
 def of_compiled(folder: Path) -> Kind:
     from jaxadv.core.kept import Sealed
 
-    cache, content = Sealed(_Files(folder)), bytes(range(256)) * 4
+    cache, content = Sealed(Files(folder)), bytes(range(256)) * 4
     cache.put("jit_f", content)
     return Kind(
         [folder / "jit_f-cache"],

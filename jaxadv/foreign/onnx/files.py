@@ -90,15 +90,15 @@ def from_onnx(
         "sha256": fingerprint(graph.steps, graph.params, normal),
         "proof": proof,
     }
-    return Classifier(
+    return network.classifier(
         apply,
-        jax.device_put(graph.params),
-        input_size=size,
-        num_classes=outputs - label_offset if num_classes is None else num_classes,
+        graph.params,
         name=name,
+        input_size=size,
+        outputs=outputs,
+        num_classes=num_classes,
         label_offset=label_offset,
         facts=kept | (facts or {}),
-        outputs=outputs,
     )
 
 
