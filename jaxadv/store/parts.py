@@ -62,11 +62,17 @@ class Part(NamedTuple):
 
         Returns:
             A table of Arrow.
+
+        Raises:
+            Damaged: if the rows cannot be decoded, though the checksums are right.
         """
         names = columns and [name for name in columns if name in self.file.schema_arrow.names]
-        return self.file.read(
-            columns=names, use_threads=False
-        )  # threads are slower for small parts
+        try:
+            # Threads are slower for small parts.
+            return self.file.read(columns=names, use_threads=False)
+        except (*UNREADABLE, pa.ArrowException) as error:
+            what = f"part {self.about.unit!r} of {self.about.kind} rows"
+            raise Damaged(f"{what} cannot be decoded ({one_line(error)})") from error
 
 
 def encode(content: pa.Table, about: About, entries: Mapping[str, str]) -> bytes:

@@ -248,6 +248,7 @@ class Run:
         try:
             stored = parts.read(path)
             self.belonging.check(stored.about, path, kind)
+            stored.rows()  # can they be decoded?
             if kind == "transfer":
                 _sums(stored)
         except FileNotFoundError:

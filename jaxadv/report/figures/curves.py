@@ -87,7 +87,8 @@ def curves_figure(curves: Curves):
         axes.set_xlim(0, widest)
         axes.set_ylim(-3, 103)
         axes.set_title(name, fontsize=9)
-        axes.legend(fontsize=6.8, handlelength=3.2, labelspacing=0.3, loc="upper right")
+        legend = axes.legend(fontsize=6.8, handlelength=3.2, labelspacing=0.3, loc="upper right")
+        legend.set_in_layout(False)  # long names take no room from the curves
     for axes in list(grid.flat)[len(families) :]:
         axes.set_visible(False)
     figure.supxlabel(f"budget, {DISTANCES[curves.norm]}, pixel range 1", fontsize=8.5)
