@@ -1,4 +1,5 @@
-"""jaxadv: how robust are image classifiers? The attacks, CLEVER scores and transfer of the ECCV 2018 study, in JAX.
+"""jaxadv: how robust are image classifiers? The attacks, CLEVER scores and transfer of the ECCV
+2018 study, in JAX.
 
 A name is loaded when it is first used. So code that does not need JAX does not import it.
 """

@@ -1,4 +1,6 @@
-"""The program: ``jaxadv [COMMAND] [--flags]``, ``python -m jaxadv`` and, in a checkout, ``python run.py``."""
+"""The program: ``jaxadv [COMMAND] [--flags]``, ``python -m jaxadv`` and, in a checkout, ``python
+run.py``.
+"""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""Attacks and CLEVER on arrays of images, for Python users and for the commands: `run_attack` and `clever_scores`."""
+"""Attacks and CLEVER on arrays of images, for Python users and for the commands: `run_attack` and
+`clever_scores`.
+"""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -7,31 +9,35 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxadv import sequence
 from jaxadv.analysis import faults
 from jaxadv.attacks import catalog
-from jaxadv.attacks.autoattack import AutoAttack
 from jaxadv.clever.result import CleverResult
 from jaxadv.clever.sampler import PROTOCOLS, CleverSampler, SampleItem
 from jaxadv.clever.weibull import METHODS, WeibullFit, fit_reverse_weibull
-from jaxadv.core import contract, engine
+from jaxadv.core import contract, engine, sequences
 from jaxadv.core.classifier import Classifier
 from jaxadv.core.faults import Watch
 from jaxadv.core.items import check_classes, items_of
 from jaxadv.core.journal import Journal
 from jaxadv.core.judge import Judge
-from jaxadv.core.probe import AttackProbe
+from jaxadv.core.probe import AttackProbe, AttackSequence
 from jaxadv.core.result import AttackResult
 from jaxadv.support import checks, log
 from jaxadv.support.progress import Progress
 
 DUAL = {1.0: 2, 2.0: 1, np.inf: 0}
-"""For each norm of a distortion, the column of its dual norm in the sampler's maxima (l1, l2, linf)."""
+"""For each norm of a distortion, the column of its dual norm in the sampler's maxima (l1, l2,
+linf).
+"""
 TOGETHER = 4
-"""The most targets of CLEVER that share a forward pass. Two or three together take 21 to 39 % less time than separately. Nine targets
-in groups of three take 22 to 34 % less (mobilenet_v1_100 and resnet_v2_50 of the digits zoo on two shared cores)."""
+"""The most targets of CLEVER that share a forward pass. Two or three together take 21 to 39 % less
+time than separately. Nine targets in groups of three take 22 to 34 % less (mobilenet_v1_100 and
+resnet_v2_50 of the digits zoo on two shared cores).
+"""
 SHARED_FROM = 2**14
-"""The least number of samples of a pair for which sharing saves more time than its additional program takes to compile."""
+"""The least number of samples of a pair for which sharing saves more time than its additional
+program takes to compile.
+"""
 
 
 def run_attack(
@@ -48,9 +54,10 @@ def run_attack(
 ) -> AttackResult:
     """Attack every image with one setting.
 
-    An untargeted attack succeeds if the class is not the label. So a clean image that is classified wrongly is a success, usually
-    at distance 0. Leave such images out (keep ``clf.predict(images) == labels``), as an evaluation does. An attempt without success
-    is ``invalid`` if a logit or gradient was NaN or infinite. A warning reports invalid attempts. Another reports zero gradients
+    An untargeted attack succeeds if the class is not the label. So a clean image that is classified
+    wrongly is a success, usually at distance 0. Leave such images out (keep ``clf.predict(images)
+    == labels``), as an evaluation does. An attempt without success is ``invalid`` if a logit or
+    gradient was NaN or infinite. A warning reports invalid attempts. Another reports zero gradients
     if a quarter of the images has them.
 
     Args:
@@ -58,17 +65,20 @@ def run_attack(
         attack: an attack with its settings, such as `FGSM(eps=0.1)`.
         images: (N, S, S, 3) float32 in [0, 1].
         labels: (N,) true classes, 0..K-1.
-        targets: (N,) target classes, 0..K-1, different from the labels. None for untargeted attacks.
+        targets: (N,) target classes, 0..K-1, different from the labels. None for untargeted
+            attacks.
         lanes: images side by side on the device. Results depend on it by rounding only.
         seed: the seed of random starts and steps. The attacks of the study have none.
-        ids: (N,) numbers of the images. The seed and an image's number determine its random draws. None for 0..N-1.
+        ids: (N,) numbers of the images. The seed and an image's number determine its random draws.
+            None for 0..N-1.
         progress: whether a line on standard error shows rate and remaining time.
 
     Returns:
         For each image: the adversarial image, success, distances and evaluations used.
 
     Raises:
-        InputError: if an input has another type, shape or range, or if the classifier breaks its contract.
+        InputError: if an input has another type, shape or range, or if the classifier breaks its
+            contract.
     """
     images = clf.check(images)
     labels = checks.classes(labels, count=len(images), num_classes=clf.num_classes, name="labels")
@@ -123,10 +133,12 @@ def run_attacks(
         lanes: images side by side on the device.
         seed: as for `run_attack`.
         ids: as for `run_attack`.
-        logits: (N, K) of the clean images, if they are known. Some attacks rank the classes by them.
-        advance: called after each image with 1, and with 1 or 0 for success. For an attack without a search the second
-            argument is None, since success is not yet known.
-        journal: saves unfinished work, and holds the work of an interrupted call with the same arguments.
+        logits: (N, K) of the clean images, if they are known. Some attacks rank the classes by
+            them.
+        advance: called after each image with 1, and with 1 or 0 for success. For an attack without
+            a search the second argument is None, since success is not yet known.
+        journal: saves unfinished work, and holds the work of an interrupted call with the same
+            arguments.
 
     Returns:
         The result of each image. ``details`` has the entries that all attacks share.
@@ -138,8 +150,8 @@ def run_attacks(
     for attack in {id(attack): attack for attack in attacks}.values():
         catalog.check(attack)
         check_classes(attack, clf.name, clf.num_classes)
-    if any(isinstance(attack, AutoAttack) for attack in attacks):
-        return sequence.run(
+    if any(isinstance(attack, AttackSequence) for attack in attacks):
+        return sequences.run(
             clf,
             attacks,
             images,
@@ -200,36 +212,45 @@ def clever_scores(
     advance: Callable[[int], None] | None = None,
     journal: Journal | None = None,
 ) -> CleverResult:
-    """CLEVER scores: estimated lower bounds on the distortion that changes a class (Weng et al. 2018, algorithm 1).
+    """CLEVER scores: estimated lower bounds on the distortion that changes a class (Weng et al.
+    2018, algorithm 1).
 
-    A score is the margin divided by the local Lipschitz constant. An extreme-value fit to the largest gradient norms around the
-    image estimates that constant. The score is 0 if the margin is not positive. It is NaN if a logit or gradient is NaN or
-    infinite, at the image or at a sample. Rows with the same image, label and id use the same samples for all targets. They
-    share forward passes if the samples are many.
+    A score is the margin divided by the local Lipschitz constant. An extreme-value fit to the
+    largest gradient norms around the image estimates that constant. The score is 0 if the margin is
+    not positive. It is NaN if a logit or gradient is NaN or infinite, at the image or at a sample.
+    Rows with the same image, label and id use the same samples for all targets. They share forward
+    passes if the samples are many.
 
     Args:
         clf: the classifier.
         images: (N, S, S, 3) float32 in [0, 1].
         labels: (N,) classes c.
-        targets: (N,) classes j. None for untargeted scores: the least over all j != c, at K - 1 times the cost.
-        norms: the norms of the distortion, out of 1, 2 and inf. The gradient is measured in the dual norm.
+        targets: (N,) classes j. None for untargeted scores: the least over all j != c, at K - 1
+            times the cost.
+        norms: the norms of the distortion, out of 1, 2 and inf. The gradient is measured in the
+            dual norm.
         batches: Nb, the number of batches whose maxima are fitted, at least 2.
         samples: Ns, the number of samples in a batch.
-        radius: the radius of the samples, in pixel units of range 1. None for the protocol's default.
-        protocol: "released" or "paper" (see `CleverSampler`). The paper's score is capped at the radius.
+        radius: the radius of the samples, in pixel units of range 1. None for the protocol's
+            default.
+        protocol: "released" or "paper" (see `CleverSampler`). The paper's score is capped at the
+            radius.
         method: the method of the fit: "released", "mle" or "max".
         seed: the seed of the samples.
-        ids: (N,) numbers of the images. The seed and an image's number determine its samples. None for 0..N-1.
+        ids: (N,) numbers of the images. The seed and an image's number determine its samples. None
+            for 0..N-1.
         lanes: batches side by side on the device. Results depend on it by rounding only.
         progress: whether a line shows rate and remaining time. A string is the title of the line.
         advance: called with 1 after each batch of samples.
-        journal: saves unfinished work, and holds the work of an interrupted call with the same arguments.
+        journal: saves unfinished work, and holds the work of an interrupted call with the same
+            arguments.
 
     Returns:
         For each image: scores (N, len(norms)), margins, maxima and fits.
 
     Raises:
-        InputError: if an input has another type, shape or range, or if the classifier breaks its contract.
+        InputError: if an input has another type, shape or range, or if the classifier breaks its
+            contract.
     """
     images = clf.check(images)
     count = len(images)
@@ -325,7 +346,10 @@ def clever_scores(
 def _alike(
     images: np.ndarray, labels: np.ndarray, ids: np.ndarray, pairs: Sequence[tuple[int, int]]
 ) -> list[list[int]]:
-    """The numbers of the pairs in groups that have the same samples: the same id, label and image. At most TOGETHER in a group."""
+    """The numbers of the pairs in groups that have the same samples: the same id, label and image.
+
+    At most TOGETHER in a group.
+    """
     keys = [
         (*key, hashlib.sha256(image.tobytes()).digest())
         for *key, image in zip(ids.tolist(), labels.tolist(), images, strict=True)
@@ -341,7 +365,10 @@ def _alike(
 
 
 def _fitted(maxima: np.ndarray, broken: np.ndarray, method: str) -> WeibullFit:
-    """The fits (pairs, norms) to maxima (pairs, batches, norms). They are NaN for ``broken`` pairs."""
+    """The fits (pairs, norms) to maxima (pairs, batches, norms).
+
+    They are NaN for ``broken`` pairs.
+    """
     pairs, batches, norms = maxima.shape
     some = fit_reverse_weibull(
         np.moveaxis(maxima[~broken], 2, 1).reshape(-1, batches), method=method
@@ -353,7 +380,10 @@ def _fitted(maxima: np.ndarray, broken: np.ndarray, method: str) -> WeibullFit:
 
 
 def _bound(margin: np.ndarray, lipschitz: np.ndarray, *, cap: float) -> np.ndarray:
-    """min(margin / L, cap); 0 if the margin is not positive. If the gradient is zero everywhere, L = 0 and the result is the cap."""
+    """min(margin / L, cap); 0 if the margin is not positive.
+
+    If the gradient is zero everywhere, L = 0 and the result is the cap.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         bound = margin / lipschitz
     return np.minimum(np.where(margin > 0, bound, 0.0), cap)

@@ -2,7 +2,8 @@
 
     directory/arrays/     An Orbax checkpoint with one vector per dtype, such as {"float32": (n,)}.
                           All arrays lie in it end to end.
-    directory/meta.json   "model", "zoo", and facts that the writer adds. "arrays" has the name, shape
+    directory/meta.json   "model", "zoo", and facts that the writer adds. "arrays" has the name,
+    shape
                           and dtype of each array, in the order of the vectors. Their number and
                           SHA-256 are there too. "checksum" is the SHA-256 of all these facts. Older
                           checkpoints have none.
@@ -102,8 +103,8 @@ def load(
         The parameters as NumPy arrays in the structure of ``abstract``, and the metadata.
 
     Raises:
-        InputError: if there is no checkpoint, or if it is damaged; also if it is of another model or
-            zoo, or if its arrays have other names or shapes.
+        InputError: if there is no checkpoint, or if it is damaged; also if it is of another model
+            or zoo, or if its arrays have other names or shapes.
     """
     import jax
 
@@ -111,7 +112,8 @@ def load(
     for key, wanted in (("model", model), ("zoo", zoo)):
         if wanted is not None and meta[key] != wanted:
             raise InputError(
-                f"{directory} is a checkpoint of {key} {meta[key]!r}, not {wanted!r}; give another path"
+                f"{directory} is a checkpoint of {key} {meta[key]!r}, not {wanted!r}; give "
+                "another path"
             )
     wanted_shapes = {name: tuple(leaf.shape) for name, leaf in _named(abstract)}
     index = meta["arrays"]
@@ -140,11 +142,13 @@ def read_meta(directory: str | os.PathLike) -> dict[str, Any]:
     path = Path(directory)
     if not path.exists():
         raise InputError(
-            f"{path} does not exist; a checkpoint directory ({ARRAYS}/ and {META}) is needed: convert or train"
+            f"{path} does not exist; a checkpoint directory ({ARRAYS}/ and {META}) is needed: "
+            "convert or train"
         )
     if not (path / META).is_file():
         raise InputError(
-            f"{path} is not a checkpoint: it has no {META}; give a directory that convert or train wrote"
+            f"{path} is not a checkpoint: it has no {META}; give a directory that convert or "
+            "train wrote"
         )
     try:
         meta = json.loads((path / META).read_bytes())
@@ -162,7 +166,8 @@ def read_meta(directory: str | os.PathLike) -> dict[str, Any]:
         raise _damaged(path, f"{META} lacks fields")
     if meta.get("format") != FORMAT:
         raise InputError(
-            f"{path} has checkpoint format {str(meta.get('format'))[:40]}; {FORMAT} can be read: convert it again"
+            f"{path} has checkpoint format {str(meta.get('format'))[:40]}; {FORMAT} can be read: "
+            "convert it again"
         )
     if meta.pop(CHECKSUM, checksum) != checksum:
         raise _damaged(path, f"{META} was changed")
@@ -220,7 +225,10 @@ def _pack(named: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:
-    """Join vectors end to end. If they are all parts of one vector in its order, nothing is copied."""
+    """Join vectors end to end.
+
+    If they are all parts of one vector in its order, nothing is copied.
+    """
     whole = parts[0].base
     if (
         isinstance(whole, np.ndarray)
@@ -252,8 +260,8 @@ def _checkpointer():
     import jax
     import orbax.checkpoint as ocp
 
-    # Without OCDBT, file names are fixed. Zarr 3 has no dot files, which package builders leave out.
-    # The vectors are not copied before they are written, because nobody else changes them.
+    # Without OCDBT, file names are fixed. Zarr 3 has no dot files, which package builders leave
+    # out. The vectors are not copied before they are written, because nobody else changes them.
     arrays = ocp.type_handlers.NumpyHandler(deepcopy_host_arrays=False)
     # The second handler is never used. Without it, Orbax warns about a registry without jax.Array.
     handlers = (
@@ -272,7 +280,10 @@ def _checkpointer():
 
 
 def _alone():
-    """Options for a process that reads and writes alone. By default, Orbax waits for all processes."""
+    """Options for a process that reads and writes alone.
+
+    By default, Orbax waits for all processes.
+    """
     import jax
     import orbax.checkpoint as ocp
 
@@ -325,17 +336,20 @@ def _compare(directory, actual: dict[str, tuple], wanted: dict[str, tuple]) -> N
     for name in wanted:
         if name not in actual:
             raise InputError(
-                f"{directory} has no array {name!r}: it is of another network; {_counts(actual, wanted)}"
+                f"{directory} has no array {name!r}: it is of another network; "
+                f"{_counts(actual, wanted)}"
             )
         if actual[name] != wanted[name]:
             raise InputError(
-                f"{directory}: array {name!r} has shape {actual[name]}, not {wanted[name]}: it is of another network or"
+                f"{directory}: array {name!r} has shape {actual[name]}, not {wanted[name]}: it "
+                "is of another network or"
                 " size; give another path"
             )
     for name in actual:
         if name not in wanted:
             raise InputError(
-                f"{directory} has an array {name!r} too many: it is of another network; {_counts(actual, wanted)}"
+                f"{directory} has an array {name!r} too many: it is of another network; "
+                f"{_counts(actual, wanted)}"
             )
 
 

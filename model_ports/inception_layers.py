@@ -59,7 +59,9 @@ class Mixed:
 
 @dataclass(frozen=True)
 class Residual:
-    """input + scale * (1x1 convolution with bias of the concatenated branches), then ReLU if ``active``."""
+    """input + scale * (1x1 convolution with bias of the concatenated branches), then ReLU if
+    ``active``.
+    """
 
     branches: tuple[Branch, ...]
     scale: float
@@ -77,7 +79,10 @@ def pooled(pool: Pool, x: jax.Array) -> jax.Array:
 
 
 class NormalizedConvolution(nnx.Module):
-    """The module of a `Conv`. Its normalisation has TF-Slim's defaults: epsilon 1e-3 and no scale."""
+    """The module of a `Conv`.
+
+    Its normalisation has TF-Slim's defaults: epsilon 1e-3 and no scale.
+    """
 
     def __init__(self, inputs: int, conv: Conv, *, rngs: nnx.Rngs):
         self.convolution = convolution(
@@ -224,7 +229,8 @@ class Inception(nnx.Module):
         return self.logits(global_mean(x))
 
 
-# --- names -------------------------------------------------------------------------------------------------------
+# --- names
+# -------------------------------------------------------------------------------------------------------
 
 
 def stem_conv(position: str, *sizes) -> tuple[str, Conv]:

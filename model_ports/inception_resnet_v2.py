@@ -125,7 +125,10 @@ def _reduction_7(config: InceptionResNetV2Config) -> Mixed:
 def inception_resnet_v2(
     config: InceptionResNetV2Config, *, num_outputs: int, input_size: int, rngs: nnx.Rngs
 ) -> Inception:
-    """Build the network, without the auxiliary head. Its parameters do not depend on ``input_size``."""
+    """Build the network, without the auxiliary head.
+
+    Its parameters do not depend on ``input_size``.
+    """
     del input_size
     first, second, third = (range(1, count + 1) for count in config.counts)
     block17 = _factorized(config.block17, 7, scale=0.10)

@@ -15,7 +15,10 @@ Widths = tuple[int, int, int, int, int, int]
 
 @dataclass(frozen=True)
 class InceptionV1Config:
-    """Channels. ``blocks`` has those of each block's convolutions in stages 3, 4 and 5, by branch."""
+    """Channels.
+
+    ``blocks`` has those of each block's convolutions in stages 3, 4 and 5, by branch.
+    """
 
     stem: tuple[int, int, int]
     blocks: tuple[tuple[Widths, ...], tuple[Widths, ...], tuple[Widths, ...]]

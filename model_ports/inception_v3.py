@@ -129,7 +129,10 @@ def _end(config: InceptionV3Config) -> Mixed:
 def inception_v3(
     config: InceptionV3Config, *, num_outputs: int, input_size: int, rngs: nnx.Rngs
 ) -> Inception:
-    """Build the network, without the auxiliary head. Its parameters do not depend on ``input_size``."""
+    """Build the network, without the auxiliary head.
+
+    Its parameters do not depend on ``input_size``.
+    """
     del input_size
     c1, c2, c3, c4, c5 = config.stem
     layers = (

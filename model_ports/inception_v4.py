@@ -158,7 +158,10 @@ def _c(config: InceptionV4Config) -> Mixed:
 def inception_v4(
     config: InceptionV4Config, *, num_outputs: int, input_size: int, rngs: nnx.Rngs
 ) -> Inception:
-    """Build the network, without the auxiliary head. Its parameters do not depend on ``input_size``."""
+    """Build the network, without the auxiliary head.
+
+    Its parameters do not depend on ``input_size``.
+    """
     del input_size
     a, b, c = config.counts
     layers = (

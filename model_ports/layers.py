@@ -39,10 +39,11 @@ def conv_general_dilated(
     precision=None,
     out_sharding=None,
 ) -> jax.Array:
-    """`jax.lax.conv_general_dilated` for NHWC images and HWIO kernels without dilation, for `nnx.Conv`.
+    """`jax.lax.conv_general_dilated` for NHWC images and HWIO kernels without dilation, for
+    `nnx.Conv`.
 
-    On a CPU, a depthwise convolution is a sum over the kernel's taps. A grouped convolution is split
-    into ordinary ones.
+    On a CPU, a depthwise convolution is a sum over the kernel's taps. A grouped convolution is
+    split into ordinary ones.
     """
     assert set((*(lhs_dilation or ()), *(rhs_dilation or ()))) <= {1}, (
         "dilated convolutions are not used here"
@@ -149,7 +150,8 @@ def global_mean(x: jax.Array) -> jax.Array:
     return jnp.mean(x, axis=(1, 2))
 
 
-# --- local response normalisation --------------------------------------------------------------------------------
+# --- local response normalisation
+# --------------------------------------------------------------------------------
 
 
 def local_response_normalization(x: jax.Array, *, radius: int, alpha: float) -> jax.Array:
@@ -175,11 +177,15 @@ def local_response_normalization(x: jax.Array, *, radius: int, alpha: float) -> 
     return x * (root * jnp.sqrt(root))
 
 
-# --- modules -----------------------------------------------------------------------------------------------------
+# --- modules
+# -----------------------------------------------------------------------------------------------------
 
 
 class ShapesOnly:
-    """Replaces `nnx.Rngs`. A network built with it holds shapes and dtypes, and allocates no kernel."""
+    """Replaces `nnx.Rngs`.
+
+    A network built with it holds shapes and dtypes, and allocates no kernel.
+    """
 
     def params(self) -> None:
         return None
@@ -201,7 +207,9 @@ def _initializer(draw: Callable[[np.random.Generator, tuple[int, ...]], np.ndarr
 
 
 def _kernel(gain: float):
-    """A normal distribution with variance gain^2 * 2 / (inputs of an output); see He et al. 2015."""
+    """A normal distribution with variance gain^2 * 2 / (inputs of an output); see He et al.
+    2015.
+    """
 
     def draw(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         spread = np.float32(gain * np.sqrt(2.0 / np.prod(shape[:-1])))
@@ -256,7 +264,10 @@ def convolution(
 
 
 def linear(inputs: int, outputs: int, *, gain: float = 1.0, rngs: nnx.Rngs) -> nnx.Linear:
-    """Make a fully connected layer with bias, (N, inputs) -> (N, outputs). See `convolution` for ``gain``."""
+    """Make a fully connected layer with bias, (N, inputs) -> (N, outputs).
+
+    See `convolution` for ``gain``.
+    """
     return nnx.Linear(inputs, outputs, kernel_init=_kernel(gain), bias_init=_ZEROS, rngs=rngs)
 
 

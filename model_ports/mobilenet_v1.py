@@ -46,7 +46,10 @@ class MobileNetV1Config:
 
 
 class NormalizedConvolution(nnx.Module):
-    """Convolution without bias -> batch normalisation -> ReLU6. With groups = inputs it is depthwise."""
+    """Convolution without bias -> batch normalisation -> ReLU6.
+
+    With groups = inputs it is depthwise.
+    """
 
     def __init__(
         self,

@@ -82,7 +82,10 @@ class NASNetConfig:
 
 
 class Separable(nnx.Module):
-    """Twice ReLU -> depthwise -> pointwise -> normalisation. The stride belongs to the first half."""
+    """Twice ReLU -> depthwise -> pointwise -> normalisation.
+
+    The stride belongs to the first half.
+    """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int, rngs: nnx.Rngs):
         self.depthwise_1 = convolution(

@@ -22,7 +22,8 @@ Pair = tuple[int, int]
 Pads = tuple[Pair, Pair]
 
 
-# --- the windows of an image -------------------------------------------------------------------------------------
+# --- the windows of an image
+# -------------------------------------------------------------------------------------
 
 
 def _padded(x: jax.Array, pads: Pads, value: float) -> jax.Array:
@@ -54,7 +55,8 @@ def _spread(
     strides: Pair,
     pads: Pads,
 ) -> jax.Array:
-    """The transpose of taking windows: for each input position, the sum over all windows that read it.
+    """The transpose of taking windows: for each input position, the sum over all windows that read
+    it.
 
     ``term(tap, shifted)`` is the part that ``tap`` sends back. ``shifted(a)`` moves an array of
     outputs to the input positions of that tap.
@@ -110,7 +112,8 @@ def _saved(x, kernel) -> tuple:
     return x.value, kernel.value, ((),) if kernel.perturbed else ()
 
 
-# --- depthwise convolution ---------------------------------------------------------------------------------------
+# --- depthwise convolution
+# ---------------------------------------------------------------------------------------
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -165,7 +168,8 @@ def _depthwise_backward(strides, pads, saved, gradient):
 depthwise.defvjp(_depthwise_forward, _depthwise_backward, symbolic_zeros=True)
 
 
-# --- ordinary convolution ----------------------------------------------------------------------------------------
+# --- ordinary convolution
+# ----------------------------------------------------------------------------------------
 
 _FEW = 8
 """The largest number of outputs for which `_of_few_outputs` is used. It takes a half to a third of
@@ -276,7 +280,8 @@ def _plain_input_gradient(kernel, gradient, shape, strides, pads, precision):
 plain.defvjp(_plain_forward, _plain_backward, symbolic_zeros=True)
 
 
-# --- pooling -----------------------------------------------------------------------------------------------------
+# --- pooling
+# -----------------------------------------------------------------------------------------------------
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))

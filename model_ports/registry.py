@@ -239,7 +239,9 @@ class Network:
         return self._abstract[1]
 
     def trainable(self) -> Params:
-        """True for each trainable array, False for moving statistics, in the parameters' structure."""
+        """True for each trainable array, False for moving statistics, in the parameters'
+        structure.
+        """
         return self._abstract[2]
 
     def init(self, key: jax.Array) -> Params:
@@ -251,7 +253,9 @@ class Network:
         return nnx.merge(self._abstract[0], params)
 
     def _apply(self, params: Params, images: jax.Array) -> jax.Array:
-        """Images (N, H, W, 3), RGB in [0, 1] -> raw logits (N, num_outputs), in the arguments' dtype."""
+        """Images (N, H, W, 3), RGB in [0, 1] -> raw logits (N, num_outputs), in the arguments'
+        dtype.
+        """
         return self.module(params)(PREPROCESSING[self.spec.preprocessing](images))
 
     def _train_apply(self, params: Params, images: jax.Array) -> tuple[jax.Array, Params]:
@@ -280,7 +284,8 @@ def network(
         name: the network.
         zoo: "imagenet" for full size, or "digits" for the small version.
         input_size: the side of the images in pixels; the zoo's default if not given.
-        num_outputs: the number of logits, background class included; the zoo's default if not given.
+        num_outputs: the number of logits, background class included; the zoo's default if not
+            given.
         variant: a name in the entry's `variants`, or None.
 
     Raises:
@@ -297,11 +302,13 @@ def network(
     size = default_size if input_size is None else input_size
     if entry.fixed_size and size != default_size:
         raise InputError(
-            f"input size {size} for {name}: fully connected layers allow only {default_size}; leave it out"
+            f"input size {size} for {name}: fully connected layers allow only {default_size}; "
+            "leave it out"
         )
     if size < 1:
         raise InputError(
-            f"input size {size} for {name}: must be positive pixels; leave it out for {default_size}"
+            f"input size {size} for {name}: must be positive pixels; leave it out for "
+            f"{default_size}"
         )
     classes = CLASSES[zoo] if num_outputs is None else num_outputs - entry.label_offset
     if classes < 2:
@@ -324,5 +331,6 @@ def check_variant(entry: ModelSpec, variant: str | None, zoo: str) -> None:
             if other.variants
         )
         raise InputError(
-            f"--alexnet_lrn={variant} is no variant of {entry.name} ({zoo} zoo); allowed is {known}; or leave it out"
+            f"--alexnet_lrn={variant} is no variant of {entry.name} ({zoo} zoo); allowed is "
+            f"{known}; or leave it out"
         )

@@ -43,7 +43,8 @@ class NormalizedConvolution(nnx.Module):
 
 
 class Unit(nnx.Module):
-    """Pre-activation bottleneck: (N, H, W, inputs) -> (N, ceil(H / stride), ceil(W / stride), 4 * channels).
+    """Pre-activation bottleneck: (N, H, W, inputs) -> (N, ceil(H / stride), ceil(W / stride), 4 *
+    channels).
 
     The shortcut is the input, subsampled. If the number of channels changes (at stride 1 only), it
     is a 1x1 convolution of the normalised input instead. The last convolution and that shortcut
@@ -68,7 +69,9 @@ class Unit(nnx.Module):
 
 
 class ResNetV2(nnx.Module):
-    """Maps network inputs (N, H, W, 3) in [-1, 1] to raw logits (N, num_outputs), at any H and W."""
+    """Maps network inputs (N, H, W, 3) in [-1, 1] to raw logits (N, num_outputs), at any H and
+    W.
+    """
 
     def __init__(self, config: ResNetV2Config, *, num_outputs: int, rngs: nnx.Rngs):
         # It has a bias, but no normalisation and no ReLU, because the first unit begins with those.

@@ -28,7 +28,9 @@ IGNORED = (
 
 
 def depthwise(kernel: np.ndarray) -> np.ndarray:
-    """Convert TensorFlow's (height, width, channels, multiplier) to (height, width, 1, channels * multiplier)."""
+    """Convert TensorFlow's (height, width, channels, multiplier) to (height, width, 1, channels *
+    multiplier).
+    """
     height, width, channels, multiplier = kernel.shape
     return kernel.reshape(height, width, 1, channels * multiplier)
 
@@ -137,7 +139,7 @@ def assemble(
             )
     if problems:
         raise InputError(
-            f"{len(problems)} of {len(source)} arrays do not fit the network; convert the file of this very model: "
-            + "; ".join(problems)
+            f"{len(problems)} of {len(source)} arrays do not fit the network; convert the file "
+            "of this very model: " + "; ".join(problems)
         )
     return unflatten({path: filled[path] for path in wanted})

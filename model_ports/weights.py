@@ -1,4 +1,6 @@
-"""Finds and loads weights: of the embedded zoo, of a checkpoint, or of a file of the original's arrays."""
+"""Finds and loads weights: of the embedded zoo, of a checkpoint, or of a file of the original's
+arrays.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,8 @@ def find(network: Network, weights_dir: str | Path | None) -> Path | None:
     if weights_dir is None:
         if network.zoo != "digits":
             raise InputError(
-                f"no weights of {name}: give --weights_dir for the {network.zoo} zoo, where convert has put them"
+                f"no weights of {name}: give --weights_dir for the {network.zoo} zoo, where "
+                "convert has put them"
             )
         return None
     places = [Path(weights_dir) / name, Path(weights_dir) / f"{name}.npz"]
@@ -36,7 +39,8 @@ def find(network: Network, weights_dir: str | Path | None) -> Path | None:
         if place.exists():
             return place
     raise InputError(
-        f"no weights of {name} in {weights_dir}: neither {places[0].name}/ nor {places[1].name} is there"
+        f"no weights of {name} in {weights_dir}: neither {places[0].name}/ nor {places[1].name} "
+        "is there"
     )
 
 
@@ -58,7 +62,8 @@ def load(network: Network, path: str | Path | None) -> tuple[dict[str, Any], dic
     if path is None:
         if zoo != "digits":
             raise InputError(
-                f"no weights given for {name} of the {zoo} zoo: name a converted checkpoint or an .npz"
+                f"no weights given for {name} of the {zoo} zoo: name a converted checkpoint or "
+                "an .npz"
             )
         path = EMBEDDED / name
     elif not Path(path).is_dir():
@@ -67,7 +72,8 @@ def load(network: Network, path: str | Path | None) -> tuple[dict[str, Any], dic
 
 
 def facts(network: Network, path: str | Path | None) -> dict[str, Any]:
-    """The facts about weights that `load` would read, with their SHA-256. The arrays are not loaded.
+    """The facts about weights that `load` would read, with their SHA-256. The arrays are not
+    loaded.
 
     Args:
         network: the network.

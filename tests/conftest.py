@@ -6,7 +6,8 @@ import tempfile
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # before anything imports jax
-# A program is compiled once for all workers, who inherit this, and the commands that they start: a fifth of the suite's time.
+# A program is compiled once for all workers, who inherit this, and the commands that they start: a
+# fifth of the suite's time.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ.get(
     "JAX_COMPILATION_CACHE_DIR"
 ) or tempfile.mkdtemp(prefix="jaxadv-tests-")
@@ -43,7 +44,9 @@ def pytest_unconfigure(config):
 
 
 def pytest_ignore_collect(collection_path, config):
-    """Tests that need TensorFlow, Keras or PyTorch, a browser, or minutes, are suites of their own: `pytest -m frameworks` and so on."""
+    """Tests that need TensorFlow, Keras or PyTorch, a browser, or minutes, are suites of their own:
+    `pytest -m frameworks` and so on.
+    """
     suite = "frameworks" if collection_path.name == "foreign" else collection_path.name
     if suite in ("frameworks", "programs", "paper"):
         return config.getoption("markexpr") != suite
@@ -51,9 +54,11 @@ def pytest_ignore_collect(collection_path, config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Slow tests are a suite of their own: ``pytest -m slow``. The longest go first, so that what is left in the end is short.
+    """Slow tests are a suite of their own: ``pytest -m slow``. The longest go first, so that what
+    is left in the end is short.
 
-    Tests that take minutes each run where they are asked for: ``pytest -m long``, or by their names.
+    Tests that take minutes each run where they are asked for: ``pytest -m long``, or by their
+    names.
     """
     named = any("::" in argument for argument in config.args)
     asked = config.getoption("markexpr")

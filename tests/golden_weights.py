@@ -1,6 +1,7 @@
 """The recordings of the original networks, and the weights and images they were made with.
 
-Every weight follows from its variable's name and shape, so that the recordings need no weight files.
+Every weight follows from its variable's name and shape, so that the recordings need no weight
+files.
 """
 
 import hashlib
@@ -37,7 +38,9 @@ def _generator(seed: int) -> np.random.Generator:
 
 
 def weight(name: str, shape: list[int], *, kernel_scale: float) -> np.ndarray:
-    """The float32 value of the original variable `name`: its own generator, its distribution by the last component."""
+    """The float32 value of the original variable `name`: its own generator, its distribution by the
+    last component.
+    """
     random = _generator(int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "little"))
     match name.rsplit("/", 1)[-1]:
         case "weights" | "pointwise_weights":
@@ -68,7 +71,9 @@ def weights(meta: dict) -> dict[str, np.ndarray]:
 
 
 def images(kind: str, size: int) -> np.ndarray:
-    """(2, size, size, 3) float32 in [-0.5, 0.5]: white noise, or a 9x9 grid of noise interpolated corner to corner."""
+    """(2, size, size, 3) float32 in [-0.5, 0.5]: white noise, or a 9x9 grid of noise interpolated
+    corner to corner.
+    """
     if kind == "uniform":
         return _generator(1215).uniform(-0.5, 0.5, (2, size, size, 3)).astype(np.float32)
     grid = _generator(7).uniform(-0.5, 0.5, (2, 9, 9, 3))

@@ -26,7 +26,9 @@ def linear(weights, bias=None, *, apply=linear_apply, name="linear") -> jaxadv.C
 
 
 def random_linear(seed: int, classes: int, *, scale: float = 0.1, **kwargs) -> jaxadv.Classifier:
-    """A linear classifier with normal weights of standard deviation ``scale``, each class's logit 0 at mid-grey."""
+    """A linear classifier with normal weights of standard deviation ``scale``, each class's logit 0
+    at mid-grey.
+    """
     weights = (
         np.random.default_rng(seed).normal(size=(PIXELS, classes), scale=scale).astype(np.float32)
     )
@@ -34,7 +36,9 @@ def random_linear(seed: int, classes: int, *, scale: float = 0.1, **kwargs) -> j
 
 
 def inner_images(seed: int, count: int, *, width: float = 0.1) -> np.ndarray:
-    """Images (count, S, S, 3) with pixels within ``width`` of mid-grey, well inside the pixel range."""
+    """Images (count, S, S, 3) with pixels within ``width`` of mid-grey, well inside the pixel
+    range.
+    """
     pixels = np.random.default_rng(seed).uniform(
         0.5 - width, 0.5 + width, size=(count, SIZE, SIZE, 3)
     )
@@ -47,7 +51,9 @@ def nan_where_dark(params, images):
 
 
 def least_l1(image, slope, need: float) -> float:
-    """The least ||d||_1 with slope . d >= need and image + d in [0, 1]: the steepest pixels go all the way first."""
+    """The least ||d||_1 with slope . d >= need and image + d in [0, 1]: the steepest pixels go all
+    the way first.
+    """
     image, slope = np.asarray(image, np.float64).ravel(), np.asarray(slope, np.float64).ravel()
     room = np.where(slope > 0, 1 - image, image)
     total = 0.0
@@ -61,7 +67,9 @@ def least_l1(image, slope, need: float) -> float:
 
 
 def least_l2(image, slope, need: float) -> float:
-    """The least ||d||_2 with slope . d >= need and image + d in [0, 1]: d = clip(multiplier * slope), by bisection."""
+    """The least ||d||_2 with slope . d >= need and image + d in [0, 1]: d = clip(multiplier *
+    slope), by bisection.
+    """
     image, slope = np.asarray(image, np.float64).ravel(), np.asarray(slope, np.float64).ravel()
 
     def move(multiplier):

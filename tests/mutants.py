@@ -148,7 +148,10 @@ def _noticed(room: str, path: Path, site: tuple[int, int, int, str, str]) -> boo
 
 
 def _tests(room: str, path: Path) -> list[str]:
-    """The tests of a room. Files that name the mutant's module come first, since they notice it soonest."""
+    """The tests of a room.
+
+    Files that name the mutant's module come first, since they notice it soonest.
+    """
     name = re.compile(rf"\b{path.stem}\b")
     files = [file for test in ROOMS[room] for file in sorted((ROOT / test).rglob("test_*.py"))]
     first = sorted(

@@ -1,7 +1,8 @@
 """Reads the recordings in golden/attacks: two small nets as classifiers, and settings as attacks.
 
-A group has all recorded settings of one structure, such as "cw_short". Each of its fields has one row
-per setting. Our run of a group is one queue. Runs are cached, so that several tests can use one.
+A group has all recorded settings of one structure, such as "cw_short". Each of its fields has one
+row per setting. Our run of a group is one queue. Runs are cached, so that several tests can use
+one.
 """
 
 import functools
@@ -39,7 +40,9 @@ class RecordedNet(NamedTuple):
 
 
 def tiny_apply(params, images):
-    """Three convolutions with relu, mean over the picture, one dense layer; images (N, 32, 32, 3) -> (N, 10)."""
+    """Three convolutions with relu, mean over the picture, one dense layer; images (N, 32, 32, 3)
+    -> (N, 10).
+    """
     x = images - 0.5
     for layer, stride in (("conv1", 1), ("conv2", 2), ("conv3", 2)):
         dimensions = ("NHWC", "HWIO", "NHWC")
@@ -116,7 +119,9 @@ def attack_of(name: str, setting: str):
 
 
 class Run(NamedTuple):
-    """Our run of a group's settings, arrays (settings, images, ...), beside the recorded fields of the same settings."""
+    """Our run of a group's settings, arrays (settings, images, ...), beside the recorded fields of
+    the same settings.
+    """
 
     result: AttackResult
     distances: dict[str, np.ndarray]  # l0, l1, l2, linf of every picture, failed or not

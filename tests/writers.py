@@ -95,7 +95,9 @@ def safetensors(arrays: dict[str, np.ndarray], *, change=lambda header: header) 
 
 
 def bundle(arrays: dict[str, np.ndarray], *, per_block: int = 7) -> tuple[bytes, bytes]:
-    """The .index and the one data file of a TensorFlow V2 checkpoint; keys share prefixes, blocks are several."""
+    """The .index and the one data file of a TensorFlow V2 checkpoint; keys share prefixes, blocks
+    are several.
+    """
     entries, data = [(b"", field(1, 1) + field(3, field(1, 1)))], b""
     for name in sorted(arrays, key=str.encode):
         array = arrays[name]

@@ -1,7 +1,8 @@
-"""Statistics of rows: intervals, the law of robustness and accuracy, associations, transfer signatures.
+"""Statistics of rows: intervals, the law of robustness and accuracy, associations, transfer
+signatures.
 
-This package may import `jaxadv.support`. It does not import JAX. tests/analysis measures the coverage of the intervals on
-synthetic data.
+This package may import `jaxadv.support`. It does not import JAX. tests/analysis measures the
+coverage of the intervals on synthetic data.
 """
 
 from jaxadv.analysis.association import (

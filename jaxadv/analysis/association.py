@@ -1,4 +1,7 @@
-"""Correlations of two measurements, explained variance, and the symmetry of a matrix. NumPy, float64."""
+"""Correlations of two measurements, explained variance, and the symmetry of a matrix.
+
+NumPy, float64.
+"""
 
 from typing import NamedTuple
 
@@ -11,7 +14,8 @@ PERMUTATIONS = 2000
 
 
 class Correlation(NamedTuple):
-    """Pearson's and Spearman's correlation of ``n`` pairs. NaN for fewer than 3 pairs, or if one variable is constant.
+    """Pearson's and Spearman's correlation of ``n`` pairs. NaN for fewer than 3 pairs, or if one
+    variable is constant.
 
     ``low`` and ``high`` are the ends of the interval of Pearson's correlation by Fisher's z.
     """
@@ -72,9 +76,9 @@ def ranks(values: np.ndarray) -> np.ndarray:
 class Explained(NamedTuple):
     """The share of variance that a linear model explains, ``r_squared``, over ``n`` values.
 
-    ``by_chance`` is the mean share that the same number of random terms would explain. ``p_value`` is the share of
-    permutations of the values that the model explains equally well. All are NaN if the values are constant, or too few for
-    the terms.
+    ``by_chance`` is the mean share that the same number of random terms would explain. ``p_value``
+    is the share of permutations of the values that the model explains equally well. All are NaN if
+    the values are constant, or too few for the terms.
     """
 
     r_squared: float
@@ -120,8 +124,9 @@ def explained(values: np.ndarray, terms: np.ndarray, seed: int = 0) -> Explained
 class Symmetry(NamedTuple):
     """The symmetry of a matrix M of rates over ``pairs`` pairs of models.
 
-    ``correlation`` is that of its cells with the cells of its transpose. ``difference`` is the mean of |M[i, j] - M[j, i]|.
-    ``by_chance`` is the mean difference that equal rates in both directions would give.
+    ``correlation`` is that of its cells with the cells of its transpose. ``difference`` is the mean
+    of |M[i, j] - M[j, i]|. ``by_chance`` is the mean difference that equal rates in both directions
+    would give.
     """
 
     correlation: float

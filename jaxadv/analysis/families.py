@@ -13,8 +13,9 @@ class Look(NamedTuple):
     marker: str  # of matplotlib
 
 
-# These colours are distinct for colour-blind people (Okabe and Ito, "Color Universal Design", 2008). Its yellow is left out,
-# because it is too faint on white. Each family also has a different marker.
+# These colours are distinct for colour-blind people (Okabe and Ito, "Color Universal Design",
+# 2008). Its yellow is left out, because it is too faint on white. Each family also has a different
+# marker.
 LOOKS = {
     "AlexNet": Look(INK, "*"),
     "VGG": Look("#d55e00", "s"),
@@ -54,7 +55,8 @@ def present(models: Iterable[str]) -> list[str]:
 
 
 def grouped(models: Sequence[str]) -> list[str]:
-    """``models`` sorted by family. Families are in the order of their first model; models keep their order in a family.
+    """``models`` sorted by family. Families are in the order of their first model; models keep
+    their order in a family.
 
     Args:
         models: names of models.

@@ -1,4 +1,5 @@
-"""Warnings about a run's faults: logits or gradients that are NaN or infinite, and gradients that are zero.
+"""Warnings about a run's faults: logits or gradients that are NaN or infinite, and gradients that
+are zero.
 
 They are sentences for a user, from counts of rows. No JAX.
 """
@@ -12,7 +13,8 @@ import pandas as pd
 from jaxadv.store.run import Run
 
 MASKED = 0.25
-"""The share of attempts with zero gradients from which a low success rate is no sign of robustness."""
+"""The share of attempts with zero gradients from which a low success rate is no sign of robustness.
+"""
 
 
 class Attempts(NamedTuple):
@@ -31,7 +33,8 @@ def of_attempts(attempts: Iterable[Attempts]) -> list[str]:
         attempts: counts of attempts.
 
     Returns:
-        A sentence for each kind of fault, which names the attempts and how often they have it. Empty without faults.
+        A sentence for each kind of fault, which names the attempts and how often they have it.
+        Empty without faults.
     """
     attempts = list(attempts)
     broken = [one for one in attempts if one.invalid]
@@ -39,14 +42,17 @@ def of_attempts(attempts: Iterable[Attempts]) -> list[str]:
     lines = []
     if broken:
         lines.append(
-            f"NaN or infinite logits or gradients: {_listed((one.who, one.invalid, one.n) for one in broken)} attempts; "
+            "NaN or infinite logits or gradients: "
+            f"{_listed((one.who, one.invalid, one.n) for one in broken)} attempts; "
             "they are in no rate, neither as successes nor as failures"
         )
     if masked:
         lines.append(
             "gradients of zero everywhere: "
-            f"{_listed((one.who, one.zero_gradient, one.n) for one in masked)} attempts failed without a direction, "
-            "which is no robustness: look for rounding or saturation in the network, use the loss logit, not cross_entropy, "
+            f"{_listed((one.who, one.zero_gradient, one.n) for one in masked)} attempts failed "
+            "without a direction, "
+            "which is no robustness: look for rounding or saturation in the network, use the "
+            "loss logit, not cross_entropy, "
             "and test how images of other networks transfer"
         )
     return lines
@@ -109,7 +115,9 @@ def _counted(rows: pd.DataFrame, what: str, so: str) -> list[str]:
 
 
 def _sentence(counts: pd.DataFrame, what: str, so: str) -> list[str]:
-    """A sentence from counts, which have a row for each model and the columns ``n`` and ``invalid``."""
+    """A sentence from counts, which have a row for each model and the columns ``n`` and
+    ``invalid``.
+    """
     broken = counts[counts["invalid"] > 0]
     if broken.empty:
         return []

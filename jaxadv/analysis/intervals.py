@@ -1,4 +1,7 @@
-"""Intervals of rates, means and differences. NumPy, float64. tests/analysis measures their coverage."""
+"""Intervals of rates, means and differences.
+
+NumPy, float64. tests/analysis measures their coverage.
+"""
 
 from functools import lru_cache
 
@@ -8,15 +11,18 @@ from scipy import special
 RESAMPLES = 2000
 """The number of resamples of a bootstrap."""
 LARGE = 4000
-"""The number of values from which Student's t replaces the bootstrap, which is then slow and hardly better."""
+"""The number of values from which Student's t replaces the bootstrap, which is then slow and hardly
+better.
+"""
 
 
 def rate_interval(successes, n, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     """Wilson's score interval (1927) of a rate.
 
-    Counts are discrete, so no interval covers 95 % at each rate. At n = 24, for 9 % of the rates, such as 0.02 and 0.07, no
-    interval covers 93 to 97 %. The exact coverage of 95 % intervals at n = 24 is: the share of rates with a coverage of 93 to
-    97 %, and the mean coverage in % over the rates 0 to 0.05, 0 to 0.1 and 0 to 1:
+    Counts are discrete, so no interval covers 95 % at each rate. At n = 24, for 9 % of the rates,
+    such as 0.02 and 0.07, no interval covers 93 to 97 %. The exact coverage of 95 % intervals at n
+    = 24 is: the share of rates with a coverage of 93 to 97 %, and the mean coverage in % over the
+    rates 0 to 0.05, 0 to 0.1 and 0 to 1:
       Wilson           82 % | 94.8 95.4 95.3
       Jeffreys         78 % | 97.1 97.1 95.1
       mid-P            73 % | 98.1 98.0 96.0
@@ -44,25 +50,29 @@ def rate_interval(successes, n, level: float = 0.95) -> tuple[np.ndarray, np.nda
 def mean_intervals(
     values: np.ndarray, level: float = 0.95, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Intervals of the means of columns, by a studentised bootstrap over the rows (Efron 1979, 1982).
+    """Intervals of the means of columns, by a studentised bootstrap over the rows (Efron 1979,
+    1982).
 
-    A result does not depend on the order of the rows, on other columns or on earlier calls. Columns are sorted, and
-    resamples depend only on ``seed`` and the number of values.
+    A result does not depend on the order of the rows, on other columns or on earlier calls. Columns
+    are sorted, and resamples depend only on ``seed`` and the number of values.
 
-    Two changes keep the bootstrap usable with few or repeated values. The variance of a resample is mixed with that of the
-    sample, which has the weight of half an observation. Otherwise a resample of equal values would divide by zero. The width
-    is multiplied by n / (n - 1).
+    Two changes keep the bootstrap usable with few or repeated values. The variance of a resample is
+    mixed with that of the sample, which has the weight of half an observation. Otherwise a resample
+    of equal values would divide by zero. The width is multiplied by n / (n - 1).
 
-    The coverage of the 95 % interval was measured at n = 24. The values are lognormal with sigma 0.3, 0.5, 0.7 and 1;
-    exponential; normal; uniform; lognormal with sigma 0.6, rounded up to the steps of a bisection. In % of 20,000 trials:
+    The coverage of the 95 % interval was measured at n = 24. The values are lognormal with sigma
+    0.3, 0.5, 0.7 and 1; exponential; normal; uniform; lognormal with sigma 0.6, rounded up to the
+    steps of a bisection. In % of 20,000 trials:
       this one     94.8 94.3 93.8 92.1 | 94.9 | 95.2 | 96.6 | 94.1
     and in % of 2000 trials:
       percentile   91.5 90.4 88.6 85.1 | 91.0 | 93.2 | 93.9 | 89.7
       BCa          91.8 90.8 90.0 87.0 | 91.7 | 93.0 | 94.9 | 90.5
       Student's t  93.7 92.3 90.1 85.9 | 92.8 | 95.2 | 95.4 | 91.2
-      studentised  93.8 93.5 92.7 90.6 | 94.3 | 95.0 | 96.0 | 93.0   (of the logarithm or the root: the same within 0.5)
-    No method is precise for very few values. At n = 5 this one covers 96, 94, 93 and 88 % for the four lognormals. From LARGE
-    values on the interval is Student's t, which then covers 95, 95, 96 and 95 %.
+      studentised  93.8 93.5 92.7 90.6 | 94.3 | 95.0 | 96.0 | 93.0   (of the logarithm or the root:
+      the same within 0.5)
+    No method is precise for very few values. At n = 5 this one covers 96, 94, 93 and 88 % for the
+    four lognormals. From LARGE values on the interval is Student's t, which then covers 95, 95, 96
+    and 95 %.
 
     Args:
         values: (N, C). NaN values are left out of their column.
@@ -70,7 +80,8 @@ def mean_intervals(
         seed: the seed of the resamples.
 
     Returns:
-        The lower and the upper ends, each (C,). NaN if a column has fewer than 2 values, or an infinite one.
+        The lower and the upper ends, each (C,). NaN if a column has fewer than 2 values, or an
+        infinite one.
     """
     values = np.asarray(values, np.float64)
     low, high = np.full((2, values.shape[1]), np.nan)
@@ -136,12 +147,13 @@ def paired_intervals(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Means of differences between two models on the same images, with intervals.
 
-    It is the bootstrap of `mean_intervals`, but whole images are resampled, once for all columns. The coverage of the 95 %
-    interval is 93.4 % at n = 24 and 94.2 % at n = 200. It was measured in 2000 trials with pairs of correlated lognormals, of
-    which a quarter was missing.
+    It is the bootstrap of `mean_intervals`, but whole images are resampled, once for all columns.
+    The coverage of the 95 % interval is 93.4 % at n = 24 and 94.2 % at n = 200. It was measured in
+    2000 trials with pairs of correlated lognormals, of which a quarter was missing.
 
     Args:
-        differences: (N, C), a row for each image and a column for each pair of models. NaN if one of the two failed.
+        differences: (N, C), a row for each image and a column for each pair of models. NaN if one
+            of the two failed.
         level: the level of the interval, in (0, 1).
         seed: the seed of the resamples.
 
@@ -174,11 +186,12 @@ def paired_intervals(
 def paired_rate_interval(
     first_only, second_only, n, level: float = 0.95
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Bonett and Price's interval (2012) of the difference of two rates on the same images: first minus second.
+    """Bonett and Price's interval (2012) of the difference of two rates on the same images: first
+    minus second.
 
-    The coverage of the 95 % interval is 97.8 % at n = 24 and 95.2 % at n = 200, in 2000 trials of correlated attempts at random
-    rates. The bootstrap of the differences -1, 0 and 1 covers 91.0 and 95.2 %. It fails if disagreement is rare. Without any
-    disagreement its interval is a point.
+    The coverage of the 95 % interval is 97.8 % at n = 24 and 95.2 % at n = 200, in 2000 trials of
+    correlated attempts at random rates. The bootstrap of the differences -1, 0 and 1 covers 91.0
+    and 95.2 %. It fails if disagreement is rare. Without any disagreement its interval is a point.
 
     Args:
         first_only: the number of images on which only the first succeeded.

@@ -10,7 +10,8 @@ from scipy import special
 def pareto_frontier(error: np.ndarray, robustness: np.ndarray) -> np.ndarray:
     """Find the models on the Pareto frontier.
 
-    A model is not on it if another model has no larger error and no smaller robustness, and is strictly better in one.
+    A model is not on it if another model has no larger error and no smaller robustness, and is
+    strictly better in one.
 
     Args:
         error: (M,).
@@ -29,11 +30,12 @@ def pareto_frontier(error: np.ndarray, robustness: np.ndarray) -> np.ndarray:
 
 
 class Law(NamedTuple):
-    """The law robustness = intercept + slope * ln(error) (the study, section 3.2), by least squares over ``n`` models.
+    """The law robustness = intercept + slope * ln(error) (the study, section 3.2), by least squares
+    over ``n`` models.
 
-    ``_low`` and ``_high`` are the ends of intervals by Student's t with n - 2 degrees of freedom. They are NaN for fewer than 3
-    models. ``r_squared`` is the share of the variance of robustness that the line explains. It is NaN if all models are
-    equally robust.
+    ``_low`` and ``_high`` are the ends of intervals by Student's t with n - 2 degrees of freedom.
+    They are NaN for fewer than 3 models. ``r_squared`` is the share of the variance of robustness
+    that the line explains. It is NaN if all models are equally robust.
     """
 
     intercept: float
@@ -49,10 +51,11 @@ class Law(NamedTuple):
 def fit_law(error: ArrayLike, robustness: ArrayLike, level: float = 0.95) -> Law:
     """Fit the law to models.
 
-    For models that scatter around a law, the intervals cover its intercept a and its slope b in 95 % of 1000 trials. The
-    frontier selects models that scatter upwards. Fitted to the frontier alone, the intervals cover b in 86 % and a in 81 %.
-    In that trial 18 models scatter by a tenth of the range, and on average 9.5 are on the frontier. So the frontier's law is
-    not the law of all models, and is less certain than its intervals.
+    For models that scatter around a law, the intervals cover its intercept a and its slope b in 95
+    % of 1000 trials. The frontier selects models that scatter upwards. Fitted to the frontier
+    alone, the intervals cover b in 86 % and a in 81 %. In that trial 18 models scatter by a tenth
+    of the range, and on average 9.5 are on the frontier. So the frontier's law is not the law of
+    all models, and is less certain than its intervals.
 
     Args:
         error: (M,), shares in [0, 1]. Models with error 0 or NaN are left out.

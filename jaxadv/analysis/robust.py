@@ -1,7 +1,8 @@
-"""Robust accuracy at a budget, whole curves of it, and how near an attack comes to the best that is known. NumPy, float64.
+"""Robust accuracy at a budget, whole curves of it, and how near an attack comes to the best that is
+known. NumPy, float64.
 
-A distance is that of the nearest image that fools: 0 for an image that is wrong when clean, infinite
-for one that no attack fooled.
+A distance is that of the nearest image that fools: 0 for an image that is wrong when clean,
+infinite for one that no attack fooled.
 """
 
 from typing import NamedTuple
@@ -40,12 +41,13 @@ def curve(distances: np.ndarray) -> Curve:
 
 
 def optimality(distances: np.ndarray, best: np.ndarray) -> float:
-    """AttackBench's local optimality (Cina et al. 2025) of an attack: 1 for the best known distances.
+    """AttackBench's local optimality (Cina et al. 2025) of an attack: 1 for the best known
+    distances.
 
-    It is 1 - (A - B) / (W - B). A and B are the areas under the attack's curve and under that of the
-    best distances, up to the largest of those; W is that of no attack. So it is 0 for an attack that
-    fools nobody. The areas are exact; AttackBench's program takes the trapezoidal rule for them.
-    Images that are wrong when clean add the same to all areas, and are left out.
+    It is 1 - (A - B) / (W - B). A and B are the areas under the attack's curve and under that of
+    the best distances, up to the largest of those; W is that of no attack. So it is 0 for an attack
+    that fools nobody. The areas are exact; AttackBench's program takes the trapezoidal rule for
+    them. Images that are wrong when clean add the same to all areas, and are left out.
 
     Args:
         distances: (N,) of the attack, in the norm that it makes small.

@@ -4,14 +4,14 @@ Croce & Hein 2020 (Linf, L2); Croce & Hein 2021 (L1).
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from jaxadv.attacks.apgd import APGD
 from jaxadv.attacks.fab import FAB
 from jaxadv.attacks.square import Square
-from jaxadv.core.probe import AttackNeeds, AttackProbe, Schedule, needs_of
+from jaxadv.core.probe import AttackNeeds, AttackProbe, Schedule, Stage, needs_of
 from jaxadv.support import checks
 
 NORMS = (1, 2, np.inf)
@@ -24,13 +24,6 @@ L1_TARGETS = 5
 """Classes of apgd-t at most in the standard version in L1."""
 RESTARTS = 5
 """Of apgd-ce and apgd-dlr in L1, and of those and fab in the version plus."""
-
-
-class Stage(NamedTuple):
-    """One attack of a sequence."""
-
-    name: str
-    probe: AttackProbe[Any]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,6 @@
-"""Carlini and Wagner's L2 attack, with exactly the loop of the released code (Carlini & Wagner 2017, section VI; the study, 2.3)."""
+"""Carlini and Wagner's L2 attack, with exactly the loop of the released code (Carlini & Wagner
+2017, section VI; the study, 2.3).
+"""
 
 import math
 from dataclasses import dataclass
@@ -42,13 +44,16 @@ class _State(NamedTuple):
 )
 @dataclass(frozen=True)
 class CarliniWagnerL2:
-    """Carlini and Wagner's L2 attack: minimise ||x - x0||_2^2 + c * f(x) over w, x = (tanh(w) + 1) / 2, for the smallest c.
+    """Carlini and Wagner's L2 attack: minimise ||x - x0||_2^2 + c * f(x) over w, x = (tanh(w) + 1)
+    / 2, for the smallest c.
 
-    Three details follow the released code. Adam's epsilon of 1e-8 is inside the root. Each iteration judges the image before
-    its update, so the start is a candidate and the last update is not. The inverse of tanh is taken at
+    Three details follow the released code. Adam's epsilon of 1e-8 is inside the root. Each
+    iteration judges the image before its update, so the start is a candidate and the last update is
+    not. The inverse of tanh is taken at
     1.999999 (x0 - 1/2). Pixels of exactly 0 or 1 hardly move, since the slope of tanh there is about 1e-6.
 
-    The result has the details "best_const" (), "const" (search_steps,) and "iterations" (search_steps,).
+    The result has the details "best_const" (), "const" (search_steps,) and "iterations"
+    (search_steps,).
 
     Args:
         confidence: kappa, in logit units, at least 0.
@@ -56,7 +61,8 @@ class CarliniWagnerL2:
         search_steps: the number of values of c.
         learning_rate: of Adam. The study's scripts effectively ran 0.002.
         initial_const: the first c, positive.
-        warm_start: whether the perturbation is kept from one c to the next, as in the release. The paper starts anew.
+        warm_start: whether the perturbation is kept from one c to the next, as in the release. The
+            paper starts anew.
         abort_early: whether iterations stop when the loss stalls.
     """
 
@@ -114,7 +120,8 @@ class CarliniWagnerL2:
         first = 0.9 * state.first_moment + 0.1 * gradient
         second = 0.999 * state.second_moment + 0.001 * gradient * gradient
         count = (search.iteration + 1).astype(jnp.float32)
-        # expm1 computes 1 - beta^t. The plain formula loses five digits in float32. The release has double precision.
+        # expm1 computes 1 - beta^t. The plain formula loses five digits in float32. The release has
+        # double precision.
         rate = (
             self.learning_rate
             * jnp.sqrt(-jnp.expm1(count * math.log(0.999)))

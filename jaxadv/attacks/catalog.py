@@ -1,7 +1,7 @@
 """The attacks, one entry each: what all other rooms know of an attack comes from here.
 
-An attack is added by its file and its entry. Flags, plan, columns of rows, tables, figures, page and
-bench read the entry. The study's attacks are listed here, those of later years in
+An attack is added by its file and its entry. Flags, plan, columns of rows, tables, figures, page
+and bench read the entry. The study's attacks are listed here, those of later years in
 `jaxadv.attacks.modern`. This module imports no JAX.
 """
 
@@ -226,7 +226,8 @@ def get(name: str) -> Attack:
     known = ELSEWHERE.get("".join(filter(str.isalnum, name.lower())))
     if known:
         raise InputError(
-            f"unknown attack {name!r}; here it is {known[0]!r} ({known[1]}); known: {', '.join(names())}"
+            f"unknown attack {name!r}; here it is {known[0]!r} ({known[1]}); known: "
+            f"{', '.join(names())}"
         )
     raise unknown("attack", name, names())
 
@@ -247,7 +248,8 @@ def check(probe: Any) -> Attack:
     if entry is None:
         allowed = ", ".join(dict.fromkeys(attack.home.partition(":")[2] for attack in ATTACKS))
         raise InputError(
-            f"attack is {probe!r}; it must be one of {allowed} with its settings, such as FGSM(eps=0.1)"
+            f"attack is {probe!r}; it must be one of {allowed} with its settings, such as "
+            "FGSM(eps=0.1)"
         )
     probe.check()
     return entry
@@ -260,7 +262,8 @@ def title(name: str) -> str:
 
 
 def labels(attack: Attack, settings: list[dict[str, Any]]) -> list[str]:
-    """A label for each setting of one attack, such as "eps=0.1,steps=10"; different ones have different labels.
+    """A label for each setting of one attack, such as "eps=0.1,steps=10"; different ones have
+    different labels.
 
     Args:
         attack: their entry.

@@ -1,4 +1,6 @@
-"""The search that C&W and EAD share: bisection over the constant c, and for each c iterations until the loss stalls."""
+"""The search that C&W and EAD share: bisection over the constant c, and for each c iterations until
+the loss stalls.
+"""
 
 from typing import NamedTuple, Protocol
 
@@ -25,7 +27,8 @@ class ConstantSearch(NamedTuple):
     previous: Array  # () float32, loss at the last stall check
     found_in_step: Array  # () bool, whether the current step has a success
     found: Array  # () bool, whether any step has a success
-    best: Array  # (H, W, 3) float32, the success with the least distance; the clean image before the first
+    # (H, W, 3) float32, the success with the least distance; the clean image before the first
+    best: Array
     best_distance: Array  # () float32, by the attack's distance measure
     best_const: Array  # () float32, the c of the best success; the initial c before the first
     consts: Array  # (search_steps,) float32, c of every step
@@ -106,10 +109,11 @@ def observe(
 ) -> tuple[ConstantSearch, Array]:
     """Record one candidate.
 
-    As in the release, a stall check runs every steps // 10 iterations, beginning with the first. A binary-search step ends if
-    the loss is above 0.9999 of the loss at the last check. The check runs before the candidate is judged, so the
-    candidate at a stop does not count. Here each image has a separate check. The release checks a whole batch,
-    which is the same at its batch size of 1.
+    As in the release, a stall check runs every steps // 10 iterations, beginning with the first. A
+    binary-search step ends if the loss is above 0.9999 of the loss at the last check. The check
+    runs before the candidate is judged, so the candidate at a stop does not count. Here each image
+    has a separate check. The release checks a whole batch, which is the same at its batch size of
+    1.
 
     Args:
         search: the state of the search.
@@ -121,7 +125,8 @@ def observe(
         abort_early: whether the stall check runs.
 
     Returns:
-        The new state, and whether the binary-search step has ended. The state is then at the start of the next step.
+        The new state, and whether the binary-search step has ended. The state is then at the start
+        of the next step.
     """
     stop = jnp.array(False)
     if abort_early:
@@ -145,8 +150,9 @@ def observe(
 def _next_const(search: ConstantSearch) -> ConstantSearch:
     """Choose the next c.
 
-    A success lowers the upper bound, and a failure raises the lower bound. The next c is their mean; without an upper bound
-    it is ten times c. As in the release, with ten or more binary-search steps the last step repeats the upper bound.
+    A success lowers the upper bound, and a failure raises the lower bound. The next c is their
+    mean; without an upper bound it is ten times c. As in the release, with ten or more
+    binary-search steps the last step repeats the upper bound.
     """
     success = search.found_in_step
     const = search.const
@@ -183,7 +189,8 @@ def outcome(search: ConstantSearch, *, forwards_per_iteration: int) -> AttackOut
         forwards_per_iteration: evaluations of logits alone in an iteration.
 
     Returns:
-        The outcome, with the details "best_const" (), "const" (search_steps,) and "iterations" (search_steps,).
+        The outcome, with the details "best_const" (), "const" (search_steps,) and "iterations"
+        (search_steps,).
     """
     total = jnp.sum(search.iterations)
     details = {

@@ -1,4 +1,6 @@
-"""The elastic-net attack, with exactly the loop of the released code (Chen et al. 2018, algorithm 1; the study, 2.3)."""
+"""The elastic-net attack, with exactly the loop of the released code (Chen et al. 2018, algorithm
+1; the study, 2.3).
+"""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -30,7 +32,8 @@ CANDIDATE = Phase("candidate", False)
 
 class _State(NamedTuple):
     point: Array  # (H, W, 3) float32 in [-1/2, 1/2], z: the candidate
-    slack: Array  # (H, W, 3) float32, s: the extrapolated point of the gradient; it may leave that range
+    # (H, W, 3) float32, s: the extrapolated point of the gradient; it may leave that range
+    slack: Array
     search: ConstantSearch
 
 
@@ -40,21 +43,24 @@ class _State(NamedTuple):
 )
 @dataclass(frozen=True)
 class ElasticNetL1:
-    """The elastic-net attack: minimise c * f(x) + ||x - x0||_2^2 + beta * ||x - x0||_1 by accelerated shrinkage of pixels.
+    """The elastic-net attack: minimise c * f(x) + ||x - x0||_2^2 + beta * ||x - x0||_1 by
+    accelerated shrinkage of pixels.
 
-    An iteration takes one gradient at the slack point, and one evaluation of the logits at the candidate. The result has the
-    details "best_const" (), "const" (search_steps,) and "iterations" (search_steps,).
+    An iteration takes one gradient at the slack point, and one evaluation of the logits at the
+    candidate. The result has the details "best_const" (), "const" (search_steps,) and "iterations"
+    (search_steps,).
 
     Args:
         confidence: kappa, in logit units, at least 0.
-        beta: the weight of the L1 term, at least 0. As in the release, it is also the shrinkage threshold, in pixel units.
-            The paper's threshold is learning_rate * beta.
+        beta: the weight of the L1 term, at least 0. As in the release, it is also the shrinkage
+            threshold, in pixel units. The paper's threshold is learning_rate * beta.
         steps: iterations for each c.
         search_steps: the number of values of c.
         learning_rate: of the gradient steps. It decays as sqrt(1 - k / steps).
         initial_const: the first c, positive.
         abort_early: whether iterations stop when the loss stalls.
-        rule: the distance by which the best success is chosen. "l1" is the L1 distance, as in the study. "elastic_net" is
+        rule: the distance by which the best success is chosen. "l1" is the L1 distance, as in the
+            study. "elastic_net" is
             ||x - x0||_2^2 + beta * ||x - x0||_1, the paper's EN rule. The study's release has only the first.
     """
 
@@ -104,7 +110,8 @@ class ElasticNetL1:
         return constant_search.outcome(state.search, forwards_per_iteration=1)
 
     def _shrink(self, item: AttackItem, state: _State, gradient: Array) -> _State:
-        """Take a gradient step on the smooth part at the slack point, soft-threshold towards the clean image, and extrapolate.
+        """Take a gradient step on the smooth part at the slack point, soft-threshold towards the
+        clean image, and extrapolate.
 
         Decay and momentum count iterations as in the release.
         """
@@ -138,7 +145,8 @@ class ElasticNetL1:
 def soft_threshold(point: Array, centre: Array, threshold: Array | float) -> Array:
     """Soft thresholding (Chen et al. 2018): shrink the difference from ``centre`` by ``threshold``.
 
-    A pixel whose difference is at most the threshold takes the value of the centre. The others are clipped to [-1/2, 1/2].
+    A pixel whose difference is at most the threshold takes the value of the centre. The others are
+    clipped to [-1/2, 1/2].
 
     Args:
         point: (H, W, 3) float32.

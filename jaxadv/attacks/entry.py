@@ -1,6 +1,8 @@
-"""What the catalogue says of one attack: its settings, its flags, its distance, its place in tables.
+"""What the catalogue says of one attack: its settings, its flags, its distance, its place in
+tables.
 
-This module imports no JAX; an entry names its settings class, which is imported when an attack runs.
+This module imports no JAX; an entry names its settings class, which is imported when an attack
+runs.
 """
 
 import importlib
@@ -21,8 +23,8 @@ class Parameter:
         kind: float, int, bool or str.
         swept: whether the flag takes a list, which makes a sweep.
         sweep: the flag's default list, where it is not the usual value alone.
-        label: when the label of a setting names it: "always"; "unusual", if it is not the default; or
-            "swept", if the run has several values.
+        label: when the label of a setting names it: "always"; "unusual", if it is not the default;
+            or "swept", if the run has several values.
         choices: of a str, the allowed values by name, as the class takes them.
         title: what figures call it.
     """
@@ -105,7 +107,9 @@ class Attack:
         return getattr(importlib.import_module(module), name)
 
     def make(self, plain: Mapping[str, Any]) -> Any:
-        """The probe with these plain values; a parameter that is not given has the class's default."""
+        """The probe with these plain values; a parameter that is not given has the class's
+        default.
+        """
         known = {parameter.name: parameter for parameter in self.parameters}
         return self.kind(**{name: known[name].made(value) for name, value in plain.items()})
 
@@ -131,7 +135,9 @@ class Attack:
         return distances.get(plain.get(name, ""), self.distance)
 
     def is_studied(self, plain: Mapping[str, Any]) -> bool:
-        """Whether a setting has the norm, loss and rule that the study ran, where others can be chosen."""
+        """Whether a setting has the norm, loss and rule that the study ran, where others can be
+        chosen.
+        """
         unusual = [one for one in self.parameters if one.label == "unusual"]
         return all(plain.get(one.name, one.default) == one.default for one in unusual)
 

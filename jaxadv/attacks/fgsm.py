@@ -1,10 +1,12 @@
-"""The fast gradient sign method, and its iterated form with a fixed budget or a search for the smallest one.
+"""The fast gradient sign method, and its iterated form with a fixed budget or a search for the
+smallest one.
 
-The study ran both in the infinity norm. Its release also has steps along g / ||g||_1 and g / ||g||_2 (see `_direction` and
-`_bounded`), but no script uses them.
+The study ran both in the infinity norm. Its release also has steps along g / ||g||_1 and g /
+||g||_2 (see `_direction` and `_bounded`), but no script uses them.
 
-With the loss "logit", as in the study, untargeted attacks descend Z_y and targeted attacks ascend Z_t. "cross_entropy" is
-the usual loss J. For that loss the study's release applies softmax twice. This module applies it once.
+With the loss "logit", as in the study, untargeted attacks descend Z_y and targeted attacks ascend
+Z_t. "cross_entropy" is the usual loss J. For that loss the study's release applies softmax twice.
+This module applies it once.
 """
 
 from dataclasses import dataclass
@@ -68,9 +70,9 @@ def _ascend(item: AttackItem, loss: str, num_classes: int) -> oracle.Objective:
 def _direction(gradient: Array, norm: float) -> Array:
     """The step's direction: sign(g) with sign(0) = 0 in the infinity norm, else g over its norm.
 
-    The norm is taken over all values of the image. As in the release, the direction for norm 1 is not the steepest ascent,
-    which would change a single pixel. A NaN in the gradient leaves its pixel unchanged. A zero gradient leaves the
-    image unchanged, where the release divides by zero.
+    The norm is taken over all values of the image. As in the release, the direction for norm 1 is
+    not the steepest ascent, which would change a single pixel. A NaN in the gradient leaves its
+    pixel unchanged. A zero gradient leaves the image unchanged, where the release divides by zero.
     """
     gradient = jnp.nan_to_num(gradient)
     if norm == np.inf:
@@ -89,7 +91,10 @@ def _over(values: Array, length: Array) -> Array:
 
 
 def _bounded(eta: Array, eps: Array, norm: float) -> Array:
-    """The perturbation within the budget. In the norms 1 and 2 it is scaled to norm eps, as in the release, even if it is shorter."""
+    """The perturbation within the budget.
+
+    In the norms 1 and 2 it is scaled to norm eps, as in the release, even if it is shorter.
+    """
     if norm == np.inf:
         return jnp.clip(eta, -eps, eps)
     return _over(eta * eps, _length(eta, norm))
@@ -103,7 +108,8 @@ def _clip(point: Array) -> Array:
 @settings(data=("eps",), static=("loss", "norm"))
 @dataclass(frozen=True)
 class FGSM:
-    """The fast gradient sign method (Goodfellow et al. 2015): x = clip(x0 + eps * sign(grad J)), with one gradient.
+    """The fast gradient sign method (Goodfellow et al. 2015): x = clip(x0 + eps * sign(grad J)),
+    with one gradient.
 
     In the norms 2 and 1 it is x = clip(x0 + eps * grad J / ||grad J||).
 
@@ -156,11 +162,13 @@ class _Search(NamedTuple):
     succeeded: Array  # () float32, the last eps that succeeded; NaN before the first
     attempt: Array  # () int32
     tried: Array  # (attempts,) float32, the eps of each attempt
-    best: Array  # (H, W, 3) float32, the last success; its eps is the smallest, since the bracket only shrinks
+    # (H, W, 3) float32, the last success; its eps is the smallest, since the bracket only shrinks
+    best: Array
 
 
 class _State(NamedTuple):
-    first: Array  # (H, W, 3) float32, direction at the clean image, for the first step of every attempt
+    # (H, W, 3) float32, direction at the clean image, for the first step of every attempt
+    first: Array
     eta: Array  # (H, W, 3) float32, the perturbation so far
     search: _Search
 
@@ -168,14 +176,16 @@ class _State(NamedTuple):
 @settings(data=("eps", "initial_eps"), static=("steps", "attempts", "loss", "norm"))
 @dataclass(frozen=True)
 class IFGSM:
-    """Iterated FGSM with step alpha = eps / steps (Kurakin et al. 2017). The last iterate counts. No random start, no early stop.
+    """Iterated FGSM with step alpha = eps / steps (Kurakin et al. 2017). The last iterate counts.
+    No random start, no early stop.
 
-    Give either ``eps`` or ``initial_eps``. With ``eps`` there is one attempt with a fixed budget. With ``initial_eps`` the
-    attack searches the smallest eps that succeeds, for each image separately. It doubles eps until a success, halves eps until
-    a failure, and then bisects.
+    Give either ``eps`` or ``initial_eps``. With ``eps`` there is one attempt with a fixed budget.
+    With ``initial_eps`` the attack searches the smallest eps that succeeds, for each image
+    separately. It doubles eps until a success, halves eps until a failure, and then bisects.
 
-    The result has the details "eps" (attempts,), the values of all attempts, and "best_eps" (), the smallest that succeeded.
-    Without a success "best_eps" is NaN. For a fixed budget it is always ``eps``.
+    The result has the details "eps" (attempts,), the values of all attempts, and "best_eps" (), the
+    smallest that succeeded. Without a success "best_eps" is NaN. For a fixed budget it is always
+    ``eps``.
 
     Args:
         eps: the fixed budget, in pixel units of range 1, above 0.
@@ -282,7 +292,8 @@ class IFGSM:
         return uncentred(_clip(centred(item.image) + state.eta), item)
 
     def _step(self, item: AttackItem, eps: Array, eta: Array, direction: Array) -> Array:
-        """Take a step: clip the pixels first, then bound the perturbation by the budget, as in the release.
+        """Take a step: clip the pixels first, then bound the perturbation by the budget, as in the
+        release.
 
         In the infinity norm the bound practically never binds.
         """
@@ -291,7 +302,10 @@ class IFGSM:
 
     @staticmethod
     def _next_eps(search: _Search, success: Array) -> _Search:
-        """The next eps: the mean of the last success and the last failure. Without one of them, half or double the current eps."""
+        """The next eps: the mean of the last success and the last failure.
+
+        Without one of them, half or double the current eps.
+        """
         eps = search.eps
         middle = (eps + jnp.where(success, search.failed, search.succeeded)) / 2
         following = jnp.where(jnp.isnan(middle), jnp.where(success, eps / 2, eps * 2), middle)

@@ -1,4 +1,6 @@
-"""Entries of the attacks that people compare with since 2019: AutoAttack's four, and searches for least distances."""
+"""Entries of the attacks that people compare with since 2019: AutoAttack's four, and searches for
+least distances.
+"""
 
 from dataclasses import replace
 from typing import Any

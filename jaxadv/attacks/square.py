@@ -140,7 +140,9 @@ class Square:
         return jnp.clip(item.image + self.eps * signs.astype(item.image.dtype), 0, 1)
 
     def _tiles(self, item: AttackItem, key: Array) -> Array:
-        """The start in L1 and L2: a pair of peaks in each of 5 x 5 tiles, with a sign for each channel."""
+        """The start in L1 and L2: a pair of peaks in each of 5 x 5 tiles, with a sign for each
+        channel.
+        """
         size, _, channels = item.image.shape
         tiles, side = min(TILES, size), max(size // TILES, 1)
         drawn = draws.uniform_numbers(key, tiles * tiles * (1 + channels)).reshape(tiles**2, -1)

@@ -61,7 +61,8 @@ def peaks(
 ) -> Array:
     """A positive peak beside a negative one, of norm 1 in all, (H, W); 0 outside the window.
 
-    Section 3.4, equation 2, with rows for columns where ``turned``. rows, columns: of `window`. norm: 2 or 1.
+    Section 3.4, equation 2, with rows for columns where ``turned``. rows, columns: of `window`.
+    norm: 2 or 1.
     """
     rows, columns = jnp.where(turned, columns, rows), jnp.where(turned, rows, columns)
     half = side // 2

@@ -132,7 +132,10 @@ def _tests(name: str) -> dict:
 
 
 def _end_at(seconds: float) -> None:
-    """End this process after some seconds, even within a measurement. Finished rows are in the file."""
+    """End this process after some seconds, even within a measurement.
+
+    Finished rows are in the file.
+    """
 
     def end() -> None:
         print("the time limit ended a measurement", flush=True)

@@ -53,11 +53,16 @@ UNITS = {
     "model": "",
     "what": "",
     "evaluations_per_second": "evaluations of an image per second, with and without gradient",
-    "percent": "share of the raw speed: the time that its evaluations take as raw calls, over its time; median of the turns",
+    "percent": "share of the raw speed: the time that its evaluations take as raw calls, over its "
+    "time; median of the turns",
     "percent_low": "25 % of the turns are below",
     "percent_high": "25 % of the turns are above",
-    "percent_of_pytorch": "speed of the gradient call, relative to timm's network in PyTorch (channels last); median of the turns",
-    "gradients": "evaluations with gradient per item, which is an image with a target (CLEVER: a batch of samples)",
+    "percent_of_pytorch": "speed of the gradient call, relative to timm's network in PyTorch "
+    "(channels "
+    "last); "
+    "median of the turns",
+    "gradients": "evaluations with gradient per item, which is an image with a target (CLEVER: a "
+    "batch of samples)",
     "forwards": "evaluations of logits alone per item, including the final judgement",
     "items_per_second": "items per second at these settings, which are shorter than the study's",
     "compile_seconds": "time of the first run beyond that of a later run",
@@ -138,7 +143,9 @@ def run(classifiers: Iterable[Classifier], bench: Bench) -> pd.DataFrame:
 
 
 def probes(steps: int) -> dict[str, Any]:
-    """Every attack of the catalogue, with about ``steps`` evaluations and no early abort; and CLEVER."""
+    """Every attack of the catalogue, with about ``steps`` evaluations and no early abort; and
+    CLEVER.
+    """
     made = {}
     for attack in catalog.ATTACKS:
         if attack.bench is None:  # it is made of other attacks, which are measured

@@ -49,7 +49,8 @@ def gradient_of(
         name: a key of `TIMM`.
         images: (N, S, S, 3) float32, normalised as in evaluation.
         targets: (N,) classes.
-        precision: "highest" for float32; "default" for TF32 on a GPU; "bfloat16" to round the network.
+        precision: "highest" for float32; "default" for TF32 on a GPU; "bfloat16" to round the
+            network.
 
     Returns:
         A function of a number of calls, which waits for the last one. None if `has` is False.

@@ -1,4 +1,6 @@
-"""Measures speeds: gradients compared with PyTorch's, lanes, compiler options, chunks of steps, attacks."""
+"""Measures speeds: gradients compared with PyTorch's, lanes, compiler options, chunks of steps,
+attacks.
+"""
 
 # Part e drives the engine's own steps.
 # pyright: reportPrivateUsage=false
@@ -148,7 +150,9 @@ def per_second(repeat: Callable[[int], object], count: int, seconds: float) -> f
 
 
 def probes(programs: Programs, scale: Scale) -> list[Item]:
-    """The measurements of part f: every attack and CLEVER, in percent of the raw gradient's speed."""
+    """The measurements of part f: every attack and CLEVER, in percent of the raw gradient's
+    speed.
+    """
     items = []
     for name, precision in [
         *((name, "default") for name in THREE),

@@ -16,14 +16,18 @@ class CleverResult:
     """CLEVER scores of N (image, target) pairs in P norms."""
 
     score: np.ndarray
-    """(N, P) float32, the estimated lower bound on the distortion in each norm, pixel range 1. Untargeted: the least
-    over the classes. Infinite if all gradients are zero. NaN if a logit or gradient was NaN or infinite"""
+    """(N, P) float32, the estimated lower bound on the distortion in each norm, pixel range 1.
+    Untargeted: the least over the classes. Infinite if all gradients are zero. NaN if a logit or
+    gradient was NaN or infinite
+    """
     margin: np.ndarray
     """(N,) float32, g(x0) = Z_label - Z_target, in logit units"""
     target: np.ndarray
     """(N,) int32, the target class. Untargeted: the class with the least score in the first norm"""
     maxima: np.ndarray
-    """(N, batches, P) float32, the largest dual norm of the gradient in each batch, for the class `target`"""
+    """(N, batches, P) float32, the largest dual norm of the gradient in each batch, for the class
+    `target`
+    """
     fit: WeibullFit
     """the fit to the maxima, arrays (N, P)"""
     norms: tuple[float, ...]
@@ -63,9 +67,10 @@ class CleverResult:
         """A table with a row for each image and norm, without the maxima.
 
         Returns:
-            A frame with the columns ``image``, ``label``, ``target``, ``norm`` (of the distortion: "l1", "l2" or "linf"),
-            ``margin`` (logit units) and ``score`` (pixel range 1). The columns ``shape``, ``location``, ``scale``, ``ks``,
-            ``p_value`` and ``lipschitz`` are those of `WeibullFit`.
+            A frame with the columns ``image``, ``label``, ``target``, ``norm`` (of the distortion:
+            "l1", "l2" or "linf"), ``margin`` (logit units) and ``score`` (pixel range 1). The
+            columns ``shape``, ``location``, ``scale``, ``ks``, ``p_value`` and ``lipschitz`` are
+            those of `WeibullFit`.
         """
         import pandas as pd
 
@@ -85,9 +90,10 @@ class CleverResult:
         """Statistics of the scores in each norm.
 
         Returns:
-            A frame with a row for each norm. The columns are ``n`` (the number of images with a score), ``mean``,
-            ``median``, ``min``, ``max``, ``not_fitted`` and ``invalid``. ``not_fitted`` counts scores without an acceptable
-            fit; their Lipschitz estimate is the largest maximum. ``invalid`` counts images without a score.
+            A frame with a row for each norm. The columns are ``n`` (the number of images with a
+            score), ``mean``, ``median``, ``min``, ``max``, ``not_fitted`` and ``invalid``.
+            ``not_fitted`` counts scores without an acceptable fit; their Lipschitz estimate is the
+            largest maximum. ``invalid`` counts images without a score.
         """
         import pandas as pd
 

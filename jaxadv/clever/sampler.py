@@ -1,4 +1,6 @@
-"""CLEVER's sampling: the largest norms of a margin's gradient around an image (Weng et al. 2018, algorithm 1; the study, 2.5)."""
+"""CLEVER's sampling: the largest norms of a margin's gradient around an image (Weng et al. 2018,
+algorithm 1; the study, 2.5).
+"""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -30,20 +32,24 @@ class SampleItem(NamedTuple):
 class _State(NamedTuple):
     key: Array  # (2,) uint32, raw random key of this seed, image and batch
     sample: Array  # () int32, the number of samples so far
-    maxima: Array  # (3,) float32, largest l1, l2 and linf norm of the gradient so far; (T, 3) for T targets
+    # (3,) float32, largest l1, l2 and linf norm of the gradient so far; (T, 3) for T targets
+    maxima: Array
 
 
 @settings(data=("radius",), static=("samples", "protocol"))
 @dataclass(frozen=True)
 class CleverSampler:
-    """The largest l1, l2 and linf norms of grad(Z_c - Z_j) over random points around x0. All norms use the same points.
+    """The largest l1, l2 and linf norms of grad(Z_c - Z_j) over random points around x0. All norms
+    use the same points.
 
-    The protocol "released" takes x = clip(x0 + s * u) with u uniform in the unit l2 ball and s uniform on [0, radius]. So the
-    distance from x0 is about uniform, but the point is not uniform in a ball. The protocol "paper" takes points uniform
-    in the l2 ball, without clipping (algorithm 1).
+    The protocol "released" takes x = clip(x0 + s * u) with u uniform in the unit l2 ball and s
+    uniform on [0, radius]. So the distance from x0 is about uniform, but the point is not uniform
+    in a ball. The protocol "paper" takes points uniform in the l2 ball, without clipping (algorithm
+    1).
 
     Args:
-        radius: the radius of the samples, in pixel units of range 1, above 0. `PROTOCOLS` has the usual one of each protocol.
+        radius: the radius of the samples, in pixel units of range 1, above 0. `PROTOCOLS` has the
+            usual one of each protocol.
         samples: the number of points in a batch.
         protocol: "released" or "paper".
     """
@@ -81,8 +87,8 @@ class CleverSampler:
         Returns:
             (H, W, 3) float32.
         """
-        # A single draw compiles in a third of the time of several. The normal distribution function makes two of its
-        # numbers uniform.
+        # A single draw compiles in a third of the time of several. The normal distribution function
+        # makes two of its numbers uniform.
         normals = draws.normals(key, image.size + 2)
         direction = normals[:-2].reshape(image.shape)
         in_ball, scale = jax.scipy.special.ndtr(normals[-2:])

@@ -1,10 +1,13 @@
-"""The extreme-value fit of CLEVER: from batch maxima of gradient norms to a local Lipschitz constant (NumPy, float64).
+"""The extreme-value fit of CLEVER: from batch maxima of gradient norms to a local Lipschitz
+constant (NumPy, float64).
 
-The maxima S of a sampled, bounded quantity follow a reverse Weibull law: P(S <= s) = exp(-((a_W - s) / b_W) ** c_W) for
-s < a_W. Its right end point a_W estimates the true maximum, the Lipschitz constant (Weng et al., ICLR 2018, section 3.2
-and algorithm 1). The released code fits -S with SciPy's `weibull_min` from seven initial shapes, and keeps the fit with
-the largest Kolmogorov-Smirnov p-value. The method "released" gives that code's results with SciPy 1.0 and 1.1 of 2018. Current
-SciPy differs in the initial location and scale, in the p-value, and on degenerate samples.
+The maxima S of a sampled, bounded quantity follow a reverse Weibull law: P(S <= s) = exp(-((a_W -
+s) / b_W) ** c_W) for s < a_W. Its right end point a_W estimates the true maximum, the Lipschitz
+constant (Weng et al., ICLR 2018, section 3.2 and algorithm 1). The released code fits -S with
+SciPy's `weibull_min` from seven initial shapes, and keeps the fit with the largest
+Kolmogorov-Smirnov p-value. The method "released" gives that code's results with SciPy 1.0 and 1.1
+of 2018. Current SciPy differs in the initial location and scale, in the p-value, and on degenerate
+samples.
 
 A fit depends neither on the order of the samples, which are sorted first, nor on the other rows.
 """
@@ -35,7 +38,10 @@ _Objective: TypeAlias = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class WeibullFit(NamedTuple):
-    """The best fit of each row, arrays (N,) float64. For a row without a fit all fields except `lipschitz` are NaN."""
+    """The best fit of each row, arrays (N,) float64.
+
+    For a row without a fit all fields except `lipschitz` are NaN.
+    """
 
     shape: np.ndarray
     """c_W > 0"""
@@ -62,14 +68,17 @@ class _Candidates(NamedTuple):
 
 
 def fit_reverse_weibull(maxima: ArrayLike, *, method: str = "released") -> WeibullFit:
-    """Fit a reverse Weibull law to each row of batch maxima. Its right end point is the Lipschitz estimate.
+    """Fit a reverse Weibull law to each row of batch maxima. Its right end point is the Lipschitz
+    estimate.
 
-    The method "released" is maximum likelihood on data rescaled to [0, 1]. It adds 0.01 * scale ** 2 to the negative
-    log-likelihood. The release means to regularise the shape but uses the scale. The method "mle" has no such term; it may
-    diverge (L of 1e7) on light-tailed samples. The method "max" fits nothing and takes the largest maximum.
+    The method "released" is maximum likelihood on data rescaled to [0, 1]. It adds 0.01 * scale **
+    2 to the negative log-likelihood. The release means to regularise the shape but uses the scale.
+    The method "mle" has no such term; it may diverge (L of 1e7) on light-tailed samples. The method
+    "max" fits nothing and takes the largest maximum.
 
-    A row without an acceptable fit gives its largest maximum. Such a row has equal maxima, or a best p-value that is NaN or
-    below 0.001. The estimate can be below the largest maximum, since a point outside the support has a finite penalty.
+    A row without an acceptable fit gives its largest maximum. Such a row has equal maxima, or a
+    best p-value that is NaN or below 0.001. The estimate can be below the largest maximum, since a
+    point outside the support has a finite penalty.
 
     Args:
         maxima: (N, batches), finite, at least 0, with at least two batches.
@@ -158,8 +167,8 @@ def _blocks(rows: int, elements_per_row: int) -> Iterator[slice]:
 def _initial_location_and_scale(data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The initial location and scale of SciPy 1.0, each (M,), for ascending data (M, batches).
 
-    They are the moment estimates at shape 1 for any initial shape. If these do not support all data, the location is a tenth
-    of the range below the data and the scale is 1.
+    They are the moment estimates at shape 1 for any initial shape. If these do not support all
+    data, the location is a tenth of the range below the data and the scale is 1.
     """
     scale = np.sqrt(data.var(axis=1))
     location = data.mean(axis=1) - scale
@@ -171,10 +180,12 @@ def _initial_location_and_scale(data: np.ndarray) -> tuple[np.ndarray, np.ndarra
 def _negative_log_likelihood(
     parameters: np.ndarray, data: np.ndarray, rows: np.ndarray, penalty: float
 ) -> np.ndarray:
-    """Negative Weibull log-likelihood + penalty * scale ** 2, (P,), of parameters (P, 3) on data[rows] (P, batches).
+    """Negative Weibull log-likelihood + penalty * scale ** 2, (P,), of parameters (P, 3) on
+    data[rows] (P, batches).
 
-    It is infinite for a shape or scale that is not positive. A point outside the support does not enter the sum and costs
-    OUTSIDE_PENALTY. So does a point whose log-density is not finite (SciPy's `_penalized_nnlf`).
+    It is infinite for a shape or scale that is not positive. A point outside the support does not
+    enter the sum and costs OUTSIDE_PENALTY. So does a point whose log-density is not finite
+    (SciPy's `_penalized_nnlf`).
     """
     valid = np.flatnonzero((parameters[:, 0] > 0) & (parameters[:, 2] > 0))
     value = np.full(len(parameters), np.inf)
@@ -226,14 +237,16 @@ def _penalised_likelihood(parameters: np.ndarray, data: np.ndarray) -> np.ndarra
 
 
 def minimise(objective: _Objective, start: np.ndarray) -> np.ndarray:
-    """Nelder-Mead on P independent problems at once. Each takes the same steps as in SciPy's `fmin`.
+    """Nelder-Mead on P independent problems at once. Each takes the same steps as in SciPy's
+    `fmin`.
 
-    The coefficients are the usual ones: reflection 1, expansion 2, contraction and shrinkage 1/2. The first simplex adds 5 %
-    along each axis, or 0.00025 to a coordinate of 0. The limits are checked between iterations only, as in SciPy of 2018.
+    The coefficients are the usual ones: reflection 1, expansion 2, contraction and shrinkage 1/2.
+    The first simplex adds 5 % along each axis, or 0.00025 to a coordinate of 0. The limits are
+    checked between iterations only, as in SciPy of 2018.
 
     Args:
-        objective: a function from parameters (Q, 3) and the indices of their problems (Q,) to values (Q,), which may be
-            +inf.
+        objective: a function from parameters (Q, 3) and the indices of their problems (Q,) to
+            values (Q,), which may be +inf.
         start: (P, 3), the initial parameters.
 
     Returns:
@@ -276,7 +289,10 @@ def _in_order(simplex: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.nd
 def _improve(
     objective: _Objective, problems: np.ndarray, simplex: np.ndarray, value: np.ndarray
 ) -> np.ndarray:
-    """Run one iteration on ordered simplices (P, 4, 3) and values (P, 4), in place. Returns the evaluations used, (P,)."""
+    """Run one iteration on ordered simplices (P, 4, 3) and values (P, 4), in place.
+
+    Returns the evaluations used, (P,).
+    """
     worst = simplex[:, -1]
     centre = (simplex[:, 0] + simplex[:, 1] + simplex[:, 2]) / PARAMETERS
     reflected = 2 * centre - worst
@@ -315,7 +331,8 @@ def _improve(
 def _ks_statistic(
     samples: np.ndarray, shape: np.ndarray, location: np.ndarray, scale: np.ndarray
 ) -> np.ndarray:
-    """Two-sided Kolmogorov-Smirnov statistics, (M, starts), of ascending samples (M, batches) against fits (M, starts).
+    """Two-sided Kolmogorov-Smirnov statistics, (M, starts), of ascending samples (M, batches)
+    against fits (M, starts).
 
     The statistic is NaN if shape or scale is not positive.
     """
@@ -330,9 +347,10 @@ def _ks_statistic(
 def _ks_p_value(statistic: np.ndarray, batches: int) -> np.ndarray:
     """The p-values of SciPy 1.0's mode `approx`, (M, starts).
 
-    A large asymptotic p-value is used. Otherwise the p-value is twice the exact one-sided one. From 2667 batches on it is always
-    asymptotic. The exact law is slow and falls with the statistic. So in each row only the smallest statistic that needs
-    the exact law gets a p-value. The others cannot win and get NaN. Where the two laws overlap, the order may reverse.
+    A large asymptotic p-value is used. Otherwise the p-value is twice the exact one-sided one. From
+    2667 batches on it is always asymptotic. The exact law is slow and falls with the statistic. So
+    in each row only the smallest statistic that needs the exact law gets a p-value. The others
+    cannot win and get NaN. Where the two laws overlap, the order may reverse.
     """
     p_value = special.kolmogorov(statistic * np.sqrt(batches))
     exact = ~(p_value > 0.80 - batches * 0.3 / 1000)

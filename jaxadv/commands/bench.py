@@ -10,7 +10,8 @@ from jaxadv.support import values
 def main(flags: SimpleNamespace) -> None:
     """Measure the networks of --models.
 
-    Writes bench.csv, bench.md, bench.png and bench.svg to --out, and appends the rows to history.csv there.
+    Writes bench.csv, bench.md, bench.png and bench.svg to --out, and appends the rows to
+    history.csv there.
 
     Raises:
         InputError: for a bad flag, or for weights that are missing.

@@ -19,9 +19,9 @@ from model_ports.errors import InputError, unknown
 COMMANDS = {
     "evaluate": "attack networks, estimate CLEVER scores, test transfer, and report (the default)",
     "report": "make tables and report.html again from the rows in --out",
-    "compare": "compare several runs on one page, image by image where they share images: compare RUN RUN ...",
+    "compare": "several runs on one page, by image where they share images: compare RUN RUN ...",
     "index": "list the runs in a folder: index DIR",
-    "fetch": "download the study's networks and pictures (fetch study), one network (fetch NAME), or a re-run's record (fetch rerun)",
+    "fetch": "download the study (fetch study), a network (fetch NAME) or a re-run (fetch rerun)",
     "convert": "make a checkpoint of a full-size network from a file of the original's weights",
     "validate": "compare a port with the original, which its own framework executes",
     "predict": "write logits and an input gradient of one network, for images in an .npy file",
@@ -39,10 +39,10 @@ CONTINUE = (DEFAULT, "fetch")
 WITHOUT = {("bench", "attacks"): "bench measures all attacks"}
 """Why a command lacks a flag that one may expect of it."""
 EXAMPLES = (
-    "python run.py --models=alexnet,mobilenet_v1_025 --parts=attacks,transfer,report --attacks=fgsm,cw --out=results/two",
-    "python run.py evaluate --models=mobilenet_v1_025 --attacks=fgsm --eps=0.02,0.05,0.1 --parts=attacks,report --out=results/sweep",
+    "python run.py --models=alexnet,mobilenet_v1_025 --attacks=fgsm,cw --out=results/two",
+    "python run.py evaluate --models=alexnet --attacks=fgsm --eps=0.02,0.05 --out=results/sweep",
     "python run.py report --out=results/sweep",
-    "python run.py evaluate --models=mobilenet_v1_025 --attacks=ifgsm,ead --targets=least --dry_run",
+    "python run.py evaluate --models=alexnet --attacks=ifgsm,ead --targets=least --dry_run",
     "python run.py list",
 )
 ARGUMENTS = "[COMMAND] [--flags]"
@@ -190,7 +190,7 @@ def help_text() -> str:
         "commands:",
         *(f"  {name:10} {meaning}" for name, meaning in COMMANDS.items()),
         "",
-        "Without arguments, the embedded job of flags/embedded.flags runs. --flagfile=FILE reads flags from a file.",
+        "Without arguments, the embedded job runs. --flagfile=FILE reads flags from a file.",
         "flags/paper/ has a flagfile for each figure and table of the study.",
         "",
         "examples:",

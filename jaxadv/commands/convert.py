@@ -21,7 +21,7 @@ def main(flags: SimpleNamespace) -> None:
     for name in ("model", "source", "weights_dir"):
         if getattr(flags, name) is None:
             raise InputError(
-                f"--{name} is not given; convert needs --model, --source and --weights_dir (fetch downloads)"
+                f"--{name} is not given; convert needs --model, --source, --weights_dir"
             )
     network = registry.network(flags.model, zoo="imagenet", variant=flags.alexnet_lrn)
     with Progress(f"convert {flags.model}", 4, conversion.STEPS, show=flags.progress) as bar:

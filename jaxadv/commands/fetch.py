@@ -19,9 +19,7 @@ def main(flags: SimpleNamespace) -> None:
     from jaxadv.fetching.study import Order
 
     if flags.word is None:
-        raise InputError(
-            "fetch needs a word: 'study', 'rerun', or a network's name such as vgg_16, as in fetch study --to=DIR"
-        )
+        raise InputError("fetch needs a word: study, rerun, or a network's name such as vgg_16")
     if flags.to is None:
         raise InputError("--to is not given; fetch needs the folder that it fills")
     order = Order(

@@ -15,6 +15,6 @@ def main(flags: SimpleNamespace) -> None:
 
     if not flags.out:
         raise InputError(
-            "--out is missing; report needs the folder of a run: give --out=results/embedded or another"
+            "--out is missing; report needs a run's folder, such as --out=results/embedded"
         )
     print(f"report: {remake(flags.out, flags.figures, progress=flags.progress)}")

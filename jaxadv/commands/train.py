@@ -18,7 +18,7 @@ def main(flags: SimpleNamespace) -> None:
 
     if flags.out is None:
         raise InputError(
-            "--out is not given; train needs a folder for the checkpoints, such as --out=model_ports/digits"
+            "--out is not given; train needs a folder, such as --out=model_ports/digits"
         )
     names = values.models(flags.models, tuple(spec.name for spec in registry.MODELS))
     report = train.run(

@@ -68,7 +68,8 @@ def _compare_in_library(flags: SimpleNamespace) -> bool:
     for name in ("source", "weights_dir", "images", "gradient", "tolerance", "save"):
         if getattr(flags, name) is not None:
             raise InputError(
-                f"--{name} is given, but {flags.model} is compared with itself in its library: leave it out"
+                f"--{name} is given, but {flags.model} is compared with itself in its library: "
+                "leave it out"
             )
     size = values.input_size(flags.input_size)
     lines = foreign.compare(flags.model, pretrained=flags.pretrained, input_size=size)
@@ -84,7 +85,7 @@ def _compare_with_rerun(flags: SimpleNamespace) -> bool:
             )
     if flags.float64:
         raise InputError(
-            "--study and --float64 are given; the re-run was in single precision: leave --float64 out"
+            "--study and --float64 are given; the re-run was in float32: leave --float64 out"
         )
     from jaxadv.validation import acceptance, first_pair
 

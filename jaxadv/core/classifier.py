@@ -1,4 +1,6 @@
-"""A classifier: a network of the zoo, or any pure function, from pixels in [0, 1] to logits over the K real classes."""
+"""A classifier: a network of the zoo, or any pure function, from pixels in [0, 1] to logits over
+the K real classes.
+"""
 
 import contextlib
 import copy
@@ -25,28 +27,32 @@ Device: TypeAlias = Any
 
 
 class Classifier:
-    """A pure function ``apply(params, images) -> raw logits``, with the facts that an evaluation needs.
+    """A pure function ``apply(params, images) -> raw logits``, with the facts that an evaluation
+    needs.
 
     Args:
         apply: a function from params and images (N, S, S, 3), float32 RGB in [0, 1], to logits
-            (N, label_offset + K) float32. It includes the preprocessing. The logits are finite, and those of an image
-            do not depend on the rest of the batch (see `jaxadv.core.contract`). Log-probabilities are valid logits.
+            (N, label_offset + K) float32. It includes the preprocessing. The logits are finite, and
+            those of an image do not depend on the rest of the batch (see `jaxadv.core.contract`).
+            Log-probabilities are valid logits.
         params: any pytree of arrays.
         input_size: S, pixels.
         num_classes: K, real classes, at least 2.
         name: the name in tables.
-        label_offset: the number of background columns before the real classes; 1 for TF-Slim networks. They are
-            dropped. In the study, least-likely and second-likely targets may be the background class. Here all
-            targets are real classes.
-        facts: anything to keep with the results, such as the accuracy or a fingerprint of the weights.
-        outputs: the number of columns that ``apply`` gives, if it is known. None traces ``apply`` to learn it. Tracing
-            takes long for a large network.
-        program: a name that no other function of this package has. `compile` keeps the traced program under it (see
-            `jaxadv.core.programs`). None for a function whose code is not part of this package.
+        label_offset: the number of background columns before the real classes; 1 for TF-Slim
+            networks. They are dropped. In the study, least-likely and second-likely targets may be
+            the background class. Here all targets are real classes.
+        facts: anything to keep with the results, such as the accuracy or a fingerprint of the
+            weights.
+        outputs: the number of columns that ``apply`` gives, if it is known. None traces ``apply``
+            to learn it. Tracing takes long for a large network.
+        program: a name that no other function of this package has. `compile` keeps the traced
+            program under it (see `jaxadv.core.programs`). None for a function whose code is not
+            part of this package.
 
     Raises:
-        InputError: if a number is out of range, if JAX cannot trace the function, or if its output is not one float32
-            array of this shape.
+        InputError: if a number is out of range, if JAX cannot trace the function, or if its output
+            is not one float32 array of this shape.
     """
 
     def __init__(
@@ -82,12 +88,17 @@ class Classifier:
             shape = contract.check_trace(apply, params, input_size=input_size, name=name)
         if shape != (1, label_offset + num_classes):
             raise InputError(
-                f"{name} gives an array of shape {shape} for one image; (1, {label_offset + num_classes}) is needed: "
-                f"num_classes={num_classes} real classes behind label_offset={label_offset} background columns"
+                f"{name} gives an array of shape {shape} for one image; (1, "
+                f"{label_offset + num_classes}) is needed: "
+                f"num_classes={num_classes} real classes behind label_offset={label_offset} "
+                "background columns"
             )
 
     def __repr__(self) -> str:
-        return f"Classifier({self.name!r}, input_size={self.input_size}, num_classes={self.num_classes})"
+        return (
+            f"Classifier({self.name!r}, input_size={self.input_size}, "
+            f"num_classes={self.num_classes})"
+        )
 
     @property
     def devices(self) -> list[Device]:
@@ -97,7 +108,8 @@ class Classifier:
     def on(self, device: Device) -> "Classifier":
         """The same classifier with its weights on ``device``.
 
-        The weights are copied once. With a single device, or at rest, the classifier itself is returned.
+        The weights are copied once. With a single device, or at rest, the classifier itself is
+        returned.
 
         Args:
             device: one of `devices`.
@@ -121,15 +133,21 @@ class Classifier:
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether its weights lie in the host's memory. Each call then copies them to the device."""
+        """Whether its weights lie in the host's memory.
+
+        Each call then copies them to the device.
+        """
         return any(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(self.params))
 
     def at_rest(self) -> "Classifier":
-        """The same classifier with its weights in the host's memory, for devices that cannot hold all networks at once."""
+        """The same classifier with its weights in the host's memory, for devices that cannot hold
+        all networks at once.
+        """
         return self._with(params=jax.device_get(self.params))
 
     def awake(self) -> "Classifier":
-        """The same classifier with its weights on the device. They stay there while the caller keeps the returned object.
+        """The same classifier with its weights on the device. They stay there while the caller
+        keeps the returned object.
 
         A classifier that is not at rest is returned unchanged.
         """
@@ -141,7 +159,8 @@ class Classifier:
         return other
 
     def with_gradient_precision(self, precision: str) -> "Classifier":
-        """The same classifier with a gradient program of another precision. The logits program does not change.
+        """The same classifier with a gradient program of another precision. The logits program does
+        not change.
 
         Args:
             precision: one of `oracle.PRECISIONS`.
@@ -161,7 +180,8 @@ class Classifier:
                 other.oracle.ask.eval_shape(self.params, *self.grey(1))
             except (TypeError, ValueError) as error:
                 raise InputError(
-                    f"{self.name} cannot be computed in bfloat16 ({str(error)[:200]}); give another precision"
+                    f"{self.name} cannot be computed in bfloat16 ({str(error)[:200]}); give "
+                    "another precision"
                 ) from error
         return other
 
@@ -224,7 +244,8 @@ class Classifier:
         rows = np.asarray(weights, np.float32)
         if rows.shape != (len(checked), self.num_classes):
             raise InputError(
-                f"weights have shape {rows.shape}; ({len(checked)}, {self.num_classes}) is needed: one row of class weights for each image"
+                f"weights have shape {rows.shape}; ({len(checked)}, {self.num_classes}) is "
+                "needed: one row of class weights for each image"
             )
         return self.oracle.ask(self.params, checked, jax.vmap(oracle.linear)(jnp.asarray(rows)))
 
@@ -245,9 +266,9 @@ class Classifier:
     def compile(self, batch: int, programs: Sequence[str] = PROGRAMS) -> None:
         """Compile programs of the oracle on every device, by running them on grey images.
 
-        The call waits for the results, so a lack of memory shows here. It may run in another thread. The programs are
-        for arrays that are committed to a device, like those of `batches` and of `jaxadv.core.engine`. For other
-        arrays JAX would compile them again.
+        The call waits for the results, so a lack of memory shows here. It may run in another
+        thread. The programs are for arrays that are committed to a device, like those of `batches`
+        and of `jaxadv.core.engine`. For other arrays JAX would compile them again.
 
         Args:
             batch: the number of images.
@@ -264,7 +285,8 @@ class Classifier:
     def kept(self, name: str, batch: int) -> tuple[Program[Any], tuple[Any, ...]]:
         """A program of the oracle, and grey arguments for it.
 
-        A network of this package is traced once on a machine; other processes read the traced program from disk.
+        A network of this package is traced once on a machine; other processes read the traced
+        program from disk.
 
         Args:
             name: one of `PROGRAMS`.
@@ -313,7 +335,8 @@ class Classifier:
         return np.concatenate([np.zeros((0, self.num_classes), np.float32), *rows])
 
     def logits_of_batches(self, images: np.ndarray, batch: int) -> Iterator[jax.Array]:
-        """As `logits_in_batches`, but yields the logits of each batch and does not wait for the devices.
+        """As `logits_in_batches`, but yields the logits of each batch and does not wait for the
+        devices.
 
         The classifier must not be at rest.
 
@@ -353,7 +376,8 @@ class Classifier:
 def on_device(device: Device) -> contextlib.AbstractContextManager[Any]:
     """A context in which JAX uses ``device``.
 
-    With a single device the context does nothing, since a default device would make JAX trace and compile again.
+    With a single device the context does nothing, since a default device would make JAX trace and
+    compile again.
     """
     return contextlib.nullcontext() if len(jax.local_devices()) == 1 else jax.default_device(device)
 
@@ -369,15 +393,18 @@ def load_classifier(
 
     Args:
         name: the name of the network, such as "vgg_16".
-        zoo: "digits" for the small trained networks in this package, or "imagenet" for the full-size ones.
-        weights: for "imagenet", a folder that `convert` wrote, or an .npz with the original names of the arrays.
+        zoo: "digits" for the small trained networks in this package, or "imagenet" for the
+            full-size ones.
+        weights: for "imagenet", a folder that `convert` wrote, or an .npz with the original names
+            of the arrays.
         input_size: pixels, for a network that can run at several sizes. None for its usual size.
 
     Returns:
         The classifier, with its weights on the device.
 
     Raises:
-        InputError: if the name is unknown, or if the checkpoint is missing, truncated or of another network.
+        InputError: if the name is unknown, or if the checkpoint is missing, truncated or of another
+            network.
     """
     from model_ports import weights as stored
     from model_ports.registry import network

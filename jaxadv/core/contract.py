@@ -22,18 +22,28 @@ from model_ports.errors import InputError
 SEVERAL = 4
 """The least number of pictures that `check` uses."""
 OF_SPREAD = 2e-4
-"""Part of the tolerance for rounding between two calls: a share of the spread of an image's logits."""
+"""Part of the tolerance for rounding between two calls: a share of the spread of an image's logits.
+"""
 OF_SIZE = 1e-5
-"""The other part: a share of the size of the logits. Logits of the embedded networks differ by 1e-7 of it."""
+"""The other part: a share of the size of the logits.
+
+Logits of the embedded networks differ by 1e-7 of it.
+"""
 SUM_ROUNDING = 1e-2
-"""How far a row of probabilities may sum to another number than 1. Sums in bfloat16 differ from 1 by this much."""
+"""How far a row of probabilities may sum to another number than 1.
+
+Sums in bfloat16 differ from 1 by this much.
+"""
 ERROR_CHARACTERS = 200  # shown of an error that the user's code raises
 
 _LOGITS = "attacks and CLEVER need the logits"
 
 
 class Record:
-    """The batch sizes at which a network has been checked. Copies of a classifier share one record."""
+    """The batch sizes at which a network has been checked.
+
+    Copies of a classifier share one record.
+    """
 
     def __init__(self, *, is_exempt: bool = False):
         self.is_exempt = is_exempt  # True for a network of this package
@@ -94,7 +104,8 @@ def check_trace(
 
 
 def check(classifier: Network, batch: int) -> None:
-    """Check the logits of a few random pictures, in three or four batches. A batch size is checked once.
+    """Check the logits of a few random pictures, in three or four batches. A batch size is checked
+    once.
 
     Args:
         classifier: the network. A network of the zoo is known to be good and is not checked.
@@ -148,7 +159,8 @@ def _asked(classifier: Network, images: np.ndarray) -> np.ndarray:
     if logits.shape != (len(images), classifier.num_classes):
         columns = classifier.label_offset + classifier.num_classes
         raise InputError(
-            f"{classifier.name} gives {logits.shape[0]} rows for {len(images)} images; a row of {columns} for each is "
+            f"{classifier.name} gives {logits.shape[0]} rows for {len(images)} images; a row of "
+            f"{columns} for each is "
             "needed: let apply use the first axis of images as the batch and nothing else"
         )
     return logits
@@ -161,26 +173,31 @@ def _check_values(name: str, logits: np.ndarray, label_offset: int) -> None:
     if len(masked) and np.isfinite(rest).all():
         some = ", ".join(map(str, masked[:5])) + ("..." if len(masked) > 5 else "")
         raise InputError(
-            f"{name} gives -inf for class {some}; finite logits are needed: leave masked classes out of num_classes, "
-            "or give them a low finite number such as -1e4; compute log-probabilities with jax.nn.log_softmax"
+            f"{name} gives -inf for class {some}; finite logits are needed: leave masked classes "
+            "out of num_classes, "
+            "or give them a low finite number such as -1e4; compute log-probabilities with "
+            "jax.nn.log_softmax"
         )
     if not np.isfinite(logits).all():
         what = "NaN" if np.isnan(logits).any() else "infinite logits"
         count = int((~np.isfinite(logits)).any(axis=1).sum())
         raise InputError(
-            f"{name} gives {what} for {count} of {len(logits)} pictures of noise in [0, 1]; finite logits are needed: "
+            f"{name} gives {what} for {count} of {len(logits)} pictures of noise in [0, 1]; "
+            "finite logits are needed: "
             "check its preprocessing and weights, and look for 0 / 0 and logarithms of 0"
         )
     sums = logits.sum(axis=1, dtype=np.float64)
     if logits.min() >= 0 and _are_shares(sums, label_offset):
         total = f"sums to {sums.mean():.3g}"
         raise InputError(
-            f"{name} gives probabilities: each row lies between 0 and {max(1, round(sums.max())):g} and {total}; "
+            f"{name} gives probabilities: each row lies between 0 and "
+            f"{max(1, round(sums.max())):g} and {total}; "
             f"{_LOGITS}: leave the softmax out, or return its logarithm (jax.nn.log_softmax)"
         )
     if logits.min() >= 0 and logits.max() <= 1 and np.ptp(logits) > 0:
         log.warn(
-            f"{name}: all outputs lie between 0 and 1; if a sigmoid makes them, leave it out: {_LOGITS}"
+            f"{name}: all outputs lie between 0 and 1; if a sigmoid makes them, leave it out: "
+            f"{_LOGITS}"
         )
     if (
         np.ptp(logits, axis=0).any()
@@ -195,7 +212,8 @@ def _check_values(name: str, logits: np.ndarray, label_offset: int) -> None:
 def _are_shares(sums: np.ndarray, label_offset: int) -> bool:
     """Whether the sums of rows without negative values are those of probabilities.
 
-    Probabilities sum to 1, or to 100 as percentages. Without the background class they sum to at most 1.
+    Probabilities sum to 1, or to 100 as percentages. Without the background class they sum to at
+    most 1.
     """
     if (np.abs(sums - 1) <= SUM_ROUNDING).all() or (np.abs(sums - 100) <= 100 * SUM_ROUNDING).all():
         return True
@@ -203,7 +221,8 @@ def _are_shares(sums: np.ndarray, label_offset: int) -> bool:
 
 
 def _check_companions(classifier: Network, images: np.ndarray, logits: np.ndarray) -> None:
-    """Compute each image again in another lane, beside other images: first the even lanes, then the odd ones.
+    """Compute each image again in another lane, beside other images: first the even lanes, then the
+    odd ones.
 
     A batch of one image is computed twice, which shows only randomness.
     """
@@ -219,7 +238,9 @@ def _check_companions(classifier: Network, images: np.ndarray, logits: np.ndarra
 
 
 def _difference(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
-    """The largest difference of logits, infinite if any is NaN; and the difference that rounding explains."""
+    """The largest difference of logits, infinite if any is NaN; and the difference that rounding
+    explains.
+    """
     spread = float(np.ptp(first, axis=1).max(initial=0))
     allowed = OF_SPREAD * spread + OF_SIZE * float(np.abs(first).max(initial=0))
     difference = float(np.abs(second - first).max(initial=0))
@@ -233,22 +254,30 @@ def _unlike(
     others: np.ndarray,
     difference: float,
 ) -> InputError:
-    """The error for logits that change. It says whether the call, the other images or the lane changes them."""
+    """The error for logits that change.
+
+    It says whether the call, the other images or the lane changes them.
+    """
     difference_twice, allowed = _difference(logits, _asked(classifier, images))
     if difference_twice > allowed:
         return InputError(
-            f"{classifier.name} is random: two calls with the same images differ by {difference_twice:.2g}; "
-            "switch dropout and noise off, or fix their seed inside apply so that it is the same for every image"
+            f"{classifier.name} is random: two calls with the same images differ by "
+            f"{difference_twice:.2g}; "
+            "switch dropout and noise off, or fix their seed inside apply so that it is the same "
+            "for every image"
         )
     same = (others == images).all(axis=(1, 2, 3))
     beside, allowed = _difference(logits[same], _asked(classifier, others)[same])
     if beside > allowed:
         return InputError(
-            f"{classifier.name} gives an image other logits beside other images, by {beside:.2g}; logits must not "
-            "depend on other images: run batch normalisation with stored statistics, and do not reduce over the batch axis"
+            f"{classifier.name} gives an image other logits beside other images, by "
+            f"{beside:.2g}; logits must not "
+            "depend on other images: run batch normalisation with stored statistics, and do not "
+            "reduce over the batch axis"
         )
     return InputError(
-        f"{classifier.name} gives an image other logits at another position in the batch, by {difference:.2g}; "
+        f"{classifier.name} gives an image other logits at another position in the batch, by "
+        f"{difference:.2g}; "
         "treat all positions alike: draw no noise of the batch's shape"
     )
 

@@ -9,7 +9,9 @@ from jax import Array
 from jaxadv.core.probe import AttackItem
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
-"""Rotations in bits, for even and odd groups of four rounds of Threefry-2x32 (Random123, threefry.h)."""
+"""Rotations in bits, for even and odd groups of four rounds of Threefry-2x32 (Random123,
+threefry.h).
+"""
 
 
 def key(*numbers: Array) -> Array:

@@ -1,12 +1,15 @@
-"""Lanes: many probes of one kind run side by side on a device, each on one item. A finished lane gets the next item.
+"""Lanes: many probes of one kind run side by side on a device, each on one item. A finished lane
+gets the next item.
 
-A step runs the model's program, then the probe's program, which holds `tell` and the next `ask`. The host starts the steps without
-waiting for the device. For a probe without a fixed length the host reads the lanes one cycle late, so a finished lane idles for one
-cycle. The number of lanes never changes, so the last items compile nothing. A result does not depend on the items in the
-other lanes, except for rounding on a GPU.
+A step runs the model's program, then the probe's program, which holds `tell` and the next `ask`.
+The host starts the steps without waiting for the device. For a probe without a fixed length the
+host reads the lanes one cycle late, so a finished lane idles for one cycle. The number of lanes
+never changes, so the last items compile nothing. A result does not depend on the items in the other
+lanes, except for rounding on a GPU.
 
-Each local device has lanes and a thread. All devices take items from one queue, send each other nothing, and never wait for each
-other. Each device runs the same program as a single device would, so the number of devices changes no bit of a result.
+Each local device has lanes and a thread. All devices take items from one queue, send each other
+nothing, and never wait for each other. Each device runs the same program as a single device would,
+so the number of devices changes no bit of a result.
 """
 
 import functools
@@ -32,16 +35,19 @@ DEFAULT_LANES = 32
 AHEAD = 8
 """The number of steps that the host may be ahead of the device.
 
-It is large enough to keep the device busy, and small enough for the journal to be written in time."""
+It is large enough to keep the device busy, and small enough for the journal to be written in time.
+"""
 
 
 AnyProbe: TypeAlias = Probe[Any, Any, Any]
 Outcome: TypeAlias = tuple[int, Any]
 """The number of an item, and its probe's result as NumPy arrays."""
 Look: TypeAlias = Callable[[Classifier, Sequence[int], Sequence[int], Any, Any], None]
-"""A function of a classifier, the numbers of items, their lanes, the items of all lanes, and the results of all lanes.
+"""A function of a classifier, the numbers of items, their lanes, the items of all lanes, and the
+results of all lanes.
 
-Items and results are on the device."""
+Items and results are on the device.
+"""
 
 
 class _Lane(NamedTuple):
@@ -75,7 +81,8 @@ def _fill(device: Device) -> Callable[[Any, Any], _Lane]:
 def _put(lanes: _Lane, index: int, started: _Lane) -> _Lane:
     """Put an item that `_fill` has started into lane ``index``.
 
-    The item is not started here: fused into this program, `init` would round differently from `_fill`.
+    The item is not started here: fused into this program, `init` would round differently from
+    `_fill`.
     """
     return jax.tree.map(lambda array, value: array.at[index].set(value[0]), lanes, started)
 
@@ -92,7 +99,8 @@ def _tell(
     """Give every lane its answer.
 
     Returns:
-        The lanes, the next questions (None after the last phase), and which lanes are done (None for a fixed length).
+        The lanes, the next questions (None after the last phase), and which lanes are done (None
+        for a fixed length).
     """
 
     def one(lane: _Lane, answer: Answer) -> tuple[_Lane, Question | None, Array | None]:
@@ -133,7 +141,8 @@ def choose_lanes(items: int, lanes: int | None) -> int:
         lanes: the number that the caller chose, or None.
 
     Returns:
-        ``lanes`` if it is given; else the smallest power of two that holds the items, at most `DEFAULT_LANES`.
+        ``lanes`` if it is given; else the smallest power of two that holds the items, at most
+        `DEFAULT_LANES`.
     """
     return lanes or min(DEFAULT_LANES, 1 << max(0, items - 1).bit_length())
 
@@ -152,18 +161,21 @@ def run(
 
     Args:
         classifier: the model.
-        probes: N probes, which are attacks or samplers with their settings (see `jaxadv.core.probe`).
-        items: N NamedTuples, each for its probe. The engine reads an item when a lane is free, so memory does not
-            grow with N.
+        probes: N probes, which are attacks or samplers with their settings (see
+            `jaxadv.core.probe`).
+        items: N NamedTuples, each for its probe. The engine reads an item when a lane is free, so
+            memory does not grow with N.
         lanes: items side by side on each local device.
-        journal: holds the results of items that an interrupted run has finished; these are not run again. New results
-            are added to it.
-        look: called with results of many lanes while they are on the device, before they are yielded. The device's
-            thread calls it. It is not called for the results of few lanes, nor for results from the journal.
+        journal: holds the results of items that an interrupted run has finished; these are not run
+            again. New results are added to it.
+        look: called with results of many lanes while they are on the device, before they are
+            yielded. The device's thread calls it. It is not called for the results of few lanes,
+            nor for results from the journal.
         watch: gets the faults of each item before the item is yielded.
 
     Yields:
-        i and the result as NumPy arrays, in the order of finishing. Items of one schedule run together.
+        i and the result as NumPy arrays, in the order of finishing. Items of one schedule run
+        together.
     """
     watch = watch or Watch(len(items))
     groups: dict[Any, list[int]] = {}
@@ -215,11 +227,15 @@ def _outcomes(classifier: Classifier, queue: "_Queue") -> Iterator[Outcome]:
 def _side_by_side(
     devices: Sequence[Device], runs: Sequence[Iterator[Outcome]], waiting: "_Waiting"
 ) -> Iterator[Outcome]:
-    """All outcomes of ``runs``. A thread drives each run. If one run fails, the others end at their next step."""
+    """All outcomes of ``runs``.
+
+    A thread drives each run. If one run fails, the others end at their next step.
+    """
     if len(runs) == 1:
         yield from runs[0]
         return
-    # Each entry: whether it is an outcome; then the outcome, the error that ended a run, or None at its end.
+    # Each entry: whether it is an outcome; then the outcome, the error that ended a run, or None at
+    # its end.
     messages: SimpleQueue[tuple[bool, Any]] = SimpleQueue()
 
     def drive(device: Device, run: Iterator[Outcome]) -> None:
@@ -255,12 +271,17 @@ def _side_by_side(
 
 @functools.lru_cache(maxsize=64)
 def _settings(probe: AnyProbe) -> AnyProbe:
-    """The probe with its numbers as float32 arrays, so that no setting is a constant or an integer in the program."""
+    """The probe with its numbers as float32 arrays, so that no setting is a constant or an integer
+    in the program.
+    """
     return jax.tree.map(lambda number: np.asarray(number, np.float32), probe)
 
 
 class _Waiting:
-    """The numbers of the items that no lane has taken, in order. The lanes of all devices take from here until it is closed."""
+    """The numbers of the items that no lane has taken, in order.
+
+    The lanes of all devices take from here until it is closed.
+    """
 
     def __init__(self, numbers: Sequence[int]):
         self.closed = False
@@ -344,7 +365,10 @@ class _Queue:
         }
 
     def fill(self) -> None:
-        """Put the next items into all lanes, which must be free. A spare lane runs a copy of the first item."""
+        """Put the next items into all lanes, which must be free.
+
+        A spare lane runs a copy of the first item.
+        """
         taken = self.waiting.take(len(self.holds))
         if not taken:
             return

@@ -20,15 +20,16 @@ def ensemble(
 ) -> Classifier:
     """The classifier whose logits are the mean of its members' logits.
 
-    It averages logits, not probabilities: mean probabilities have vanishing gradients and no scale for kappa. Dong et
-    al. (2018, section 3.4) find that images against averaged logits transfer best. A member with large logits has
-    more weight. The ensemble shares the members' parameters and copies none.
+    It averages logits, not probabilities: mean probabilities have vanishing gradients and no scale
+    for kappa. Dong et al. (2018, section 3.4) find that images against averaged logits transfer
+    best. A member with large logits has more weight. The ensemble shares the members' parameters
+    and copies none.
 
     Args:
         classifiers: two or more classifiers with the same classes.
         name: the name in tables.
-        input_size: pixels; None for the largest input size of a member. For a member of another size the image is
-            cropped or gets a border, as by `refit`.
+        input_size: pixels; None for the largest input size of a member. For a member of another
+            size the image is cropped or gets a border, as by `refit`.
 
     Returns:
         The ensemble, with the same classes as its members.
@@ -43,7 +44,8 @@ def ensemble(
     if len(set(classes.values())) > 1:
         counts = ", ".join(f"{member} {count}" for member, count in classes.items())
         raise InputError(
-            f"ensemble {name} has members of different numbers of classes ({counts}); give members of the same classes"
+            f"ensemble {name} has members of different numbers of classes ({counts}); give "
+            "members of the same classes"
         )
     size = max(member.input_size for member in members) if input_size is None else input_size
     checks.count("input_size", size)

@@ -47,7 +47,8 @@ class Watch:
 
     Attributes:
         invalid: (N,) bool, whether a logit or a gradient value was NaN or infinite.
-        zero_gradient: (N,) bool, whether the item had gradients and all of them were zero everywhere.
+        zero_gradient: (N,) bool, whether the item had gradients and all of them were zero
+            everywhere.
     """
 
     def __init__(self, count: int):

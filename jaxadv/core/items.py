@@ -33,14 +33,16 @@ def items_of(
         targeted: (N,) bool.
         lanes: images of one call of the network.
         seed: the seed of all random draws, int32.
-        ids: (N,) whole numbers, one for each image, which set the image's random draws. None for 0..N-1.
+        ids: (N,) whole numbers, one for each image, which set the image's random draws. None for
+            0..N-1.
         logits: (N, K) float32, the logits of the images if they are known.
 
     Returns:
         N items.
 
     Raises:
-        InputError: if the seed or an id does not fit int32, or if an attack without a targeted form has a target.
+        InputError: if the seed or an id does not fit int32, or if an attack without a targeted form
+            has a target.
     """
     count = len(images)
     kinds = {id(attack): needs_of(attack) for attack in attacks}

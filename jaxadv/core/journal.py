@@ -1,7 +1,8 @@
 """The journal of an unfinished queue: the outcomes so far, and the lanes of each device.
 
-Both are written to one folder at intervals while the queue runs, and removed when its rows are written. A killed process loses only
-the work since the last write, even if one item takes long. The queue then continues with exactly the same results.
+Both are written to one folder at intervals while the queue runs, and removed when its rows are
+written. A killed process loses only the work since the last write, even if one item takes long. The
+queue then continues with exactly the same results.
 """
 
 import threading
@@ -34,7 +35,8 @@ class Journal:
         directory: the folder of its files.
         name: the name of the queue.
         seconds: the least time between two writes. Slow writes make it longer.
-        digest: a hash of everything that the outcomes depend on. Files with another digest are not used.
+        digest: a hash of everything that the outcomes depend on. Files with another digest are not
+            used.
     """
 
     def __init__(self, directory: Path, name: str, *, seconds: float, digest: str = ""):
@@ -153,7 +155,10 @@ class Journal:
         save_arrays(path, arrays, self._label(path))
 
     def _load(self, path: Path) -> dict[str, np.ndarray]:
-        """The arrays of a file. For a damaged file, or one of another run, print a warning and return none."""
+        """The arrays of a file.
+
+        For a damaged file, or one of another run, print a warning and return none.
+        """
         try:
             return load_arrays(path, self._label(path))
         except Damaged as error:

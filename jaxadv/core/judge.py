@@ -1,4 +1,6 @@
-"""The final judgement of every attack: the network's logits in the highest precision, and the distance from the clean image."""
+"""The final judgement of every attack: the network's logits in the highest precision, and the
+distance from the clean image.
+"""
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,16 +18,22 @@ from jaxadv.core.result import AttackResult
 AT_ONCE = ("gpu",)
 """Back ends on which attacks of many lanes are judged before their images leave the device.
 
-This saves a copy of the images to the device. A TPU is not among them, since it has no double precision for the distances."""
+This saves a copy of the images to the device. A TPU is not among them, since it has no double
+precision for the distances.
+"""
 WORKERS = 4
-"""The number of threads for distances. A photograph takes half a millisecond, so with one thread a GPU waits in short attacks."""
+"""The number of threads for distances.
+
+A photograph takes half a millisecond, so with one thread a GPU waits in short attacks.
+"""
 
 
 def distances_on_device(images: jax.Array, clean: jax.Array) -> dict[str, jax.Array]:
-    """As `metrics.distances`, but on the device of the images. It also computes in double precision.
+    """As `metrics.distances`, but on the device of the images. It also computes in double
+    precision.
 
-    Sums on a device may differ from those of NumPy in the last bits of double precision. Rounding to float32 hides
-    the difference.
+    Sums on a device may differ from those of NumPy in the last bits of double precision. Rounding
+    to float32 hides the difference.
 
     Args:
         images: (N, H, W, 3) float32.
@@ -77,7 +85,10 @@ class Judge:
         self.look: engine.Look | None = (
             self._look_at_once if jax.default_backend() in AT_ONCE else None
         )
-        """For `jaxadv.core.engine.run`. It judges attacks on the device. Each must still be added."""
+        """For `jaxadv.core.engine.run`.
+
+        It judges attacks on the device. Each must still be added.
+        """
         self._judged: set[int] = set()
         self._clf = clf
         self._images = images

@@ -1,7 +1,7 @@
 """Compiled and traced programs on disk, with a checksum and a name in each file.
 
-JAX's files of compiled programs have neither: JAX loads any file under a key, or fails. Here a program is compiled again if its
-file does not match.
+JAX's files of compiled programs have neither: JAX loads any file under a key, or fails. Here a
+program is compiled again if its file does not match.
 """
 
 import json
@@ -37,7 +37,10 @@ class Sealed:
         self._path = base._path  # pyright: ignore[reportPrivateUsage] JAX has no public name for it
 
     def get(self, key: str) -> bytes | None:
-        """The entry of this key. None if there is none, if its seal does not match, or if it is not readable."""
+        """The entry of this key.
+
+        None if there is none, if its seal does not match, or if it is not readable.
+        """
         place = Path(self._path) / f"{key}-cache"
         try:
             value = self._base.get(key)
@@ -62,7 +65,8 @@ class Sealed:
         except OSError as error:
             _tell_once(
                 str(self._path),
-                f"compiled programs are not kept in {str(self._path)!r} ({error.strerror or error})",
+                f"compiled programs are not kept in {str(self._path)!r} "
+                f"({error.strerror or error})",
             )
 
 
@@ -71,7 +75,8 @@ def _seal(key: str, content: bytes) -> bytes:
 
 
 def install() -> None:
-    """Make JAX seal its compiled programs in this process. They lie in the folder ``sealed`` inside JAX's folder.
+    """Make JAX seal its compiled programs in this process. They lie in the folder ``sealed`` inside
+    JAX's folder.
 
     The function does nothing in a version of JAX whose cache works differently.
     """
@@ -90,7 +95,8 @@ def install() -> None:
 
 
 def reject(place: Path, reason: str) -> None:
-    """Report that a program on disk is made again. Standard error gets one line for each folder; the log gets the rest.
+    """Report that a program on disk is made again. Standard error gets one line for each folder;
+    the log gets the rest.
 
     Args:
         place: the file of the program.
@@ -98,7 +104,8 @@ def reject(place: Path, reason: str) -> None:
     """
     _tell_once(
         str(place.parent),
-        f"{reason}; this program is made again, as is any other damaged one in {str(place.parent)!r}",
+        f"{reason}; this program is made again, as is any other damaged one in "
+        f"{str(place.parent)!r}",
     )
 
 

@@ -12,7 +12,10 @@ from model_ports.errors import InputError
 
 MOST = {"cpu": 32}
 MOST_ELSEWHERE = 256
-"""The most lanes on a CPU, and on any other device. With more, a device is no faster, and more lanes idle at the end."""
+"""The most lanes on a CPU, and on any other device.
+
+With more, a device is no faster, and more lanes idle at the end.
+"""
 SHARE = 0.8  # the share of the free memory that lanes may use
 WEIGHTS = (
     0.5  # the share of the free memory that a network's weights may use and stay on the device
@@ -21,8 +24,9 @@ STATE = (
     16  # memory of a lane beside the model's program, in images: an attack's state and its next one
 )
 SURELY = 1000
-"""Memory for each lane, in images, that surely suffices. Gradient programs of the small zoo need 7 to 39 images, those of the
-full-size zoo 151 to 388."""
+"""Memory for each lane, in images, that surely suffices. Gradient programs of the small zoo need 7
+to 39 images, those of the full-size zoo 151 to 388.
+"""
 
 
 def choose(
@@ -30,8 +34,8 @@ def choose(
 ) -> int:
     """The number of lanes for a run.
 
-    If memory may be short, this compiles and calls the networks' programs, which the run then uses. Each number that
-    does not fit is reported on standard error.
+    If memory may be short, this compiles and calls the networks' programs, which the run then uses.
+    Each number that does not fit is reported on standard error.
 
     Args:
         classifiers: the networks of the run.
@@ -39,7 +43,8 @@ def choose(
         known: the number of the run that is continued, or None.
 
     Returns:
-        ``asked``, else ``known``, else the largest power of two at which the programs of all networks fit.
+        ``asked``, else ``known``, else the largest power of two at which the programs of all
+        networks fit.
 
     Raises:
         InputError: if not even one lane fits.
@@ -69,7 +74,10 @@ def _lack(classifier: Classifier, lanes: int) -> str:
     try:
         needed = needed_bytes(classifier, lanes)
         if needed > free:
-            return f"{what} needs {_gigabytes(needed)}, and may use {_gigabytes(free)} of the free memory"
+            return (
+                f"{what} needs {_gigabytes(needed)}, and may use {_gigabytes(free)} of the "
+                "free memory"
+            )
         classifier.compile(lanes)
     except jax.errors.JaxRuntimeError as error:
         if not ran_out(error):
@@ -79,7 +87,8 @@ def _lack(classifier: Classifier, lanes: int) -> str:
 
 
 def is_short(classifier: Classifier) -> bool:
-    """Whether the weights of this network would leave too little of the device's free memory for lanes.
+    """Whether the weights of this network would leave too little of the device's free memory for
+    lanes.
 
     Args:
         classifier: the network.
@@ -91,7 +100,8 @@ def is_short(classifier: Classifier) -> bool:
 
 
 def needed_bytes(classifier: Classifier, lanes: int) -> float:
-    """Memory in bytes of one gradient call and the lanes' state. Weights that are already on the device do not count.
+    """Memory in bytes of one gradient call and the lanes' state. Weights that are already on the
+    device do not count.
 
     Args:
         classifier: the network.
@@ -126,7 +136,10 @@ def ran_out(error: RuntimeError) -> bool:
 
 
 def free_bytes() -> float:
-    """Free memory of the first device in bytes. On CPU, the memory that the system has available."""
+    """Free memory of the first device in bytes.
+
+    On CPU, the memory that the system has available.
+    """
     device = jax.local_devices()[0]
     stats = device.memory_stats() or {}
     if "bytes_limit" in stats:

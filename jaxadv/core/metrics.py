@@ -1,4 +1,6 @@
-"""Metrics of an adversarial image: its distance from the clean image, and whether it is a success."""
+"""Metrics of an adversarial image: its distance from the clean image, and whether it is a
+success.
+"""
 
 import math
 
@@ -17,8 +19,8 @@ def distances(images: np.ndarray, clean: np.ndarray) -> dict[str, np.ndarray]:
         clean: (N, H, W, 3) float32.
 
     Returns:
-        ``l0`` (the number of changed values), ``l1``, ``l2`` and ``linf``, each (N,) float32, in pixel units of
-        range 1.
+        ``l0`` (the number of changed values), ``l1``, ``l2`` and ``linf``, each (N,) float32, in
+        pixel units of range 1.
     """
     norms = np.zeros((4, len(images)), np.float32)
     size = math.prod(np.shape(images)[1:])
@@ -74,8 +76,9 @@ def predicted(logits: np.ndarray) -> np.ndarray:
 def near_ties(logits: np.ndarray, classes: np.ndarray, targeted: np.ndarray) -> np.ndarray:
     """Targeted failures that would be successes under the rule of the study's released code.
 
-    The rule: the target's logit and at least one more are within 0.001 of the largest. The last class does not
-    count. In the release the classes include a background class, if there is one. Here they do not.
+    The rule: the target's logit and at least one more are within 0.001 of the largest. The last
+    class does not count. In the release the classes include a background class, if there is one.
+    Here they do not.
 
     Args:
         logits: (N, K).

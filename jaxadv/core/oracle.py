@@ -1,9 +1,10 @@
 """The oracle: the one question that every attack and every CLEVER sample asks of a model.
 
-"At this image, what are the logits, and what is the gradient of this objective with respect to the image?"
+"At this image, what are the logits, and what is the gradient of this objective with respect to the
+image?"
 
-The objective is data, with one row for each image. So a model and a batch shape have only two compiled programs: logits, and logits with
-gradient. All attacks and CLEVER share them.
+The objective is data, with one row for each image. So a model and a batch shape have only two
+compiled programs: logits, and logits with gradient. All attacks and CLEVER share them.
 """
 
 import functools
@@ -19,9 +20,11 @@ from jaxadv.core.programs import Program
 PRECISIONS = ("highest", "high", "default", "bfloat16")
 """The precisions of the gradient program.
 
-The first three are those of `jax.lax.Precision`, for matrix products and convolutions in float32. On CPU they are the same. On a GPU
-"high" and "default" are TF32. On a TPU they are three passes of bfloat16, and one pass. With "bfloat16" the weights, images and
-activations are rounded to bfloat16 on every device."""
+The first three are those of `jax.lax.Precision`, for matrix products and convolutions in float32.
+On CPU they are the same. On a GPU "high" and "default" are TF32. On a TPU they are three passes of
+bfloat16, and one pass. With "bfloat16" the weights, images and activations are rounded to bfloat16
+on every device.
+"""
 
 _OPTIONS: dict[str, dict[str, str | bool]] = {
     "cpu": {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"},
@@ -33,14 +36,17 @@ _OPTIONS: dict[str, dict[str, str | bool]] = {
 def compiler_options() -> dict[str, str | bool]:
     """The compiler options for `jax.jit` of a network.
 
-    On CPU, XLA uses YNNPACK for convolutions by default. XLA's own convolutions are up to 1.6 times as fast. The option
-    selects them and keeps YNNPACK for matrix products. Gradients of 8 images on two cores with jaxlib 0.10.2 take 2.1 s
-    instead of 3.0 s for ResNet-v2-50, 5.8 s instead of 7.4 s for VGG-16, and 1.4 s instead of 2.3 s for DenseNet-121.
+    On CPU, XLA uses YNNPACK for convolutions by default. XLA's own convolutions are up to 1.6 times
+    as fast. The option selects them and keeps YNNPACK for matrix products. Gradients of 8 images on
+    two cores with jaxlib 0.10.2 take 2.1 s instead of 3.0 s for ResNet-v2-50, 5.8 s instead of 7.4
+    s for VGG-16, and 1.4 s instead of 2.3 s for DenseNet-121.
 
-    On GPU, cuDNN's fastest gradients add in a varying order, so a continued run would differ. The option excludes them.
+    On GPU, cuDNN's fastest gradients add in a varying order, so a continued run would differ. The
+    option excludes them.
 
     Returns:
-        The options of this device. Empty for other devices, and for a jaxlib that does not have the option.
+        The options of this device. Empty for other devices, and for a jaxlib that does not have the
+        option.
     """
     options = _OPTIONS.get(jax.default_backend(), {})
     try:
@@ -55,7 +61,10 @@ ALWAYS = 1e30
 
 
 class Ratio(NamedTuple):
-    """The fourth term of an objective: a difference of logits over their spread. Scaling all logits does not change it."""
+    """The fourth term of an objective: a difference of logits over their spread.
+
+    Scaling all logits does not change it.
+    """
 
     coefficient: Array  # () float32
     aim: Array  # () int32, the class to compare with the label; -1 for the best other class
@@ -64,16 +73,19 @@ class Ratio(NamedTuple):
 
 
 class Objective(NamedTuple):
-    """A scalar function of the logits Z of one image, whose gradient is asked for. It is the sum of four terms:
+    """A scalar function of the logits Z of one image, whose gradient is asked for. It is the sum of
+    four terms:
 
-    ``weights . Z  +  cross_entropy * CE(Z, label)  +  hinge * max(0, sign * margin(Z, label) + confidence)
-    +  ratio.coefficient * (sign * (Z_label - Z_other) + confidence) / (spread + ratio.floor)``
+    ``weights . Z  +  cross_entropy * CE(Z, label)  +  hinge * max(0, sign * margin(Z, label) +
+    confidence) +  ratio.coefficient * (sign * (Z_label - Z_other) + confidence) / (spread +
+    ratio.floor)``
 
-    with margin = Z_label - max_{i != label} Z_i. With sign -1 and label t the hinge is C&W's targeted
-    f = max(0, max_{i != t} Z_i - Z_t + kappa). With sign +1 and the true label it is the untargeted f.
-    The ratio is that of DLR (Croce & Hein 2020, equations 6 and 7). Z_other is the logit of ``ratio.aim``, or of the best other class.
-    With the sorted logits z_1 >= z_2 >= ..., spread = z_1 - (1 - fourth) z_3 - fourth z_4. If the coefficient is zero, the
-    ratio adds exact zeros to the gradient for any logits. So objectives without it do not change by a bit.
+    with margin = Z_label - max_{i != label} Z_i. With sign -1 and label t the hinge is C&W's
+    targeted f = max(0, max_{i != t} Z_i - Z_t + kappa). With sign +1 and the true label it is the
+    untargeted f. The ratio is that of DLR (Croce & Hein 2020, equations 6 and 7). Z_other is the
+    logit of ``ratio.aim``, or of the best other class. With the sorted logits z_1 >= z_2 >= ...,
+    spread = z_1 - (1 - fourth) z_3 - fourth z_4. If the coefficient is zero, the ratio adds exact
+    zeros to the gradient for any logits. So objectives without it do not change by a bit.
     """
 
     weights: Array  # (K,) float32
@@ -216,7 +228,8 @@ def _no_ratio(shape: tuple[int, ...]) -> Ratio:
 def margin(logits: Array, label: Array) -> Array:
     """Z_label minus the largest other logit.
 
-    The maximum masks the label by -inf, so it is exact for logits of any size. The release masks by -10000.
+    The maximum masks the label by -inf, so it is exact for logits of any size. The release masks by
+    -10000.
 
     Args:
         logits: (K,) float32.
@@ -230,7 +243,8 @@ def margin(logits: Array, label: Array) -> Array:
 
 
 def value(objective: Objective, logits: Array) -> Array:
-    """The value of an objective. A hinge of exactly zero has slope zero, as with TensorFlow's maximum.
+    """The value of an objective. A hinge of exactly zero has slope zero, as with TensorFlow's
+    maximum.
 
     Args:
         objective: the objective.
@@ -250,7 +264,10 @@ def value(objective: Objective, logits: Array) -> Array:
 
 
 def _ratio_term(objective: Objective, logits: Array) -> Array:
-    """The fourth term. If its coefficient is zero, all logits are replaced by zero, so no infinite value can enter it."""
+    """The fourth term.
+
+    If its coefficient is zero, all logits are replaced by zero, so no infinite value can enter it.
+    """
     part = objective.ratio
     logits = jnp.where(part.coefficient != 0, logits, jnp.zeros_like(logits))
     classes = jnp.arange(logits.shape[-1])
@@ -264,7 +281,10 @@ def _ratio_term(objective: Objective, logits: Array) -> Array:
 
 
 def _largest(logits: Array, count: int) -> list[Array]:
-    """The ``count`` largest logits, in falling order. Each has the gradient of its logit. A sort would be slow on CPU."""
+    """The ``count`` largest logits, in falling order.
+
+    Each has the gradient of its logit. A sort would be slow on CPU.
+    """
     classes = jnp.arange(logits.shape[-1])
     left = jax.lax.stop_gradient(logits)
     largest = []
@@ -276,12 +296,14 @@ def _largest(logits: Array, count: int) -> list[Array]:
 
 
 class Oracle:
-    """The two compiled programs of a pure function ``apply(params, images) -> logits``. Do not call them inside another `jax.jit`.
+    """The two compiled programs of a pure function ``apply(params, images) -> logits``. Do not call
+    them inside another `jax.jit`.
 
-    Weights are arguments, never constants, so networks of one architecture share a program. The logits program always
-    uses the device's highest precision for the type of the arrays, since TF32 or bfloat16 passes would change decisions.
-    With a lower gradient precision the logits of the gradient program are less precise, too. A success by those
-    logits must then be judged by the logits program.
+    Weights are arguments, never constants, so networks of one architecture share a program. The
+    logits program always uses the device's highest precision for the type of the arrays, since TF32
+    or bfloat16 passes would change decisions. With a lower gradient precision the logits of the
+    gradient program are less precise, too. A success by those logits must then be judged by the
+    logits program.
 
     Args:
         apply: a function from params and images (N, H, W, 3) to logits (N, K).
@@ -321,10 +343,12 @@ class Oracle:
         self.logits: Program[Array] = Program(forward, compiler_options())
         """(params, images (N, H, W, 3)) -> logits (N, K)"""
         self.ask: Program[Answer] = Program(ask, compiler_options())
-        """(params, images (N, H, W, 3), objectives with a leading axis N) -> Answer with a leading axis N.
+        """(params, images (N, H, W, 3), objectives with a leading axis N) -> Answer with a leading
+        axis N.
 
-        Objectives with leading axes (N, T) are T objectives for each image. They share the image's forward pass, in another
-        compiled program."""
+        Objectives with leading axes (N, T) are T objectives for each image. They share the image's
+        forward pass, in another compiled program.
+        """
 
 
 def _rounded(array: Array) -> Array:

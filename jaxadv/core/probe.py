@@ -1,8 +1,9 @@
 """Probes: ask/tell state machines for one image that never see a model.
 
-A probe is a frozen dataclass of settings, registered as a pytree. Numbers that may be swept are leaves. Settings that decide shapes
-or choices are static. The engine stacks many triples (settings, item, state) into lanes, and `vmap` makes the batch. `Probe` is the
-protocol of every probe. `AttackProbe` is the protocol of an attack.
+A probe is a frozen dataclass of settings, registered as a pytree. Numbers that may be swept are
+leaves. Settings that decide shapes or choices are static. The engine stacks many triples (settings,
+item, state) into lanes, and `vmap` makes the batch. `Probe` is the protocol of every probe.
+`AttackProbe` is the protocol of an attack.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,8 @@ from jax import Array
 from jaxadv.core.oracle import Answer, Objective
 
 Question: TypeAlias = tuple[Array, Objective]
-"""An image (H, W, 3), and the objective, a scalar function of its logits, whose gradient is needed."""
+"""An image (H, W, 3), and the objective, a scalar function of its logits, whose gradient is needed.
+"""
 Item = TypeVar("Item", contravariant=True)
 State = TypeVar("State")
 Result = TypeVar("Result", covariant=True)
@@ -32,8 +34,9 @@ class Phase(NamedTuple):
 class Schedule(NamedTuple):
     """The evaluations of a probe: ``prologue`` once, then ``cycle`` repeatedly.
 
-    The cycle is repeated ``cycles`` times. If ``cycles`` is None, it is repeated until `Probe.done`, at most ``most``
-    times. Only a probe of fixed length may have a prologue, since its lanes all start together.
+    The cycle is repeated ``cycles`` times. If ``cycles`` is None, it is repeated until
+    `Probe.done`, at most ``most`` times. Only a probe of fixed length may have a prologue, since
+    its lanes all start together.
     """
 
     prologue: tuple[Phase, ...]
@@ -60,7 +63,10 @@ class Draw(NamedTuple):
 
 
 class AttackItem(NamedTuple):
-    """The input of an attack on one image. The last two fields are None for an attack that does not need them."""
+    """The input of an attack on one image.
+
+    The last two fields are None for an attack that does not need them.
+    """
 
     image: Array  # (H, W, 3) float32 in [0, 1], the clean image x0
     label: Array  # () int32: the target class t if targeted, else the true class y
@@ -96,7 +102,8 @@ class AttackOutcome(NamedTuple):
     """The outcome of an attack on one image."""
 
     image: Array  # (H, W, 3) float32 in [0, 1]
-    found: Array  # () bool: whether a search had a success; always True for a fixed budget, which is judged later
+    # () bool: whether a search had a success; always True for a fixed budget, which is judged later
+    found: Array
     gradients: Array  # () int32, evaluations with gradient
     forwards: Array  # () int32, evaluations of logits alone
     details: dict[str, Array]
@@ -106,8 +113,8 @@ class AttackOutcome(NamedTuple):
 class Probe(Protocol[Item, State, Result]):
     """The protocol between a probe and the engine.
 
-    All methods are pure functions for a single image, without a batch dimension. `vmap` and `jit` run them. Item, State
-    and Result are pytrees of arrays. ``phase`` is static.
+    All methods are pure functions for a single image, without a batch dimension. `vmap` and `jit`
+    run them. Item, State and Result are pytrees of arrays. ``phase`` is static.
     """
 
     @property
@@ -145,7 +152,8 @@ class Probe(Protocol[Item, State, Result]):
         ...
 
     def tell(self, item: Item, state: State, answer: Answer, phase: Phase) -> State:
-        """The state after the answer to a question. The answer has a gradient if the phase needs one.
+        """The state after the answer to a question. The answer has a gradient if the phase needs
+        one.
 
         Args:
             item: the input.
@@ -159,7 +167,8 @@ class Probe(Protocol[Item, State, Result]):
         ...
 
     def done(self, state: State) -> Array:
-        """Whether the probe has ended before its schedule. The engine does not call it for a probe of fixed length.
+        """Whether the probe has ended before its schedule. The engine does not call it for a probe
+        of fixed length.
 
         Args:
             state: the state.
@@ -188,11 +197,29 @@ class AttackProbe(Probe[AttackItem, State, AttackOutcome], Protocol[State]):
 
     @property
     def searches(self) -> bool:
-        """Whether the attack is a search: it keeps only images that fool the model. It depends on static settings alone.
+        """Whether the attack is a search: it keeps only images that fool the model. It depends on
+        static settings alone.
 
-        A search without a success returns the clean image, and ``found`` is False. Any other attack returns its last
-        image, successful or not.
+        A search without a success returns the clean image, and ``found`` is False. Any other attack
+        returns its last image, successful or not.
         """
+        ...
+
+
+class Stage(NamedTuple):
+    """One attack of a sequence."""
+
+    name: str
+    probe: AttackProbe[Any]
+
+
+@runtime_checkable
+class AttackSequence(Protocol):
+    """Attacks one after the other, each on the images that the ones before left standing."""
+
+    @property
+    def sequence(self) -> tuple[Stage, ...]:
+        """The attacks, in order."""
         ...
 
 
@@ -231,7 +258,8 @@ def select(condition: Array, if_true: Any, if_false: Any) -> Any:
 
 
 def centred(image: Array) -> Array:
-    """Shift pixels from [0, 1] to the study's range [-1/2, 1/2]. Attacks compute there, since rounding decides near ties of signs.
+    """Shift pixels from [0, 1] to the study's range [-1/2, 1/2]. Attacks compute there, since
+    rounding decides near ties of signs.
 
     Args:
         image: (H, W, 3) float32 in [0, 1].
@@ -243,7 +271,8 @@ def centred(image: Array) -> Array:
 
 
 def uncentred(point: Array, item: AttackItem) -> Array:
-    """Shift pixels from the study's range [-1/2, 1/2] to [0, 1]. An unchanged pixel gets exactly its clean value.
+    """Shift pixels from the study's range [-1/2, 1/2] to [0, 1]. An unchanged pixel gets exactly
+    its clean value.
 
     Args:
         point: (H, W, 3) float32.
@@ -258,8 +287,9 @@ def uncentred(point: Array, item: AttackItem) -> Array:
 def fools(logits: Array, item: AttackItem, confidence: Array | float | None = None) -> Array:
     """The release's success rule for a candidate.
 
-    A targeted attack subtracts the confidence from the target's logit; the largest logit must then be the target's. An
-    untargeted attack adds it to the true class's logit; the largest logit must then be another class's.
+    A targeted attack subtracts the confidence from the target's logit; the largest logit must then
+    be the target's. An untargeted attack adds it to the true class's logit; the largest logit must
+    then be another class's.
 
     Args:
         logits: (K,) float32. With NaN or infinite logits there is no success.

@@ -1,8 +1,11 @@
-"""Compiled functions of a network. Their traced programs are kept on disk beside JAX's compiled programs.
+"""Compiled functions of a network. Their traced programs are kept on disk beside JAX's compiled
+programs.
 
-JAX needs the traced and lowered program to look up a compiled one. This module keeps the traced program, too, as a `jax.export`
-artefact under a hash of everything that it depends on. With compiled programs on disk, a small network's gradient program is then
-ready in 0.07 to 0.85 s instead of 0.3 to 3.2 s. Both programs of all 18 networks take 7 s instead of 21 s (two cores, jax 0.10.2).
+JAX needs the traced and lowered program to look up a compiled one. This module keeps the traced
+program, too, as a `jax.export` artefact under a hash of everything that it depends on. With
+compiled programs on disk, a small network's gradient program is then ready in 0.07 to 0.85 s
+instead of 0.3 to 3.2 s. Both programs of all 18 networks take 7 s instead of 21 s (two cores, jax
+0.10.2).
 """
 
 import contextlib
@@ -56,13 +59,15 @@ class Program(Generic[Result]):
         return self._compiled.eval_shape(*arguments)
 
     def keep(self, name: str, *arguments: Any) -> None:
-        """Read the traced program for arguments of these types from disk, or trace it and write it there.
+        """Read the traced program for arguments of these types from disk, or trace it and write it
+        there.
 
-        Nothing is kept if JAX has no folder for compiled programs, if the folder is not writable, or if the package
-        flatbuffers is not installed. `jax.export` needs that package.
+        Nothing is kept if JAX has no folder for compiled programs, if the folder is not writable,
+        or if the package flatbuffers is not installed. `jax.export` needs that package.
 
         Args:
-            name: the name of the function. Only a function whose code is in the zoo and `jaxadv.core.oracle` may have one.
+            name: the name of the function. Only a function whose code is in the zoo and
+                `jaxadv.core.oracle` may have one.
             *arguments: arguments of the types to trace for.
         """
         folder = _configured("jax_compilation_cache_dir")
@@ -96,12 +101,17 @@ class Program(Generic[Result]):
 
 
 def _types(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The shapes and types of all arrays except the parameters, which are always those of one network."""
+    """The shapes and types of all arrays except the parameters, which are always those of one
+    network.
+    """
     return tuple((array.shape, array.dtype) for array in jax.tree.leaves(arguments[1:]))
 
 
 def _read(place: Path) -> export.Exported | None:
-    """The traced program in a file. None if there is no file, or if it is damaged or of another program."""
+    """The traced program in a file.
+
+    None if there is no file, or if it is damaged or of another program.
+    """
     try:
         if trust.belongs_to_another(place):
             kept.reject(place, f"{str(place)!r} belongs to another user")

@@ -24,19 +24,26 @@ class AttackResult:
     """The result of an attack on N images."""
 
     adversarial: np.ndarray
-    """(N, H, W, 3) float32 in [0, 1]. For a fixed budget: the last iterate, successful or not. For a search: the best
-    success, or the clean image after a failure."""
+    """(N, H, W, 3) float32 in [0, 1]. For a fixed budget: the last iterate, successful or not. For
+    a search: the best success, or the clean image after a failure.
+    """
     success: np.ndarray
     """(N,) bool, by a new evaluation of `adversarial` in the highest precision"""
     near_tie: np.ndarray
     """(N,) bool, targeted failures that only the study's rule of 0.001 would count as successes"""
     revoked: np.ndarray
-    """(N,) bool, failures that a search counted as successes, by the logits of the gradient program. They are ties, and
-    more if that program is less precise"""
+    """(N,) bool, failures that a search counted as successes, by the logits of the gradient
+    program. They are ties, and more if that program is less precise
+    """
     invalid: np.ndarray
-    """(N,) bool, attempts without success in which a logit or gradient was NaN or infinite. They do not count as failures"""
+    """(N,) bool, attempts without success in which a logit or gradient was NaN or infinite.
+
+    They do not count as failures
+    """
     zero_gradient: np.ndarray
-    """(N,) bool, failures in which every gradient was zero everywhere, so the attack had no direction"""
+    """(N,) bool, failures in which every gradient was zero everywhere, so the attack had no
+    direction
+    """
     predicted: np.ndarray
     """(N,) int32, class of `adversarial`; -1 if not all its logits are finite"""
     l0: np.ndarray
@@ -52,9 +59,10 @@ class AttackResult:
     forwards: np.ndarray
     """(N,) int32, evaluations of logits alone, including the final judgement"""
     details: dict[str, np.ndarray]
-    """Further arrays of an attack. I-FGSM: "eps" (N, attempts) and "best_eps" (N,). C&W and EAD: "best_const" (N,),
-    "const" and "iterations" (N, search_steps). APGD: "loss". Square: "margin". Later searches: "distance". AutoAttack: "broken_by".
-    Each of these is (N,)."""
+    """Further arrays of an attack. I-FGSM: "eps" (N, attempts) and "best_eps" (N,). C&W and EAD:
+    "best_const" (N,), "const" and "iterations" (N, search_steps). APGD: "loss". Square: "margin".
+    Later searches: "distance". AutoAttack: "broken_by". Each of these is (N,).
+    """
     clean: np.ndarray
     """(N, H, W, 3) float32 in [0, 1], the images before the attack"""
     classes: np.ndarray
@@ -103,10 +111,12 @@ class AttackResult:
         """A table with a row for each image, without the pixels.
 
         Returns:
-            A frame with the column ``class``: the target if ``targeted``, else the true class. These columns are the
-            attributes of the same names: ``targeted``, ``predicted``, ``success``, ``near_tie``, ``revoked``, ``invalid``,
-            ``zero_gradient``, ``l0``, ``l1``, ``l2``, ``linf``, ``gradients`` and ``forwards``. Each detail with one number
-            for an image is a column, too.
+            A frame with the column ``class``: the target if ``targeted``, else the true class.
+                These columns are the
+            attributes of the same names: ``targeted``, ``predicted``, ``success``, ``near_tie``,
+                ``revoked``, ``invalid``,
+            ``zero_gradient``, ``l0``, ``l1``, ``l2``, ``linf``, ``gradients`` and ``forwards``.
+            Each detail with one number for an image is a column, too.
         """
         import pandas as pd
 
@@ -128,9 +138,10 @@ class AttackResult:
         """Statistics of success, distances and evaluations.
 
         Returns:
-            A frame with rows for ``success`` (1 or 0), the four distances, ``gradients`` and ``forwards``. Invalid attempts
-            do not count for success, and failures do not count for distances. The columns are ``n`` (the number of
-            images that count), ``mean``, ``median``, ``min`` and ``max``.
+            A frame with rows for ``success`` (1 or 0), the four distances, ``gradients`` and
+            ``forwards``. Invalid attempts do not count for success, and failures do not count for
+            distances. The columns are ``n`` (the number of images that count), ``mean``,
+            ``median``, ``min`` and ``max``.
         """
         import pandas as pd
 
@@ -148,8 +159,9 @@ class AttackResult:
             images: their numbers, 0 to N - 1. None for the first four.
 
         Returns:
-            A matplotlib figure with a row for each image. The difference is drawn around mid-grey, and magnified so that
-            its largest value is black or white. The title shows the factor, which each image has separately.
+            A matplotlib figure with a row for each image. The difference is drawn around mid-grey,
+            and magnified so that its largest value is black or white. The title shows the factor,
+            which each image has separately.
 
         Raises:
             InputError: if a number is out of range, or if there is none.
@@ -204,7 +216,9 @@ def _median(values: np.ndarray) -> float:
 
 
 def _described(values: np.ndarray) -> dict[str, float]:
-    """The count of values that are not NaN, and their mean, median, minimum and maximum; NaN if there are none."""
+    """The count of values that are not NaN, and their mean, median, minimum and maximum; NaN if
+    there are none.
+    """
     counted = values[~np.isnan(values)].astype(np.float64)
     if not len(counted):
         return {"n": 0} | dict.fromkeys(("mean", "median", "min", "max"), float("nan"))

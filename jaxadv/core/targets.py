@@ -19,9 +19,10 @@ def choose(
     """The class that each attack aims at.
 
     Args:
-        kind: "untargeted" for the label itself; "random" for a class drawn uniformly from the others; "least" for the
-            class with the smallest logit; "top2" for the class with the second largest logit. The random class
-            depends on seed and image id alone, so it is the same for every model. It may equal the least or top2 class.
+        kind: "untargeted" for the label itself; "random" for a class drawn uniformly from the
+            others; "least" for the class with the smallest logit; "top2" for the class with the
+            second largest logit. The random class depends on seed and image id alone, so it is the
+            same for every model. It may equal the least or top2 class.
         logits: (N, K), of the clean images.
         labels: (N,), true classes.
         ids: (N,), the numbers of the images.

@@ -1,4 +1,6 @@
-"""Transfer: how often adversarial images of one model fool another (the study, section 2.4, and its released code)."""
+"""Transfer: how often adversarial images of one model fool another (the study, section 2.4, and its
+released code).
+"""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -21,8 +23,9 @@ MID_GREY = 0.5
 def refit(images: ArrayLike, size: int) -> np.ndarray:
     """Change the size of pictures by the study's rule, without resampling.
 
-    A larger picture is cropped; the crop begins at S // 2 - size // 2. A smaller picture gets a mid-grey border. If the
-    border is odd, the additional row is at the bottom and the additional column at the right.
+    A larger picture is cropped; the crop begins at S // 2 - size // 2. A smaller picture gets a
+    mid-grey border. If the border is odd, the additional row is at the bottom and the additional
+    column at the right.
 
     Args:
         images: (N, S, S, 3), floating point. Pixels may have any value, including NaN.
@@ -32,7 +35,8 @@ def refit(images: ArrayLike, size: int) -> np.ndarray:
         (N, size, size, 3) float32.
 
     Raises:
-        InputError: if the images are not pictures in floating point, or the size is not a positive whole number.
+        InputError: if the images are not pictures in floating point, or the size is not a positive
+            whole number.
     """
     pictures = checks.pictures(images)
     checks.count("size", size)
@@ -97,10 +101,11 @@ def show(
     *,
     advance: Callable[[int], None] = lambda count: None,
 ) -> list[Seen]:
-    """The predictions of several classifiers for the same images, which `refit` adapts to their input sizes.
+    """The predictions of several classifiers for the same images, which `refit` adapts to their
+    input sizes.
 
-    A batch goes to a device once and is adapted there. While the classifiers compute, the host reads the logits of the
-    previous batch.
+    A batch goes to a device once and is adapted there. While the classifiers compute, the host
+    reads the logits of the previous batch.
 
     Args:
         classifiers: the classifiers.
@@ -141,7 +146,9 @@ def show(
 
 @dataclass(frozen=True)
 class Rate:
-    """Success rates over ``n`` images: ``rate`` (top-1) and ``top5_rate``, in [0, 1]; NaN if n is 0."""
+    """Success rates over ``n`` images: ``rate`` (top-1) and ``top5_rate``, in [0, 1]; NaN if n is
+    0.
+    """
 
     n: int
     successes: int
@@ -151,17 +158,20 @@ class Rate:
 
 @dataclass(frozen=True)
 class TransferRates:
-    """A target model's predictions for the adversarial images of a source model, with success rates.
+    """A target model's predictions for the adversarial images of a source model, with success
+    rates.
 
-    An untargeted attack transfers if the target model's class changes. The release logs the same value as top-5. A targeted
-    attack transfers if the target model predicts the attack's target class. A failed search leaves the clean image.
+    An untargeted attack transfers if the target model's class changes. The release logs the same
+    value as top-5. A targeted attack transfers if the target model predicts the attack's target
+    class. A failed search leaves the clean image.
 
     The three rates differ in the images on which the source attack failed.
     """
 
     attacked: np.ndarray
-    """(N,) bool, the images that count: the target model classifies the adapted clean image correctly, and its logits
-    for the adversarial image are finite"""
+    """(N,) bool, the images that count: the target model classifies the adapted clean image
+    correctly, and its logits for the adversarial image are finite
+    """
     invalid: np.ndarray
     """(N,) bool, the target model's logits for the adversarial image are not finite"""
     clean_predicted: np.ndarray
@@ -171,14 +181,17 @@ class TransferRates:
     success: np.ndarray
     """(N,) bool, whether the attack transfers"""
     top5: np.ndarray
-    """(N,) bool, whether the target class is among the five best; untargeted: equal to ``success``"""
+    """(N,) bool, whether the target class is among the five best; untargeted: equal to ``success``
+    """
     released_success: np.ndarray
     """(N,) bool, as the release would log it"""
     released_top5: np.ndarray
     """(N,) bool, as the release would log it"""
     released: Rate
-    """Includes failed sources as the release does. It passes on an array of NaN, whose argmax is the network's first output.
-    A background class there is always an untargeted success and never a targeted one."""
+    """Includes failed sources as the release does. It passes on an array of NaN, whose argmax is
+    the network's first output. A background class there is always an untargeted success and never a
+    targeted one.
+    """
     left_out: Rate
     """Leaves out images on which the source failed."""
     as_failures: Rate
@@ -199,7 +212,8 @@ def transfer_rates(
     """Test whether the adversarial images of a source model fool another model.
 
     Args:
-        adversarial: (N, S, S, 3) float32 in [0, 1], at the source's input size. `refit` adapts them. A failed image may be NaN.
+        adversarial: (N, S, S, 3) float32 in [0, 1], at the source's input size. `refit` adapts
+            them. A failed image may be NaN.
         clean: (N, S, S, 3) float32 in [0, 1], the images before the attack.
         labels: (N,) true classes.
         targets: (N,) target classes, or None for untargeted attacks.
@@ -212,7 +226,8 @@ def transfer_rates(
         Predictions for each image, and the three rates.
 
     Raises:
-        InputError: if an input has another type, shape or range, or if the model breaks its contract.
+        InputError: if an input has another type, shape or range, or if the model breaks its
+            contract.
     """
     before = checks.images(clean, name="clean")
     count = len(before)
@@ -227,7 +242,8 @@ def transfer_rates(
     after = np.asarray(adversarial, np.float32)
     if after.shape != before.shape or succeeded.shape != (count,):
         raise checks.InputError(
-            f"adversarial has shape {after.shape} and success {succeeded.shape}; {before.shape} and ({count},) are needed: "
+            f"adversarial has shape {after.shape} and success {succeeded.shape}; {before.shape} "
+            f"and ({count},) are needed: "
             "one adversarial image and one success for each clean image"
         )
     failed = np.isnan(after).any((1, 2, 3)) & ~succeeded

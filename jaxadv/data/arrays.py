@@ -17,7 +17,10 @@ from jaxadv.support.files import UNREADABLE
 from model_ports.errors import InputError
 
 MOST, RATIO = 2**29, 100
-"""An archive may unpack to so many bytes, or to so many times its size if that is more. Archives of zeros reach a thousand."""
+"""An archive may unpack to so many bytes, or to so many times its size if that is more.
+
+Archives of zeros reach a thousand.
+"""
 MOST_CLASSES = 10**6
 _NAMES = ("images", "labels", "ids", "num_classes")
 
@@ -39,18 +42,21 @@ def open_npz(path: str, *, name: str) -> Source:
         raise
     except UNREADABLE as error:
         raise InputError(
-            f"data {name!r}: cannot read {path!r} ({error}); give an .npz with arrays images and labels"
+            f"data {name!r}: cannot read {path!r} ({error}); give an .npz with arrays images and "
+            "labels"
         ) from error
     if not {"images", "labels"} <= set(arrays):
         raise InputError(
-            f"data {name!r}: it has {', '.join(arrays) or 'no arrays'}; the arrays images and labels are needed: add them"
+            f"data {name!r}: it has {', '.join(arrays) or 'no arrays'}; the arrays images and "
+            "labels are needed: add them"
         )
     num_classes = arrays.get("num_classes")
     if num_classes is not None and (
         num_classes.size != 1 or not np.issubdtype(num_classes.dtype, np.integer)
     ):
         raise InputError(
-            f"data {name!r}: num_classes has type {num_classes.dtype} and shape {num_classes.shape}; one integer is needed"
+            f"data {name!r}: num_classes has type {num_classes.dtype} and shape "
+            f"{num_classes.shape}; one integer is needed"
         )
     return from_arrays(
         arrays["images"],
@@ -62,7 +68,10 @@ def open_npz(path: str, *, name: str) -> Source:
 
 
 def _read(path: Path, name: str) -> dict[str, np.ndarray]:
-    """The arrays that are used. What they say to take is compared with the file's size before memory is spent on them."""
+    """The arrays that are used.
+
+    What they say to take is compared with the file's size before memory is spent on them.
+    """
     with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
         if isinstance(file, np.ndarray):
             raise ValueError("it is one array")
@@ -72,7 +81,8 @@ def _read(path: Path, name: str) -> dict[str, np.ndarray]:
         limit = max(MOST, RATIO * path.stat().st_size)
         if total > limit:
             raise InputError(
-                f"data {name!r}: {str(path)!r} unpacks to {total} bytes, {limit} at most are allowed for its size; save it with numpy.savez"
+                f"data {name!r}: {str(path)!r} unpacks to {total} bytes, {limit} at most are "
+                "allowed for its size; save it with numpy.savez"
             )
         for member in wanted:
             _check_size(file.zip, member)
@@ -123,12 +133,14 @@ def from_arrays(
     labels = np.asarray(labels)
     if not np.issubdtype(labels.dtype, np.integer) or not labels.size:
         raise InputError(
-            f"data {name!r}: labels have type {labels.dtype} and {labels.size} values; integers from 0 are needed"
+            f"data {name!r}: labels have type {labels.dtype} and {labels.size} values; integers "
+            "from 0 are needed"
         )
     num_classes = int(labels.max()) + 1 if num_classes is None else num_classes
     if num_classes > MOST_CLASSES:
         raise InputError(
-            f"data {name!r}: they have {num_classes} classes; at most {MOST_CLASSES} are allowed: number them from 0"
+            f"data {name!r}: they have {num_classes} classes; at most {MOST_CLASSES} are "
+            "allowed: number them from 0"
         )
     labels = checks.classes(labels, count=len(images), num_classes=num_classes, name="labels")
     ids = np.arange(len(images)) if ids is None else ids
@@ -139,7 +151,8 @@ def from_arrays(
         or int(ids.max()) > np.iinfo(np.int64).max
     ):
         raise InputError(
-            f"data {name!r}: ids have type {ids.dtype} and shape {ids.shape}; {len(labels)} different integers are needed"
+            f"data {name!r}: ids have type {ids.dtype} and shape {ids.shape}; {len(labels)} "
+            "different integers are needed"
         )
     content = hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
 
@@ -166,18 +179,21 @@ def _checked(images: np.ndarray, name: str) -> np.ndarray:
     """Check the images, and convert floats to float32."""
     if images.ndim != 4 or images.shape[3] != 3 or not images.size:
         raise InputError(
-            f"data {name!r}: images have shape {images.shape}; (N, H, W, 3) is needed: RGB, channels last"
+            f"data {name!r}: images have shape {images.shape}; (N, H, W, 3) is needed: RGB, "
+            "channels last"
         )
     if images.dtype == np.uint8:
         return images
     if not np.issubdtype(images.dtype, np.floating):
         raise InputError(
-            f"data {name!r}: images have type {images.dtype}; uint8 of 0..255 or floats in [0, 1] are needed: convert them"
+            f"data {name!r}: images have type {images.dtype}; uint8 of 0..255 or floats in [0, "
+            "1] are needed: convert them"
         )
     low, high = images.min(), images.max()
     if not (low >= 0 and high <= 1):  # NaN fails too
         raise InputError(
-            f"data {name!r}: images range from {low:g} to {high:g}; floats must lie in [0, 1]: divide 0..255 by 255"
+            f"data {name!r}: images range from {low:g} to {high:g}; floats must lie in [0, 1]: "
+            "divide 0..255 by 255"
         )
     return images.astype(np.float32)
 

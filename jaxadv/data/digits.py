@@ -63,7 +63,8 @@ def load(split: str, size: int) -> Digits:
     ink, labels, ids = glyphs(split)
     if size < MIN_SIZE:
         raise InputError(
-            f"digits of size {size}: the side must be at least {MIN_SIZE} pixels; give a larger size"
+            f"digits of size {size}: the side must be at least {MIN_SIZE} pixels; give a larger "
+            "size"
         )
     at = centred(size)
     amount = coverage(ink, at[None], at[None, None])
@@ -89,7 +90,8 @@ def glyphs(split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     package = importlib.util.find_spec("sklearn")
     if package is None or package.origin is None:
         raise InputError(
-            "data 'digits' come with scikit-learn, which is not installed; run: pip install scikit-learn"
+            "data 'digits' come with scikit-learn, which is not installed; run: pip install "
+            "scikit-learn"
         )
     table = np.loadtxt(
         Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz",
@@ -160,7 +162,9 @@ def coverage(ink, rows, columns):
 
 
 def _cubic(distance):
-    """The Catmull-Rom kernel: 1 at 0, 0 at all other integers and beyond 2, with continuous slope."""
+    """The Catmull-Rom kernel: 1 at 0, 0 at all other integers and beyond 2, with continuous
+    slope.
+    """
     away = abs(distance)
     outer, inner = (2 - away).clip(0), (1 - away).clip(0)
     return (outer - 1) * outer * outer * np.float32(0.5) + (1 - 2 * inner) * inner * inner

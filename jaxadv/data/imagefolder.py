@@ -33,8 +33,10 @@ T = TypeVar("T")
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 FORMS = (
-    f"a list of labels ({', '.join(LISTS)}), names LABEL.NNNNNNNN.jpg with LABEL 1..1000, names ILSVRC2012_val_NNNNNNNN.JPEG, "
-    "or class folders named by WordNet ids, by numbers 0..999, or by names that classes.txt may list"
+    f"a list of labels ({', '.join(LISTS)}), names LABEL.NNNNNNNN.jpg with LABEL 1..1000, names "
+    "ILSVRC2012_val_NNNNNNNN.JPEG, "
+    "or class folders named by WordNet ids, by numbers 0..999, or by names that classes.txt may "
+    "list"
 )
 
 
@@ -66,7 +68,8 @@ def open_folder(folder: str, *, name: str) -> Source:
                 if not 0 <= label < wordnet.COUNT
             )
             raise InputError(
-                f"{str(wrong)!r}: the label in front of the first dot must be 1..1000 (0 would be the background); rename it"
+                f"{str(wrong)!r}: the label in front of the first dot must be 1..1000 (0 would "
+                "be the background); rename it"
             )
     elif numbers := _all_or_none([validation.number(file.name) for file in files]):
         labels = validation.labels()[np.array(numbers) - 1]
@@ -145,7 +148,8 @@ def _listing(folder: Path) -> list[Path]:
         return list(folder.iterdir())
     except OSError as error:
         raise InputError(
-            f"cannot read the folder {_shown(str(folder))!r}: {error.strerror or error}; make it readable"
+            f"cannot read the folder {_shown(str(folder))!r}: {error.strerror or error}; make it "
+            "readable"
         ) from error
 
 
@@ -163,7 +167,9 @@ def _renamed(file: Path) -> tuple[int, int] | None:
 def _class_folders(
     root: Path, name: str, listed: list[str]
 ) -> tuple[list[Path], list[int], list[str]]:
-    """The pictures of class folders, their classes, and the names of these where they are not ImageNet's."""
+    """The pictures of class folders, their classes, and the names of these where they are not
+    ImageNet's.
+    """
     folders = sorted(
         folder for folder in _listing(root) if folder.is_dir() and folder.name[0] != "."
     )
@@ -185,7 +191,10 @@ def _class_folders(
 def _classes(
     root: Path, folders: list[Path], name: str, listed: list[str]
 ) -> tuple[dict[Path, int], list[str]]:
-    """The class of each folder, and the names of all classes where they are not ImageNet's. Raises InputError."""
+    """The class of each folder, and the names of all classes where they are not ImageNet's.
+
+    Raises InputError.
+    """
     where = f"data {name!r}"
     if listed and folders:
         found = {folder: label_list.of_class(folder.name, listed, where) for folder in folders}
@@ -220,11 +229,13 @@ def _numbered(folders: list[Path], name: str) -> dict[Path, int]:
             folder for folder in folders if list(classes.values()).count(classes[folder]) > 1
         )
         raise InputError(
-            f"{where}, and class {classes[twice]} has two ({_shown(twice.name)!r} and another); keep one"
+            f"{where}, and class {classes[twice]} has two ({_shown(twice.name)!r} and another); "
+            "keep one"
         )
     if 0 not in classes.values():
         log.warn(
-            f"{where}, and none is 0: they are read as classes {min(classes.values())}..{largest} in sorted WordNet order from 0"
+            f"{where}, and none is 0: they are read as classes "
+            f"{min(classes.values())}..{largest} in sorted WordNet order from 0"
         )
     return classes
 
@@ -237,6 +248,7 @@ def _check_wordnet_id(file: str, label: int, name: str) -> None:
     match = wordnet.PATTERN.match(file)
     if match and match[0] in wordnet.classes() and wordnet.classes()[match[0]] != label:
         raise InputError(
-            f"data {name!r}: label {label} of {file!r}; {match[0]} is class {wordnet.classes()[match[0]]} in sorted WordNet order from 0: "
+            f"data {name!r}: label {label} of {file!r}; {match[0]} is class "
+            f"{wordnet.classes()[match[0]]} in sorted WordNet order from 0: "
             "correct the list of labels"
         )

@@ -24,7 +24,8 @@ LISTS = {"labels.tsv": "\t", "labels.csv": ",", "labels.txt": "", "LOC_val_solut
 """The file names of lists, in the order of precedence, and the delimiter between name and label."""
 KAGGLE = "LOC_val_solution.csv"
 CLASSES = "classes.txt"
-"""The list of classes that a folder may have, where they are not ImageNet's: a name on each line."""
+"""The list of classes that a folder may have, where they are not ImageNet's: a name on each line.
+"""
 MOST_BYTES = 2**26
 """The largest size of a list in bytes: about a thousand bytes for each of the 50,000 images."""
 MOST_COLUMNS = 100
@@ -94,7 +95,8 @@ def labels(path: Path, files: Sequence[Path], classes: Sequence[str] = ()) -> li
             else ""
         )
         raise InputError(
-            f"{str(path)!r}: {lacking or 'no pictures beside it'}; add a line with name and label for each picture"
+            f"{str(path)!r}: {lacking or 'no pictures beside it'}; add a line with name and "
+            "label for each picture"
         )
     return [by_picture[file.name] for file in files]
 
@@ -145,7 +147,8 @@ def _rows(path: Path, known: _Names) -> Iterator[tuple[int, str, str]]:
         ]
     except csv.Error as error:
         raise InputError(
-            f"{str(path)!r} cannot be read as a table ({error}); write a name and a label in each line"
+            f"{str(path)!r} cannot be read as a table ({error}); write a name and a label in "
+            "each line"
         ) from error
     name_at, label_at, has_head = _columns(path, rows, known)
     for number, row in rows[has_head:]:
@@ -156,7 +159,9 @@ def _rows(path: Path, known: _Names) -> Iterator[tuple[int, str, str]]:
 
 
 def _delimiter(usual: str, lines: Sequence[str]) -> str:
-    """What stands between the columns: the usual, or another one that every line has where none has the usual."""
+    """What stands between the columns: the usual, or another one that every line has where none has
+    the usual.
+    """
     if any(usual in line for line in lines):
         return usual
     return next(
@@ -197,7 +202,8 @@ def _columns(
     width = max(len(row) for _, row in rows)
     if width > MOST_COLUMNS:
         raise InputError(
-            f"{str(path)!r} has {width} columns; at most {MOST_COLUMNS} are allowed: keep name and label alone"
+            f"{str(path)!r} has {width} columns; at most {MOST_COLUMNS} are allowed: keep name "
+            "and label alone"
         )
     has_head = (
         width > 1
@@ -244,7 +250,8 @@ def _label(text: str, where: str) -> int:
     if re.fullmatch(r"[0-9]{1,6}(\.0*)?", text) and float(text) < wordnet.COUNT:
         return int(float(text))
     raise InputError(
-        f"{where}: label {text[:40]!r}; it must be 0..999 in sorted WordNet order, or a WordNet id such as n01440764"
+        f"{where}: label {text[:40]!r}; it must be 0..999 in sorted WordNet order, or a WordNet "
+        "id such as n01440764"
     )
 
 
@@ -258,7 +265,8 @@ def of_class(text: str, classes: Sequence[str], where: str) -> int:
     near = difflib.get_close_matches(text, classes, 1)
     hint = f", such as {near[0]!r}" if near else ""
     raise InputError(
-        f"{where}: label {text[:40]!r}; a name of {CLASSES} is needed{hint}, or a number below {len(classes)}"
+        f"{where}: label {text[:40]!r}; a name of {CLASSES} is needed{hint}, or a number below "
+        f"{len(classes)}"
     )
 
 
@@ -284,7 +292,8 @@ def _text(path: Path, known: _Names) -> str:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise InputError(
-                f"{str(path)!r} has {path.stat().st_size} bytes; a list of labels has {MOST_BYTES} at most: is it one?"
+                f"{str(path)!r} has {path.stat().st_size} bytes; a list of labels has "
+                f"{MOST_BYTES} at most: is it one?"
             )
         content = path.read_bytes()
     except OSError as error:

@@ -27,7 +27,8 @@ class Dropped(NamedTuple):
     image_id: int
     name: str
     label: int
-    reason: str  # "not RGB (mode L)", "unreadable (...)", "tiny (...)", "too large (...)", "narrow (...)"
+    # "not RGB (mode L)", "unreadable (...)", "tiny (...)", "too large (...)", "narrow (...)"
+    reason: str
     digest: str = ""  # SHA-256 of the file's bytes
 
 
@@ -98,7 +99,9 @@ class Pictures:
                 pool.shutdown(cancel_futures=True)
 
     def load(self) -> Batch:
-        """Load all pictures into one batch, with 4 bytes per value: 1000 images of 224 x 224 take 0.6 GB."""
+        """Load all pictures into one batch, with 4 bytes per value: 1000 images of 224 x 224 take
+        0.6 GB.
+        """
         batches = list(self)
         if not batches:
             return Batch(
@@ -149,7 +152,8 @@ class Pictures:
                 check_digest(self.source, index, digests[row], digest)
             if isinstance(picture, str):
                 raise InputError(
-                    f"{self.source.names[index]!r} of data {self.source.name!r} is {picture}; put it back as it was"
+                    f"{self.source.names[index]!r} of data {self.source.name!r} is {picture}; "
+                    "put it back as it was"
                 )
             images[row] = floats(picture)
 
@@ -161,7 +165,8 @@ class Pictures:
         """The number of the shard that has an image, and the place of the image in it."""
         if int(image_id) not in self._positions:
             raise InputError(
-                f"image {image_id} is not among those selected of data {self.source.name!r}; select as before"
+                f"image {image_id} is not among those selected of data {self.source.name!r}; "
+                "select as before"
             )
         return divmod(self._positions[int(image_id)], SHARD)
 
@@ -230,6 +235,8 @@ def check_digest(source: Source, index: int, known: str, digest: str) -> None:
     """
     if known and known != digest:
         raise InputError(
-            f"{source.names[index]!r} of data {source.name!r} is not what it was when the run classified it "
-            f"(SHA-256 {known[:12]}... then, {digest[:12] or 'unreadable'}... now); put it back, or give another --out"
+            f"{source.names[index]!r} of data {source.name!r} is not what it was when the run "
+            "classified it "
+            f"(SHA-256 {known[:12]}... then, {digest[:12] or 'unreadable'}... now); put it back, "
+            "or give another --out"
         )

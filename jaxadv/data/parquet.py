@@ -1,5 +1,5 @@
-"""Parquet files of pictures, as Hugging Face's hub has them: a column of encoded pictures and one of
-labels, in one file or several of a split.
+"""Parquet files of pictures, as Hugging Face's hub has them: a column of encoded pictures and one
+of labels, in one file or several of a split.
 
 A row group is read at a time, when one of its pictures is asked for.
 """
@@ -120,7 +120,8 @@ def _column(schema: pa.Schema, wanted: Sequence[str], name: str) -> str:
         if column in schema.names:
             return column
     raise InputError(
-        f"data {name!r}: its columns are {', '.join(schema.names)}; one of {', '.join(wanted)} is needed"
+        f"data {name!r}: its columns are {', '.join(schema.names)}; one of {', '.join(wanted)} "
+        "is needed"
     )
 
 
@@ -131,7 +132,8 @@ def _labels(files: Sequence[Path], shards: Sequence[_Shard], column: str, name: 
         if not pa.types.is_integer(read.type) or read.null_count:
             raise InputError(
                 f"data {name!r}: column {column!r} of {file.name!r} has {read.type}"
-                f"{' with gaps' if read.null_count else ''}; a whole number for each picture is needed"
+                f"{' with gaps' if read.null_count else ''}; a whole number for each picture is "
+                "needed"
             )
         parts.append(read.to_numpy())
     return np.concatenate(parts).astype(np.int64)
@@ -151,7 +153,9 @@ def _names(files: Sequence[Path], shards: Sequence[_Shard], column: str) -> list
 
 
 def _classes(schema: pa.Schema, label: str) -> list[str]:
-    """The names of the classes, in order, as Hugging Face's datasets writes them; none elsewhere."""
+    """The names of the classes, in order, as Hugging Face's datasets writes them; none
+    elsewhere.
+    """
     try:
         told = json.loads((schema.metadata or {})[b"huggingface"])
         names = told["info"]["features"][label]["names"]
@@ -163,7 +167,10 @@ def _classes(schema: pa.Schema, label: str) -> list[str]:
 
 
 def _reader(shards: Sequence[_Shard], column: str) -> Callable[[int], bytes]:
-    """The bytes of the picture of a row, counted over all files. Raises Unusable for an empty one."""
+    """The bytes of the picture of a row, counted over all files.
+
+    Raises Unusable for an empty one.
+    """
     counts: list[int] = []
     where: list[tuple[int, int]] = []  # file and row group
     for number, shard in enumerate(shards):

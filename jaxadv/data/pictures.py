@@ -45,9 +45,15 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """The formats that are read, whatever the name of a file is."""
 MIN_SIDE = 8  # pixels
 MOST_PIXELS = 60_000_000
-"""The largest picture. Decoding takes 4 to 16 bytes per pixel, most for WebP: below a gigabyte in all."""
+"""The largest picture.
+
+Decoding takes 4 to 16 bytes per pixel, most for WebP: below a gigabyte in all.
+"""
 LARGE = 2**22
-"""Pictures from this many pixels on are decoded one at a time. Other threads take at most 40 MB each."""
+"""Pictures from this many pixels on are decoded one at a time.
+
+Other threads take at most 40 MB each.
+"""
 _one_large = threading.Lock()
 MAX_RATIO = 100  # largest ratio of the longer side to the shorter one
 

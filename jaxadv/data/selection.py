@@ -54,7 +54,8 @@ def select(
         chosen = np.arange(len(source))
     if count is not None and count > len(chosen):
         raise InputError(
-            f"{count} images of {len(chosen)} that {selection!r} has in data {source.name!r}; ask for fewer, or for all"
+            f"{count} images of {len(chosen)} that {selection!r} has in data {source.name!r}; "
+            "ask for fewer, or for all"
         )
     return chosen[:count]
 
@@ -62,7 +63,8 @@ def select(
 def _of_study(source: Source, numbers: np.ndarray, selection: str, count: int | None) -> np.ndarray:
     if not source.validation:
         raise InputError(
-            f"selection {selection!r} needs ILSVRC2012's validation images under their names, which data {source.name!r} are not; "
+            f"selection {selection!r} needs ILSVRC2012's validation images under their names, "
+            f"which data {source.name!r} are not; "
             "take first or random"
         )
     places = dict(zip(source.ids.tolist(), range(len(source)), strict=True))
@@ -70,7 +72,8 @@ def _of_study(source: Source, numbers: np.ndarray, selection: str, count: int | 
     missing = [number for number in wanted if number not in places]
     if missing:
         raise InputError(
-            f"selection {selection!r}: data {source.name!r} lack {len(missing)} of {len(wanted)} images, such as "
+            f"selection {selection!r}: data {source.name!r} lack {len(missing)} of {len(wanted)} "
+            "images, such as "
             f"ILSVRC2012_val_{missing[0]:08d}; add them, or take first or random"
         )
     return np.array([places[number] for number in wanted], np.int64)

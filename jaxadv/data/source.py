@@ -32,7 +32,8 @@ class Source:
     """Returns the bytes of a picture, which are decoded in place of a call of ``draw``. None if the
     fingerprint covers the content of all pictures."""
     stamp: Callable[[int], list[int]] | None = None
-    """Returns numbers that change when the file of a picture is written again: its size and times."""
+    """Returns numbers that change when the file of a picture is written again: its size and times.
+    """
 
     def picture(self, index: int, size: int, reading: Reading) -> tuple[np.ndarray | Unusable, str]:
         """Get a picture.

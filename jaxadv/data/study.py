@@ -67,7 +67,8 @@ def clever_images(seed: int = SEED) -> np.ndarray:
     """
     if seed != SEED:
         raise InputError(
-            f"--study_seed is {seed}; the images of clever100 are known for {SEED} alone: take selection study"
+            f"--study_seed is {seed}; the images of clever100 are known for {SEED} alone: take "
+            "selection study"
         )
     text = (resources.files("jaxadv.data") / "lists" / "clever_positions.txt").read_text()
     return images()[np.array(text.split(), int)]

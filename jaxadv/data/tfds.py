@@ -40,7 +40,8 @@ def open_tfds(what: str, *, name: str) -> Source:
     known = list(builder.info.splits)
     if not known:
         raise InputError(
-            f"data {name!r}: {builder.info.full_name} is not prepared in {builder.data_path}; {_remedy(builder.info.name)}"
+            f"data {name!r}: {builder.info.full_name} is not prepared in {builder.data_path}; "
+            f"{_remedy(builder.info.name)}"
         )
     split = split or next((usual for usual in USUAL_SPLITS if usual in known), None)
     if split is None or re.split(r"[\[+]", split)[0] not in known:
@@ -48,7 +49,8 @@ def open_tfds(what: str, *, name: str) -> Source:
     features = builder.info.features
     if not {"image", "label"} <= set(features):
         raise InputError(
-            f"data {name!r}: its records have {', '.join(features)}; image and label are needed: choose another data set"
+            f"data {name!r}: its records have {', '.join(features)}; image and label are needed: "
+            "choose another data set"
         )
     try:
         records = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
@@ -62,7 +64,8 @@ def open_tfds(what: str, *, name: str) -> Source:
     names = getattr(label, "names", None)
     if not names:
         raise InputError(
-            f"data {name!r}: its labels are no classes ({type(label).__name__}); choose another data set"
+            f"data {name!r}: its labels are no classes ({type(label).__name__}); choose another "
+            "data set"
         )
     return _source(records, facts, names, f"{builder.info.full_name}/{split}", name)
 
@@ -87,12 +90,16 @@ def _builder(tfds, what: str, name: str):
     except Exception as error:
         reason = " ".join(str(error).split())[:120]
         raise InputError(
-            f"data {name!r}: {reason}; give tfds:NAME/SPLIT, or the folder of a prepared version; {_remedy('NAME')}"
+            f"data {name!r}: {reason}; give tfds:NAME/SPLIT, or the folder of a prepared "
+            f"version; {_remedy('NAME')}"
         ) from error
 
 
 def _remedy(data_set: str) -> str:
-    return f"prepare it by: tfds build {data_set} --file_format=array_record (TFDS_DATA_DIR names the folder)"
+    return (
+        f"prepare it by: tfds build {data_set} --file_format=array_record (TFDS_DATA_DIR "
+        "names the folder)"
+    )
 
 
 def _source(
@@ -102,7 +109,8 @@ def _source(
     labels = np.array([label for _, label, _ in facts], np.int32)
     if not len(labels) or labels.min() < 0:
         raise InputError(
-            f"data {name!r}: {'unlabelled records' if len(labels) else 'no records'}; choose another split"
+            f"data {name!r}: {'unlabelled records' if len(labels) else 'no records'}; choose "
+            "another split"
         )
     num_classes = len(class_names)
     if all(wordnet.PATTERN.fullmatch(class_name) for class_name in class_names):

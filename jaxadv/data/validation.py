@@ -1,9 +1,9 @@
 """The 50,000 validation images of ILSVRC2012: their numbers and labels.
 
-A number 1..50000 identifies an image. It is part of the published name (ILSVRC2012_val_00029510.JPEG)
-and of the study's name (139.00029510.jpg, where 139 is the label in 1..1000).
-lists/validation_labels.npy has the classes in the order of the numbers. They are facts from the
-challenge's development kit, in sorted WordNet order, as in TensorFlow Datasets
+A number 1..50000 identifies an image. It is part of the published name
+(ILSVRC2012_val_00029510.JPEG) and of the study's name (139.00029510.jpg, where 139 is the label in
+1..1000). lists/validation_labels.npy has the classes in the order of the numbers. They are facts
+from the challenge's development kit, in sorted WordNet order, as in TensorFlow Datasets
 (datasets/imagenet2012/validation_labels.txt).
 
 Two classes are called crane: the bird (label 135 of 1..1000) and the construction crane (518). The
@@ -61,6 +61,8 @@ def check(ids: np.ndarray, given: np.ndarray, *, where: str) -> None:
     if len(wrong):
         first = wrong[0]
         raise InputError(
-            f"{where}: label {given[first]} of ILSVRC2012_val_{ids[first]:08d}; it is {labels()[ids[first] - 1]} in sorted WordNet order "
-            f"from 0 ({len(wrong)} of {len(ids)} differ); correct the labels: the development kit's own count in another order"
+            f"{where}: label {given[first]} of ILSVRC2012_val_{ids[first]:08d}; it is "
+            f"{labels()[ids[first] - 1]} in sorted WordNet order "
+            f"from 0 ({len(wrong)} of {len(ids)} differ); correct the labels: the development "
+            "kit's own count in another order"
         )

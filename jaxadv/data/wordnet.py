@@ -1,6 +1,7 @@
 """The 1000 classes of ILSVRC2012: WordNet ids in sorted order are the classes 0..999.
 
-The list agrees with those of TF-Slim (imagenet_lsvrc_2015_synsets.txt), timm and TensorFlow Datasets.
+The list agrees with those of TF-Slim (imagenet_lsvrc_2015_synsets.txt), timm and TensorFlow
+Datasets.
 """
 
 import functools
@@ -32,6 +33,7 @@ def label(wordnet_id: str, *, where: str) -> int:
     """
     if wordnet_id not in classes():
         raise InputError(
-            f"{where}: {wordnet_id!r} is none of ILSVRC2012's 1000 classes (n01440764 ... n15075141); leave it out"
+            f"{where}: {wordnet_id!r} is none of ILSVRC2012's 1000 classes (n01440764 ... "
+            "n15075141); leave it out"
         )
     return classes()[wordnet_id]

@@ -18,11 +18,14 @@ SWITCH = 0.5e-3
 """The interval, in seconds, at which Python switches between threads.
 
 One thread traces networks while others drive attacks, whose steps are hardly longer than this. With
-Python's default of 5 ms, alexnet and vgg_16 of the embedded job take 23 s. With this value they take 13 s."""
+Python's default of 5 ms, alexnet and vgg_16 of the embedded job take 23 s. With this value they
+take 13 s.
+"""
 
 
 class Loaded:
-    """Classifiers by name, loaded at first use. They stay in the host's memory if the device's memory is short.
+    """Classifiers by name, loaded at first use. They stay in the host's memory if the device's
+    memory is short.
 
     Args:
         entries: the networks by name.
@@ -44,7 +47,8 @@ class Loaded:
 
 
 class Compiled:
-    """Classifiers by name, each with compiled programs. A thread compiles while other threads run networks.
+    """Classifiers by name, each with compiled programs. A thread compiles while other threads run
+    networks.
 
     Use it as a context manager. Inside it, Python switches threads more often (see `SWITCH`).
 
@@ -94,7 +98,8 @@ class Compiled:
         return self._wait(name, LOGITS)
 
     def depth(self, name: str) -> int:
-        """The network's number of parameter arrays. It orders the networks of a zoo by their run time.
+        """The network's number of parameter arrays. It orders the networks of a zoo by their run
+        time.
 
         Args:
             name: the name of the network.
@@ -116,7 +121,8 @@ class Compiled:
 
 
 def check_contracts(loaded: Loaded, names: Iterable[str], lanes: int) -> None:
-    """Check the contract of networks (see `jaxadv.core.contract`), with the program that the run uses.
+    """Check the contract of networks (see `jaxadv.core.contract`), with the program that the run
+    uses.
 
     Args:
         loaded: the networks.
@@ -141,5 +147,6 @@ def _memory_suffices(name: str, lanes: int) -> Iterator[None]:
             raise
         what = f"{name} does not fit the device's memory with --lanes={lanes}"
         raise InputError(
-            f"{what}; give fewer lanes and, since a run keeps its number of lanes, --overwrite or another --out"
+            f"{what}; give fewer lanes and, since a run keeps its number of lanes, --overwrite "
+            "or another --out"
         ) from None

@@ -21,7 +21,9 @@ REPEATS = 3
 ROW = {"examples": 45, "transfer": 6, "clever": 100}
 """Bytes of a compressed row on disk, measured on the embedded job."""
 PICTURE = 0.67
-"""The share of an adversarial image's bytes after lossless compression, measured on real photographs."""
+"""The share of an adversarial image's bytes after lossless compression, measured on real
+photographs.
+"""
 
 REPORT = "disk: tables, figures and page come on top, 9 MB for the 18 networks of the embedded job"
 """As they lie in results/reference."""
@@ -127,7 +129,10 @@ def text(job: Job, sizes: Mapping[str, Size], out: Path, *, processes: int, time
     counted = counts(job, sizes)
     images = len(job.chosen)
     attacked = min(job.settings.attacked_images or images, images)
-    what = f"{len(job.models)} networks, {images} images each, {attacked} of them attacked, {_lanes(job)} lanes"
+    what = (
+        f"{len(job.models)} networks, {images} images each, {attacked} of them attacked, "
+        f"{_lanes(job)} lanes"
+    )
     kept, passing = disk(job, sizes, counted.pairs, processes=processes)
     what_is_kept = "rows and images" if job.settings.save_adversarial else "rows"
     reports = "report" in job.settings.parts
@@ -135,7 +140,8 @@ def text(job: Job, sizes: Mapping[str, Size], out: Path, *, processes: int, time
         f"{what}; at most, for a network:",
         _aligned(counted.table),
         time or "time: --dry_run=measure measures each network, and says how long the run takes",
-        f"disk: about {_size(kept)} of {what_is_kept}, and {_size(passing)} of images while networks run; {_free_space(out)}",
+        f"disk: about {_size(kept)} of {what_is_kept}, and {_size(passing)} of images while "
+        f"networks run; {_free_space(out)}",
         *([REPORT] if reports else []),
         "nothing was written",
     ]
@@ -148,8 +154,10 @@ def measured(job: Job, classifiers: dict[str, Classifier], *, processes: int, zo
     Args:
         job: the job, with its number of lanes.
         classifiers: the networks of the job by name.
-        processes: the number of processes that share the work. Each is assumed to have devices like this process.
-        zoo: the zoo of the networks. For "imagenet" the text also has the time on devices in rates.csv.
+        processes: the number of processes that share the work. Each is assumed to have devices like
+            this process.
+        zoo: the zoo of the networks. For "imagenet" the text also has the time on devices in
+            rates.csv.
 
     Returns:
         Several lines.
@@ -184,7 +192,8 @@ def measured(job: Job, classifiers: dict[str, Classifier], *, processes: int, zo
         else ""
     )
     lines = [
-        f"\na step of {lanes} lanes on {jax.devices()[0].device_kind}, measured:\n{_aligned(table)}",
+        f"\na step of {lanes} lanes on {jax.devices()[0].device_kind}, "
+        f"measured:\n{_aligned(table)}",
         f"\ntime: at most {_clock(seconds)}{among}; C&W and EAD-L1 usually end early",
         *(rates.told(works) if zoo == "imagenet" else []),
     ]
@@ -255,8 +264,8 @@ def measure(classifier: Classifier, lanes: int) -> tuple[float, float, float]:
         lanes: images of one call.
 
     Returns:
-        Seconds to compile both programs, of a step with gradient, and of a step without. A step's time is the shortest of
-        a few.
+        Seconds to compile both programs, of a step with gradient, and of a step without. A step's
+        time is the shortest of a few.
     """
     began = time.perf_counter()
     classifier.compile(lanes)
@@ -270,13 +279,15 @@ def measure(classifier: Classifier, lanes: int) -> tuple[float, float, float]:
 
 
 def gigaflops(classifier: Classifier) -> tuple[float, float]:
-    """The arithmetic of one image in GFLOP, as XLA counts it for CPU. XLA does not count it for a GPU.
+    """The arithmetic of one image in GFLOP, as XLA counts it for CPU. XLA does not count it for a
+    GPU.
 
     Args:
         classifier: the network.
 
     Returns:
-        GFLOP of a gradient, including the forward pass, and GFLOP of logits alone. NaN if XLA cannot count them.
+        GFLOP of a gradient, including the forward pass, and GFLOP of logits alone. NaN if XLA
+        cannot count them.
     """
     images, objectives = classifier.grey(1)
     programs = {classifier.oracle.ask: (images, objectives), classifier.oracle.logits: (images,)}

@@ -1,4 +1,5 @@
-"""The study on networks and data: attacks, CLEVER scores, transfer between networks, and the report.
+"""The study on networks and data: attacks, CLEVER scores, transfer between networks, and the
+report.
 
 The same call continues an interrupted run (see `jaxadv.evaluation.units`).
 """
@@ -171,8 +172,9 @@ class Evaluation:
         Args:
             out: the folder for the rows.
             processes: the number of processes that would share the work.
-            measure: whether to load and compile every network, and to estimate the time on this machine. Otherwise
-                nothing is loaded, and the number of lanes is the default if memory would decide it.
+            measure: whether to load and compile every network, and to estimate the time on this
+                machine. Otherwise nothing is loaded, and the number of lanes is the default if
+                memory would decide it.
 
         Returns:
             Several lines.
@@ -197,7 +199,8 @@ class Evaluation:
     def _with_lanes(self, loaded: Loaded, out: Path, overwrite: bool, host: hosts.Host) -> plan.Job:
         """The job with its number of lanes.
 
-        A run keeps its number, because rounding depends on it. Several processes must have the same number.
+        A run keeps its number, because rounding depends on it. Several processes must have the same
+        number.
         """
         identity = {} if overwrite else store.Run(out).manifest().get("identity")
         known = identity.get("--lanes") if isinstance(identity, dict) else None
@@ -237,24 +240,30 @@ def evaluate(
     overwrite: bool = False,
     any_machine: bool = False,
 ) -> Run:
-    """Attack classifiers, score them with CLEVER, test the transfer of every adversarial image, and write a report.
+    """Attack classifiers, score them with CLEVER, test the transfer of every adversarial image, and
+    write a report.
 
     Args:
-        models: the networks. Each is a name of the zoo, such as "vgg_16"; or a name of another library, such as
-            "timm:resnet50"; or FILE.py:FUNCTION, a function that returns classifiers; or a `jaxadv.Classifier`.
-        data: "digits", "imagefolder:DIR", "tfds:NAME", "parquet:PLACE", "npz:FILE", a `Source`, or a pair of arrays:
-            images (N, H, W, 3), uint8 or float in [0, 1], and labels (N,) integers.
+        models: the networks. Each is a name of the zoo, such as "vgg_16"; or a name of another
+            library, such as "timm:resnet50"; or FILE.py:FUNCTION, a function that returns
+            classifiers; or a `jaxadv.Classifier`.
+        data: "digits", "imagefolder:DIR", "tfds:NAME", "parquet:PLACE", "npz:FILE", a `Source`, or
+            a pair of arrays: images (N, H, W, 3), uint8 or float in [0, 1], and labels (N,)
+            integers.
         settings: attacks, targets, parts and further settings; None for those of the study.
-        out: the folder of the run; None for a new one below results/. A run in the folder is continued.
+        out: the folder of the run; None for a new one below results/. A run in the folder is
+            continued.
         zoo: "digits" or "imagenet": the zoo of the networks that are given by name.
         weights_dir: the folder of converted weights, for the zoo "imagenet".
-        input_sizes: pixels by name, for networks of the zoo that run at another input size than usual.
-        ensembles: groups of network names. Each group is also attacked as one network, the mean of its logits.
-        pretrained: whether networks of other libraries have trained weights. If not, they have random weights, and as
-            many classes as the data.
+        input_sizes: pixels by name, for networks of the zoo that run at another input size than
+            usual.
+        ensembles: groups of network names. Each group is also attacked as one network, the mean of
+            its logits.
+        pretrained: whether networks of other libraries have trained weights. If not, they have
+            random weights, and as many classes as the data.
         overwrite: whether to replace the run in ``out``.
-        any_machine: whether to continue a run that another kind of machine began. Its new rows may differ by rounding
-            from rows of the first machine.
+        any_machine: whether to continue a run that another kind of machine began. Its new rows may
+            differ by rounding from rows of the first machine.
 
     Returns:
         The run: its rows as DataFrames, its tables and its report.

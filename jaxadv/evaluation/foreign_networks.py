@@ -1,5 +1,6 @@
-"""Networks of other libraries by name, such as timm:resnet50 or torch:FILE.py:FUNCTION, as entries of
-a run. `jaxadv.foreign.forms` lists the forms."""
+"""Networks of other libraries by name, such as timm:resnet50 or torch:FILE.py:FUNCTION, as entries
+of a run. `jaxadv.foreign.forms` lists the forms.
+"""
 
 import inspect
 from collections.abc import Iterable

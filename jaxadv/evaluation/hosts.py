@@ -1,8 +1,9 @@
-"""Several processes for one run, on one machine or on many. All of them share one folder for the results.
+"""Several processes for one run, on one machine or on many. All of them share one folder for the
+results.
 
-Each process does its share of the units of work and writes the parts of these units. Processes send each other nothing. If a
-process dies, only processes that need its parts wait. It continues when its command is given again. JAX's distributed
-runtime gives each process its number and its devices.
+Each process does its share of the units of work and writes the parts of these units. Processes send
+each other nothing. If a process dies, only processes that need its parts wait. It continues when
+its command is given again. JAX's distributed runtime gives each process its number and its devices.
 """
 
 import os
@@ -55,7 +56,8 @@ def join(meeting: Meeting) -> Host:
         return Host()
     if not meeting.multihost and None in given:
         raise InputError(
-            "--coordinator, --processes and --process go together; give all three, or --multihost on a cluster that JAX knows"
+            "--coordinator, --processes and --process go together; give all three, or "
+            "--multihost on a cluster that JAX knows"
         )
     if (
         meeting.processes is not None
@@ -63,7 +65,8 @@ def join(meeting: Meeting) -> Host:
         and meeting.process >= meeting.processes
     ):
         raise InputError(
-            f"--process={meeting.process} of --processes={meeting.processes}; processes count from 0: "
+            f"--process={meeting.process} of --processes={meeting.processes}; processes count "
+            "from 0: "
             "give a number below --processes"
         )
     # Without recoverability the death of one process ends all.
@@ -77,7 +80,8 @@ def join(meeting: Meeting) -> Host:
         )
     except (RuntimeError, ValueError) as error:
         raise InputError(
-            f"the processes cannot connect ({' '.join(str(error).split())[:200]}); give --coordinator=HOST:PORT of process 0, "
+            f"the processes cannot connect ({' '.join(str(error).split())[:200]}); give "
+            "--coordinator=HOST:PORT of process 0, "
             "--processes and --process"
         ) from error
     return Host(jax.process_index(), jax.process_count())
@@ -93,7 +97,8 @@ def require_devices() -> None:
     ) as error:  # an AssertionError if JAX knows none of the platforms
         platforms = os.environ.get("JAX_PLATFORMS", "")
         raise InputError(
-            f"JAX finds no device for JAX_PLATFORMS={platforms!r} ({' '.join(str(error).split())[:200]}); "
+            f"JAX finds no device for JAX_PLATFORMS={platforms!r} "
+            f"({' '.join(str(error).split())[:200]}); "
             "unset it, or install the jaxlib for this platform"
         ) from error
 
@@ -112,14 +117,16 @@ def wait(missing: Callable[[], int], what: str) -> None:
         if time.monotonic() - warned > WARN_EVERY:
             warned = time.monotonic()
             log.warn(
-                f"waiting for {count} {what}, for {warned - began:.0f} s so far; if a process has ended, start it again"
+                f"waiting for {count} {what}, for {warned - began:.0f} s so far; if a process "
+                "has ended, start it again"
             )
         time.sleep(pause)
         pause = min(1.2 * pause, 5.0)
 
 
 def leave(host: Host, count_others: Callable[[], int]) -> None:
-    """Leave JAX's distributed runtime. Process 0 leaves last, because the runtime of the others ends with it.
+    """Leave JAX's distributed runtime. Process 0 leaves last, because the runtime of the others
+    ends with it.
 
     Args:
         host: this process among all.

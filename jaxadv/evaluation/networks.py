@@ -38,7 +38,8 @@ class Zoo:
         weights_dir: a folder of converted networks; None for the embedded ones.
         input_sizes: pixels by name, for networks that run at another input size than usual.
         allow_missing: whether random weights replace missing ones. A plan may use them.
-        pretrained: whether networks of other libraries have their trained weights; random ones if not.
+        pretrained: whether networks of other libraries have their trained weights; random ones if
+            not.
     """
 
     name: str = "digits"
@@ -62,11 +63,13 @@ def choose(
     """The networks of a run by name, in order.
 
     Args:
-        models: names of the zoo or of other libraries (`jaxadv.foreign.forms.FORMS`), FILE.py:FUNCTION of the user,
-            or classifiers.
+        models: names of the zoo or of other libraries (`jaxadv.foreign.forms.FORMS`),
+            FILE.py:FUNCTION of the user, or classifiers.
         zoo: the source of the networks that are given by name.
-        ensembles: the members of each ensemble, two or more names. Ensembles follow the other networks.
-        num_classes: the number of classes of other libraries' networks with random weights; None for their usual one.
+        ensembles: the members of each ensemble, two or more names. Ensembles follow the other
+            networks.
+        num_classes: the number of classes of other libraries' networks with random weights; None
+            for their usual one.
 
     Returns:
         Name -> network.
@@ -163,7 +166,8 @@ def _ensemble(name: str, members: Sequence[str], entries: dict[str, Entry]) -> E
     """The ensemble of some entries. From then on each member is loaded only once."""
     if len(set(members)) < max(2, len(members)):
         raise InputError(
-            f"--ensembles has {'+'.join(members)!r}; two or more different networks joined by '+' are needed, such as vgg_16+alexnet"
+            f"--ensembles has {'+'.join(members)!r}; two or more different networks joined by "
+            "'+' are needed, such as vgg_16+alexnet"
         )
     for member in members:
         if member not in entries:
@@ -198,7 +202,8 @@ def check_classes(entries: Mapping[str, Entry], source: Source) -> None:
         if entry.num_classes != source.num_classes:
             zoos = ", ".join(f"--zoo={zoo} has {count}" for zoo, count in registry.CLASSES.items())
             raise InputError(
-                f"--data={source.name} has {source.num_classes} classes, and {name} has {entry.num_classes}; "
+                f"--data={source.name} has {source.num_classes} classes, and {name} has "
+                f"{entry.num_classes}; "
                 f"give networks that fit the data ({zoos}), or other data"
             )
 

@@ -38,11 +38,13 @@ def load(
         reserved: names that no classifier may have.
 
     Returns:
-        Name -> classifier and facts. The facts include the source and a sha256 that changes with the classifier.
+        Name -> classifier and facts. The facts include the source and a sha256 that changes with
+        the classifier.
 
     Raises:
-        InputError: if the file or function is missing; if the user's code fails, with file and line; if the function does
-            not return a classifier or a list of classifiers; if a name is reserved or unfit for files.
+        InputError: if the file or function is missing; if the user's code fails, with file and
+            line; if the function does not return a classifier or a list of classifiers; if a name
+            is reserved or unfit for files.
     """
     classifiers_by_name: dict[str, tuple[Classifier, dict[str, Any]]] = {}
     for place in places:
@@ -60,7 +62,8 @@ def load(
                 else f"{type(made).__name__} of {[type(c).__name__ for c in made]}"
             )
             raise InputError(
-                f"{where}: {function.__name__} returns a {got}; it must return a jaxadv.Classifier, or a list of them"
+                f"{where}: {function.__name__} returns a {got}; it must return a "
+                "jaxadv.Classifier, or a list of them"
             )
         for classifier in classifiers:
             _check_name(classifier.name, {*classifiers_by_name, *reserved}, f"{where}: ")
@@ -94,14 +97,16 @@ def given(
 def _check_name(name: str, taken: set[str], where: str = "") -> None:
     if not _NAME.fullmatch(name):
         raise InputError(
-            f"{where}a classifier is named {name!r}; letters, digits, '_' and '.' are allowed: rename it"
+            f"{where}a classifier is named {name!r}; letters, digits, '_' and '.' are allowed: "
+            "rename it"
         )
     if name in {*taken, "all", "none"}:
         raise InputError(f"{where}a classifier is named {name!r}, which is taken; rename it")
 
 
 def fingerprint(classifier: Classifier, file: bytes = b"") -> str:
-    """The sha256 of a classifier's parameters, program and source file. It keeps a run from mixing two versions.
+    """The sha256 of a classifier's parameters, program and source file. It keeps a run from mixing
+    two versions.
 
     The program also contains constants and the code of other files.
 
@@ -133,7 +138,8 @@ def function_of(place: str, flag: str = "--model_module") -> tuple[Path, Callabl
     path = places.place(flag, file)
     if not colon or path.suffix != ".py" or not name:
         raise InputError(
-            f"{flag} is {place!r}; FILE.py:FUNCTION is needed, such as flags/own_models/pure_jax.py:linear"
+            f"{flag} is {place!r}; FILE.py:FUNCTION is needed, such as "
+            "flags/own_models/pure_jax.py:linear"
         )
     if not path.is_file():
         raise InputError(f"{flag} is {place!r}, but there is no file {file!r}; name a Python file")
@@ -150,7 +156,10 @@ def function_of(place: str, flag: str = "--model_module") -> tuple[Path, Callabl
 
 
 def _module(path: Path) -> ModuleType:
-    """The module of a file, which runs once in a process. It can import modules of its folder; libraries come first."""
+    """The module of a file, which runs once in a process.
+
+    It can import modules of its folder; libraries come first.
+    """
     content = str(path.resolve()).encode() + path.read_bytes()
     name = f"{path.stem}_{hashlib.sha256(content).hexdigest()[:8]}"
     if name not in sys.modules:
@@ -173,7 +182,10 @@ def _module(path: Path) -> ModuleType:
 
 
 def run(path: Path, function: Callable, line: int) -> Any:
-    """Call a user's function. Any error becomes an InputError with the line in the file, or ``line`` for an error elsewhere."""
+    """Call a user's function.
+
+    Any error becomes an InputError with the line in the file, or ``line`` for an error elsewhere.
+    """
     try:
         return function()
     except KeyboardInterrupt:

@@ -1,9 +1,9 @@
 """--precision=auto: the fastest gradients that do not change the results of a run's attacks.
 
 answers.csv compares each attack's results in other precisions with those in `highest`, by device.
-`jaxadv.benchmark.tables` writes it. An attack bears a precision on a kind of device if two conditions
-hold for every measured network. At most `CHANGED` successes have changed. The median of the relative
-changes of the distances is at most `MOVED`.
+`jaxadv.benchmark.tables` writes it. An attack bears a precision on a kind of device if two
+conditions hold for every measured network. At most `CHANGED` successes have changed. The median of
+the relative changes of the distances is at most `MOVED`.
 """
 
 import functools
@@ -20,7 +20,10 @@ TABLE = Path(__file__).with_name("answers.csv")
 COLUMNS = ("device", "network", "attack", "precision", "images", "changed", "revoked")
 COLUMNS += ("median_change", "low", "high", "date", "jax")
 CANDIDATE = "default"
-"""The precision that `auto` may choose instead of `highest`: TF32 on a GPU. It never chooses bfloat16."""
+"""The precision that `auto` may choose instead of `highest`: TF32 on a GPU.
+
+It never chooses bfloat16.
+"""
 CHANGED = 1
 """The most successes of a network that may change."""
 MOVED = 0.005
@@ -61,7 +64,8 @@ def choose(
         answers: rows with `COLUMNS`; None for those of answers.csv.
 
     Returns:
-        "default" if all attacks bear it on this kind of device, else "highest"; and the reason, in one line.
+        "default" if all attacks bear it on this kind of device, else "highest"; and the reason, in
+        one line.
     """
     device = jax.local_devices()[0].device_kind if device is None else device
     answers = table() if answers is None else answers

@@ -45,12 +45,13 @@ def table() -> pd.DataFrame:
 def hours(works: Mapping[str, Work], rates: pd.DataFrame | None = None) -> list[Hours]:
     """Hours of work on one device of each measured kind, in each precision.
 
-    A network without a measurement gets the arithmetic per second of a measured network of its family. A precision without a
-    measurement is as fast as the one before it. Logits alone are computed in the highest precision, at the same
-    arithmetic per second as gradients.
+    A network without a measurement gets the arithmetic per second of a measured network of its
+    family. A precision without a measurement is as fast as the one before it. Logits alone are
+    computed in the highest precision, at the same arithmetic per second as gradients.
 
     Args:
-        works: the work of full-size networks of the zoo, by name. Networks of unknown families do not count.
+        works: the work of full-size networks of the zoo, by name. Networks of unknown families do
+            not count.
         rates: rows with `COLUMNS`; None for those of rates.csv.
 
     Returns:
@@ -82,7 +83,9 @@ def hours(works: Mapping[str, Work], rates: pd.DataFrame | None = None) -> list[
 
 
 def _measured(name: str, rows: pd.DataFrame) -> tuple[str, pd.DataFrame | None]:
-    """The network whose rate is used for ``name``, and its rows by precision; None if there is none."""
+    """The network whose rate is used for ``name``, and its rows by precision; None if there is
+    none.
+    """
     families = {spec.name: spec.family for spec in registry.MODELS}
     names = [name] if name in set(rows["network"]) else []
     same = (other for other in rows["network"] if families.get(other) == families.get(name, "none"))

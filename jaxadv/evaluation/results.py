@@ -38,7 +38,10 @@ class Run:
 
     @cached_property
     def examples(self) -> pd.DataFrame:
-        """A row for each attempt: a model, attack, setting, image and kind of target. See `jaxadv.store.rows`."""
+        """A row for each attempt: a model, attack, setting, image and kind of target.
+
+        See `jaxadv.store.rows`.
+        """
         return self._rows.read("examples")
 
     @cached_property
@@ -53,7 +56,9 @@ class Run:
 
     @cached_property
     def transfer(self) -> pd.DataFrame:
-        """A row for each adversarial image of a source and each other model that was tested with it."""
+        """A row for each adversarial image of a source and each other model that was tested with
+        it.
+        """
         return self._rows.read("transfer")
 
     def table(self, name: str) -> pd.DataFrame:
@@ -79,7 +84,10 @@ class Run:
         return getattr(tables.compute(self._rows), name)
 
     def report(self) -> Path:
-        """Write tables, figures and report.html again, from the rows. Returns the path of the page."""
+        """Write tables, figures and report.html again, from the rows.
+
+        Returns the path of the page.
+        """
         from jaxadv.report.remake import remake
 
         return remake(self.directory)
@@ -103,7 +111,8 @@ def open_run(directory: str | os.PathLike) -> Run:
     """
     if not store.Run(directory).count_parts():
         raise InputError(
-            f"no run in {str(directory)!r}: it must be a folder with the rows of a run; evaluate makes one"
+            f"no run in {str(directory)!r}: it must be a folder with the rows of a run; evaluate "
+            "makes one"
         )
     store.Run(directory).check_format()
     return Run(directory)

@@ -1,4 +1,6 @@
-"""The schedule of the units of work: several networks at once, the longest first, each compiled ahead of its use."""
+"""The schedule of the units of work: several networks at once, the longest first, each compiled
+ahead of its use.
+"""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -44,7 +46,8 @@ class Scheduler:
     begin: Callable[[], None]
 
     def work(self) -> bool:
-        """Do this process's share of the missing units, and wait for the units of other processes that it needs.
+        """Do this process's share of the missing units, and wait for the units of other processes
+        that it needs.
 
         Returns:
             Whether any unit was missing.
@@ -61,7 +64,10 @@ class Scheduler:
         return began
 
     def _share(self, stage: str, listed: Callable[[str], Sequence[Unit]], *, began: bool) -> bool:
-        """Do this process's share of a stage, then wait until the next stage can begin. Returns whether work has begun."""
+        """Do this process's share of a stage, then wait until the next stage can begin.
+
+        Returns whether work has begun.
+        """
         run = self.run
         job = self.job
         every = [unit for name in job.models for unit in listed(name)]
@@ -80,7 +86,10 @@ class Scheduler:
         return began
 
     def _do(self, stage: str, todo: dict[str, list[Unit]], *, began: bool) -> bool:
-        """Do a stage's units of each network, and compile in the meantime. Returns whether work has begun."""
+        """Do a stage's units of each network, and compile in the meantime.
+
+        Returns whether work has begun.
+        """
         if not todo:
             return began
         at_once = self.job.settings.at_once or (2 if jax.default_backend() == "cpu" else 1)
@@ -107,7 +116,10 @@ class Scheduler:
         return True
 
     def _compile_ahead(self, stage: str, names: list[str], at_once: int) -> None:
-        """Compile in the order of need. Logits of the other networks come early, since a finished attack waits for them."""
+        """Compile in the order of need.
+
+        Logits of the other networks come early, since a finished attack waits for them.
+        """
         shown = [] if stage == CLASSIFY else names
         others = [name for source in shown for name in units.shown_to(self.job, source)]
         needed = LOGITS if stage == CLASSIFY else PROGRAMS
@@ -120,7 +132,10 @@ class Scheduler:
 
 
 def _at_once(count: int, tasks: Sequence[Callable[[], None]], cancel: Cancel) -> None:
-    """Do all tasks, ``count`` at a time. If a task fails, the others end at their next `Cancel.check`, and its error is raised."""
+    """Do all tasks, ``count`` at a time.
+
+    If a task fails, the others end at their next `Cancel.check`, and its error is raised.
+    """
     pool = ThreadPoolExecutor(max_workers=count)
     waiting = {pool.submit(task) for task in tasks}
     try:

@@ -38,7 +38,8 @@ class CleverSettings:
         samples: Ns, the number of samples in a batch.
         protocol: "released" or "paper" (see `jaxadv.clever.sampler.CleverSampler`).
         method: the method of the fit: "released", "mle" or "max".
-        radius: the radius of the samples, in pixel units of range 1; None for the protocol's default.
+        radius: the radius of the samples, in pixel units of range 1; None for the protocol's
+            default.
     """
 
     images: int | None = None
@@ -118,20 +119,23 @@ class Settings:
         parts: the parts to do, out of "attacks", "transfer", "clever" and "report".
         attacks: probes such as ``jaxadv.FGSM(eps=0.1)``. Several of one attack make a sweep.
         targets: the kinds of target, out of "untargeted", "random", "least" and "top2".
-        attack_targets: the kinds of target of single attacks, or of "clever", if they differ from ``targets``.
+        attack_targets: the kinds of target of single attacks, or of "clever", if they differ from
+            ``targets``.
         clever: how CLEVER scores are estimated.
-        selection: the images: "first", "random", "study", "clever100", "common" or "robustbench". "common" takes the
-            images that all networks classify correctly.
+        selection: the images: "first", "random", "study", "clever100", "common" or "robustbench".
+            "common" takes the images that all networks classify correctly.
         num_images: how many images of the selection are classified; None for all.
-        attacked_images: how many of the correctly classified images are attacked, beginning with the first; None for all.
+        attacked_images: how many of the correctly classified images are attacked, beginning with
+            the first; None for all.
         preprocessing: "study" or "resize-256-crop".
         not_rgb: the treatment of pictures that are not RGB: "drop" or "convert".
         data_cache: a folder for decoded pictures, or None.
         data_threads: threads that decode pictures; None for one for each processor.
         block_images: attacked images in memory at a time, and in a part of the rows.
         lanes: images side by side on the device; None to choose by memory, once for the run.
-        precision: of gradients: "highest", "high", "default", "bfloat16" or "auto". "auto" takes the fastest one that does
-            not change the attacks' results, by measurements on this kind of device.
+        precision: of gradients: "highest", "high", "default", "bfloat16" or "auto". "auto" takes
+            the fastest one that does not change the attacks' results, by measurements on this kind
+            of device.
         seed: the seed of random targets and of CLEVER's samples.
         study_seed: the seed of the study's shuffle, which chooses its images and draws its targets.
         save_adversarial: whether to keep all adversarial images.
@@ -169,7 +173,8 @@ class Settings:
         names("parts", self.parts, PARTS)
         if "transfer" in self.parts and "attacks" not in self.parts:
             raise InputError(
-                "--parts has transfer without attacks; transfer needs the images of attacks: add attacks"
+                "--parts has transfer without attacks; transfer needs the images of attacks: add "
+                "attacks"
             )
         if "attacks" in self.parts:
             if not self.attacks:
@@ -367,7 +372,9 @@ def _unique(values: Sequence[Any]) -> list[Any]:
 
 
 def _as_lists(settings: list[dict[str, Any]]) -> dict[str, list[Any]] | list[dict[str, Any]]:
-    """The values of each parameter, if the settings are all combinations in order; otherwise the settings unchanged."""
+    """The values of each parameter, if the settings are all combinations in order; otherwise the
+    settings unchanged.
+    """
     lists = {name: _unique([setting[name] for setting in settings]) for name in settings[0]}
     return lists if _from_lists(lists) == settings else settings
 

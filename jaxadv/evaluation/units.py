@@ -1,12 +1,15 @@
-"""The units of work of an evaluation. Each unit writes parts of the run's rows under its name. It is done when its parts exist.
+"""The units of work of an evaluation. Each unit writes parts of the run's rows under its name. It
+is done when its parts exist.
 
-    NETWORK-BLOCK          clean and dropped: the classifications of a block of the data, and the pictures that could not be used
-    NETWORK-ATTACK-BLOCK   examples: every setting of one attack on a block of the attacked images;
-                           adversarial: the pictures of the first block for the report; transfer: the other networks' predictions
+    NETWORK-BLOCK          clean and dropped: the classifications of a block of the data, and the
+    pictures that could not be used NETWORK-ATTACK-BLOCK   examples: every setting of one attack on
+    a block of the attacked images;
+                           adversarial: the pictures of the first block for the report; transfer:
+                           the other networks' predictions
     NETWORK-clever-BLOCK   clever: the scores of a block towards every kind of target
 
-A unit's rows depend on the run's identity alone. So any process can make an interrupted or damaged unit again, with exactly the same
-rows. A block is the number of images in memory at a time.
+A unit's rows depend on the run's identity alone. So any process can make an interrupted or damaged
+unit again, with exactly the same rows. A block is the number of images in memory at a time.
 """
 
 from collections import Counter
@@ -23,7 +26,9 @@ from jaxadv.store import image_store
 from jaxadv.store.run import Run
 
 CLASSIFIED = 8
-"""A block of classified images is as large as this many blocks of attacked images, since its rows are few."""
+"""A block of classified images is as large as this many blocks of attacked images, since its rows
+are few.
+"""
 
 CLASSIFICATION = "classification"
 """What progress calls a unit that classifies."""
@@ -106,7 +111,8 @@ class Attackable(NamedTuple):
 
 
 def attackable(run: Run, job: Job, name: str) -> Attackable:
-    """The images of a network to attack. Its classifications must be done; for the selection "common", those of all networks.
+    """The images of a network to attack. Its classifications must be done; for the selection
+    "common", those of all networks.
 
     Args:
         run: the run with the rows.
@@ -144,8 +150,8 @@ def _clean(run: Run, job: Job, name: str) -> pd.DataFrame:
 def attempts(run: Run, job: Job, name: str) -> list[Unit]:
     """The units that score and attack one network. Its classifications must be done.
 
-    They are in the order of blocks, so the images of a block are read once. Scores come first: in the meantime
-    the other networks are compiled for the attacks' transfer.
+    They are in the order of blocks, so the images of a block are read once. Scores come first: in
+    the meantime the other networks are compiled for the attacks' transfer.
 
     Args:
         run: the run with the rows.
@@ -205,7 +211,8 @@ def kinds(job: Job, unit: Unit) -> list[str]:
 def shown_to(job: Job, name: str) -> list[str]:
     """The networks that are tested with the adversarial images of a network.
 
-    These are all other networks except ensembles. An ensemble's images are not shown to its members.
+    These are all other networks except ensembles. An ensemble's images are not shown to its
+    members.
 
     Args:
         job: the job.
@@ -251,7 +258,10 @@ def exists(run: Run, job: Job, unit: Unit) -> bool:
 
 
 def _images(run: Run, job: Job, unit: Unit, *, whole: bool = True) -> bool:
-    """Whether the images of a unit exist, if the run keeps images. With ``whole`` their checksums are compared."""
+    """Whether the images of a unit exist, if the run keeps images.
+
+    With ``whole`` their checksums are compared.
+    """
     if unit.stage != "attack" or not job.settings.save_adversarial:
         return True
     look = image_store.has if whole else image_store.exists
@@ -275,7 +285,8 @@ def is_finished(run: Run, job: Job, name: str) -> bool:
 
 
 def cost(job: Job, unit: Unit) -> float:
-    """The approximate work of a unit, to share units among processes. A gradient counts twice as much as logits.
+    """The approximate work of a unit, to share units among processes. A gradient counts twice as
+    much as logits.
 
     Args:
         job: the job.
@@ -300,8 +311,8 @@ def cost(job: Job, unit: Unit) -> float:
 def share(job: Job, units: Iterable[Unit], *, process: int, processes: int) -> list[Unit]:
     """The units of one process.
 
-    Each unit goes to the process with the least work so far. All processes compute the same shares, and work on
-    the same networks at the same time.
+    Each unit goes to the process with the least work so far. All processes compute the same shares,
+    and work on the same networks at the same time.
 
     Args:
         job: the job.

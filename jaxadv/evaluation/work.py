@@ -209,9 +209,11 @@ class Work:
                 check_digest(source, int(index), known[image_id], digest)
 
     def _attack(self, classifier: Classifier, block: Block, unit: Unit) -> float:
-        """Attack every image with every setting of one attack in one queue, then test the transfer to other networks.
+        """Attack every image with every setting of one attack in one queue, then test the transfer
+        to other networks.
 
-        The journal keeps the attacks' outcomes until all rows are written. So an interrupted transfer does not attack again.
+        The journal keeps the attacks' outcomes until all rows are written. So an interrupted
+        transfer does not attack again.
 
         Returns:
             The seconds that this took, without compilation.
@@ -260,7 +262,10 @@ class Work:
         return seconds
 
     def _aims(self, attempt: Attempt, block: Block) -> Aims:
-        """The target classes of an attempt. As in the release, a target that equals the true class is skipped."""
+        """The target classes of an attempt.
+
+        As in the release, a target that equals the true class is skipped.
+        """
         classes = self._classes(attempt.target_kind, block)
         return Aims(attempt, classes, _aims_elsewhere(attempt.target_kind, classes, block))
 
@@ -279,7 +284,9 @@ class Work:
         rows: pd.DataFrame,
         adversarial: np.ndarray,
     ) -> None:
-        """Keep the first image and its adversarial image by the attack's last setting, for the report."""
+        """Keep the first image and its adversarial image by the attack's last setting, for the
+        report.
+        """
         last = rows[rows["image_id"] == block.ids[0]].tail(1)
         columns = [
             "model",
@@ -307,7 +314,10 @@ class Work:
         adversarial: np.ndarray,
         journal: Journal,
     ) -> float:
-        """Test the transfer to other networks. Returns the seconds that this took, without compilation."""
+        """Test the transfer to other networks.
+
+        Returns the seconds that this took, without compilation.
+        """
         others = [self.classifiers.logits(name) for name in block.others]
         with self._progress(
             f"{unit.what} shown to {len(others)} others", len(rows), "images"
@@ -420,7 +430,10 @@ def _aims_elsewhere(kind: str, classes: np.ndarray, block: Block) -> np.ndarray:
 def _example_rows(
     classifier: Classifier, block: Block, aims: Aims, result: AttackResult
 ) -> pd.DataFrame:
-    """A row for each image that an attempt attacked. The setting's values and the attack's notes are columns."""
+    """A row for each image that an attempt attacked.
+
+    The setting's values and the attack's notes are columns.
+    """
     attempt = aims.attempt
     use = aims.use
     values = 3 * classifier.input_size**2

@@ -22,7 +22,8 @@ def fetch(what: str, order: Order, *, say: Callable[[str], None] = lambda line: 
     def describe(name: str, meta: dict[str, Any]) -> None:
         logits = meta["logit_checksum"]
         say(
-            f"{name} from {meta['source']}, {meta['num_arrays']} arrays; logits of the test picture: "
+            f"{name} from {meta['source']}, {meta['num_arrays']} arrays; logits of the test "
+            "picture: "
             f"norm {logits['norm']:.6g}, largest {logits['largest']}"
         )
 

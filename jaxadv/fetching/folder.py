@@ -117,7 +117,8 @@ class Folder:
         ):
             return True
         raise InputError(
-            f"{path} is there already, from {meta.get('source', 'another file')}; remove it, or give "
+            f"{path} is there already, from {meta.get('source', 'another file')}; remove it, or "
+            "give "
             "another --to"
         )
 
@@ -148,7 +149,8 @@ class Folder:
         """The record in DIR/pictures.
 
         Returns:
-            "sha256" of the archive and the number of "pictures". Empty without a record, and None for a damaged one.
+            "sha256" of the archive and the number of "pictures". Empty without a record, and None
+            for a damaged one.
         """
         try:
             mark = json.loads((self.pictures / MARK).read_text())

@@ -74,7 +74,8 @@ def from_archive(
     missing = [member for member in wanted if member not in seen]
     if missing:
         raise InputError(
-            f"{brought.path} lacks {', '.join(missing)}; {len(seen)} of {len(wanted)} networks are in "
+            f"{brought.path} lacks {', '.join(missing)}; {len(seen)} of {len(wanted)} networks "
+            "are in "
             f"{folder.weights}: give an archive that has them, or --models without them"
         )
 
@@ -98,7 +99,8 @@ def extract(member: tarball.Member, folder: Path, *, limit: int) -> Path:
         raise InputError(f"{member.path} is a link or a folder in the archive; a file is needed")
     if member.size > limit:
         raise InputError(
-            f"{member.path} has {member.size} bytes in the archive, more than the {limit} that this "
+            f"{member.path} has {member.size} bytes in the archive, more than the {limit} that "
+            "this "
             "network can use; give another archive"
         )
     try:

@@ -145,7 +145,8 @@ def fetch(
     say(missing.text(order))
     if missing.most > _free(order.to):
         raise InputError(
-            f"{_gb(missing.most)} of the disk are needed for {order.to}, {_gb(_free(order.to))} are "
+            f"{_gb(missing.most)} of the disk are needed for {order.to}, {_gb(_free(order.to))} "
+            "are "
             "free; free some, or give another --to"
         )
     folder = Folder(order.to)

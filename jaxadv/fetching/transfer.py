@@ -29,7 +29,10 @@ BLOCK = 2**18
 TIMEOUT = 30
 """Seconds without a byte until a connection counts as lost."""
 WAITS = (1, 2, 4, 8, 15, 30)
-"""Seconds of waiting before each new attempt. After that many attempts without a byte, we give up."""
+"""Seconds of waiting before each new attempt.
+
+After that many attempts without a byte, we give up.
+"""
 SPARE = 2**28
 """Bytes of the disk that stay free when the length of the file is unknown."""
 

@@ -1,4 +1,7 @@
-"""The forms of names of other libraries' networks. It imports nothing, so that the command line starts at once."""
+"""The forms of names of other libraries' networks.
+
+It imports nothing, so that the command line starts at once.
+"""
 
 FORMS = (
     "timm:NAME",

@@ -40,7 +40,8 @@ def row_name(full: str, taken: Iterable[str] = ()) -> str:
 
     Args:
         full: one of `FORMS`.
-        taken: names of other networks. A name among them gets some digits that follow from ``full``.
+        taken: names of other networks. A name among them gets some digits that follow from
+            ``full``.
 
     >>> row_name("timm:resnet50.a1_in1k"), row_name("onnx:folder/my-net.onnx")
     ('timm.resnet50.a1_in1k', 'onnx.my_net')
@@ -91,7 +92,8 @@ def fetched(request: Request, make: Callable[[], Any]) -> Any:
         raise
     except Exception as error:  # of its own, of the hub, of the connection
         remedy = (
-            "connect once, or copy the weights into its cache, or give --nopretrained for fresh ones"
+            "connect once, or copy the weights into its cache, or give --nopretrained for fresh "
+            "ones"
             if request.pretrained
             else "give another name"
         )
@@ -153,7 +155,8 @@ def import_torchvision(full: str) -> Any:
         import torchvision
     except ImportError as error:
         raise InputError(
-            f"{full} needs {error.name or 'torchvision'}, which is not installed; run: pip install 'jaxadv[torch]'"
+            f"{full} needs {error.name or 'torchvision'}, which is not installed; run: pip "
+            "install 'jaxadv[torch]'"
         ) from error
     except (RuntimeError, OSError) as error:
         raise InputError(f"{full}: {other_build(error) or error}") from error
@@ -304,7 +307,8 @@ def _beside(path: Path, request: Request) -> dict[str, Any]:
             known = {key: content[key] for key in _BESIDE if key in content}
         except (OSError, ValueError, AttributeError, TypeError) as error:
             raise InputError(
-                f"{str(beside)!r} cannot be read ({error}); give JSON with some of {', '.join(_BESIDE)}"
+                f"{str(beside)!r} cannot be read ({error}); give JSON with some of "
+                f"{', '.join(_BESIDE)}"
             ) from error
     if isinstance(known.get("input_size"), list):
         known["input_size"] = known["input_size"][-1]

@@ -47,7 +47,8 @@ def from_torch(
         facts: what else is to be kept with results.
 
     Returns:
-        A `Classifier`, whose ``facts`` have "source", "sha256" and, in "proof", how far it is from the original.
+        A `Classifier`, whose ``facts`` have "source", "sha256" and, in "proof", how far it is from
+        the original.
 
     Raises:
         InputError: no input size is known; the module is scripted, quantised, in training mode,

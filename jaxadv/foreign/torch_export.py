@@ -51,7 +51,8 @@ def check(module: Any, name: str) -> None:
             )
         if part.training:
             raise InputError(
-                f"{where} is in training mode ({kind}), where answers depend on the batch; call eval()"
+                f"{where} is in training mode ({kind}), where answers depend on the batch; call "
+                "eval()"
             )
     arrays = [*module.named_parameters(), *module.named_buffers()]
     for path, array in arrays:

@@ -74,8 +74,8 @@ def prove(
             precision.
 
     Returns:
-        {"double": {"logits": d, "gradient": d}, "single": ...}, relative L2 differences; "double" is a
-        text where the original does not run in double precision.
+        {"double": {"logits": d, "gradient": d}, "single": ...}, relative L2 differences; "double"
+        is a text where the original does not run in double precision.
 
     Raises:
         InputError: the two differ, or answers of the original change from call to call or with the
@@ -100,7 +100,10 @@ def prove(
             raise InputError(f"{said}, and in double it does not run; {SINGLE:g} is allowed")
         warnings.warn(f"{said}, by rounding: in double they agree", stacklevel=3)
     elif found.gradient is not None and not found.gradient <= GRADIENT:
-        said = f"{name}: the gradient differs by {found.gradient:.1e} from the original's in single precision"
+        said = (
+            f"{name}: the gradient differs by {found.gradient:.1e} from the original's in "
+            "single precision"
+        )
         warnings.warn(f"{said}; rounding flips units near their corner", stacklevel=3)
     return facts
 
@@ -117,7 +120,8 @@ def _check_original(
     again = original(images, weights)[0]
     if not relative(again, expected) <= SINGLE:
         raise InputError(
-            f"{name} gives other logits when called again; take the randomness or the state out of it"
+            f"{name} gives other logits when called again; take the randomness or the state out "
+            "of it"
         )
     alone = original(images[:1], weights[:1])[0]
     if not relative(alone, expected[:1]) <= 100 * SINGLE:  # another batch size rounds otherwise
@@ -139,7 +143,8 @@ def _in_double(
             found = differences(answer(*second(), images, weights), expected)
     if not _agree(found):
         raise InputError(
-            f"{name}: the converted network differs from the original in double precision: logits by {found.logits:.1e}"
+            f"{name}: the converted network differs from the original in double precision: "
+            f"logits by {found.logits:.1e}"
             + ("" if found.gradient is None else f", gradient by {found.gradient:.1e}")
             + f", and {DOUBLE:g} is allowed; please report the network"
         )

@@ -14,7 +14,9 @@ _LONG = 20_000  # characters: such an entry of the manifest is left to its file
 
 
 def in_brief(views: Views) -> str:
-    """The attacks, the data and the date of a run in one line; "" where neither rows nor manifest tell."""
+    """The attacks, the data and the date of a run in one line; "" where neither rows nor manifest
+    tell.
+    """
     made, settings = views.made, views.manifest.get("settings")
     attacks = [catalog.title(str(name)) for name in dict.fromkeys(made.robustness["attack"])]
     attacks += ["CLEVER"] * bool(len(made.clever)) + ["transfer"] * bool(len(made.transfer))
@@ -66,7 +68,10 @@ def what_was_run(views: Views) -> str:
         for name, value in manifest.items()
     }
     everything = escape(json.dumps(everything, indent=2, ensure_ascii=False))
-    unfold = f'<details><summary>Every setting (manifest.json)</summary><pre class="scroll" tabindex="0">{everything}</pre></details>'
+    unfold = (
+        '<details><summary>Every setting (manifest.json)</summary><pre class="scroll" '
+        f'tabindex="0">{everything}</pre></details>'
+    )
     return f'<table class="about"><tbody>{cells}</tbody></table>{unfold if manifest else ""}'
 
 

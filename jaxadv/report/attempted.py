@@ -1,4 +1,6 @@
-"""The attempts of a run as tables of robust accuracy need them: who was attacked, how far, within which budget."""
+"""The attempts of a run as tables of robust accuracy need them: who was attacked, how far, within
+which budget.
+"""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -85,7 +87,9 @@ def budget_of(settings: RunSettings, attack: str, setting: str) -> Budget | None
 
 
 def least(groups: Sequence[Group]) -> pd.DataFrame:
-    """The least distance of each image in each norm, whatever the target, by number of the image."""
+    """The least distance of each image in each norm, whatever the target, by number of the
+    image.
+    """
     if not groups:
         return pd.DataFrame(columns=list(NORMS), dtype=np.float32)
     rows = pd.concat([group.rows[["image_id", *NORMS]] for group in groups])

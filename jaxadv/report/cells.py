@@ -1,4 +1,6 @@
-"""Tables of numbers as HTML: headings that say their meaning, rows in groups, and what the page's script needs to sort them."""
+"""Tables of numbers as HTML: headings that say their meaning, rows in groups, and what the page's
+script needs to sort them.
+"""
 
 import math
 from collections.abc import Callable
@@ -44,7 +46,9 @@ HEADINGS = {
 
 
 def head(columns: list[str]) -> str:
-    """One or two lines of headings for columns of `COLUMNS`; the statistics of a distance stand together under its name."""
+    """One or two lines of headings for columns of `COLUMNS`; the statistics of a distance stand
+    together under its name.
+    """
     first, second = [], []
     for number, name in enumerate(columns):
         distance, _, statistic = name.rpartition("_")
@@ -55,7 +59,8 @@ def head(columns: list[str]) -> str:
             across = sum(other.rpartition("_")[0] == distance for other in columns)
             meaning = escape(COLUMNS[f"{distance}_mean"].meaning)
             first.append(
-                f'<th scope="colgroup" class="pair" colspan="{across}" title="{meaning}">{DISTANCES[distance]}</th>'
+                f'<th scope="colgroup" class="pair" colspan="{across}" '
+                f'title="{meaning}">{DISTANCES[distance]}</th>'
             )
         second.append(_heading(name, statistic, number, rows=1))
     if not second:
@@ -66,7 +71,10 @@ def head(columns: list[str]) -> str:
 def _heading(name: str, text: str, number: int, rows: int) -> str:
     kind = "text" if COLUMNS[name].type == "text" else ""
     span = f' rowspan="{rows}"' * (rows > 1)
-    return f'<th scope="col" class="{kind}"{span} data-c="{number}" title="{escape(COLUMNS[name].meaning)}">{escape(text)}</th>'
+    return (
+        f'<th scope="col" class="{kind}"{span} data-c="{number}" '
+        f'title="{escape(COLUMNS[name].meaning)}">{escape(text)}</th>'
+    )
 
 
 def _name(name: str) -> str:
@@ -88,7 +96,8 @@ def body(
         address: gives a row its address within the page.
     """
     lines = [
-        f'<tr class="group"><th scope="rowgroup" colspan="{len(columns)}"><span>{escape(heading)}</span></th></tr>'
+        '<tr class="group"><th scope="rowgroup" '
+        f'colspan="{len(columns)}"><span>{escape(heading)}</span></th></tr>'
     ] * bool(heading)
     for row in table.to_dict("records"):
         place = f' id="{escape(address(row))}"' if address else ""
@@ -103,7 +112,10 @@ def _data(name: str, row: dict) -> str:
             f'<th scope="row">{text}</th>' if name == "model" else f'<td class="text">{text}</td>'
         )
     if name == "success_rate":
-        return f'<td class="share" style="--share:{100 * row[name]:.1f}%" {sortable(row[name])}>{text}{between(name, row)}</td>'
+        return (
+            f'<td class="share" style="--share:{100 * row[name]:.1f}%" '
+            f"{sortable(row[name])}>{text}{between(name, row)}</td>"
+        )
     quiet = (
         ' class="quiet"'
         if name.endswith("_median")

@@ -8,7 +8,10 @@ from jaxadv.attacks import catalog
 
 
 class Column(NamedTuple):
-    """``type``: text, count or number. ``unit``: what one is, or "" for none; a "share" is stored as 0..1 and printed in %."""
+    """``type``: text, count or number.
+
+    ``unit``: what one is, or "" for none; a "share" is stored as 0..1 and printed in %.
+    """
 
     type: str
     unit: str
@@ -25,7 +28,8 @@ COLUMNS: dict[str, Column] = {
     "attack": Column(
         "text",
         "",
-        f"How the images were made: {', '.join(f'{one.name} ({one.title})' for one in catalog.ATTACKS)}.",
+        "How the images were made: "
+        f"{', '.join(f'{one.name} ({one.title})' for one in catalog.ATTACKS)}.",
     ),
     "setting": Column(
         "text", "", "The attack's settings that a run may sweep; the manifest has all others."
@@ -33,12 +37,14 @@ COLUMNS: dict[str, Column] = {
     "target_kind": Column(
         "text",
         "",
-        "What the attack aims at: untargeted (any wrong class), random, least (least likely) or top2 (second most likely class).",
+        "What the attack aims at: untargeted (any wrong class), random, least (least likely) or "
+        "top2 (second most likely class).",
     ),
     "norm": Column(
         "text",
         "",
-        "The norm: of the distance that the CLEVER score bounds (1, 2 or inf), or of a budget (linf, l2, l1 or l0).",
+        "The norm: of the distance that the CLEVER score bounds (1, 2 or inf), or of a budget "
+        "(linf, l2, l1 or l0).",
     ),
     # accuracy
     "images": Column("count", "images", "Clean images shown to the model."),
@@ -57,7 +63,8 @@ COLUMNS: dict[str, Column] = {
     "n": Column(
         "count",
         "rows",
-        "What was counted: attempts, each an image and a target, without invalid ones; for CLEVER, scores.",
+        "What was counted: attempts, each an image and a target, without invalid ones; for "
+        "CLEVER, scores.",
     ),
     "successes": Column(
         "count",
@@ -71,17 +78,20 @@ COLUMNS: dict[str, Column] = {
     "near_ties": Column(
         "count",
         "attempts",
-        "Failures that the study would count: the target is within 0.001 of the largest output. Not in successes.",
+        "Failures that the study would count: the target is within 0.001 of the largest output. "
+        "Not in successes.",
     ),
     "revoked": Column(
         "count",
         "attempts",
-        "Failures that the attack took for successes, by the logits of its gradient program (see --precision).",
+        "Failures that the attack took for successes, by the logits of its gradient program (see "
+        "--precision).",
     ),
     "invalid": Column(
         "count",
         "rows",
-        "Rows without an answer: a logit or gradient was NaN or infinite. In no rate, mean or n; clean images count as wrong.",
+        "Rows without an answer: a logit or gradient was NaN or infinite. In no rate, mean or n; "
+        "clean images count as wrong.",
     ),
     "zero_gradients": Column(
         "count",
@@ -164,12 +174,14 @@ COLUMNS: dict[str, Column] = {
     "distance": Column(
         "text",
         "",
-        "The distance that the attack makes small; for CLEVER the one that the score bounds: l1, l2 or linf.",
+        "The distance that the attack makes small; for CLEVER the one that the score bounds: l1, "
+        "l2 or linf.",
     ),
     "fitted": Column(
         "text",
         "",
-        "The models that the law is fitted to: frontier (no other is as accurate and as robust) or all.",
+        "The models that the law is fitted to: frontier (no other is as accurate and as robust) "
+        "or all.",
     ),
     "models": Column(
         "count",
@@ -179,7 +191,8 @@ COLUMNS: dict[str, Column] = {
     "intercept": Column(
         "number",
         _PIXELS,
-        "a of the law, mean distance = a + b ln(error), error as a share: its value at an error of 1.",
+        "a of the law, mean distance = a + b ln(error), error as a share: its value at an error "
+        "of 1.",
     ),
     "slope": Column(
         "number",
@@ -206,7 +219,8 @@ COLUMNS: dict[str, Column] = {
     "below_minimum": Column(
         "count",
         "images",
-        "Images that the attack broke within the budget although the searches' least distance is above it.",
+        "Images that the attack broke within the budget although the searches' least distance is "
+        "above it.",
     ),
     "missed": Column(
         "count", "images", "Images that stand although a search found a nearer one that fools."
@@ -223,7 +237,8 @@ COLUMNS: dict[str, Column] = {
     "optimality": Column(
         "number",
         "",
-        "AttackBench's: the area between the attack's curve of robust accuracy and no attack's, over that of the best known distances.",
+        "AttackBench's: the area between the attack's curve of robust accuracy and no attack's, "
+        "over that of the best known distances.",
     ),
     "distance_median": Column(
         "number", _PIXELS, "Median distance of all attempts, a failure as infinitely far."
@@ -249,7 +264,8 @@ COLUMNS: dict[str, Column] = {
     "verdict": Column(
         "text",
         "",
-        "By the numbers as they are: holds, does not hold, not tested, or measured (nothing is claimed).",
+        "By the numbers as they are: holds, does not hold, not tested, or measured (nothing is "
+        "claimed).",
     ),
     "settled": Column(
         "text", "", "Whether the 95 % intervals exclude the other verdict: yes or no."
@@ -265,7 +281,8 @@ COLUMNS: dict[str, Column] = {
     "difference": Column(
         "number",
         "",
-        "Mean of the first minus mean of the other over those images: a distance or score, or, for success, a share.",
+        "Mean of the first minus mean of the other over those images: a distance or score, or, "
+        "for success, a share.",
     ),
     "family": Column("text", "", "The family of models."),
     "by_depth": Column("text", "", "Its models, from the fewest layers with weights to the most."),
@@ -312,13 +329,15 @@ COLUMNS: dict[str, Column] = {
     "exceeded": Column(
         "number",
         "share",
-        "Images and models of which the score, meant as a lower bound, is above the distance found.",
+        "Images and models of which the score, meant as a lower bound, is above the distance "
+        "found.",
     ),
     # sensitivity
     "about": Column(
         "text",
         "",
-        "The number that is looked at: a mean distance, a success rate, or the mean transfer rate of a source.",
+        "The number that is looked at: a mean distance, a success rate, or the mean transfer "
+        "rate of a source.",
     ),
     "counted": Column("text", "", "How it is counted: as the study's code does, or otherwise."),
     "value": Column("number", "", "Its mean over models or sources: a distance or a share."),
@@ -347,7 +366,8 @@ COLUMNS: dict[str, Column] = {
     "has_relatives": Column(
         "text",
         "",
-        "Whether the run has another model of its family, without which no rule can be right: yes or no.",
+        "Whether the run has another model of its family, without which no rule can be right: "
+        "yes or no.",
     ),
     "networks": Column(
         "count", "models", "Models of the family that have relatives: the rate is over these."
@@ -419,7 +439,9 @@ EVERY = COLUMNS | COMPARED
 
 
 def show(name: str, value) -> str:
-    """A value of column ``name`` for people: shares and percentages with one decimal, counts whole, else three digits."""
+    """A value of column ``name`` for people: shares and percentages with one decimal, counts whole,
+    else three digits.
+    """
     column = EVERY[name]
     if column.type == "text":
         return str(value)

@@ -69,7 +69,10 @@ def _accuracy(table: pd.DataFrame) -> Finding | None:
 
 
 def _share(row: pd.Series) -> str:
-    return f"{row['top1_percent']:.1f} % [{row['top1_percent_low']:.1f}, {row['top1_percent_high']:.1f}]"
+    return (
+        f"{row['top1_percent']:.1f} % [{row['top1_percent_low']:.1f}, "
+        f"{row['top1_percent_high']:.1f}]"
+    )
 
 
 def _extremes(measure: Measure) -> Finding | None:
@@ -89,7 +92,10 @@ def _extremes(measure: Measure) -> Finding | None:
     is_score = measure.attack == "clever"
     verb = ("have" if is_score else "need") if len(first) > 1 else ("has" if is_score else "needs")
     top, bottom = (_value(rows, measure) for rows in (first, last))
-    text = f"{_named(first)} {verb} the largest {measure.what}, {top}; {_named(last)} the smallest, {bottom}."
+    text = (
+        f"{_named(first)} {verb} the largest {measure.what}, {top}; {_named(last)} the "
+        f"smallest, {bottom}."
+    )
     most = first[0]
     if len(first) == 1 and np.isfinite(most["low"]):
         rivals = int((points["high"] >= most["low"]).sum()) - 1
@@ -142,7 +148,11 @@ def _law(chief: list[Measure]) -> Finding | None:
                 "cannot be tested (fewer than 3 models on the frontier) for", []
             ).append(measure.short)
             continue
-        told = f"{measure.short} (b = {interval(law['slope'], law['slope_low'], law['slope_high'])}, {law['models']} models)"
+        told = (
+            f"{measure.short} (b = "
+            f"{interval(law['slope'], law['slope_low'], law['slope_high'])}, {law['models']} "
+            "models)"
+        )
         if law["slope_low"] > 0:
             verdicts.setdefault("holds (b is above 0) for", []).append(told)
         else:
@@ -185,7 +195,8 @@ def counted(numbers: Iterable[int]) -> str:
 
 
 def panel_means(transfer: pd.DataFrame) -> pd.DataFrame:
-    """For each transfer map its mean rate ("released") over ordered pairs, its best sources, and the range of n.
+    """For each transfer map its mean rate ("released") over ordered pairs, its best sources, and
+    the range of n.
 
     "best" names the sources whose mean rates print as the largest; "" if no source has a rate.
     """
@@ -215,7 +226,8 @@ def panel_means(transfer: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_successes(spread: pd.DataFrame, robustness: pd.DataFrame) -> pd.DataFrame:
-    """The maps whose attack fooled a model that it was made for. Others say nothing of how an attack transfers.
+    """The maps whose attack fooled a model that it was made for. Others say nothing of how an
+    attack transfers.
 
     Args:
         spread: of `panel_means`.

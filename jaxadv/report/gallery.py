@@ -22,7 +22,9 @@ from jaxadv.report.figures.pictures import (
 )
 
 _LARGE, _REDUCED, _FIRST = 64, 96, 160
-"""Pixels a side: what is larger than the first is kept at the second, and at the third in the first rows."""
+"""Pixels a side: what is larger than the first is kept at the second, and at the third in the first
+rows.
+"""
 _BUDGET = 1_500_000  # bytes of a page that pictures may take
 
 
@@ -41,7 +43,9 @@ def gallery(rows: pd.DataFrame, order: list[str], first: Sequence[str]) -> str:
     factors = [amplification(of_attempt(rows, how)) for how in columns]
     names = [name for name in order if name in set(rows["model"])]
     heads = "".join(
-        f'<th scope="col" colspan="2">{"<br>".join(escape(part) for part in head(how) if part)}<br><i>difference × {factor}</i></th>'
+        '<th scope="col" '
+        f'colspan="2">{"<br>".join(escape(part) for part in head(how) if part)}<br><i>difference '
+        f"× {factor}</i></th>"
         for how, factor in zip(columns, factors, strict=True)
     )
     lines, spent = {}, 0
@@ -55,7 +59,10 @@ def gallery(rows: pd.DataFrame, order: list[str], first: Sequence[str]) -> str:
         lines[name] = line
     others = [name for name in grouped(names) if name in lines and name not in leaders]
     shown = _framed(heads, [lines[name] for name in leaders if name in lines])
-    more = f"<details><summary>More models ({len(others)})</summary>{_framed(heads, [lines[name] for name in others])}</details>"
+    more = (
+        "<details><summary>More models "
+        f"({len(others)})</summary>{_framed(heads, [lines[name] for name in others])}</details>"
+    )
     more = more if others else ""
     left = len(names) - len(lines)
     note = f"<p class=what>{left} more in figures/pictures.png.</p>" if left else ""
@@ -64,7 +71,10 @@ def gallery(rows: pd.DataFrame, order: list[str], first: Sequence[str]) -> str:
 
 def _framed(heads: str, lines: list[str]) -> str:
     head = f'<thead><tr><th scope="col">model</th><th scope="col">clean</th>{heads}</tr></thead>'
-    return f'<div class="scroll" tabindex="0"><table class="pictures">{head}<tbody>{"".join(lines)}</tbody></table></div>'
+    return (
+        '<div class="scroll" tabindex="0"><table '
+        f'class="pictures">{head}<tbody>{"".join(lines)}</tbody></table></div>'
+    )
 
 
 def _line(model: str, shown: list[dict | None], factors: list[int], side: int) -> str:

@@ -1,4 +1,6 @@
-"""The three sentences that a page begins with: the most robust model, accuracy beside robustness, and transfer."""
+"""The three sentences that a page begins with: the most robust model, accuracy beside robustness,
+and transfer.
+"""
 
 from collections.abc import Mapping
 
@@ -47,7 +49,10 @@ def _robust(
     rows = [order.points.iloc[group[0]] for group in groups]
     name = order.name
     if len(groups) == 1:
-        text = f"all {len(order.points)} models are equal by {name}: {order.what} {shown(order, rows[0]['value'])}"
+        text = (
+            f"all {len(order.points)} models are equal by {name}: {order.what} "
+            f"{shown(order, rows[0]['value'])}"
+        )
         return Finding("Most robust", f"{text}{_unbroken(made, order)}.")
     first = [str(order.points["model"].iloc[number]) for number in groups[0]]
     value = _told(order, rows[0])
@@ -55,7 +60,10 @@ def _robust(
         text = f"{listed(first)}, equal by {name}: {order.what} {shown(order, rows[0]['value'])}"
         return Finding("Most robust", f"{text}{_unbroken(made, order)}.")
     second = listed([str(order.points["model"].iloc[number]) for number in groups[1]])
-    text = f"{first[0]} by {name}: {order.what} {value}, before {second} with {shown(order, rows[1]['value'])}"
+    text = (
+        f"{first[0]} by {name}: {order.what} {value}, before {second} with "
+        f"{shown(order, rows[1]['value'])}"
+    )
     return Finding(
         "Most robust", f"{text}{_settled(order, first[0], comparison)}{_unbroken(made, order)}."
     )
@@ -144,7 +152,10 @@ def _transfers(spread: pd.DataFrame, *, out_of: int) -> Finding | None:
     if len(names) > 1:
         text = f"{listed(names)} transfer equally well, {share_text(best['mean'])} on average"
         return Finding("Transfer", f"{text}.")
-    text = f"{names[0]} transfers best, {share_text(best['mean'])} on average over {best['pairs']} pairs"
+    text = (
+        f"{names[0]} transfers best, {share_text(best['mean'])} on average over "
+        f"{best['pairs']} pairs"
+    )
     source = best["best"]
     if source == "all sources alike":
         return Finding("Transfer", f"{text}, from all sources alike.")

@@ -9,7 +9,8 @@ import pandas as pd
 from jaxadv.analysis import rate_interval
 from jaxadv.analysis.families import borders
 
-# Ottosson's OKLab, in which equal steps look equal: linear sRGB -> cone responses -> (lightness, green-red, blue-yellow).
+# Ottosson's OKLab, in which equal steps look equal: linear sRGB -> cone responses -> (lightness,
+# green-red, blue-yellow).
 _TO_CONES = np.array(
     [
         [0.4122214708, 0.5363325363, 0.0514459929],
@@ -24,8 +25,8 @@ _TO_LAB = np.array(
         [0.0259040371, 0.7827717662, -0.8086757660],
     ]
 )
-# A straight line from dark blue to light yellow: lightness grows evenly, and it stays off the red-green axis that most
-# colour-blind people cannot see.
+# A straight line from dark blue to light yellow: lightness grows evenly, and it stays off the
+# red-green axis that most colour-blind people cannot see.
 _LOW = np.array([0.27, -0.02, -0.10])
 _HIGH = np.array([0.93, -0.02, 0.16])
 
@@ -69,7 +70,8 @@ def heat_map(
     """A matrix of shares as a table, with an interval and n in each cell's title.
 
     Args:
-        rates: (M, M), a row a source; on the diagonal the white-box rates; NaN where nothing was run.
+        rates: (M, M), a row a source; on the diagonal the white-box rates; NaN where nothing was
+            run.
         counts: (M, M), what each rate is over.
         address: gives the row of a source the address that its cells lead to.
 
@@ -78,11 +80,13 @@ def heat_map(
     """
     names, starts = list(map(str, rates.columns)), set(borders(list(rates.columns)))
     heads = "".join(
-        f'<th scope="col" class="shown{" gap" * (number in starts)}"><span>{escape(name)}</span></th>'
+        '<th scope="col" '
+        f'class="shown{" gap" * (number in starts)}"><span>{escape(name)}</span></th>'
         for number, name in enumerate(names)
     )
     lines = [
-        f'<thead><tr><th scope="col" class="corner">shown to →<br>source ↓</th>{heads}</tr></thead><tbody>'
+        '<thead><tr><th scope="col" class="corner">shown to →<br>source '
+        f"↓</th>{heads}</tr></thead><tbody>"
     ]
     shares, numbers = rates.to_numpy(float), counts.to_numpy(float)
     low, high = rate_interval(np.nan_to_num(shares * numbers), np.nan_to_num(numbers))
@@ -104,7 +108,10 @@ def heat_map(
         kind = ' class="gap"' if row in starts else ""
         place = f' data-to="{escape(address(source))}"' if address else ""
         lines.append(f'<tr{kind}{place}><th scope="row">{escape(source)}</th>{"".join(cells)}</tr>')
-    return f'<div class="scroll" tabindex="0"><table class="heat">{"".join(lines)}</tbody></table></div>'
+    return (
+        '<div class="scroll" tabindex="0"><table '
+        f'class="heat">{"".join(lines)}</tbody></table></div>'
+    )
 
 
 def _kind(share: float) -> str:
@@ -135,6 +142,8 @@ def legend() -> str:
         '<p class="legend"><span>0 %</span>'
         f'<span class="ramp" role="img" aria-label="dark blue is 0 %, light yellow 100 %" '
         f'style="background:linear-gradient(90deg,{stops})"></span><span>100 %</span>'
-        f'<span class="key"><b class="own" style="background:{white_box};color:{text_colour(white_box)}"></b>'
-        'outlined: white box, the source itself</span><span class="key"><b class="none">–</b>no images</span></p>'
+        '<span class="key"><b class="own" '
+        f'style="background:{white_box};color:{text_colour(white_box)}"></b>'
+        'outlined: white box, the source itself</span><span class="key"><b class="none">–</b>no '
+        "images</span></p>"
     )

@@ -1,4 +1,6 @@
-"""report.html: one page that needs nothing else, neither files nor network, from the tables, figures and manifest of a run."""
+"""report.html: one page that needs nothing else, neither files nor network, from the tables,
+figures and manifest of a run.
+"""
 
 import os
 from collections.abc import Mapping
@@ -26,7 +28,8 @@ from jaxadv.support.files import write_atomically
 
 FOOTER = (
     "Made from the rows of this run. Its folder <code>tables</code> has all digits and columns. "
-    "<code>figures</code> has every figure as PNG and SVG. <code>summary.json</code> has the numbers for other programs."
+    "<code>figures</code> has every figure as PNG and SVG. <code>summary.json</code> has the "
+    "numbers for other programs."
 )
 
 
@@ -84,7 +87,10 @@ def _facts(views: Views) -> str:
 
 
 def _folded(views: Views) -> str:
-    return f"<details><summary>Models, settings, versions and machine</summary>{what_was_run(views)}</details>"
+    return (
+        "<details><summary>Models, settings, versions and "
+        f"machine</summary>{what_was_run(views)}</details>"
+    )
 
 
 def _pictures(views: Views, order: Order | None) -> str:
@@ -100,7 +106,8 @@ def _pictures(views: Views, order: Order | None) -> str:
             first = [str(points["model"].iloc[place]) for place in (0, -1)]
             who = f" In sight are the most and the least robust model by {escape(order.name)}."
     lead = (
-        "<p>The first attacked image, for each attack its last setting. Beside what the model is shown stands what was changed, "
+        "<p>The first attacked image, for each attack its last setting. Beside what the model is "
+        "shown stands what was changed, "
         f"enlarged around grey.{who}</p>"
     )
     return lead + gallery(views.adversarial, models, first)

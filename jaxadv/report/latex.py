@@ -7,7 +7,8 @@ import pandas as pd
 from jaxadv.analysis.families import FAMILIES
 from jaxadv.report.columns import COLUMNS, show
 
-# Columns worth printing; the .csv has all. One with _low and _high beside it is printed with its interval.
+# Columns worth printing; the .csv has all. One with _low and _high beside it is printed with its
+# interval.
 PRINTED = {
     "accuracy": ["model", "images", "correct", "top1_percent", "top5_percent", "error_percent"],
     "robustness": [
@@ -168,9 +169,11 @@ _ROWS = 50  # of a block, which fits on a page; longtable would need several run
 
 
 def latex(name: str, table: pd.DataFrame, printed_as: Sequence[str]) -> str:
-    """The .tex file of a table. printed_as: for each of its columns the name in COLUMNS that says how.
+    """The .tex file of a table. printed_as: for each of its columns the name in COLUMNS that says
+    how.
 
-    A name that is not in PRINTED is a matrix: all of its columns, numbers in percent, heads upright.
+    A name that is not in PRINTED is a matrix: all of its columns, numbers in percent, heads
+    upright.
     """
     matrix = name not in PRINTED
     heads, columns, widths, rows = [], [], [], _ROWS
@@ -222,7 +225,10 @@ def latex(name: str, table: pd.DataFrame, printed_as: Sequence[str]) -> str:
 
 
 def escape(text: str) -> str:
-    """``text`` for LaTeX. What is not ASCII becomes its code point, since the fonts at hand may lack it."""
+    """``text`` for LaTeX.
+
+    What is not ASCII becomes its code point, since the fonts at hand may lack it.
+    """
     characters = []
     for character in " ".join(text.split()):
         known = _ESCAPED.get(character)

@@ -35,7 +35,9 @@ def with_published(accuracy: pd.DataFrame, manifest: Mapping[str, Any]) -> pd.Da
 
 
 def other_pictures(manifest: Mapping[str, Any]) -> str:
-    """A sentence on networks that were made for another crop than the run's; empty where none was."""
+    """A sentence on networks that were made for another crop than the run's; empty where none
+    was.
+    """
     settings = manifest.get("settings")
     used = settings.get("preprocessing") if isinstance(settings, dict) else None
     has_margin = used == "resize-256-crop"
@@ -51,5 +53,6 @@ def other_pictures(manifest: Mapping[str, Any]) -> str:
         return ""
     return (
         f"Pictures were made by --preprocessing={used}. Some networks were made for others "
-        f"(interpolation, share of the side that is kept): {', '.join(asked)}. Their accuracy may differ for it."
+        f"(interpolation, share of the side that is kept): {', '.join(asked)}. Their accuracy "
+        "may differ for it."
     )

@@ -1,4 +1,6 @@
-"""What a run says of each model's robustness in one number: mean distances of the searching attacks, mean CLEVER scores."""
+"""What a run says of each model's robustness in one number: mean distances of the searching
+attacks, mean CLEVER scores.
+"""
 
 from typing import NamedTuple
 
@@ -128,7 +130,9 @@ def measures(
 
 
 def chief(found: list[Measure]) -> list[Measure]:
-    """One for each searching attack and norm of CLEVER: random targets if there are, and the first setting, as studied if there is one."""
+    """One for each searching attack and norm of CLEVER: random targets if there are, and the first
+    setting, as studied if there is one.
+    """
     best: dict[tuple, Measure] = {}
     for measure in found:
         key = (measure.attack, measure.setting if measure.attack == "clever" else "")

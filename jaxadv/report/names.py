@@ -9,7 +9,9 @@ from jaxadv.core.targets import KINDS
 
 
 def panel_name(attack: str, target_kind: str, setting: str) -> str:
-    """What a transfer map or table of attempts is about, e.g. "C&W L2 · confidence=0 · random target"."""
+    """What a transfer map or table of attempts is about, e.g. "C&W L2 · confidence=0 · random
+    target".
+    """
     return " · ".join(
         filter(None, [catalog.title(attack), setting, KINDS.get(target_kind, target_kind)])
     )
@@ -24,7 +26,9 @@ def parameter_title(name: str) -> str:
 
 
 def file_name(name: str, taken: Iterable[str]) -> str:
-    """``name`` in letters, digits, dot, minus and underscore; what becomes too long, or the same as one of ``taken``, gets a checksum."""
+    """``name`` in letters, digits, dot, minus and underscore; what becomes too long, or the same as
+    one of ``taken``, gets a checksum.
+    """
     safe = re.sub(r"[^A-Za-z0-9.-]+", "_", name).strip("_.")
     if len(safe) > 100 or safe.lower() in {other.lower() for other in taken}:
         safe = f"{safe[:90]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
@@ -34,8 +38,8 @@ def file_name(name: str, taken: Iterable[str]) -> str:
 def anchor(kind: str, *names: str) -> str:
     """An address within a page, such as "row/cw/random/confidence=0/vgg_16".
 
-    Names with other characters than letters, digits and ``_.=,+-`` get a checksum, so that two of them
-    never share an address.
+    Names with other characters than letters, digits and ``_.=,+-`` get a checksum, so that two of
+    them never share an address.
     """
     safe = [re.sub(r"[^A-Za-z0-9_.=,+-]+", "-", name)[:80] for name in names]
     if safe != list(names):

@@ -102,5 +102,11 @@ def glossary(views: Views) -> str:
         unit = COLUMNS[name].unit
         note = f" <i>({escape(unit)})</i>" if unit else ""
         entries.append(f"<dt>{escape(name)}</dt><dd>{escape(COLUMNS[name].meaning)}{note}</dd>")
-    lead = "<p>Names are as in the files in <code>tables</code>. A heading above shows its meaning when pointed at.</p>"
-    return f"{lead}<details><summary>All {len(names)} columns</summary><dl>{''.join(entries)}</dl></details>"
+    lead = (
+        "<p>Names are as in the files in <code>tables</code>. A heading above shows its "
+        "meaning when pointed at.</p>"
+    )
+    return (
+        f"{lead}<details><summary>All {len(names)} "
+        f"columns</summary><dl>{''.join(entries)}</dl></details>"
+    )

@@ -1,4 +1,6 @@
-"""The main table of the page: a row a model, its rank, its accuracy and each measure of its robustness."""
+"""The main table of the page: a row a model, its rank, its accuracy and each measure of its
+robustness.
+"""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -38,8 +40,8 @@ def overview(views: Views, chief: list[Measure], order: Order | None) -> str:
         order: of `jaxadv.report.ranking.chosen`.
 
     Returns:
-        HTML with intervals in brackets, n and failures below; "" for a run with neither accuracy nor
-        robustness.
+        HTML with intervals in brackets, n and failures below; "" for a run with neither accuracy
+        nor robustness.
     """
     if not views.models or not (
         len(views.made.accuracy) or len(views.made.robustness) or len(views.made.clever)
@@ -52,7 +54,8 @@ def overview(views: Views, chief: list[Measure], order: Order | None) -> str:
         columns.append(Column("rank", what, "", lambda model: _rank(ranked.get(model))))
     columns += _columns(views, chief)
     head = "".join(
-        f'<th scope="col" class="{one.kind}" data-c="{number}">{escape(one.name)}<small>{escape(one.what)}</small></th>'
+        f'<th scope="col" class="{one.kind}" '
+        f'data-c="{number}">{escape(one.name)}<small>{escape(one.what)}</small></th>'
         for number, one in enumerate(columns)
     )
     last = len(views.models) + 1
@@ -62,7 +65,8 @@ def overview(views: Views, chief: list[Measure], order: Order | None) -> str:
         for model in models
     )
     lead = (
-        "<p>Distances and scores: larger is more robust. Success: smaller is. Brackets hold 95 % intervals. "
+        "<p>Distances and scores: larger is more robust. Success: smaller is. Brackets hold 95 % "
+        "intervals. "
         "Below are n and failed attempts."
     )
     if order:
@@ -76,7 +80,10 @@ def overview(views: Views, chief: list[Measure], order: Order | None) -> str:
 
 
 def _columns(views: Views, chief: list[Measure]) -> Iterator[Column]:
-    """Accuracy, the attacks with a fixed budget, and the measures. What else a model has, stands here too."""
+    """Accuracy, the attacks with a fixed budget, and the measures.
+
+    What else a model has, stands here too.
+    """
     if len(views.made.accuracy):
         yield Column("top-1", "clean images", "", partial(_accuracy, views.made.accuracy))
     for attack, rows in budgets(views.made.robustness):
@@ -140,7 +147,10 @@ def _success(rows: pd.DataFrame, model: str) -> str:
 
 
 def _whole(row: pd.Series) -> str:
-    return f" <small>[{100 * row['success_rate_low']:.0f}, {100 * row['success_rate_high']:.0f}]</small>"
+    return (
+        f" <small>[{100 * row['success_rate_low']:.0f}, "
+        f"{100 * row['success_rate_high']:.0f}]</small>"
+    )
 
 
 def _mean(measure: Measure, model: str) -> str:

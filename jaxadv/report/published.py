@@ -1,6 +1,8 @@
-"""What others have published, for the page to show beside what a run on ImageNet measured. Where the files are missing: nothing.
+"""What others have published, for the page to show beside what a run on ImageNet measured. Where
+the files are missing: nothing.
 
-The folder is `results/published` of the repository, by a link, so that an installed package has it too; its README explains the tags.
+The folder is `results/published` of the repository, by a link, so that an installed package has it
+too; its README explains the tags.
 """
 
 from html import escape
@@ -42,8 +44,10 @@ def published(views: Views) -> str:
         if part
     ]
     lead = (
-        "<p>In <em>italics</em> numbers of others, with the tag of their source (<code>results/published</code> has sources and tags); all "
-        "others are this run's. They differ in images, weights and settings: of the study's own tables none was at hand.</p>"
+        "<p>In <em>italics</em> numbers of others, with the tag of their source "
+        "(<code>results/published</code> has sources and tags); all "
+        "others are this run's. They differ in images, weights and settings: of the study's own "
+        "tables none was at hand.</p>"
     )
     return lead + "".join(parts) if parts else ""
 
@@ -99,7 +103,9 @@ def _accuracy(views: Views) -> str:
 
 
 def _first_pair(views: Views) -> str:
-    """The one printed cell of a transfer map, beside a re-run of the released code: two different things."""
+    """The one printed cell of a transfer map, beside a re-run of the released code: two different
+    things.
+    """
     printed, rerun = read("printed_cells"), read("rerun")
     if printed is None or rerun is None:
         return ""
@@ -120,7 +126,10 @@ def _first_pair(views: Views) -> str:
                 ]
             )
     head = ["model", "there", "this run", "re-run of the released code, seed 1216", "printed"]
-    note = "FGSM, eps 0.1, untargeted. The re-run and the paper are two different things; why they differ is not known."
+    note = (
+        "FGSM, eps 0.1, untargeted. The re-run and the paper are two different things; why "
+        "they differ is not known."
+    )
     return _table("One cell of the study's Fig. 3", note, head, lines)
 
 
@@ -173,7 +182,10 @@ def _figure_2(views: Views) -> str:
         "C&W, mean L2 / 3HW",
         "its family in Fig. 2, by eye",
     ]
-    note = "Random targets. What somebody read off the study's Fig. 2 by eye, one value a family: ranges of plausibility, no more."
+    note = (
+        "Random targets. What somebody read off the study's Fig. 2 by eye, one value a "
+        "family: ranges of plausibility, no more."
+    )
     return _table("The study's Fig. 2", note, head, lines)
 
 

@@ -1,4 +1,6 @@
-"""The order of the models by one measure: ranks with ties, and what differences on the same images settle."""
+"""The order of the models by one measure: ranks with ties, and what differences on the same images
+settle.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple

@@ -32,7 +32,8 @@ def remake(
     run = Run(directory)
     if not run.count_parts():
         raise InputError(
-            f"no run in {str(run.directory)!r}: it must be a folder with the rows of a run; evaluate makes one"
+            f"no run in {str(run.directory)!r}: it must be a folder with the rows of a run; "
+            "evaluate makes one"
         )
     run.check_format()
     page, brief = run.directory / "report.html", run.directory / summary.NAME

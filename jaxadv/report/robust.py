@@ -1,4 +1,5 @@
-"""Robust accuracy over all images, least distances and how near each attack comes to them: tables and curves from rows.
+"""Robust accuracy over all images, least distances and how near each attack comes to them: tables
+and curves from rows.
 
 An adversarial image of a targeted attempt has a wrong class too, so it counts among the least
 distances of untargeted ones.
@@ -231,7 +232,9 @@ def _curves(
     clean: pd.DataFrame,
     searched: pd.DataFrame,
 ) -> Iterator[dict[str, Any]]:
-    """The points of a model's curve in each norm in which some attack has looked for the least distance."""
+    """The points of a model's curve in each norm in which some attack has looked for the least
+    distance.
+    """
     asked = {searched_norm(settings, group) for group in groups}
     ids = [group.attacked for group in groups if searched_norm(settings, group)]
     if not ids:
@@ -260,5 +263,6 @@ def _notes(model: str, groups: Sequence[Group]) -> Iterator[str]:
             yield (
                 f"Square, which looks at logits alone, broke {late} images of {model} "
                 f"that {catalog.title(group.attack)}'s attacks with gradients did not "
-                f"({group.setting}): its gradients may be masked, and searches by gradients too kind"
+                f"({group.setting}): its gradients may be masked, and searches by gradients too "
+                "kind"
             )

@@ -1,4 +1,6 @@
-"""The page's section on robust accuracy: the numbers at each budget, the curves, and how near the searches come to the best."""
+"""The page's section on robust accuracy: the numbers at each budget, the curves, and how near the
+searches come to the best.
+"""
 
 from jaxadv.report.attempted import NORMS
 from jaxadv.report.cells import body, framed, head
@@ -22,10 +24,14 @@ def robust_accuracy(views: Views, figures: str) -> str:
     if table.empty:
         return ""
     lead = (
-        "<p>The share of all images that a network has right and that no attack within the budget changes; an image that is wrong when "
-        "clean counts as not robust. Brackets are 95 % intervals (Wilson). <em>Searched</em> is the same share by the least distances "
-        "that searches found: an attack with a budget that breaks an image below them, or misses one above, is counted beside it. "
-        "Networks that are random or give probabilities were refused before anything was attacked.</p>"
+        "<p>The share of all images that a network has right and that no attack within the "
+        "budget changes; an image that is wrong when "
+        "clean counts as not robust. Brackets are 95 % intervals (Wilson). <em>Searched</em> is "
+        "the same share by the least distances "
+        "that searches found: an attack with a budget that breaks an image below them, or misses "
+        "one above, is counted beside it. "
+        "Networks that are random or give probabilities were refused before anything was "
+        "attacked.</p>"
     )
     return f"{lead}{_budgets(views)}{figures}{_searches(views)}"
 
@@ -62,7 +68,8 @@ def _searches(views: Views) -> str:
             heading = f"{panel_name(attack, kind, setting)} · {DISTANCES[norm]}"
             groups.append(body(rows, _NEAR, heading=heading))
     lead = (
-        "<p>Optimality is AttackBench's: 1 for the best distances that any attack of this run found, 0 for an attack that fools "
+        "<p>Optimality is AttackBench's: 1 for the best distances that any attack of this run "
+        "found, 0 for an attack that fools "
         "nobody.</p>"
     )
     every = framed(head(_NEAR), "".join(groups))

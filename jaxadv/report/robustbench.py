@@ -109,5 +109,7 @@ def _percent(count: float, images: float) -> str | None:
 
 
 def _broken_by_square(told: str) -> bool:
-    """Whether Square broke what attacks with gradients did not: those are then not to be trusted."""
+    """Whether Square broke what attacks with gradients did not: those are then not to be
+    trusted.
+    """
     return any(part.startswith("square ") for part in told.split(", "))

@@ -13,7 +13,9 @@ from jaxadv.store.values import Settings
 
 
 class Line(NamedTuple):
-    """Settings of one attack that differ in one numeric parameter alone, from its least value to its largest."""
+    """Settings of one attack that differ in one numeric parameter alone, from its least value to
+    its largest.
+    """
 
     rest: str  # what they have in common and labels name, such as "steps=10"
     labels: list[str]
@@ -55,12 +57,16 @@ class RunSettings:
         return self.plain.get((attack, label), {})
 
     def minimises(self, attack: str, label: str) -> str | None:
-        """The distance that a setting makes small ("l2"); None for a fixed budget and for an unknown attack."""
+        """The distance that a setting makes small ("l2"); None for a fixed budget and for an
+        unknown attack.
+        """
         entry = catalog.find(attack)
         return entry.minimises(self.values(attack, label)) if entry else None
 
     def is_studied(self, attack: str, label: str) -> bool:
-        """Whether a setting has the norm, loss and rule that the study ran, where others can be chosen."""
+        """Whether a setting has the norm, loss and rule that the study ran, where others can be
+        chosen.
+        """
         entry = catalog.find(attack)
         return entry is None or entry.is_studied(self.values(attack, label))
 
@@ -78,7 +84,9 @@ class RunSettings:
         return pd.Series(found, index=rows.index, dtype=float)
 
     def rank(self, attack: str, label: str) -> tuple:
-        """Sorts the settings of one attack by their values, those of which nothing is known last."""
+        """Sorts the settings of one attack by their values, those of which nothing is known
+        last.
+        """
         values, entry = self.values(attack, label), catalog.find(attack)
         names = [one.name for one in entry.parameters] if entry else sorted(values)
         choices = {one.name: list(one.choices) for one in entry.parameters} if entry else {}

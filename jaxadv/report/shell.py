@@ -1,4 +1,6 @@
-"""One self-contained page: its head, its sections with their addresses, the style sheet and the script."""
+"""One self-contained page: its head, its sections with their addresses, the style sheet and the
+script.
+"""
 
 from collections.abc import Iterable
 from html import escape
@@ -40,8 +42,10 @@ def page(*, name: str, title: str, lead: str, sections: Iterable[Section], foote
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
-        f'<link rel="icon" href="data:,"><title>{escape(title)} – {escape(name)}</title><style>{STYLE}{heat_style()}</style></head>\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><meta '
+        'name="color-scheme" content="light dark">'
+        f'<link rel="icon" href="data:,"><title>{escape(title)} – '
+        f"{escape(name)}</title><style>{STYLE}{heat_style()}</style></head>\n"
         f'<body><main><header><p class="run">{escape(name)}</p><h1>{escape(title)}</h1>{lead}'
         f'<nav aria-label="Sections">{links}</nav></header>\n{body}\n<footer>{footer}</footer></main>'
         f"<script>{SCRIPT}</script></body></html>\n"

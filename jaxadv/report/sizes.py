@@ -1,6 +1,8 @@
-"""How large the networks of the two zoos are: facts of the ports, kept here because a report is made without JAX.
+"""How large the networks of the two zoos are: facts of the ports, kept here because a report is
+made without JAX.
 
-tests/report/test_study.py counts them again. The study's own table of layers and parameters is not at hand.
+tests/report/test_study.py counts them again. The study's own table of layers and parameters is not
+at hand.
 """
 
 from collections.abc import Iterable
@@ -8,8 +10,9 @@ from typing import NamedTuple
 
 
 class Size(NamedTuple):
-    """``parameters``: trained values, without moving statistics. ``layers``: those with weights, convolutions and matrix products, all
-    branches and shortcuts included; within a family it grows with depth.
+    """``parameters``: trained values, without moving statistics. ``layers``: those with weights,
+    convolutions and matrix products, all branches and shortcuts included; within a family it grows
+    with depth.
     """
 
     parameters: int

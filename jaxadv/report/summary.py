@@ -1,4 +1,5 @@
-"""summary.json: what a run found, for other programs. docs/run_folder.md lists its keys, which stay.
+"""summary.json: what a run found, for other programs. docs/run_folder.md lists its keys, which
+stay.
 
 A number that is missing is null; one that is infinite is the text "inf" or "-inf".
 """

@@ -1,6 +1,8 @@
-"""The tables of a run: each a function from rows (see `jaxadv.store.rows.KINDS`) to a DataFrame, and their files.
+"""The tables of a run: each a function from rows (see `jaxadv.store.rows.KINDS`) to a DataFrame,
+and their files.
 
-Every column is explained in `jaxadv.report.columns`; a transfer matrix has models as columns instead.
+Every column is explained in `jaxadv.report.columns`; a transfer matrix has models as columns
+instead.
 """
 
 import os
@@ -32,12 +34,17 @@ STATISTICS = ("mean", "std", "median")
 TREATMENTS = ("released", "left_out", "as_failures")  # of images that do not fool their own source
 MINIMUM_P_VALUE = 0.001  # as in the fit
 _FORMULA = (*"=+-@＝＋－＠", "\t", "\r", "\n")
-"""What a spreadsheet's formula may begin with. Some programs pass over spaces, and take wide characters for narrow ones."""
+"""What a spreadsheet's formula may begin with.
+
+Some programs pass over spaces, and take wide characters for narrow ones.
+"""
 LONG = (
     "transfer",
     "comparison",
     "robustness_curves",
-)  # a row a pair of models, or a point of a curve: thousands, which nobody reads in print; as .csv only
+    # a row a pair of models, or a point of a curve: thousands, which nobody reads in print; as .csv
+    # only
+)
 _HOW = ["attack", "target_kind", "setting"]  # what a matrix has in common
 _EXAMPLE_KEYS = ["model", "attack", "setting", "target_kind"]
 _SUMMED = ("near_tie", "revoked", "invalid", "zero_gradient", "gradients", "forwards")
@@ -71,8 +78,9 @@ class Tables(NamedTuple):
 
 
 def compute(run: Run) -> Tables:
-    """Every table of ``run``. Attempts are read part by part, of which the distances of successes are kept, 20 bytes each; of transfer
-    only what its parts add up to is read. Raises InputError for rows that cannot be read.
+    """Every table of ``run``. Attempts are read part by part, of which the distances of successes
+    are kept, 20 bytes each; of transfer only what its parts add up to is read. Raises InputError
+    for rows that cannot be read.
     """
     order = run_models(run)
     clean = run.read("clean")
@@ -105,7 +113,9 @@ def compute(run: Run) -> Tables:
 
 
 def accuracy(clean: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
-    """How good each model is on the clean images. order: of models; those not in it follow as they appear."""
+    """How good each model is on the clean images. order: of models; those not in it follow as they
+    appear.
+    """
     rows = clean[["model", "top5", "invalid"]].assign(
         images=1, correct=clean["label"] == clean["predicted"]
     )
@@ -127,8 +137,9 @@ def accuracy(clean: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
 def robustness(examples: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
     """How often and how far images had to be moved: by model, attack, setting and target kind.
 
-    Distances over successes only, as in the study, with population standard deviations; NaN where there is none (the
-    study's code writes 0, which would read as a distance). Invalid attempts are in no rate.
+    Distances over successes only, as in the study, with population standard deviations; NaN where
+    there is none (the study's code writes 0, which would read as a distance). Invalid attempts are
+    in no rate.
     """
     groups: dict[tuple, list] = {}
     _count(groups, examples)
@@ -227,9 +238,11 @@ def clever(scores: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
 def transfer(
     rows: pd.DataFrame, order: Sequence[str] = (), settings: RunSettings = NOTHING
 ) -> pd.DataFrame:
-    """How often the images of one model fool another, in the three treatments of images that do not fool their source.
+    """How often the images of one model fool another, in the three treatments of images that do not
+    fool their source.
 
-    Rates are over the rows whose clean image the shown model has right; NaN where there is none. top5: targeted only.
+    Rates are over the rows whose clean image the shown model has right; NaN where there is none.
+    top5: targeted only.
     """
     return _transfer_rates(sums.of(rows), order, settings)
 
@@ -262,8 +275,9 @@ def law(
 ) -> pd.DataFrame:
     """The fit mean distance = a + b ln(error), on the Pareto frontier and on all models.
 
-    It is made for each setting and target of an attack that searches, in the distance that it makes small.
-    It is made for the CLEVER scores (attack "clever") in each norm. Infinite and missing means are left out.
+    It is made for each setting and target of an attack that searches, in the distance that it makes
+    small. It is made for the CLEVER scores (attack "clever") in each norm. Infinite and missing
+    means are left out.
     """
     error = accuracy.set_index("model")["error_percent"] / 100
     distances = map(settings.minimises, robustness["attack"], robustness["setting"])
@@ -291,7 +305,9 @@ def law(
 
 
 def countable(made: Tables) -> Tables:
-    """The tables without the lines of `robustness` and `clever` in which nothing counts, since all rows are invalid."""
+    """The tables without the lines of `robustness` and `clever` in which nothing counts, since all
+    rows are invalid.
+    """
     own, bounds = made.robustness, made.clever
     kept = {"robustness": own[own["n"] > 0], "clever": bounds[bounds["n"] > 0]}
     return made._replace(**{name: table.reset_index(drop=True) for name, table in kept.items()})
@@ -307,7 +323,8 @@ def transfer_matrix(
     treatment: str = "released",
     order: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """Rates (M, M): row = source, column = the model that is shown its images, diagonal = white-box success rate.
+    """Rates (M, M): row = source, column = the model that is shown its images, diagonal = white-box
+    success rate.
 
     NaN where there are no rows. Raises InputError for an unknown treatment.
     """
@@ -321,7 +338,9 @@ def transfer_matrix(
 def square(
     pairs: pd.DataFrame, white_box: pd.DataFrame, *, column: str, order: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """A column of one panel of `transfer` as a matrix, with success rates (or n) of `robustness` on the diagonal."""
+    """A column of one panel of `transfer` as a matrix, with success rates (or n) of `robustness` on
+    the diagonal.
+    """
     names = sorted_models(order, pairs["source"], pairs["model"])
     matrix = pd.DataFrame(
         np.nan, index=pd.Index(names, name="source"), columns=pd.Index(names, name="model")
@@ -352,7 +371,9 @@ def of_panel(table: pd.DataFrame, panel: Panel) -> pd.DataFrame:
 
 
 def sorted_models(order: Sequence[str], *appearances: Iterable[str]) -> list[str]:
-    """The models that appear, each once: in ``order`` (a run's manifest["models"]), then as they appear."""
+    """The models that appear, each once: in ``order`` (a run's manifest["models"]), then as they
+    appear.
+    """
     seen = dict.fromkeys(name for names in appearances for name in names)
     return [name for name in order if name in seen] + [
         name for name in seen if name not in set(order)
@@ -360,10 +381,12 @@ def sorted_models(order: Sequence[str], *appearances: Iterable[str]) -> list[str
 
 
 def write_all(run: Run, directory: str | os.PathLike, made: Tables | None = None) -> list[Path]:
-    """Write every table that ``run`` has rows for into ``directory``; returns the files. made: its tables, if they are computed.
+    """Write every table that ``run`` has rows for into ``directory``; returns the files. made: its
+    tables, if they are computed.
 
-    As .csv, with the seven digits that float32 rows hold, and but for the `LONG` ones .md, and .tex with the columns worth printing.
-    Matrices, transfer_<attack>_<target kind>_<setting>, are as the study counts ("released"); transfer has the other rates.
+    As .csv, with the seven digits that float32 rows hold, and but for the `LONG` ones .md, and .tex
+    with the columns worth printing. Matrices, transfer_<attack>_<target kind>_<setting>, are as the
+    study counts ("released"); transfer has the other rates.
     """
     made = made or compute(run)
     files = {
@@ -391,7 +414,8 @@ def write(
         directory: where to.
         files: tables by name.
         printed_as: see `markdown`; a table's own columns if None.
-        claim: called with all files before the first is written; raises InputError where one may not be.
+        claim: called with all files before the first is written; raises InputError where one may
+            not be.
     """
     directory, contents = Path(directory), {}
     printed_as = printed_as or {name: list(map(str, table)) for name, table in files.items()}
@@ -418,7 +442,8 @@ def run_models(run: Run) -> list[str]:
 
 
 def inert(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with an apostrophe before each text, heads too, that a spreadsheet would take for a formula.
+    """The table with an apostrophe before each text, heads too, that a spreadsheet would take for a
+    formula.
 
     A carriage return becomes a space: not every reader takes it for a part of a text.
     """
@@ -444,7 +469,9 @@ def _harmless(text: str) -> str:
 
 
 def markdown(table: pd.DataFrame, printed_as: Sequence[str]) -> str:
-    """A Markdown table, numbers to the right. printed_as: for each of its columns the name in EVERY that says how."""
+    """A Markdown table, numbers to the right. printed_as: for each of its columns the name in EVERY
+    that says how.
+    """
     right = [EVERY[name].type != "text" for name in printed_as]
     columns = []
     for position, name in enumerate(printed_as):
@@ -463,7 +490,9 @@ def markdown(table: pd.DataFrame, printed_as: Sequence[str]) -> str:
 
 
 def _statistics(values: np.ndarray) -> list[float]:
-    """Mean, population standard deviation and median; NaN without values, and the deviation where one is infinite."""
+    """Mean, population standard deviation and median; NaN without values, and the deviation where
+    one is infinite.
+    """
     with np.errstate(invalid="ignore"):
         return (
             [values.mean(), values.std(), float(np.median(values))] if len(values) else [np.nan] * 3
@@ -473,7 +502,9 @@ def _statistics(values: np.ndarray) -> list[float]:
 def arranged(
     table: pd.DataFrame, by: list[str], order: Sequence[str], settings: RunSettings = NOTHING
 ) -> pd.DataFrame:
-    """``table`` sorted by the columns ``by``: models as in ``order``, names in the study's order, settings by their values."""
+    """``table`` sorted by the columns ``by``: models as in ``order``, names in the study's order,
+    settings by their values.
+    """
     appearances = [table[name] for name in ("source", "model") if name in table]
     models = sorted_models(order, *appearances)
     known = {

@@ -45,7 +45,10 @@ def transfer(views: Views, spread: pd.DataFrame) -> str:
             _map(views, tables.Panel(*row))
             for row in ordered[list(tables.Panel._fields)].itertuples(index=False)
         ]
-        others = f"<details><summary>{len(maps) - 1} more of {escape(catalog.title(attack))}</summary>{''.join(maps[1:])}</details>"
+        others = (
+            f"<details><summary>{len(maps) - 1} more of "
+            f"{escape(catalog.title(attack))}</summary>{''.join(maps[1:])}</details>"
+        )
         shown.append(f"<div>{maps[0]}{others if len(maps) > 1 else ''}</div>")
     head = "".join(
         f'<th scope="col" class="{kind}" data-c="{number}">{name}</th>'
@@ -96,7 +99,10 @@ def _map(views: Views, panel: tables.Panel) -> str:
     for treatment in tables.TREATMENTS:
         rates[treatment] = tables.square(pairs, own, column=treatment, order=order)
         counts = tables.square(pairs, own, column=f"n_{treatment}", order=order)
-        caption = f"{TREATMENT_NAMES[treatment]}; n {span(pairs[f'n_{treatment}'])}, white box {span(own['n'])}"
+        caption = (
+            f"{TREATMENT_NAMES[treatment]}; n {span(pairs[f'n_{treatment}'])}, white box "
+            f"{span(own['n'])}"
+        )
         heat = heat_map(rates[treatment], counts, address)
         maps[treatment] = f"<p class=what>{escape(caption)}</p>{heat}"
     others = [

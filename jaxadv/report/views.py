@@ -1,4 +1,6 @@
-"""What figures and page are made from: the tables of a run, computed once, and the few rows that are shown as they are."""
+"""What figures and page are made from: the tables of a run, computed once, and the few rows that
+are shown as they are.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -63,7 +65,9 @@ def views(run: Run, stage: Callable[[str], None] = lambda name: None) -> Views:
 
 
 def _fits(run: Run) -> pd.DataFrame:
-    """The rows that `chosen` picks, whole: of all others the maxima, most of what CLEVER leaves, are not kept in memory."""
+    """The rows that `chosen` picks, whole: of all others the maxima, most of what CLEVER leaves,
+    are not kept in memory.
+    """
     keys = ["model", "image_id", "target", "target_kind", "norm"]
     picked = chosen(run.read("clever", [*keys, "score", "p_value"]))[keys]
     whole = [
@@ -74,9 +78,11 @@ def _fits(run: Run) -> pd.DataFrame:
 
 
 def chosen(scores: pd.DataFrame) -> pd.DataFrame:
-    """At most nine of the rows: three models (smallest, middle and largest mean score), of each the worst, middle and best fit.
+    """At most nine of the rows: three models (smallest, middle and largest mean score), of each the
+    worst, middle and best fit.
 
-    Of the L2 norm if there is one and of the first kind of target; a score without a fit counts as the worst.
+    Of the L2 norm if there is one and of the first kind of target; a score without a fit counts as
+    the worst.
     """
     if scores.empty:
         return scores

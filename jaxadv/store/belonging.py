@@ -1,4 +1,6 @@
-"""The test whether a part belongs to a run: it must have the run's identity and the name of its unit."""
+"""The test whether a part belongs to a run: it must have the run's identity and the name of its
+unit.
+"""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -79,12 +81,14 @@ class Belonging:
             raise Foreign(f"{str(path)!r} holds rows of kind {about.kind!r}")
         if path.name != place(self.directory, kind, about.unit).name:
             raise Foreign(
-                f"{str(path)!r} is a copy of {place(self.directory, kind, about.unit).name!r}, or was renamed"
+                f"{str(path)!r} is a copy of {place(self.directory, kind, about.unit).name!r}, "
+                "or was renamed"
             )
         if about.digest != self.digest(kind):
             names = about.identity.differing(self.identity, [kind])
             raise Foreign(
-                f"{str(path)!r} is of another run ({difference(about.identity.facts, self.identity.facts, names)})"
+                f"{str(path)!r} is of another run "
+                f"({difference(about.identity.facts, self.identity.facts, names)})"
             )
         machine = about.identity.machine
         if machine and self.machines is not None and machine not in self.machines:
@@ -116,7 +120,8 @@ class Belonging:
             name for name in {**last, **asked.machine} if last.get(name) != asked.machine.get(name)
         ]
         raise InputError(
-            f"{what} a run of another kind of machine ({difference(last, asked.machine, differing)}), whose rows may differ; "
+            f"{what} a run of another kind of machine "
+            f"({difference(last, asked.machine, differing)}), whose rows may differ; "
             f"add --any_machine to continue it anyway, or {remedy}"
         )
 

@@ -1,7 +1,8 @@
 """The removal of a run's files. A run removes only files that it wrote.
 
-Parts, images and journals contain the digest of their run. Tables, figures and the page are in a list, which a run writes
-before it writes them. The list is in files.json, and in the manifest's entry "files".
+Parts, images and journals contain the digest of their run. Tables, figures and the page are in a
+list, which a run writes before it writes them. The list is in files.json, and in the manifest's
+entry "files".
 """
 
 import json
@@ -32,7 +33,10 @@ _WRITTEN = {  # folder -> names of the files that a run writes there
 
 
 def files(folder: Path) -> list[Path]:
-    """The files in a folder, sorted by name, without those of subfolders. Empty if there is no folder."""
+    """The files in a folder, sorted by name, without those of subfolders.
+
+    Empty if there is no folder.
+    """
     return sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
 
 
@@ -47,7 +51,8 @@ def remove_leftovers(directory: Path) -> None:
 
 
 def remove_run(directory: Path, belonging: Belonging, manifest: Mapping[str, Any]) -> None:
-    """Remove the rows, images, unfinished work, tables, figures and page of a run, and nothing else.
+    """Remove the rows, images, unfinished work, tables, figures and page of a run, and nothing
+    else.
 
     Args:
         directory: the run's folder.
@@ -97,7 +102,10 @@ def remove_unfinished(directory: Path, belonging: Belonging) -> None:
 
 
 def listed(directory: Path) -> set[str]:
-    """The tables, figures and page that the run wrote, as paths in its folder. Empty if the list is missing or damaged."""
+    """The tables, figures and page that the run wrote, as paths in its folder.
+
+    Empty if the list is missing or damaged.
+    """
     try:
         return set(json.loads(bytes(read_sealed(directory / LIST, LIST))))
     except (FileNotFoundError, Damaged, Foreign, ValueError):
@@ -125,7 +133,8 @@ def claim(directory: Path, known: Iterable[str], wanted: Iterable[Path]) -> list
     for name in sorted(names - there - {*known}):
         if os.path.lexists(directory / name):
             raise InputError(
-                f"{str(directory / name)!r} was not written by this run; move it away, or give another --out"
+                f"{str(directory / name)!r} was not written by this run; move it away, or give "
+                "another --out"
             )
     everything = sorted({*there, *known, *names})
     if everything != sorted(there):

@@ -1,4 +1,7 @@
-"""The identity of a run: everything that its rows depend on. The manifest and every part contain it."""
+"""The identity of a run: everything that its rows depend on.
+
+The manifest and every part contain it.
+"""
 
 import hashlib
 import json
@@ -16,11 +19,12 @@ class Identity:
     """Everything that rows depend on.
 
     Args:
-        facts: settings, fingerprints of data and weights, and versions, by the names that a user knows.
-        only: the kinds of rows that depend on a fact, by the fact's name. All kinds depend on a fact
-            that is not listed here.
-        machine: facts about the machine that computes. They are not part of the digest, because a user may allow
-            another kind of machine to continue a run.
+        facts: settings, fingerprints of data and weights, and versions, by the names that a user
+            knows.
+        only: the kinds of rows that depend on a fact, by the fact's name. All kinds depend on a
+            fact that is not listed here.
+        machine: facts about the machine that computes. They are not part of the digest, because a
+            user may allow another kind of machine to continue a run.
     """
 
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -119,7 +123,8 @@ def _text(value: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Convert a value for JSON: NumPy values to Python's, infinity and NaN to text, and text to valid UTF-8.
+    """Convert a value for JSON: NumPy values to Python's, infinity and NaN to text, and text to
+    valid UTF-8.
 
     Args:
         value: any value.

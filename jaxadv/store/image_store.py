@@ -1,12 +1,14 @@
 """Adversarial images on disk without loss: Zarr arrays (format 3), which other programs can read.
 
-Each part of examples has one array under the same name: adversarial/part-NAME.zarr, (N, S, S, 3) float32 in [0, 1]. Image i is that
-of row i. Each picture is a chunk with a checksum, so a reader can read single pictures. SHARD pictures share a file. The attributes
-in zarr.json have the run's digest, the size and CRC-32 of each file, and a checksum of zarr.json.
+Each part of examples has one array under the same name: adversarial/part-NAME.zarr, (N, S, S, 3)
+float32 in [0, 1]. Image i is that of row i. Each picture is a chunk with a checksum, so a reader
+can read single pictures. SHARD pictures share a file. The attributes in zarr.json have the run's
+digest, the size and CRC-32 of each file, and a checksum of zarr.json.
 
-The compression is a bit shuffle and zstd at level 1. It was measured on adversarial pictures of MobileNet (224 x 224, five attacks,
-one core). The size is 67 % (I-FGSM and C&W 78 %, FGSM and EAD 49 %). Writing runs at 329 MB/s and reading at 624 MB/s. zstd without
-the shuffle gives 74 % at 217 MB/s (level 1) and 56 % at 48 MB/s (level 5). Higher levels with the shuffle gain at most 2 %.
+The compression is a bit shuffle and zstd at level 1. It was measured on adversarial pictures of
+MobileNet (224 x 224, five attacks, one core). The size is 67 % (I-FGSM and C&W 78 %, FGSM and EAD
+49 %). Writing runs at 329 MB/s and reading at 624 MB/s. zstd without the shuffle gives 74 % at 217
+MB/s (level 1) and 56 % at 48 MB/s (level 5). Higher levels with the shuffle gain at most 2 %.
 """
 
 import json
@@ -52,7 +54,8 @@ _UNREADABLE = (
 
 
 def write(directory: Path, part: str, images: np.ndarray, *, digest: str = "") -> None:
-    """Write the adversarial images of a part of examples, completely or not at all. They replace earlier ones.
+    """Write the adversarial images of a part of examples, completely or not at all. They replace
+    earlier ones.
 
     Args:
         directory: the run's folder.
@@ -149,7 +152,8 @@ def read(directory: Path, part: str) -> np.ndarray:
         return _open(place).read().result()
     except _UNREADABLE as error:
         raise InputError(
-            f"{str(place)!r} is not a readable array ({one_line(error)}); run the command that made it again"
+            f"{str(place)!r} is not a readable array ({one_line(error)}); run the command that "
+            "made it again"
         ) from error
 
 

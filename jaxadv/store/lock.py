@@ -7,7 +7,8 @@ from model_ports.errors import InputError
 
 
 def locked(path: Path) -> int:
-    """Lock a file for this process. The lock ends when the file is closed, or when the process ends in any way.
+    """Lock a file for this process. The lock ends when the file is closed, or when the process ends
+    in any way.
 
     Args:
         path: the file.
@@ -21,7 +22,8 @@ def locked(path: Path) -> int:
 
     def busy(owner: str) -> InputError:
         return InputError(
-            f"run directory {str(path.parent)!r} is in use by {owner}; wait for it, or give another --out"
+            f"run directory {str(path.parent)!r} is in use by {owner}; wait for it, or give "
+            "another --out"
         )
 
     return files.locked(path, busy)

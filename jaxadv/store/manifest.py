@@ -1,7 +1,8 @@
 """manifest.json: the description of a run, in JSON with a checksum.
 
-The entries "identity" and "only" are the run's identity (`jaxadv.store.identity`). "machines" are the kinds of machine that
-have worked on it. If the manifest is lost, these come from the parts. A continued run writes all other entries again.
+The entries "identity" and "only" are the run's identity (`jaxadv.store.identity`). "machines" are
+the kinds of machine that have worked on it. If the manifest is lost, these come from the parts. A
+continued run writes all other entries again.
 """
 
 import dataclasses
@@ -67,7 +68,8 @@ def read(directory: Path) -> dict[str, Any]:
     if CHECKSUM not in value and "format" not in value:
         if isinstance(value.get("identity"), dict):
             raise Foreign(
-                f"{str(path)!r} is of a run of format 1, but this version reads and writes only format {FORMAT}"
+                f"{str(path)!r} is of a run of format 1, but this version reads and writes only "
+                f"format {FORMAT}"
             )
         raise Foreign(f"{str(path)!r} is not the manifest of a run")
     try:
@@ -78,7 +80,8 @@ def read(directory: Path) -> dict[str, Any]:
         raise Damaged(f"{str(path)!r} was changed or damaged")
     if value["format"] != FORMAT:
         raise Foreign(
-            f"{str(path)!r} is of a run of format {value['format']}, but this version reads and writes only format {FORMAT}"
+            f"{str(path)!r} is of a run of format {value['format']}, but this version reads and "
+            f"writes only format {FORMAT}"
         )
     return value
 

@@ -1,9 +1,10 @@
 """One part of a run's rows: a Parquet file whose footer describes its content and its run.
 
-The footer has two additional entries. ``jaxadv.part`` is JSON: the format of run folders, the kind of rows, the unit of work, the
-number of rows, and the run's identity with its digest. ``jaxadv.seal`` holds two CRC-32. The first is that of all bytes
-before the footer. The second is that of the footer, computed with zeros in place of the second. Both are compared before
-the file is parsed.
+The footer has two additional entries. ``jaxadv.part`` is JSON: the format of run folders, the kind
+of rows, the unit of work, the number of rows, and the run's identity with its digest.
+``jaxadv.seal`` holds two CRC-32. The first is that of all bytes before the footer. The second is
+that of the footer, computed with zeros in place of the second. Both are compared before the file is
+parsed.
 """
 
 import json

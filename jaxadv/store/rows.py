@@ -26,7 +26,8 @@ KINDS: dict[str, dict[str, str]] = {
         "reason": "str",
         "digest": "str",  # as for clean rows
     },
-    # One attempt to fool a model. The values of its attack's settings are further columns (`SETTINGS`).
+    # One attempt to fool a model. The values of its attack's settings are further columns
+    # (`SETTINGS`).
     "examples": {
         "model": "str",
         "attack": "str",  # its name in the catalogue
@@ -37,7 +38,8 @@ KINDS: dict[str, dict[str, str]] = {
         "target": "int32",  # -1 if untargeted
         "success": "bool",
         "near_tie": "bool",  # a failure that only the study's 0.001 rule would count as a success
-        "revoked": "bool",  # a failure that the attack counted as a success, by its gradient program's logits
+        # a failure that the attack counted as a success, by its gradient program's logits
+        "revoked": "bool",
         "invalid": "bool",  # neither success nor failure: a logit or gradient was NaN or infinite
         "zero_gradient": "bool",  # a failure in which every gradient was zero everywhere
         "predicted": "int32",  # class of the adversarial image; -1 if its logits are not all finite
@@ -48,7 +50,8 @@ KINDS: dict[str, dict[str, str]] = {
         "l2_per_pixel": "float32",  # l2 / (3 H W)
         "gradients": "int32",  # evaluations with gradient
         "forwards": "int32",  # evaluations of logits alone
-        "eps": "float32",  # ifgsm_search: the smallest successful eps; fgsm, ifgsm: the setting; else NaN
+        # ifgsm_search: the smallest successful eps; fgsm, ifgsm: the setting; else NaN
+        "eps": "float32",
         "const": "float32",  # cw, ead: the best constant; else NaN
     },
     # One CLEVER score.
@@ -60,7 +63,8 @@ KINDS: dict[str, dict[str, str]] = {
         "target_kind": "str",
         "norm": "str",  # the norm of the distance that the score bounds: 1, 2 or inf
         "margin": "float32",  # logit of the label minus logit of the target, at the image
-        "score": "float32",  # NaN if a logit or gradient was NaN or infinite; infinite if all gradients are zero
+        # NaN if a logit or gradient was NaN or infinite; infinite if all gradients are zero
+        "score": "float32",
         "lipschitz": "float64",  # this and the next five: the fit; NaN if there is none
         "shape": "float64",
         "location": "float64",
@@ -79,14 +83,16 @@ KINDS: dict[str, dict[str, str]] = {
         "label": "int32",
         "target": "int32",  # of the attack; -1 if untargeted
         "model": "str",  # the other model
-        "attacked": "bool",  # it classifies the clean image correctly, and is not invalid: rates are over these rows
+        # it classifies the clean image correctly, and is not invalid: rates are over these rows
+        "attacked": "bool",
         "invalid": "bool",  # a logit of the adversarial image is NaN or infinite
         "clean_predicted": "int32",  # this and the next: -1 if a logit is NaN or infinite
         "predicted": "int32",
         "source_success": "bool",
         "success": "bool",  # a failed search's image is the clean one
         "top5": "bool",
-        "released_success": "bool",  # as the study's code would log it: a failed search passes on no image
+        # as the study's code would log it: a failed search passes on no image
+        "released_success": "bool",
         "released_top5": "bool",
     },
     # The pictures of the report.
@@ -115,7 +121,9 @@ _ARROW = {
     "list<float32>": pa.list_(pa.float32()),
 }
 SETTINGS = ("examples",)
-"""Kinds whose parts have further columns: the settings of the part's attack, which are bool, int, float or str."""
+"""Kinds whose parts have further columns: the settings of the part's attack, which are bool, int,
+float or str.
+"""
 ALSO_SETTINGS = ("eps",)
 """Columns of `KINDS` that hold a setting, for an attack with a parameter of this name."""
 DEFAULTS = {"digest": ""}
@@ -197,7 +205,8 @@ def table(kind: str, rows: pd.DataFrame) -> pa.Table:
             ) from error
         if array.null_count and dtype not in _MAY_BE_MISSING:
             raise InputError(
-                f"{kind} column {name!r} lacks {array.null_count} values; each row needs one: fill them in"
+                f"{kind} column {name!r} lacks {array.null_count} values; each row needs one: "
+                "fill them in"
             )
         arrays.append(array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array)
     base = pa.Table.from_arrays(arrays, schema=columns)
@@ -213,7 +222,8 @@ def _setting(name: str, values: pd.Series) -> pa.Array:
     array = array.cast(pa.string()) if pa.types.is_large_string(array.type) else array
     if array.type not in kinds:
         raise InputError(
-            f"the setting {name!r} has type {array.type}; bool, int, float and str are allowed: convert it"
+            f"the setting {name!r} has type {array.type}; bool, int, float and str are allowed: "
+            "convert it"
         )
     return array
 

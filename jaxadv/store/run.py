@@ -1,8 +1,10 @@
-"""A run on disk: rows in parts, one row for each attempt, and a manifest. A part is written completely or not at all.
+"""A run on disk: rows in parts, one row for each attempt, and a manifest. A part is written
+completely or not at all.
 
-A part holds one unit of work, such as one attack on one network, and has its name. A unit is done if its part exists. It is done
-again if its part is damaged. Each part contains the identity of its run (`jaxadv.store.parts`), and parts of other runs are
-ignored. Tables and figures are views of the rows and are remade from them. Nothing here needs JAX.
+A part holds one unit of work, such as one attack on one network, and has its name. A unit is done
+if its part exists. It is done again if its part is damaged. Each part contains the identity of its
+run (`jaxadv.store.parts`), and parts of other runs are ignored. Tables and figures are views of the
+rows and are remade from them. Nothing here needs JAX.
 """
 
 import os
@@ -41,7 +43,8 @@ _said: set[tuple[str, int]] = set()  # files with their times of change; each is
 
 
 class Run:
-    """The folder of one run. `begin` starts or continues a run, and `append` adds rows to it. Reading writes nothing.
+    """The folder of one run. `begin` starts or continues a run, and `append` adds rows to it.
+    Reading writes nothing.
 
     Args:
         directory: the folder, which need not exist.
@@ -56,7 +59,8 @@ class Run:
         self._begun: Belonging | None = None
         if self.directory.exists() and not self.directory.is_dir():
             raise InputError(
-                f"run directory {str(self.directory)!r} is a file; it must be a folder: give another name"
+                f"run directory {str(self.directory)!r} is a file; it must be a folder: give "
+                "another name"
             )
 
     @classmethod
@@ -77,14 +81,16 @@ class Run:
             identity: everything that changes rows, or its facts alone.
             overwrite: whether to remove the files of an earlier run there. Other files stay.
             any_machine: whether to continue a run that another kind of machine began.
-            process: the number of this process. Process 0 makes the run, and the others wait for it.
+            process: the number of this process. Process 0 makes the run, and the others wait for
+                it.
             processes: how many processes work on the run.
 
         Returns:
             The run.
 
         Raises:
-            InputError: if the folder holds a run of another identity, another process uses it, or it cannot be written.
+            InputError: if the folder holds a run of another identity, another process uses it, or
+                it cannot be written.
         """
         run = cls(directory)
         identity = as_identity(identity)
@@ -92,7 +98,8 @@ class Run:
             run.directory.mkdir(parents=True, exist_ok=True)
             if overwrite and processes > 1:
                 raise InputError(
-                    f"--overwrite with {processes} processes: some may be running; remove {str(run.directory)!r} first"
+                    f"--overwrite with {processes} processes: some may be running; remove "
+                    f"{str(run.directory)!r} first"
                 )
             run._lock = locked(run.directory / (f".lock-{process}" if process else ".lock"))
             if process:
@@ -117,7 +124,9 @@ class Run:
     def _start(
         self, identity: Identity, *, overwrite: bool, any_machine: bool, alone: bool
     ) -> None:
-        """Write the manifest of a new run, or compare the identity with that of the run in the folder."""
+        """Write the manifest of a new run, or compare the identity with that of the run in the
+        folder.
+        """
         if alone:
             for path in self.directory.glob(".lock-*"):  # fails if another process still runs
                 os.close(locked(path))
@@ -134,15 +143,20 @@ class Run:
             )
         elif kinds:
             raise InputError(
-                f"run directory {str(self.directory)!r} holds rows of an unknown run; give another --out"
+                f"run directory {str(self.directory)!r} holds rows of an unknown run; give "
+                "another --out"
             )
         self.write_manifest(manifest.begun(known, identity, any_machine=any_machine))
 
     def check_format(self) -> None:
-        """Raises InputError if the rows are of another version, or of an unknown run. Nothing is changed."""
+        """Raises InputError if the rows are of another version, or of an unknown run.
+
+        Nothing is changed.
+        """
         if not self.manifest():
             raise InputError(
-                f"run directory {str(self.directory)!r} holds rows of an unknown run; give another --out"
+                f"run directory {str(self.directory)!r} holds rows of an unknown run; give "
+                "another --out"
             )
 
     def close(self) -> None:
@@ -169,7 +183,10 @@ class Run:
 
     @property
     def belonging(self) -> Belonging:
-        """The test whether a part belongs to this run. Raises InputError if the manifest is unreadable."""
+        """The test whether a part belongs to this run.
+
+        Raises InputError if the manifest is unreadable.
+        """
         return self._begun or Belonging.of(self.directory, self.manifest())
 
     @property
@@ -205,12 +222,13 @@ class Run:
             part: the unit of work.
 
         Raises:
-            InputError: if the kind is unknown, a column is missing or unknown, a value does not fit its column, or the
-                part cannot be written.
+            InputError: if the kind is unknown, a column is missing or unknown, a value does not fit
+                its column, or the part cannot be written.
         """
         if not _NAME.fullmatch(part):
             raise InputError(
-                f"part {part!r} is not a valid name; letters, digits, '_', '-' and '.' are allowed: rename it"
+                f"part {part!r} is not a valid name; letters, digits, '_', '-' and '.' are "
+                "allowed: rename it"
             )
         content = table(kind, rows)
         ours = self.belonging
@@ -301,7 +319,8 @@ class Run:
         Args:
             kind: the kind of rows.
             columns: the columns to read; None for all.
-            settings: the settings in the parts are added to it, as `settings` gives them. Only for "examples".
+            settings: the settings in the parts are added to it, as `settings` gives them. Only for
+                "examples".
 
         Yields:
             Rows of one or several parts. Columns of text are categories.
@@ -329,7 +348,10 @@ class Run:
             yield pa.concat_tables(some, promote_options="default").to_pandas(categories=text)
 
     def settings(self) -> values.Settings:
-        """The settings of all attempts, by attack and label. Raises InputError if a part cannot be read."""
+        """The settings of all attempts, by attack and label.
+
+        Raises InputError if a part cannot be read.
+        """
         settings: values.Settings = {}
         for _ in self.parts("examples", ["attack", "setting"], settings=settings):
             pass
@@ -377,7 +399,8 @@ class Run:
             The entries.
 
         Raises:
-            InputError: if the manifest is not of a run or has another format, or if it is damaged and there are no parts.
+            InputError: if the manifest is not of a run or has another format, or if it is damaged
+                and there are no parts.
         """
         try:
             known = manifest.read(self.directory)
@@ -411,7 +434,10 @@ class Run:
                     yield about
 
     def _open(self, paths: Iterable[Path], kind: str, *, rows: bool = True) -> Iterator[Part]:
-        """The parts of this run among some files. A warning names each other file. Raises InputError."""
+        """The parts of this run among some files.
+
+        A warning names each other file. Raises InputError.
+        """
         belonging = self.belonging
         for path in paths:
             try:
@@ -424,7 +450,8 @@ class Run:
                 continue
             if not fits(kind, part.file.schema_arrow):
                 raise InputError(
-                    f"{str(path)!r} does not have the columns of {kind!r}; another version wrote it: run again"
+                    f"{str(path)!r} does not have the columns of {kind!r}; another version wrote "
+                    "it: run again"
                 )
             yield part
 

@@ -1,4 +1,5 @@
-"""Sums of the transfer rows of a part, which the part keeps in its footer. So a report of billions of rows reads no row.
+"""Sums of the transfer rows of a part, which the part keeps in its footer. So a report of billions
+of rows reads no row.
 
 The footer's entry is the CRC-32 and the base64 of an Arrow stream with the table of `of`.
 """
@@ -30,9 +31,10 @@ def of(rows: pd.DataFrame) -> pd.DataFrame:
         rows: transfer rows.
 
     Returns:
-        A row for each source, model, attack, setting and kind of target. The columns ``rows`` and ``invalid`` count rows.
-        The others are numerators and denominators of the transfer rates in the three treatments of images that do not
-        fool their source (see `jaxadv.report.tables.transfer`).
+        A row for each source, model, attack, setting and kind of target. The columns ``rows`` and
+        ``invalid`` count rows. The others are numerators and denominators of the transfer rates in
+        the three treatments of images that do not fool their source (see
+        `jaxadv.report.tables.transfer`).
     """
     attacked = rows["attacked"]
     fools_source = rows["source_success"]

@@ -51,7 +51,8 @@ def pictures(value, *, size: int | None = None, name: str = "images") -> np.ndar
     array = np.asarray(value)
     if not np.issubdtype(array.dtype, np.floating) and array.dtype.name != "bfloat16":
         raise InputError(
-            f"{name} have type {array.dtype}; floating point in [0, 1] is needed: divide 8-bit pixels by 255"
+            f"{name} have type {array.dtype}; floating point in [0, 1] is needed: divide 8-bit "
+            "pixels by 255"
         )
     side = "S" if size is None else size
     if (
@@ -90,7 +91,8 @@ def classes(value, *, count: int, num_classes: int, name: str) -> np.ndarray:
     array = np.asarray(value)
     if not np.issubdtype(array.dtype, np.integer):
         raise InputError(
-            f"{name} have type {array.dtype}; integers 0..{num_classes - 1} are needed: use .astype(int)"
+            f"{name} have type {array.dtype}; integers 0..{num_classes - 1} are needed: use "
+            ".astype(int)"
         )
     if array.shape != (count,):
         raise InputError(
@@ -100,7 +102,8 @@ def classes(value, *, count: int, num_classes: int, name: str) -> np.ndarray:
     if bad.any():
         where = int(np.argmax(bad))
         raise InputError(
-            f"{name}[{where}] is {array[where]}; classes are 0..{num_classes - 1}: a background class does not count"
+            f"{name}[{where}] is {array[where]}; classes are 0..{num_classes - 1}: a background "
+            "class does not count"
         )
     return array.astype(np.int32)
 
@@ -124,7 +127,8 @@ def targets(value, labels: np.ndarray, *, num_classes: int) -> np.ndarray:
     if same.any():
         where = int(np.argmax(same))
         raise InputError(
-            f"targets[{where}] is {array[where]}, its label; a target must be another class: leave the image out"
+            f"targets[{where}] is {array[where]}, its label; a target must be another class: "
+            "leave the image out"
         )
     return array
 
@@ -213,7 +217,8 @@ def whole_numbers(name: str, value, *, size: int | None = None) -> np.ndarray:
                 f"{name} is {value!r}; it must be a whole number between {-limit} and {limit}"
             )
         raise InputError(
-            f"{name} have type {array.dtype} and shape {array.shape}; integers of shape ({size},) between {-limit} and {limit} "
+            f"{name} have type {array.dtype} and shape {array.shape}; integers of shape "
+            f"({size},) between {-limit} and {limit} "
             "are needed: one for each image"
         )
     return array.astype(np.int32)

@@ -1,4 +1,6 @@
-"""Chooses where compiled programs are kept: a folder for this processor that only its user can write."""
+"""Chooses where compiled programs are kept: a folder for this processor that only its user can
+write.
+"""
 
 import hashlib
 import os
@@ -26,7 +28,8 @@ def keep_programs(folder: str) -> None:
     objection = _made_and_checked(place)
     if objection:
         log.warn(
-            f"compiled programs are not kept: {objection}; let nobody else write there, or give another --compilation_cache"
+            f"compiled programs are not kept: {objection}; let nobody else write there, or give "
+            "another --compilation_cache"
         )
         os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
         return
@@ -41,7 +44,10 @@ KINDS = ("sealed", "traced")
 
 
 def _made_and_checked(place: Path) -> str | None:
-    """Why what lies in a folder cannot be trusted; None if it can. Where it is not there it is made, if it can be."""
+    """Why what lies in a folder cannot be trusted; None if it can.
+
+    Where it is not there it is made, if it can be.
+    """
     for folder in (place, *(place / kind for kind in KINDS)):
         try:
             _make(folder)

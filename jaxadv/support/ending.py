@@ -22,7 +22,10 @@ Result = TypeVar("Result")
 
 
 class Terminated(KeyboardInterrupt):
-    """A signal asked this process to end. Saved work stays, as after an interrupt from the keyboard."""
+    """A signal asked this process to end.
+
+    Saved work stays, as after an interrupt from the keyboard.
+    """
 
 
 def catch_signals() -> None:
@@ -63,7 +66,8 @@ def guarded(work: Callable[[], Result], program: str, *, continues: bool = True)
     Args:
         work: the command.
         program: the name of the program, with which the line begins.
-        continues: whether the same command goes on where it was interrupted. Otherwise it begins anew.
+        continues: whether the same command goes on where it was interrupted. Otherwise it begins
+            anew.
 
     Returns:
         The result of ``work``.
@@ -94,7 +98,8 @@ def guarded(work: Callable[[], Result], program: str, *, continues: bool = True)
             platforms = os.environ.get("JAX_PLATFORMS", "")
             _end(
                 program,
-                f"JAX finds no device for JAX_PLATFORMS={platforms!r} ({error}); unset it, or install its plugin",
+                f"JAX finds no device for JAX_PLATFORMS={platforms!r} ({error}); unset it, or "
+                "install its plugin",
                 2,
             )
         _end(program, f"{type(error).__name__}: {error}{_kept(error)}", 1)

@@ -35,7 +35,10 @@ UNREADABLE = (
 )
 """The exceptions that NumPy, zipfile and parsers raise for damaged or hostile files."""
 MOST = 180
-"""The largest part of a file name that comes from a name, in bytes. File systems allow 255 in all."""
+"""The largest part of a file name that comes from a name, in bytes.
+
+File systems allow 255 in all.
+"""
 
 
 class Damaged(InputError):
@@ -242,14 +245,16 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(
-            f"cannot remove {str(path)!r}: {error.strerror or error}; make its folder writable, and give the command again"
+            f"cannot remove {str(path)!r}: {error.strerror or error}; make its folder writable, "
+            "and give the command again"
         ) from error
 
 
 def cannot_write(path: Path, error: OSError) -> InputError:
     """The error for a file that cannot be written."""
     return InputError(
-        f"cannot write {str(path)!r}: {error.strerror or error}; free it or choose another, and give the command again"
+        f"cannot write {str(path)!r}: {error.strerror or error}; free it or choose another, and "
+        "give the command again"
     )
 
 

@@ -56,7 +56,8 @@ def read(path: Path, find: Callable[[str], Path] = find) -> list[str]:
         The flags in order, each as "--name=value".
 
     Raises:
-        InputError: if a file cannot be read or names itself, if a line is not a flag, or if there are too many files.
+        InputError: if a file cannot be read or names itself, if a line is not a flag, or if there
+            are too many files.
     """
     return _read(path, find, (), [])
 
@@ -70,7 +71,8 @@ def _read(
     opened.append(path)
     if len(opened) > MOST_FILES:
         raise InputError(
-            f"flagfile {str(opened[0])!r} names more than {MOST_FILES} others, with those that they name; give fewer"
+            f"flagfile {str(opened[0])!r} names more than {MOST_FILES} others, with those that "
+            "they name; give fewer"
         )
     flags: list[str] = []
     for number, line in enumerate(_text(path).splitlines(), 1):
@@ -79,7 +81,8 @@ def _read(
             continue
         if not re.match(r"--?[A-Za-z]", line):  # behind a bare -- nothing would be a flag
             raise InputError(
-                f"flagfile {str(path)!r}, line {number}: {line[:60]!r} is no flag; a flag begins with --, a comment with #"
+                f"flagfile {str(path)!r}, line {number}: {line[:60]!r} is no flag; a flag begins "
+                "with --, a comment with #"
             )
         name, _, value = line.lstrip("-").partition("=")
         inner = name == "flagfile"

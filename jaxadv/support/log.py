@@ -36,7 +36,9 @@ say = _logger.info
 
 
 def printable(text: str) -> str:
-    """A line in which nothing acts on a terminal: line breaks as spaces, other control characters as their numbers."""
+    """A line in which nothing acts on a terminal: line breaks as spaces, other control characters
+    as their numbers.
+    """
     line = " ".join(text.split())
     return "".join(
         one if one.isprintable() else one.encode("unicode_escape").decode() for one in line

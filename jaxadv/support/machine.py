@@ -1,4 +1,7 @@
-"""Facts about the code's version and the machine. Also restarts a process with large memory pages."""
+"""Facts about the code's version and the machine.
+
+Also restarts a process with large memory pages.
+"""
 
 import os
 import platform
@@ -27,7 +30,9 @@ _WIDEST = ("amx_tile", "avx512f", "avx2", "avx", "sse4_2", "sse2", "sve2", "sve"
 
 
 def commit() -> str:
-    """The commit of a checkout, with "-dirty" appended if files differ; "unknown" outside of one."""
+    """The commit of a checkout, with "-dirty" appended if files differ; "unknown" outside of
+    one.
+    """
     command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
     try:
         done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
@@ -37,7 +42,9 @@ def commit() -> str:
 
 
 def kind() -> str:
-    """The processor, the number of cores that this process may use, the architecture and the system."""
+    """The processor, the number of cores that this process may use, the architecture and the
+    system.
+    """
     return f"{processor()}, {cores()} cores, {platform.machine()}, {platform.system()}"
 
 

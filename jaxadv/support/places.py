@@ -44,7 +44,8 @@ def place(flag: str, text: str | os.PathLike[str]) -> Path:
     long = next((name for name in path.parts if len(os.fsencode(name)) > LONGEST), None)
     if long:
         raise InputError(
-            f"{flag} has a name of {len(os.fsencode(long))} bytes, {long[:20]!r}...; at most {LONGEST} are allowed"
+            f"{flag} has a name of {len(os.fsencode(long))} bytes, {long[:20]!r}...; at most "
+            f"{LONGEST} are allowed"
         )
     try:
         os.stat(path)
@@ -53,7 +54,8 @@ def place(flag: str, text: str | os.PathLike[str]) -> Path:
     except OSError as error:
         if error.errno != errno.EACCES or not os.path.lexists(path):
             raise InputError(
-                f"{flag} is {shown!r}; it cannot be reached: {error.strerror or error}; give another place"
+                f"{flag} is {shown!r}; it cannot be reached: {error.strerror or error}; give "
+                "another place"
             ) from None
     return path
 
@@ -75,6 +77,7 @@ def file_to_write(flag: str, text: str, suffixes: Sequence[str]) -> Path:
     path = Path(text)
     if path.suffix not in suffixes or not path.parent.is_dir():
         raise InputError(
-            f"{flag} is {text!r}; a file name that ends in {', '.join(suffixes)}, in a folder that exists, is needed"
+            f"{flag} is {text!r}; a file name that ends in {', '.join(suffixes)}, in a folder "
+            "that exists, is needed"
         )
     return path

@@ -6,7 +6,9 @@ from jaxadv.support import flagfiles, places
 from model_ports.errors import InputError
 
 LONGEST = 100
-"""Characters of a flag's name. absl compares unknown names with the known ones by a recursion of their length."""
+"""Characters of a flag's name. absl compares unknown names with the known ones by a recursion of
+their length.
+"""
 
 
 def name(flag: str) -> str:
@@ -22,11 +24,12 @@ def base(given: Sequence[str], *, is_bare: bool) -> list[str]:
         is_bare: whether there is neither a command nor a flagfile.
 
     Returns:
-        What --at_full_size says if --data or --weights_dir is given. Else the embedded job, with --small or if nothing
-        names another job.
+        What --at_full_size says if --data or --weights_dir is given. Else the embedded job, with
+        --small or if nothing names another job.
 
     Raises:
-        InputError: if the flagfile of the embedded job cannot be read, or if a name is too long to be a flag's.
+        InputError: if the flagfile of the embedded job cannot be read, or if a name is too long to
+            be a flag's.
     """
     long = next((flag for flag in given if len(name(flag)) > LONGEST), None)
     if long is not None:
@@ -43,7 +46,8 @@ def base(given: Sequence[str], *, is_bare: bool) -> list[str]:
 
 
 def expand_study(some: Sequence[str], of_all: Sequence[str], *, with_data: bool) -> list[str]:
-    """Replace --study=DIR by the flags that it stands for, in its place, so that later flags override them.
+    """Replace --study=DIR by the flags that it stands for, in its place, so that later flags
+    override them.
 
     Args:
         some: the flags in which it is replaced.
@@ -62,7 +66,8 @@ def expand_study(some: Sequence[str], of_all: Sequence[str], *, with_data: bool)
     for other in ("data", "weights_dir"):
         if other in names:
             raise InputError(
-                f"--study and --{other} are given; --study stands for --data and --weights_dir: leave one of them out"
+                f"--study and --{other} are given; --study stands for --data and --weights_dir: "
+                "leave one of them out"
             )
     expanded: list[str] = []
     for flag in some:

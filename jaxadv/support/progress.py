@@ -1,7 +1,8 @@
-"""Shows one line on standard error: how far the run is, what is running, how fast, and how long it will still take.
+"""Shows one line on standard error: how far the run is, what is running, how fast, and how long it
+will still take.
 
-On a terminal and in a notebook the line is rewritten, and cut to the width of the terminal. Elsewhere,
-as in a file, each piece of work writes a line every ten seconds, and one at its end.
+On a terminal and in a notebook the line is rewritten, and cut to the width of the terminal.
+Elsewhere, as in a file, each piece of work writes a line every ten seconds, and one at its end.
 """
 
 import shutil
@@ -18,15 +19,17 @@ from jaxadv.support import log
 _KNOWN = 0.05
 """The share of a piece of work that has to be done before its remaining time is shown."""
 _QUIET, _QUIET_WHOLE, _QUICK = 10.0, 30.0, 0.5
-"""Seconds between two lines in a file, between two of the whole run there, and between two on a terminal."""
+"""Seconds between two lines in a file, between two of the whole run there, and between two on a
+terminal.
+"""
 _lock = threading.Lock()
 
 
 class Whole:
     """Counts all units of work of a run. Pieces of work within it share its line.
 
-    The time left is shown once a unit of each remaining kind has been timed. Times are those of the work
-    itself, without compilation.
+    The time left is shown once a unit of each remaining kind has been timed. Times are those of the
+    work itself, without compilation.
 
     >>> with Whole("run", show=False) as whole:
     ...     whole.plan("vgg_16", {"fgsm": 2})
@@ -58,7 +61,10 @@ class Whole:
                 _write(self.text() + ("" if kind else f" in {took}"), final=True)
 
     def plan(self, who: str, kinds: Mapping[str, int]) -> None:
-        """What is left of one network: units of each kind. Replaces what was planned for it before."""
+        """What is left of one network: units of each kind.
+
+        Replaces what was planned for it before.
+        """
         with _lock:
             self.left[who] = Counter(kinds)
 
@@ -193,7 +199,9 @@ def _in_notebook() -> bool:
 
 
 def _write(text: str, *, final: bool) -> None:
-    """Write a line over the one before, cut to the width there is, or a line of its own. final: it stays."""
+    """Write a line over the one before, cut to the width there is, or a line of its own. final: it
+    stays.
+    """
     overwrites = _overwrites()
     if overwrites:
         width = shutil.get_terminal_size().columns - 1

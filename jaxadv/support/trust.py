@@ -41,12 +41,18 @@ def objection(folder: Path) -> str | None:
 
 
 def belongs_to_another(file: Path) -> bool:
-    """Whether another user but root has made a file, who had entry to its folder once. Raises OSError."""
+    """Whether another user but root has made a file, who had entry to its folder once.
+
+    Raises OSError.
+    """
     return hasattr(os, "getuid") and file.stat().st_uid not in (os.getuid(), 0)
 
 
 def _is_alone(group: int) -> bool:
-    """True if the group is root's, or has no member but this user. Many systems make such groups."""
+    """True if the group is root's, or has no member but this user.
+
+    Many systems make such groups.
+    """
     import grp
     import pwd
 

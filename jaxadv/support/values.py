@@ -119,7 +119,8 @@ def ensembles(values: Sequence[str] | None) -> list[list[str]]:
     for value, names in zip(values or [], members, strict=True):
         if len(set(names)) < max(2, len(names)) or not all(names):
             raise InputError(
-                f"--ensembles has {value!r}; two or more different networks joined by '+' are needed, such as vgg_16+alexnet"
+                f"--ensembles has {value!r}; two or more different networks joined by '+' are "
+                "needed, such as vgg_16+alexnet"
             )
     return members
 
@@ -133,7 +134,8 @@ def input_sizes(values: Sequence[str] | None) -> dict[str, int]:
     pairs = [value.partition("=") for value in values or []]
     if not all(name and size for name, _, size in pairs):
         raise InputError(
-            f"--input_size is {','.join(values or [])!r}; NAME=PIXELS of networks of the zoo are needed, separated by commas"
+            f"--input_size is {','.join(values or [])!r}; NAME=PIXELS of networks of the zoo are "
+            "needed, separated by commas"
         )
     return {name: _pixels([size]) for name, _, size in pairs}
 

@@ -156,14 +156,18 @@ def train_network(
     }
     if progress:
         print(
-            f"{name}: accuracy {metrics['test_accuracy']:.1%} on test, {metrics['train_accuracy']:.1%} on train",
+            f"{name}: accuracy {metrics['test_accuracy']:.1%} on test, "
+            f"{metrics['train_accuracy']:.1%} on train",
             file=sys.stderr,
         )
     return params, metrics
 
 
 def _fit(net, draw: Callable, labels: np.ndarray, *, recipe: Recipe, key, report: Callable) -> Any:
-    """Train with AdamW on shuffled full batches. With fewer pictures than `BATCH`, a batch has all."""
+    """Train with AdamW on shuffled full batches.
+
+    With fewer pictures than `BATCH`, a batch has all.
+    """
     batch = min(BATCH, recipe.pictures)
     per_epoch = recipe.pictures // batch
     total = recipe.epochs * per_epoch
@@ -213,7 +217,8 @@ def _fit(net, draw: Callable, labels: np.ndarray, *, recipe: Recipe, key, report
 
 
 def drawer(ink: np.ndarray, colours: tuple[np.ndarray, np.ndarray], size: int) -> Callable:
-    """Make a function that draws training pictures: draw(chosen (B,), key) -> (B, size, size, 3) in [0, 1].
+    """Make a function that draws training pictures: draw(chosen (B,), key) -> (B, size, size, 3) in
+    [0, 1].
 
     Two in five pictures lie on a smaller sheet on mid-grey, with 0.65 to 0.95 of the side. The
     study's border from 24 to 32 pixels leaves 0.75. The other pictures are drawn at 0.8 to 1.35 of
@@ -351,7 +356,8 @@ def _reporter(name: str, progress: bool) -> Callable[[int, int, float, int], Non
             taken = time.monotonic() - began
             left = taken / epoch * (epochs - epoch)
             print(
-                f"{name}: epoch {epoch}/{epochs}, loss {loss:.3f}, {seen / taken:.0f} pictures/s, {left:.0f} s left",
+                f"{name}: epoch {epoch}/{epochs}, loss {loss:.3f}, {seen / taken:.0f} "
+                f"pictures/s, {left:.0f} s left",
                 file=sys.stderr,
             )
 

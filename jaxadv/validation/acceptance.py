@@ -20,8 +20,9 @@ import pandas as pd
 from jaxadv.validation.tables import aligned, as_csv, as_markdown
 
 COLUMNS = ("image_id", "label", "source_clean", "source_adv", "target_clean", "target_adv", "l2")
-"""The columns of both tables: the file's name, its label, four classes, and the L2 distance in pixel
-range 1. The source and the target each classify the clean and the adversarial image."""
+"""The columns of both tables: the file's name, its label, four classes, and the L2 distance in
+pixel range 1. The source and the target each classify the clean and the adversarial image.
+"""
 CLEAN = {"source_clean": "source, clean", "target_clean": "target, clean"}
 ATTACKED = {"source_adv": "source, adversarial", "target_adv": "target, adversarial"}
 L2 = 1e-3
@@ -48,7 +49,8 @@ class Rerun:
     """The results of a re-run of the original code."""
 
     rows: pd.DataFrame
-    """The table with COLUMNS: the recorded images among those that the source classifies correctly."""
+    """The table with COLUMNS: the recorded images among those that the source classifies correctly.
+    """
     counts: dict[str, tuple[int, int]]
     """For each of COUNTS: the number of images, and the number that it is a share of."""
     mean_l2: float
@@ -241,13 +243,15 @@ def verdict(report: Report) -> list[str]:
         )
     if explained:
         lines.append(
-            f"another JPEG decoder or resampler may explain {explained} differences of clean classes "
+            f"another JPEG decoder or resampler may explain {explained} differences of clean "
+            "classes "
             "and counts"
         )
     if failed:
         first = failed[0]
         lines.append(
-            f"NOT the original's results: {len(failed)} differences that decoding does not explain, "
+            f"NOT the original's results: {len(failed)} differences that decoding does not "
+            "explain, "
             f"such as {first.what} ({first.where}: {first.ours}, re-run {first.theirs})"
         )
     else:

@@ -175,8 +175,10 @@ def layers(
 def text(report: dict[str, Any]) -> str:
     """Format the table and the verdict for a terminal."""
     lines = [
-        f"{report['model']}: the port against {report['source']} ({report['input']} -> {report['logits']}), {report['precision']},"
-        f" {report['input_size']} pixels; gradient of logit {report['gradient_of'][0]} minus logit {report['gradient_of'][1]}"
+        f"{report['model']}: the port against {report['source']} ({report['input']} -> "
+        f"{report['logits']}), {report['precision']},"
+        f" {report['input_size']} pixels; gradient of logit {report['gradient_of'][0]} minus "
+        f"logit {report['gradient_of'][1]}"
     ]
     cells = _cells(report)
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -233,15 +235,20 @@ def _verdict(report: dict[str, Any]) -> list[str]:
         remedy = "; --float64 decides" if report["precision"] == "float32" else ""
         return [
             *lines,
-            f"the logits agree, the gradients do not: rounding may have flipped a ReLU or a maximum{remedy}",
+            "the logits agree, the gradients do not: rounding may have flipped a ReLU or a "
+            f"maximum{remedy}",
         ]
     if not table or table[-1]["agrees"]:
         return [
             *lines,
-            f"all {len(table)} layers that both have agree: the difference arises after the last one",
+            f"all {len(table)} layers that both have agree: the difference arises after the last "
+            "one",
         ]
     first = table[-1]
-    line = f"first layer that differs: {first['layer']}, node {first['node']} ({first['relative_difference']:.1e} relative)"
+    line = (
+        f"first layer that differs: {first['layer']}, node {first['node']} "
+        f"({first['relative_difference']:.1e} relative)"
+    )
     if len(table) > 1:
         line += f"; {table[-2]['layer']} before it agrees ({table[-2]['relative_difference']:.1e})"
     return [*lines, line]

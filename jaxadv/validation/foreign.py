@@ -15,7 +15,8 @@ def compare(name: str, *, pretrained: bool, input_size: int | None) -> list[str]
         Lines for a terminal: the relative differences of logits and gradients in each precision.
 
     Raises:
-        InputError: if the network cannot be converted, or differs from its original by more than rounding.
+        InputError: if the network cannot be converted, or differs from its original by more than
+            rounding.
     """
     classifier = foreign_networks.load(name, taken=(), pretrained=pretrained, input_size=input_size)
     lines = [f"{name}: {classifier.facts['framework']}, {classifier.input_size} pixels"]

@@ -46,7 +46,8 @@ def read_images(path: str, *, size: int, double: bool) -> np.ndarray:
     if not isinstance(stored, np.ndarray):
         stored.close()
         raise InputError(
-            f"--images is {path!r}, an archive; one array in an .npy is needed: save it with numpy.save"
+            f"--images is {path!r}, an archive; one array in an .npy is needed: save it with "
+            "numpy.save"
         )
     checked = checks.images(stored, size=size)
     return stored.astype(np.float64) if double else checked
@@ -67,7 +68,8 @@ def difference_of(gradient: Sequence[int], outputs: int) -> np.ndarray:
     """
     if len(gradient) != 2 or not all(0 <= index < outputs for index in gradient):
         raise InputError(
-            f"--gradient is {','.join(map(str, gradient))!r}; two outputs A,B of 0..{outputs - 1} are needed"
+            f"--gradient is {','.join(map(str, gradient))!r}; two outputs A,B of "
+            f"0..{outputs - 1} are needed"
         )
     return np.eye(outputs)[gradient[0]] - np.eye(outputs)[gradient[1]]
 

@@ -60,7 +60,8 @@ def open_original(
         return originals_torch.Original(path, spec, size=size, double=double)
     if source.format not in ORIGINALS:
         raise InputError(
-            f"{path} ({source.format}) has weights but no graph to execute; validate needs a frozen graph (.pb), a TensorFlow"
+            f"{path} ({source.format}) has weights but no graph to execute; validate needs a "
+            "frozen graph (.pb), a TensorFlow"
             " checkpoint with its .meta, Keras's .h5, or PyTorch's .pth"
         )
     return ORIGINALS[source.format](path, spec, size=size, double=double)
@@ -183,7 +184,8 @@ def _pixels(question: Question, size: int) -> np.ndarray:
 
 
 def test_images(size: int) -> np.ndarray:
-    """Two test images: white noise, and a 9x9 grid of noise with linear interpolation between its points.
+    """Two test images: white noise, and a 9x9 grid of noise with linear interpolation between its
+    points.
 
     Args:
         size: the side of the images in pixels.

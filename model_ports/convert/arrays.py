@@ -16,13 +16,16 @@ LIMIT = 4 * 2**30  # in bytes; the study's largest network has 575 MB
 
 LEFT_ASIDE = re.compile(
     r"(?:.*/)?global_step|beta[12]_power"  # variables of training
-    r"|.*/(?:Momentum|RMSProp(?:_1)?|Adam(?:_1)?|Adagrad|ExponentialMovingAverage)"  # of TF-Slim's optimisers
-    r"|(?:.*/)?AuxLogits/.*|aux_\d+/.*"  # auxiliary heads (Inception, NASNet), which logits do not need
+    # of TF-Slim's optimisers
+    r"|.*/(?:Momentum|RMSProp(?:_1)?|Adam(?:_1)?|Adagrad|ExponentialMovingAverage)"
+    # auxiliary heads (Inception, NASNet), which logits do not need
+    r"|(?:.*/)?AuxLogits/.*|aux_\d+/.*"
     r"|vgg_1[69]/mean_rgb"
     r"|(?:.*\.)?num_batches_tracked"  # PyTorch's counters
 )
-"""Names in public checkpoints that are no parameters of a port. Plain variables are read in place of
-their moving averages. TF-Slim's scripts for export and freezing do the same by default."""
+"""Names in public checkpoints that are no parameters of a port. Plain variables are read in place
+of their moving averages. TF-Slim's scripts for export and freezing do the same by default.
+"""
 
 _NARROW = {"float16": "half precision", "bfloat16": "bfloat16"}
 
@@ -76,18 +79,21 @@ class Collector:
             return False
         if kind in _NARROW:
             raise InputError(
-                f"{self.path}: {name} is {kind}: {_NARROW[kind]} is not what was attacked; give the float32 file"
+                f"{self.path}: {name} is {kind}: {_NARROW[kind]} is not what was attacked; give "
+                "the float32 file"
             )
         if kind not in ("float32", "float64"):
             raise InputError(
-                f"{self.path}: {name} is {kind}; float32 or float64 is needed: give the file before quantisation"
+                f"{self.path}: {name} is {kind}; float32 or float64 is needed: give the file "
+                "before quantisation"
             )
         if not all(isinstance(size, int) and size >= 0 for size in shape) or len(shape) > 32:
             raise self.damaged(f"{name} has shape {shape}")
         self._left -= math.prod(shape) * np.dtype(kind).itemsize
         if self._left < 0:
             raise InputError(
-                f"{self.path}: its arrays say to be larger than {self._limit} bytes, more than the network can use: it is of another"
+                f"{self.path}: its arrays say to be larger than {self._limit} bytes, more than "
+                "the network can use: it is of another"
                 " network, or made to exhaust memory; give the file of this very model"
             )
         return True
@@ -105,7 +111,8 @@ class Collector:
         if not np.isfinite(array).all():
             count = array.size - np.count_nonzero(np.isfinite(array))
             raise InputError(
-                f"{self.path}: {name} has {count} values that are NaN or infinite in float32; give an undamaged file"
+                f"{self.path}: {name} has {count} values that are NaN or infinite in float32; "
+                "give an undamaged file"
             )
         self.arrays[name] = array
 

@@ -1,8 +1,8 @@
 """Reads the graph of a TensorFlow checkpoint from its `.meta` file, as a frozen graph.
 
 Nothing in it is executed. A constant replaces each variable: the array of that name in the
-checkpoint. An Identity replaces each reading of a variable. `.meta` is a MetaGraphDef, whose field 2
-is the graph (TensorFlow's meta_graph.proto).
+checkpoint. An Identity replaces each reading of a variable. `.meta` is a MetaGraphDef, whose field
+2 is the graph (TensorFlow's meta_graph.proto).
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,8 @@ def graph(prefix: Path) -> memoryview:
     path = prefix.with_name(f"{prefix.name}.meta")
     if not path.is_file():
         raise InputError(
-            f"{prefix} is a checkpoint without {path.name}: it has weights but no graph to execute; put its .meta beside it,"
+            f"{prefix} is a checkpoint without {path.name}: it has weights but no graph to "
+            "execute; put its .meta beside it,"
             " or give the frozen graph (.pb)"
         )
     try:
@@ -70,7 +71,8 @@ def freeze(node, values: Mapping[str, np.ndarray]) -> None:
     elif node.op in VARIABLES:
         if node.name not in values:
             raise InputError(
-                f"the checkpoint has no array for the variable {node.name!r} of its graph; give a .meta saved with it"
+                f"the checkpoint has no array for the variable {node.name!r} of its graph; give "
+                "a .meta saved with it"
             )
         node.op = "Const"
         node.attr.clear()

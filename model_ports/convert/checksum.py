@@ -37,7 +37,8 @@ def logit_checksum(network: Network, params: Any) -> dict[str, Any]:
         )
     if not np.isfinite(logits).all():
         raise InputError(
-            f"{network.spec.name} gives logits that are not finite with these weights; give an undamaged file"
+            f"{network.spec.name} gives logits that are not finite with these weights; give an "
+            "undamaged file"
         )
     return {
         "picture": PICTURE,

@@ -76,18 +76,21 @@ def convert(
         checkpoint.save(target, params, meta)
     except OSError as error:
         raise InputError(
-            f"{target} cannot be written ({error.strerror or error}); free the disk, or give another folder (--weights_dir; fetch: --to)"
+            f"{target} cannot be written ({error.strerror or error}); free the disk, or give "
+            "another folder (--weights_dir; fetch: --to)"
         ) from None
     advance(1)
     written = checkpoint.read_meta(target)
     return (
-        f"{target}: {name} from {source.path.name} ({source.format}), {written['num_arrays']} arrays;"
+        f"{target}: {name} from {source.path.name} ({source.format}), {written['num_arrays']} "
+        "arrays;"
         f" logits of the test picture: norm {logits['norm']:.6g}, largest {logits['largest']}"
     )
 
 
 def end_to_end(params: dict) -> dict:
-    """Copy float32 arrays into one vector, in the tree's order. A checkpoint writes it without a copy.
+    """Copy float32 arrays into one vector, in the tree's order. A checkpoint writes it without a
+    copy.
 
     Returns:
         The same tree, whose arrays are parts of the vector.

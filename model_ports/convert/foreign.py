@@ -24,9 +24,9 @@ _NORM = {"gamma": "gamma", "beta": "beta", "mean": "moving_mean", "variance": "m
 class Row(NamedTuple):
     """Assigns one layer of the other framework to a scope of the original's variables.
 
-    ``kind`` is "convolution" (also for fully connected layers), "depthwise", "norm", or "logits". The
-    last is a convolution to the classes. ``norm`` names the normalisation that follows a convolution,
-    if the original's normalisation has no gamma. It becomes `<scope>/BatchNorm`.
+    ``kind`` is "convolution" (also for fully connected layers), "depthwise", "norm", or "logits".
+    The last is a convolution to the classes. ``norm`` names the normalisation that follows a
+    convolution, if the original's normalisation has no gamma. It becomes `<scope>/BatchNorm`.
     """
 
     layer: str
@@ -112,8 +112,10 @@ def originals(layers: Layers, rows: Iterable[Row], *, network) -> dict[str, np.n
     ]
     if problems:
         raise InputError(
-            f"{len(problems)} layers or arrays do not fit {network.spec.name}; give the weights of this very network, with its"
-            f" classifier (include_top): {'; '.join(problems[:40])}{' ...' if len(problems) > 40 else ''}"
+            f"{len(problems)} layers or arrays do not fit {network.spec.name}; give the weights "
+            "of this very network, with its"
+            " classifier (include_top): "
+            f"{'; '.join(problems[:40])}{' ...' if len(problems) > 40 else ''}"
         )
     return variables
 
@@ -147,8 +149,8 @@ def _variables(row: Row, layers: Layers, network) -> tuple[dict[str, np.ndarray]
         if wrong:
             return {}, sorted(wrong)
         if (gamma := norm.pop("gamma", None)) is not None:
-            # gamma (k x - mean) = (gamma k) x - gamma mean. The original has no gamma, so the kernel
-            # takes it.
+            # gamma (k x - mean) = (gamma k) x - gamma mean. The original has no gamma, so the
+            # kernel takes it.
             made[f"{row.scope}/weights"] = parts["kernel"] * gamma
             norm["mean"] = norm["mean"] * gamma
         made |= {f"{row.scope}/BatchNorm/{_NORM[part]}": array for part, array in norm.items()}
@@ -156,7 +158,8 @@ def _variables(row: Row, layers: Layers, network) -> tuple[dict[str, np.ndarray]
 
 
 def with_background(array: np.ndarray, network) -> np.ndarray:
-    """Extend the last axis from 1000 classes to 1001 outputs, if the original has a background class.
+    """Extend the last axis from 1000 classes to 1001 outputs, if the original has a background
+    class.
 
     Files of other frameworks have no such column. It becomes the mean of the other columns. The
     background's logit is then the mean of the 1000 logits: finite, and never the largest. The

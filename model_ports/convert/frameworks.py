@@ -1,4 +1,7 @@
-"""Imports the originals' frameworks when they are needed. For a missing one, the error names the extra."""
+"""Imports the originals' frameworks when they are needed.
+
+For a missing one, the error names the extra.
+"""
 
 import importlib.abc
 import importlib.machinery
@@ -39,7 +42,8 @@ def keras():
         raise _missing("Keras", "tf") from None
     if keras.backend.backend() != "tensorflow":
         raise InputError(
-            f"Keras was imported on {keras.backend.backend()}, and TensorFlow is needed: set KERAS_BACKEND=tensorflow"
+            f"Keras was imported on {keras.backend.backend()}, and TensorFlow is needed: set "
+            "KERAS_BACKEND=tensorflow"
         )
     keras.config.set_image_data_format("channels_last")
     return keras

@@ -4,8 +4,8 @@ Nothing is executed. Freezing replaces each variable by a Const node of its name
 it: `<name>/read`, or `<name>/Read/ReadVariableOp` in later versions.
 
 All other constants belong to the graph's arithmetic: shapes, axes, epsilons, and the ones that
-replace a missing gamma. An unrolled batch normalisation has nodes rsqrt, mul and sub. Its beta, gamma
-and moving statistics are Consts with the variables' names too. Field numbers are those of
+replace a missing gamma. An unrolled batch normalisation has nodes rsqrt, mul and sub. Its beta,
+gamma and moving statistics are Consts with the variables' names too. Field numbers are those of
 TensorFlow's graph.proto, node_def.proto, attr_value.proto, tensor.proto, types.proto and
 function.proto.
 """
@@ -73,11 +73,13 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
         for node in nodes(content(path)):
             if node.op in VARIABLES:
                 raise InputError(
-                    f"{path} is not frozen: it has a variable {node.name!r} but not its values; give the frozen graph, or the checkpoint"
+                    f"{path} is not frozen: it has a variable {node.name!r} but not its values; "
+                    "give the frozen graph, or the checkpoint"
                 )
             if _OUTSIDE.fullmatch(node.op):
                 raise InputError(
-                    f"{path} has an operation {node.op!r} ({node.name!r}), which reaches outside the graph; nothing was executed:"
+                    f"{path} has an operation {node.op!r} ({node.name!r}), which reaches outside "
+                    "the graph; nothing was executed:"
                     " give a graph frozen for inference"
                 )
             if node.inside_function:
@@ -94,11 +96,13 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
             _collect(collector, node)
     except Malformed as error:
         raise InputError(
-            f"{path} is not a frozen graph, or it is cut short ({error}); give a GraphDef of variables as constants"
+            f"{path} is not a frozen graph, or it is cut short ({error}); give a GraphDef of "
+            "variables as constants"
         ) from None
     if not collector.arrays:
         raise InputError(
-            f"{path} has no weights: none of its {len(constants)} constants is an array that stands for a variable"
+            f"{path} has no weights: none of its {len(constants)} constants is an array that "
+            "stands for a variable"
         )
     return collector.arrays
 
@@ -169,7 +173,10 @@ def _tensor(node: Node) -> dict[int, list[Value]]:
 def _values(
     collector: Collector, name: str, tensor, kind: str, dimensions: tuple[int, ...]
 ) -> np.ndarray:
-    """The values from tensor_content, float_val or double_val. The last value repeats if some are missing."""
+    """The values from tensor_content, float_val or double_val.
+
+    The last value repeats if some are missing.
+    """
     size = int(np.prod(dimensions, dtype=object))
     content = view(last(tensor, 4, memoryview(b"")))
     flat = numbers([content] if len(content) else tensor.get(_TYPED_FIELD[kind], []), kind)

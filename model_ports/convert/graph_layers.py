@@ -53,7 +53,8 @@ def find(nodes: Iterable[Node], weight_map: Sequence[Row], name: str) -> Layers:
     last = next((by_path[path] for path in _LAST if path in by_path), None)
     if last is None:
         raise InputError(
-            f"{name} has no operation that makes logits of the last layer's weights; give the frozen graph of this very model"
+            f"{name} has no operation that makes logits of the last layer's weights; give the "
+            "frozen graph of this very model"
         )
     logits = graph.reshaped(last)
     order = graph.order(logits)
@@ -91,7 +92,9 @@ class _Graph:
                 self.readers[name].append(node)
 
     def product(self, leaves: dict[str, str]) -> str | None:
-        """The node after multiplying by the kernel and adding the bias; None if it is not unique."""
+        """The node after multiplying by the kernel and adding the bias; None if it is not
+        unique.
+        """
         products = self._behind(leaves["kernel"], _PRODUCTS)
         if len(products) > 1:  # a grouped convolution, whose results are concatenated
             joins = {
@@ -158,7 +161,9 @@ class _Graph:
         return list(done)
 
     def _behind(self, constant: str, operations: tuple[str, ...]) -> list[str]:
-        """The nodes of these kinds that read a constant, directly or through nodes that pass it on."""
+        """The nodes of these kinds that read a constant, directly or through nodes that pass it
+        on.
+        """
         hits: dict[str, None] = {}
         waiting = [constant]
         while waiting:

@@ -54,7 +54,8 @@ def _opened(path: Path, limit: int) -> Path | BinaryIO:
             size = archive.getinfo(WEIGHTS).file_size
             if size > limit + 2**24:
                 raise InputError(
-                    f"{path}: {WEIGHTS} is larger than {limit} bytes, more than the network can use; give this very model's"
+                    f"{path}: {WEIGHTS} is larger than {limit} bytes, more than the network can "
+                    "use; give this very model's"
                 )
             return io.BytesIO(archive.read(WEIGHTS))
     except (
@@ -90,7 +91,8 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
         import h5py
     except ImportError:
         raise InputError(
-            f"{path} is an HDF5 file, which takes h5py: pip install 'jaxadv[keras]', or save its arrays by original names as .npz"
+            f"{path} is an HDF5 file, which takes h5py: pip install 'jaxadv[keras]', or save its "
+            "arrays by original names as .npz"
         ) from None
     collector = Collector(path, limit)
     try:
@@ -105,12 +107,14 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
         raise
     except Exception as error:  # h5py raises many kinds of exceptions for damaged files
         raise InputError(
-            f"{path} is not a Keras file, or it is damaged ({' '.join(str(error).split())[:120]}): HDF5 of layers is needed;"
+            f"{path} is not a Keras file, or it is damaged "
+            f"({' '.join(str(error).split())[:120]}): HDF5 of layers is needed;"
             " copy it again, or give .npz of original names"
         ) from None
     if not collector.arrays:
         raise InputError(
-            f"{path} is an HDF5 file without layers; give .h5 or .weights.h5 as Keras saves them, or .npz of original names"
+            f"{path} is an HDF5 file without layers; give .h5 or .weights.h5 as Keras saves "
+            "them, or .npz of original names"
         )
     return collector.arrays
 
@@ -129,7 +133,8 @@ def _refuse_other_files(path: Path, file, h5py) -> None:
     name = file.visititems_links(linked) or file.visititems(stored)
     if name:
         raise InputError(
-            f"{path}: {name} is stored in another file, which was not opened; give a file that holds its arrays"
+            f"{path}: {name} is stored in another file, which was not opened; give a file that "
+            "holds its arrays"
         )
 
 
@@ -142,7 +147,10 @@ def numbered(path: Path) -> bool:
 
 
 def _arrays(group, h5py) -> list:
-    """The datasets of a group with their paths. Only hard links are followed, and each object is met once."""
+    """The datasets of a group with their paths.
+
+    Only hard links are followed, and each object is met once.
+    """
     datasets = []
     group.visititems(
         lambda name, item: datasets.append((name, item)) if isinstance(item, h5py.Dataset) else None
@@ -151,7 +159,9 @@ def _arrays(group, h5py) -> list:
 
 
 def _named(top, h5py) -> list:
-    """Arrays in `.h5` of Keras 1 to 3: <layer>/.../<part>, where the part has prefixes and suffixes."""
+    """Arrays in `.h5` of Keras 1 to 3: <layer>/.../<part>, where the part has prefixes and
+    suffixes.
+    """
     named = []
     for name, data in _arrays(top, h5py):
         layer, *_, last = name.split("/") if "/" in name else ("", name)
@@ -161,7 +171,10 @@ def _named(top, h5py) -> list:
 
 
 def _numbered(path: Path, top, h5py) -> list:
-    """Arrays in `.weights.h5` of Keras 3: <class>_<n>/vars/<number>. An attribute of vars names the layer."""
+    """Arrays in `.weights.h5` of Keras 3: <class>_<n>/vars/<number>.
+
+    An attribute of vars names the layer.
+    """
     groups: dict[str, list] = {}
     for name, data in _arrays(top, h5py):
         groups.setdefault(name.rpartition("/")[0], []).append((int(name.rpartition("/")[2]), data))
@@ -170,7 +183,8 @@ def _numbered(path: Path, top, h5py) -> list:
         layer = top[place].attrs.get("name")
         if not isinstance(layer, str):
             raise InputError(
-                f"{path} does not say which layer {place!r} is, as early releases of Keras 3 did not;"
+                f"{path} does not say which layer {place!r} is, as early releases of Keras 3 did "
+                "not;"
                 " save it again with a later one, or as .h5"
             )
         arrays = [data for _, data in sorted(pairs, key=lambda pair: pair[0])]
@@ -184,7 +198,8 @@ def _numbered(path: Path, top, h5py) -> list:
     return named
 
 
-# --- names -------------------------------------------------------------------------------------------------------
+# --- names
+# -------------------------------------------------------------------------------------------------------
 
 
 def translate(arrays: dict[str, np.ndarray], network) -> dict[str, np.ndarray]:

@@ -51,7 +51,8 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
             members = archive.infolist()
             if len(members) > _MEMBERS:
                 raise InputError(
-                    f"{path} has {len(members)} members; no network has more than {_MEMBERS} arrays: give its own file"
+                    f"{path} has {len(members)} members; no network has more than {_MEMBERS} "
+                    "arrays: give its own file"
                 )
             for member in members:
                 _member(collector, archive, member)
@@ -69,18 +70,21 @@ def _member(collector: Collector, archive: zipfile.ZipFile, member: zipfile.ZipI
     name = member.filename.removesuffix(".npy")
     if name == member.filename:
         raise InputError(
-            f"{collector.path} has a member {member.filename!r}: only arrays, as numpy.savez writes them, are read"
+            f"{collector.path} has a member {member.filename!r}: only arrays, as numpy.savez "
+            "writes them, are read"
         )
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise collector.damaged(f"{name!r} is compressed in a way that numpy.savez does not use")
     with archive.open(member) as stream:
-        # A header of version 1 has at most 64 kB. NumPy writes other versions for structured arrays.
+        # A header of version 1 has at most 64 kB. NumPy writes other versions for structured
+        # arrays.
         if np.lib.format.read_magic(stream) != (1, 0):
             raise collector.damaged(f"{name!r} is not a plain array")
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
         if dtype.hasobject:
             raise InputError(
-                f"{collector.path}: {name!r} is a pickle, which was not loaded: it could run code; save plain float32 arrays"
+                f"{collector.path}: {name!r} is a pickle, which was not loaded: it could run "
+                "code; save plain float32 arrays"
             )
         if not collector.wants(name, dtype.name, shape):
             return

@@ -1,7 +1,9 @@
-"""The original TensorFlow networks, which TensorFlow executes on the CPU to compare a port with them.
+"""The original TensorFlow networks, which TensorFlow executes on the CPU to compare a port with
+them.
 
-The graph is a frozen one, or the one of a checkpoint (`checkpoint_graph`). Only nodes that the logits
-need are imported. Each must be an operation that the forward pass of an image classifier can have.
+The graph is a frozen one, or the one of a checkpoint (`checkpoint_graph`). Only nodes that the
+logits need are imported. Each must be an operation that the forward pass of an image classifier can
+have.
 
 `originals_keras` and `originals_torch` each have a class `Original` with the same attributes and
 methods. TensorFlow is imported when a graph is opened.
@@ -27,12 +29,14 @@ _ARITHMETIC = frozenset(
     " Add AddV2 AddN Sub Mul RealDiv Div Neg Square Sqrt Rsqrt Pow Maximum Minimum Floor"
     " Relu Relu6 Softmax LogSoftmax LRN FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3"
     " MaxPool AvgPool Mean Sum Max Prod"
-    " Concat ConcatV2 Split SplitV Pack Unpack Pad PadV2 Reshape Squeeze ExpandDims Transpose Shape Slice StridedSlice Fill Range".split()
+    " Concat ConcatV2 Split SplitV Pack Unpack Pad PadV2 Reshape Squeeze ExpandDims Transpose "
+    "Shape Slice StridedSlice Fill Range".split()
 )
 
 
 class Original:
-    """A graph that is ready for execution. It maps images (N, S, S, 3) in [0, 1] to raw logits (N, outputs).
+    """A graph that is ready for execution. It maps images (N, S, S, 3) in [0, 1] to raw logits (N,
+    outputs).
 
     Attributes:
         size: the S that the graph or the caller requires, in pixels; None if neither does.
@@ -82,15 +86,20 @@ class Original:
         layers = graph_layers.find(nodes.values(), spec.weight_map, str(path))
         for name in layers.order:
             if nodes[name].op not in _ARITHMETIC:
-                what = f"an operation {nodes[name].op!r} ({name!r}), which no forward pass of these networks has"
+                what = (
+                    f"an operation {nodes[name].op!r} ({name!r}), which no forward pass of "
+                    "these networks has"
+                )
                 raise InputError(
-                    f"{path} has {what}; nothing was executed: give the graph of this very model, made for inference"
+                    f"{path} has {what}; nothing was executed: give the graph of this very "
+                    "model, made for inference"
                 )
         entries = [name for name in layers.order if nodes[name].op.startswith("Placeholder")]
         wanted = [name for name in ("input", "Placeholder") if name in entries] or entries
         if len(wanted) != 1:
             raise InputError(
-                f"{path} has {len(entries)} placeholders before its logits {entries[:5]}; one for the images is needed"
+                f"{path} has {len(entries)} placeholders before its logits {entries[:5]}; one "
+                "for the images is needed"
             )
         self.layers = layers.of_port
         self.input = f"{wanted[0]}:0"
@@ -122,7 +131,8 @@ class Original:
                     "is_training" not in node.attr or node.attr["is_training"].b
                 ):
                     raise InputError(
-                        f"{self.path}: {node.name} normalises by the batch; give a graph made for inference"
+                        f"{self.path}: {node.name} normalises by the batch; give a graph made "
+                        "for inference"
                     )
                 graph.node.append(node)
         del whole
@@ -140,11 +150,13 @@ class Original:
                 )
                 if self._gradient is None:
                     raise TypeError(
-                        f"its logits have no gradient with respect to {self.input}, of type {self._images.dtype.name}"
+                        f"its logits have no gradient with respect to {self.input}, of type "
+                        f"{self._images.dtype.name}"
                     )
         except (ValueError, LookupError, TypeError) as error:
             raise InputError(
-                f"{self.path} cannot be made ready for execution: {' '.join(str(error).split())[:200]}"
+                f"{self.path} cannot be made ready for execution: "
+                f"{' '.join(str(error).split())[:200]}"
             ) from None
         shape = self._images.shape
         self.size = None if shape.rank is None else shape[1]
@@ -195,7 +207,9 @@ class Original:
         return {path: outputs[path][:1] for path in fetched}
 
     def _preprocessed(self, pixels: np.ndarray) -> tuple[np.ndarray, Any]:
-        """The preprocessed images, and the function that turns a gradient into one of the pixels."""
+        """The preprocessed images, and the function that turns a gradient into one of the
+        pixels.
+        """
         images, pull_back = jax.vjp(PREPROCESSING[self._spec.preprocessing], pixels)
         return np.asarray(images), pull_back
 

@@ -31,9 +31,10 @@ NETWORKS = {
 
 _EXACT = (1e-7, 1e-7)
 _OTHER_MEANS = (5e-5, 5e-2)
-"""Relative differences of logits and gradient that are no mistake. For VGG, Keras has the means 103.939
-and 116.779, the original 103.94 and 116.78. With random weights this changes logits by 1.3e-5, and
-flips ReLUs."""
+"""Relative differences of logits and gradient that are no mistake. For VGG, Keras has the means
+103.939 and 116.779, the original 103.94 and 116.78. With random weights this changes logits by
+1.3e-5, and flips ReLUs.
+"""
 
 
 class Original:
@@ -97,7 +98,8 @@ class Original:
             return build(weights=None, classifier_activation=None, input_shape=shape, **settings)
         except ValueError as error:
             raise InputError(
-                f"Keras cannot build {name} for {self.size} pixels: {' '.join(str(error).split())[:200]}"
+                f"Keras cannot build {name} for {self.size} pixels: "
+                f"{' '.join(str(error).split())[:200]}"
             ) from None
         finally:
             config.set_floatx(before[0])
@@ -116,7 +118,8 @@ class Original:
             except Exception as error:  # Keras raises many kinds of exceptions for damaged files
                 reason = " ".join(str(error).split())[:200]
                 raise InputError(
-                    f"{self.path} cannot be loaded by Keras as {model}: {reason}; give the weights of this very model"
+                    f"{self.path} cannot be loaded by Keras as {model}: {reason}; give the "
+                    "weights of this very model"
                 ) from None
 
     def logits_and_gradient(

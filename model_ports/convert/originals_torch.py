@@ -80,7 +80,8 @@ class Original:
         except RuntimeError as error:  # shapes do not fit
             reason = " ".join(str(error).split())[:200]
             raise InputError(
-                f"{self.path} cannot be loaded by PyTorch as {model}: {reason}; give the weights of this very model"
+                f"{self.path} cannot be loaded by PyTorch as {model}: {reason}; give the weights "
+                "of this very model"
             ) from None
         problems = [
             f"{name} is missing" for name in missing if not torch_state.UNUSED.fullmatch(name)
@@ -88,7 +89,8 @@ class Original:
         problems += [f"{name} has no place" for name in unexpected]
         if problems:
             raise InputError(
-                f"{self.path} does not fit timm's {model}: {'; '.join(problems[:8])}{' ...' if len(problems) > 8 else ''};"
+                f"{self.path} does not fit timm's {model}: "
+                f"{'; '.join(problems[:8])}{' ...' if len(problems) > 8 else ''};"
                 " give the weights of this very model"
             )
 
@@ -121,7 +123,8 @@ class Original:
             return self._net((images.permute(0, 3, 1, 2) - self._mean) / self._std)
         except RuntimeError as error:
             raise InputError(
-                f"timm's network cannot run at {self.size} pixels: {' '.join(str(error).split())[:200]}"
+                f"timm's network cannot run at {self.size} pixels: "
+                f"{' '.join(str(error).split())[:200]}"
             ) from None
 
     def outputs_of_layers(self, pixels: np.ndarray) -> dict[str, np.ndarray]:

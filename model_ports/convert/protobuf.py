@@ -1,8 +1,8 @@
 """Reads the wire format of protocol buffers (protobuf.dev/programming-guides/encoding).
 
-A message is a sequence of fields. Each field is a varint `number << 3 | type` and a payload: a varint
-(type 0), 8 bytes (1), a length and as many bytes (2), or 4 bytes (5). Payloads are views of the
-file, so nothing is copied.
+A message is a sequence of fields. Each field is a varint `number << 3 | type` and a payload: a
+varint (type 0), 8 bytes (1), a length and as many bytes (2), or 4 bytes (5). Payloads are views of
+the file, so nothing is copied.
 """
 
 from collections.abc import Iterator
@@ -93,7 +93,9 @@ def shape(data: Value) -> tuple[int, ...]:
 
 
 def numbers(payloads: list[Value], kind: str) -> np.ndarray:
-    """The values of a repeated float or double field, packed or not; kind: "float32" or "float64"."""
+    """The values of a repeated float or double field, packed or not; kind: "float32" or
+    "float64".
+    """
     size = np.dtype(kind).itemsize
     parts = [view(payload) for payload in payloads]
     if any(len(part) % size for part in parts):

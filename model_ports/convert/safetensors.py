@@ -1,4 +1,5 @@
-"""Reads safetensors: the length of a JSON header (8 bytes, little-endian), the header, and the arrays.
+"""Reads safetensors: the length of a JSON header (8 bytes, little-endian), the header, and the
+arrays.
 
 The format is that of github.com/huggingface/safetensors (README, "Format"). This reader is shorter
 than a dependency on a library would be, and its arrays are views of the file.

@@ -58,7 +58,8 @@ def read(index: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
         wrong = next(iter(arrays.keys() ^ set(expected)), None)
         if wrong is not None:
             raise InputError(
-                f"{path}: {wrong[:80]!r} is not where {index.name} says; give parts and index of one model"
+                f"{path}: {wrong[:80]!r} is not where {index.name} says; give parts and index of "
+                "one model"
             )
         merged |= arrays
     return merged
@@ -73,7 +74,8 @@ def check_is_whole(path: Path) -> None:
     match = _SHARD.fullmatch(path.name)
     if match:
         raise InputError(
-            f"{path} is one of {int(match[2])} parts; give their index, {match[1]}{ENDING}, with all parts beside it"
+            f"{path} is one of {int(match[2])} parts; give their index, {match[1]}{ENDING}, with "
+            "all parts beside it"
         )
 
 

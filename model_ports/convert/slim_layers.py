@@ -1,8 +1,9 @@
-"""Lists the layers of three Inceptions by TF-Slim's variable scopes, in the order of their creation.
+"""Lists the layers of three Inceptions by TF-Slim's variable scopes, in the order of their
+creation.
 
 Other frameworks create the same layers in the same order, under other names or none. Blocks are
-written branch by branch. Source: the networks of TF-Slim as of 2018 (inception_v3.py, inception_v4.py,
-inception_resnet_v2.py).
+written branch by branch. Source: the networks of TF-Slim as of 2018 (inception_v3.py,
+inception_v4.py, inception_resnet_v2.py).
 """
 
 Branches = tuple[tuple[str, ...], ...]
@@ -83,7 +84,10 @@ RESIDUAL_BRANCHES: dict[str, Branches] = {
 
 
 def inception_resnet_v2() -> list[str]:
-    """The scopes of the 204 normalised convolutions. Those of `residual_blocks` with a bias are not here."""
+    """The scopes of the 204 normalised convolutions.
+
+    Those of `residual_blocks` with a bias are not here.
+    """
     layers = [
         *LONG_STEM,
         *scopes("Mixed_5b", (ALONE, ("Conv2d_0a_1x1", "Conv2d_0b_5x5"), TRIPLE, POOLED)),

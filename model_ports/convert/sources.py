@@ -1,4 +1,6 @@
-"""Recognises the format of any weight file by its content, and reads its arrays by original names."""
+"""Recognises the format of any weight file by its content, and reads its arrays by original
+names.
+"""
 
 import hashlib
 import zipfile
@@ -29,7 +31,10 @@ from model_ports.weight_map import assemble
 VERSION = 1
 """The version of the converter. Raise it when the same file would give other parameters."""
 
-KINDS = "a frozen .pb, a TensorFlow checkpoint's prefix, .npz, .safetensors, Keras's .h5 or .keras, or PyTorch's .pth"
+KINDS = (
+    "a frozen .pb, a TensorFlow checkpoint's prefix, .npz, .safetensors, Keras's .h5 or "
+    ".keras, or PyTorch's .pth"
+)
 
 
 class Source(NamedTuple):
@@ -80,8 +85,8 @@ def read(path: str | Path, *, limit: int = LIMIT) -> dict[str, np.ndarray]:
 def parameters(path: str | Path, network: Network) -> dict[str, Any]:
     """Read the parameters of a network.
 
-    Names of Keras and PyTorch are translated if the network is the same function there. A prefix that
-    all names share is removed if they fit without it.
+    Names of Keras and PyTorch are translated if the network is the same function there. A prefix
+    that all names share is removed if they fit without it.
 
     Args:
         path: the file, or the prefix of a checkpoint.
@@ -206,5 +211,6 @@ def _is_torch(path: Path) -> bool:
 
 def _pickle(path: Path, what: str) -> InputError:
     return InputError(
-        f"{path} is {what}, which was not loaded: it could run code; save its arrays under their original names: {KINDS}"
+        f"{path} is {what}, which was not loaded: it could run code; save its arrays under their "
+        f"original names: {KINDS}"
     )

@@ -49,7 +49,12 @@ _ENDINGS = {
     ".mat": "a file of Matlab's",
 }
 """Files of other programs, which are not told by their first bytes alone."""
-_INSTEAD_OF_ONNX = "give the weights that it was exported from, or save its initializers under the original names with numpy.savez"
+_INSTEAD_OF_ONNX = (
+    "give the weights that it was exported from, or save its initializers under "
+    "the "
+    "original "
+    "names with numpy.savez"
+)
 
 
 def check(path: Path, head: bytes) -> None:
@@ -67,7 +72,8 @@ def check(path: Path, head: bytes) -> None:
             raise InputError(f"{path} is {what}; {remedy}")
     if path.suffix in _ENDINGS:
         raise InputError(
-            f"{path} is {_ENDINGS[path.suffix]}, which is not read; save its arrays under the original names with numpy.savez"
+            f"{path} is {_ENDINGS[path.suffix]}, which is not read; save its arrays under the "
+            "original names with numpy.savez"
         )
     # A SavedModel begins with the version 1 of its schema, and then a graph.
     if path.name == "saved_model.pb" or head.startswith(b"\x08\x01\x12"):
@@ -76,7 +82,8 @@ def check(path: Path, head: bytes) -> None:
         raise InputError(f"{path} is an ONNX model; {_INSTEAD_OF_ONNX}")
     if path.name.endswith(".bin.index.json"):
         raise InputError(
-            f"{path} lists the parts of pickles; give the .safetensors of the same model, or its index"
+            f"{path} lists the parts of pickles; give the .safetensors of the same model, or its "
+            "index"
         )
     if path.suffix == ".json":
         raise InputError(f"{path} is JSON without weights; give the file of weights beside it")
@@ -105,7 +112,8 @@ def check_folder(path: Path) -> None:
 def saved_model(path: Path) -> InputError:
     """Make the error for a SavedModel."""
     return InputError(
-        f"{path} is a SavedModel, whose graph is a program; give the checkpoint or frozen graph that it was made from; "
+        f"{path} is a SavedModel, whose graph is a program; give the checkpoint or frozen graph "
+        "that it was made from; "
         "or load it with TensorFlow, and save its weights as .h5 or .npz"
     )
 

@@ -1,10 +1,10 @@
 """Reads TensorFlow checkpoints: V2 bundles without TensorFlow, and V1 files with it.
 
-A V2 bundle is `<prefix>.index` and data files such as `<prefix>.data-00000-of-00001`. The index is a
-sorted string table in LevelDB's format (github.com/google/leveldb, doc/table_format.md). It has
+A V2 bundle is `<prefix>.index` and data files such as `<prefix>.data-00000-of-00001`. The index is
+a sorted string table in LevelDB's format (github.com/google/leveldb, doc/table_format.md). It has
 blocks of entries, whose keys share prefixes. The end of the file locates a block that points to the
-others. The values are BundleEntryProto messages (TensorFlow's tensor_bundle.proto). They say where an
-array is in the data files.
+others. The values are BundleEntryProto messages (TensorFlow's tensor_bundle.proto). They say where
+an array is in the data files.
 
 Data files are mapped into memory, not copied. The checksums (CRC-32C) of the index's blocks and of
 every array are verified.
@@ -41,7 +41,9 @@ _KINDS = {
 
 
 def prefix_of(path: Path) -> Path | None:
-    """The prefix of a V2 bundle, from the prefix or one of its files; None if there is no such bundle."""
+    """The prefix of a V2 bundle, from the prefix or one of its files; None if there is no such
+    bundle.
+    """
     head, _, tail = path.name.rpartition(".")
     prefix = (
         path.with_name(head)
@@ -88,7 +90,8 @@ def read(prefix: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
         for key, value in entries:
             if key == b"_CHECKPOINTABLE_OBJECT_GRAPH":
                 raise InputError(
-                    f"{prefix} names its arrays by objects: save it by variable names, with tf.compat.v1.train.Saver"
+                    f"{prefix} names its arrays by objects: save it by variable names, with "
+                    "tf.compat.v1.train.Saver"
                 )
             _collect(
                 collector,
@@ -122,14 +125,16 @@ def _collect(
         return
     if 7 in entry:
         raise InputError(
-            f"{collector.path}: {name} is stored in slices; save the variables whole, with tf.compat.v1.train.Saver"
+            f"{collector.path}: {name} is stored in slices; save the variables whole, with "
+            "tf.compat.v1.train.Saver"
         )
     shard, offset, size = (last(entry, number, 0) for number in (3, 4, 5))
     if shard not in shards:
         file = _beside(collector.path, f".data-{shard:05d}-of-{count:05d}")
         if shard >= count or not file.is_file():
             raise InputError(
-                f"no file {file}: a checkpoint needs all its data files beside {collector.path.name}.index"
+                f"no file {file}: a checkpoint needs all its data files beside "
+                f"{collector.path.name}.index"
             )
         shards[shard] = _map(file)
     dtype = np.dtype(_KINDS[code]).newbyteorder(order)
@@ -137,7 +142,8 @@ def _collect(
         shards[shard]
     ):
         raise collector.damaged(
-            f"{name} has {size} bytes at {offset} for shape {dimensions}, its file {len(shards[shard])}"
+            f"{name} has {size} bytes at {offset} for shape {dimensions}, its file "
+            f"{len(shards[shard])}"
         )
     content = shards[shard][offset : offset + size]
     if _checksum(content) != bytes(view(last(entry, 6, memoryview(bytes(4))))):
@@ -162,7 +168,8 @@ def read_v1(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
         import tensorflow as tf
     except ImportError:
         raise InputError(
-            f"{path} is a TensorFlow checkpoint of version 1, which takes TensorFlow: pip install 'jaxadv[tf]'"
+            f"{path} is a TensorFlow checkpoint of version 1, which takes TensorFlow: pip "
+            "install 'jaxadv[tf]'"
         ) from None
     collector = Collector(path, limit)
     try:
@@ -199,7 +206,9 @@ def _table(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
 
 
 def _handle(data: memoryview, at: int) -> tuple[tuple[int, int], int]:
-    """The (offset, size) of a block from its handle at ``at``, and the position after the handle."""
+    """The (offset, size) of a block from its handle at ``at``, and the position after the
+    handle.
+    """
     offset, at = varint(data, at)
     size, at = varint(data, at)
     return (offset, size), at

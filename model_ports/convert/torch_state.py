@@ -49,7 +49,9 @@ _TRANSFORMERS = re.compile(
 
 
 def recognises(names: Iterable[str]) -> bool:
-    """True if the names are those of PyTorch's modules, joined by dots, and not TensorFlow's scopes."""
+    """True if the names are those of PyTorch's modules, joined by dots, and not TensorFlow's
+    scopes.
+    """
     names = list(names)
     return not any("/" in name for name in names) and any(
         name.endswith(".weight") for name in names
@@ -71,13 +73,15 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
     """
     if os.path.getsize(path) > limit + 2**24 or (is_zip(path) and _unpacked(path) > limit + 2**24):
         raise InputError(
-            f"{path} is larger than {limit} bytes, more than the network can use; give the state dict of this very model"
+            f"{path} is larger than {limit} bytes, more than the network can use; give the state "
+            "dict of this very model"
         )
     try:
         import torch
     except ImportError:
         raise InputError(
-            f"{path} is a pickle of PyTorch's, which was not loaded: reading it without running it takes PyTorch: pip install"
+            f"{path} is a pickle of PyTorch's, which was not loaded: reading it without running "
+            "it takes PyTorch: pip install"
             " 'jaxadv[torch]', or save its arrays as .safetensors"
         ) from None
     collector = Collector(path, limit)
@@ -85,7 +89,8 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # many kinds, whose texts advise unsafe loading
         raise InputError(
-            f"{path} is a pickle of more than tensors, or it is damaged; it was not loaded, as it could run code: save"
+            f"{path} is a pickle of more than tensors, or it is damaged; it was not loaded, as "
+            "it could run code: save"
             " model.state_dict() alone, or .safetensors"
         ) from None
     for _ in range(2):  # the file of a training program may contain another one's
@@ -126,7 +131,8 @@ def _unpacked(path: Path) -> int:
         return 0  # torch.load reports the damage
 
 
-# --- names -------------------------------------------------------------------------------------------------------
+# --- names
+# -------------------------------------------------------------------------------------------------------
 
 
 def refuse_transformers(path: Path, names: Iterable[str]) -> None:
@@ -138,13 +144,15 @@ def refuse_transformers(path: Path, names: Iterable[str]) -> None:
     odd = next((name for name in names if _TRANSFORMERS.fullmatch(name)), None)
     if odd is not None:
         raise InputError(
-            f"{path} has names of Hugging Face's transformers ({odd[:80]!r}), whose layers are others than timm's and torchvision's; "
+            f"{path} has names of Hugging Face's transformers ({odd[:80]!r}), whose layers are "
+            "others than timm's and torchvision's; "
             "give timm's file of this very network, or the original's"
         )
 
 
 def without_prefix(arrays: Mapping[str, np.ndarray], model: str) -> dict[str, np.ndarray]:
-    """Remove a prefix such as "module." or "timm_model.model.", and arrays that inference does not use.
+    """Remove a prefix such as "module." or "timm_model.model.", and arrays that inference does not
+    use.
 
     Wrappers put such a prefix before all names. It is removed if more names then fit.
 
@@ -213,7 +221,10 @@ def _branches(block: str, lengths: Iterable[int]) -> list[str]:
 
 
 def _inception_v4() -> list[Row]:
-    """The rows for timm's inception_v4. Its sequence ``features`` has all layers but the classifier."""
+    """The rows for timm's inception_v4.
+
+    Its sequence ``features`` has all layers but the classifier.
+    """
     layers = [
         "features.0",
         "features.1",

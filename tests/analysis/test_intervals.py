@@ -1,6 +1,7 @@
 """What the intervals cover, on synthetic data of known rate, mean or difference.
 
-2000 trials each: where the true coverage is 95 %, what is measured has a standard deviation of 0.5 %.
+2000 trials each: where the true coverage is 95 %, what is measured has a standard deviation of 0.5
+%.
 """
 
 import numpy as np
@@ -44,14 +45,17 @@ def test_single_rates_are_covered_where_counts_allow_it(n, rate):
 
 
 def test_no_interval_covers_all_rates_at_24():
-    """Why bands: at a rate of 0.02 each set of neighbouring counts has a probability below 93 % or above 97 %."""
+    """Why bands: at a rate of 0.02 each set of neighbouring counts has a probability below 93 % or
+    above 97 %.
+    """
     total = stats.binom.cdf(np.arange(-1, 25), 24, 0.02)
     reachable = (total[None] - total[:, None])[np.triu_indices(26, 1)]
     assert not np.any((reachable >= 0.93) & (reachable <= 0.97))
 
 
 def test_rate_interval_against_published_values_and_at_the_ends():
-    # Newcombe 1998 (Statistics in Medicine 17, 857-872), table I, method 3: 81 of 263, 15 of 148, 0 of 20, 1 of 29.
+    # Newcombe 1998 (Statistics in Medicine 17, 857-872), table I, method 3: 81 of 263, 15 of 148, 0
+    # of 20, 1 of 29.
     low, high = rate_interval([81, 15, 0, 1], [263, 148, 20, 29])
     np.testing.assert_allclose(low, [0.2553, 0.0624, 0.0, 0.0061], atol=5e-5)
     np.testing.assert_allclose(high, [0.3662, 0.1605, 0.1611, 0.1718], atol=5e-5)
@@ -66,7 +70,8 @@ POPULATIONS = {  # (drawn values, true mean)
     "exponential": lambda draw, size: (draw.exponential(size=size), 1.0),
     "normal": lambda draw, size: (draw.normal(5, 1, size), 5.0),
     "uniform": lambda draw, size: (draw.random(size), 0.5),
-    # rounded up to a step: P(ceil(X) > k) = P(X > k), so the mean is the step times the sum of these
+    # rounded up to a step: P(ceil(X) > k) = P(X > k), so the mean is the step times the sum of
+    # these
     "bisected": lambda draw, size: (
         np.ceil(draw.lognormal(np.log(0.02), 0.6, size) / BISECTION) * BISECTION,
         BISECTION * stats.lognorm.sf(BISECTION * np.arange(2000), 0.6, scale=0.02).sum(),

@@ -1,4 +1,6 @@
-"""The frontier and the law against hand work and SciPy, and how often the law's intervals cover a known one."""
+"""The frontier and the law against hand work and SciPy, and how often the law's intervals cover a
+known one.
+"""
 
 import numpy as np
 import pytest
@@ -64,5 +66,6 @@ def test_a_known_law_is_covered():
     assert (covered / TRIALS >= 0.93).all() and (
         covered / TRIALS <= 0.97
     ).all()  # a standard deviation is 0.7 %
-    # The frontier picks models that scatter upwards: its intervals are too narrow, as `fit_law` says.
+    # The frontier picks models that scatter upwards: its intervals are too narrow, as `fit_law`
+    # says.
     assert on_frontier / TRIALS == pytest.approx([0.81, 0.86], abs=0.03)

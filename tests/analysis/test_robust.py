@@ -35,7 +35,9 @@ def test_curve_steps_down_at_each_distance():
 
 
 def test_optimality_by_hand():
-    """Best 1 and 3, so the curves end at 3: areas are 1 + 3 = 4 (best) and 6 (no attack). 2 and 3: 5, so 1 - 1 / 2."""
+    """Best 1 and 3, so the curves end at 3: areas are 1 + 3 = 4 (best) and 6 (no attack). 2 and 3:
+    5, so 1 - 1 / 2.
+    """
     best = np.array([1.0, 3.0])
     assert optimality(best, best) == 1
     assert optimality(np.array([2.0, 3.0]), best) == pytest.approx(0.5)

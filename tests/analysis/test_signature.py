@@ -20,7 +20,9 @@ IMAGES = 40
 
 @pytest.fixture(scope="module")
 def rows():
-    """Transfer rows: how often a source's images fool a model depends on the source and the model's family."""
+    """Transfer rows: how often a source's images fool a model depends on the source and the model's
+    family.
+    """
     draw = np.random.default_rng(0)
     frames = []
     for source in MODELS:
@@ -77,7 +79,9 @@ def test_confusion_leaves_lone_families_out_of_the_rate(rows):
 
 @pytest.mark.slow
 def test_shuffled_names_are_right_by_chance(rows):
-    """Over 60 shuffles of the names the mean rate is the chance level, within four standard errors."""
+    """Over 60 shuffles of the names the mean rate is the chance level, within four standard
+    errors.
+    """
     entries, shares = signature.rates(rows), []
     for seed in range(60):
         names = dict(zip(MODELS, np.random.default_rng(seed).permutation(MODELS), strict=True))

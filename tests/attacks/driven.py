@@ -1,6 +1,8 @@
-"""Probes driven without the engine: one compiled loop over all images, in float32 or float64, that also shows what happens inside.
+"""Probes driven without the engine: one compiled loop over all images, in float32 or float64, that
+also shows what happens inside.
 
-The recordings in golden/modern, the nets and images that they were made with (those of golden/attacks).
+The recordings in golden/modern, the nets and images that they were made with (those of
+golden/attacks).
 """
 
 import functools
@@ -49,7 +51,8 @@ def items(
 ) -> AttackItem | NoisyItem:
     """The recorded images of a net with their labels or targets, with a leading axis.
 
-    noise: "uniform" or "normal", in units of its scale. others: (images, T), classes by falling logit.
+    noise: "uniform" or "normal", in units of its scale. others: (images, T), classes by falling
+    logit.
     """
     known = recorded.net(net)
     rows = slice(images)
@@ -82,7 +85,8 @@ def drive(
 
     Settings, weights and items are arguments of one program, so that those of one shape share it.
 
-    Returns (results with a leading axis of items, what ``observe`` made of the state after each cycle, with axes cycle and item).
+    Returns (results with a leading axis of items, what ``observe`` made of the state after each
+    cycle, with axes cycle and item).
     """
     known = recorded.net(net).classifier
 

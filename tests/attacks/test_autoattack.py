@@ -41,7 +41,8 @@ def test_cross_entropy_breaks_a_plain_network(pictures):
 
 
 def test_ratios_of_logits_break_a_saturated_network():
-    """Logits so large that the cross-entropy's gradient is 0 in float32. DLR does not mind their size.
+    """Logits so large that the cross-entropy's gradient is 0 in float32. DLR does not mind their
+    size.
 
     The factor is a power of two: another one leaves rounding that XLA makes a gradient of.
     """
@@ -70,7 +71,9 @@ def decoy(params, images):
 
 
 def test_steps_to_the_boundary_break_what_long_steps_leap_over():
-    """APGD's first step is as long as the ball: it leaps over the bump, and climbs the slope that leads nowhere."""
+    """APGD's first step is as long as the ball: it leaps over the bump, and climbs the slope that
+    leads nowhere.
+    """
     clf = random_linear(52, 5, apply=decoy, name="decoy")
     labels = np.zeros(COUNT, int)
     assert (clf.predict(GREY) == 0).all()
@@ -85,7 +88,8 @@ def stairs(params, images):
 
 @pytest.fixture(scope="module")
 def flat():
-    """(classifier, images, labels): a step that lies at 0.9 of the budget 0.05 upwards, and beyond it downwards.
+    """(classifier, images, labels): a step that lies at 0.9 of the budget 0.05 upwards, and beyond
+    it downwards.
 
     Few pixels of a random start take it.
     """
@@ -219,7 +223,9 @@ def test_each_stage_is_a_queue_of_those_who_stand(flat, monkeypatch):
     [("smooth", "Linf", 0.1), ("smooth", "L2", 4), ("tiny", "Linf", 0.02), ("tiny", "L2", 1)],
 )
 def test_recorded_robust_accuracy(net, norm, eps):
-    """Within the spread of the recorded seeds, and one image; who is broken agrees where all seeds do."""
+    """Within the spread of the recorded seeds, and one image; who is broken agrees where all seeds
+    do.
+    """
     known = json.loads((driven.GOLDEN / f"ensemble_{net}.json").read_text())
     runs = [run for key, run in known.items() if key.startswith(f"{norm}__eps{eps:g}__")]
     assert runs

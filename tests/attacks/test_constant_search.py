@@ -1,4 +1,6 @@
-"""The search for the constant c, step by step, with successes that are made up (the study, section 2.3)."""
+"""The search for the constant c, step by step, with successes that are made up (the study, section
+2.3).
+"""
 
 import jax.numpy as jnp
 import numpy as np
@@ -34,7 +36,9 @@ def test_failures_multiply_by_ten_and_then_it_bisects():
 
 @pytest.mark.parametrize("steps", [9, 10, 11])
 def test_from_ten_steps_on_the_last_repeats_the_upper_bound(steps):
-    """The least constant that succeeded, here the first; below ten steps the last one bisects as the others do."""
+    """The least constant that succeeded, here the first; below ten steps the last one bisects as
+    the others do.
+    """
     tried = constants([True] + [False] * (steps - 1))
     bisected = (tried[-2] + 1) / 2
     np.testing.assert_allclose(tried[-1], bisected if steps < 10 else 1.0, rtol=1e-6)

@@ -1,4 +1,6 @@
-"""The newer attacks on linear models, where the least distance of every norm is known: inside the box, and at its edge."""
+"""The newer attacks on linear models, where the least distance of every norm is known: inside the
+box, and at its edge.
+"""
 
 import numpy as np
 import pytest
@@ -11,7 +13,10 @@ pytestmark = pytest.mark.usefixtures("strict_numerics")
 COUNT = 6
 NORMS = {"linf": np.inf, "l2": 2, "l1": 1}
 ABOVE = {"linf": 1.01, "l2": 1.01, "l1": 1.4}
-"""Budgets over the minimum at which APGD succeeds. In L1 the minimum moves one pixel, and APGD's steps move several at once."""
+"""Budgets over the minimum at which APGD succeeds.
+
+In L1 the minimum moves one pixel, and APGD's steps move several at once.
+"""
 
 
 def least_linf(image, slope, need: float) -> float:
@@ -86,7 +91,9 @@ def two_near(request) -> World:
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_fab_comes_within_its_overshoot(world, norm):
-    """(eta - 1) (1 - beta) is half a percent; through both classes it meets the nearest boundary."""
+    """(eta - 1) (1 - beta) is half a percent; through both classes it meets the nearest
+    boundary.
+    """
     ratios = world.ratios(jaxadv.FAB(norm=NORMS[norm], steps=40), norm)
     assert ratios.min() > 1 - 1e-4 and ratios.max() < 1.006
     all_of_them = world.ratios(jaxadv.FAB(norm=NORMS[norm], steps=40, all_classes=True), norm)
@@ -112,7 +119,10 @@ SHORT = {"ddn": 1.12, "ddn with levels": 1.30, "pdpgd_l2": 1.05, "alma_l2": 1.03
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LIMITS)
 def test_searches_come_as_near_as_the_references(world, name):
-    """None is below the minimum. Levels move pixels that are on none by up to half a level, which adds to so short a distance."""
+    """None is below the minimum.
+
+    Levels move pixels that are on none by up to half a level, which adds to so short a distance.
+    """
     attack, norm, limit = LIMITS[name]
     ratios = world.ratios(attack, norm)
     assert ratios.min() > 1 - 1e-4
@@ -122,7 +132,10 @@ def test_searches_come_as_near_as_the_references(world, name):
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("loss", ["cross_entropy", "dlr"])
 def test_apgd_succeeds_just_above_the_minimum_and_not_below(two_near, norm, loss):
-    """Each image at a budget of its own. With two classes in reach, the loss rises towards the nearest one."""
+    """Each image at a budget of its own.
+
+    With two classes in reach, the loss rises towards the nearest one.
+    """
     world = two_near
     for factor, expected in ((ABOVE[norm], True), (0.999, False)):
         queue = [jaxadv.APGD(float(factor * eps), NORMS[norm], loss) for eps in world.minima[norm]]

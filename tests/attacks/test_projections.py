@@ -1,4 +1,6 @@
-"""Projections, steps to hyperplanes and losses against golden/modern/units.npz, in double precision to 1e-6."""
+"""Projections, steps to hyperplanes and losses against golden/modern/units.npz, in double precision
+to 1e-6.
+"""
 
 import functools
 
@@ -40,7 +42,9 @@ def test_onto_the_l1_ball(units):
 
 @pytest.mark.parametrize("norm", [np.inf, 2, 1])
 def test_to_hyperplanes(units, norm):
-    """Rows with zero weights, with weights of 5e-9, and where the box is too small are among them."""
+    """Rows with zero weights, with weights of 5e-9, and where the box is too small are among
+    them.
+    """
     name = {np.inf: "fab_linf", 2: "fab_l2", 1: "fab_l1"}[norm]
     excess = (units["w"] * units["t"]).sum(1) - units["b"]
     step = functools.partial(projections.to_hyperplane, norm=norm)
@@ -49,7 +53,9 @@ def test_to_hyperplanes(units, norm):
 
 
 def test_ratios_of_logits(units):
-    """DLR of the best other class, towards a target, and cross-entropy; row 0 has all logits equal."""
+    """DLR of the best other class, towards a target, and cross-entropy; row 0 has all logits
+    equal.
+    """
     labels, targets = (units[name].astype(np.int32) for name in ("y", "target"))
     for aims, fourth, name in ((np.full(6, oracle.NO_AIM), False, "dlr"), (targets, True, "dlr_t")):
 

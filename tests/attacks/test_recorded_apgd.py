@@ -1,4 +1,5 @@
-"""APGD and APGD-T against the recordings of golden/modern, image by image, from the recorded starts.
+"""APGD and APGD-T against the recordings of golden/modern, image by image, from the recorded
+starts.
 
 The recorded starts are those of a generator that cannot be repeated image by image, so the probe
 is given them (`Recorded`). Everything else is the probe's own.
@@ -69,7 +70,8 @@ SETTINGS = [
 
 @pytest.mark.parametrize(("net", "norm", "loss"), SETTINGS)
 def test_apgd(net, norm, loss):
-    """Flags; the best loss of images that stand within 1 %, in L1 of 97 %; the first ten losses within 1e-3.
+    """Flags; the best loss of images that stand within 1 %, in L1 of 97 %; the first ten losses
+    within 1e-3.
 
     Losses are compared of images that stand: DLR's denominator vanishes at fooled ones, and a
     cross-entropy near 0 has few digits. Of the four recorded images the first ten losses are taken

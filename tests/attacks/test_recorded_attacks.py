@@ -132,7 +132,9 @@ def assert_clean_where_failed(run, net):
 
 
 def assert_same_search(run, net, *, same_iterations: float):
-    """Success, values of c, and the c of the result; the iterations in a share of the images and steps."""
+    """Success, values of c, and the c of the result; the iterations in a share of the images and
+    steps.
+    """
     np.testing.assert_array_equal(run.result.success, run.recorded["success"])
     assert not run.result.near_tie.any()
     for field, name in (("const", "const"), ("best_const", "best_const")):
@@ -166,7 +168,8 @@ def test_short_elastic_net(net, group):
     assert_same_search(run, net, same_iterations=1.0)
     for norm in ("L1", "L2", "Linf"):
         assert difference(getattr(run.result, norm.lower()), run.recorded[norm]).max() < 1e-4, norm
-    # A pixel either is the clean one, to the bit, or is not: at most a value or two lie at the threshold.
+    # A pixel either is the clean one, to the bit, or is not: at most a value or two lie at the
+    # threshold.
     assert difference(run.result.l0, run.recorded["L0"]).max() < 1e-2
     np.testing.assert_array_equal(run.result.forwards, run.result.gradients + 1)
 
@@ -174,9 +177,11 @@ def test_short_elastic_net(net, group):
 @pytest.mark.slow
 @pytest.mark.parametrize(("group", "net"), list(LONG))
 def test_long_runs(group, net):
-    """Long runs are chaotic (relu kinks; the stop rule flips, which is a tenth of the iterations): one unit in the last place of
-    learning rate or beta moves single distances of EAD on tiny by up to 3 %, as far as these lie from the recording; there even
-    medians differ by 0.5 %. So the limits are for most images, and EAD is left to the linear net."""
+    """Long runs are chaotic (relu kinks; the stop rule flips, which is a tenth of the iterations):
+    one unit in the last place of learning rate or beta moves single distances of EAD on tiny by up
+    to 3 %, as far as these lie from the recording; there even medians differ by 0.5 %. So the
+    limits are for most images, and EAD is left to the linear net.
+    """
     run = recorded.run(group, net, LONG[group, net])
     np.testing.assert_array_equal(run.result.success, run.recorded["success"])
     norm = "L2" if group.startswith("cw") else "L1"
@@ -195,9 +200,11 @@ def test_search_of_ifgsm_is_not_below_the_exact_optimum():
 
 
 def assert_not_below_the_optimum(run, norm, *, worst_median):
-    """Against the exact least distortion in the box (linear and quadratic programs): never below, and not far above.
+    """Against the exact least distortion in the box (linear and quadratic programs): never below,
+    and not far above.
 
-    The recorded attacks (kappa 0) have median ratios of 1.27 to 1.56 (C&W), 1.40 to 1.49 (EAD), 1.2 to 1.46 (I-FGSM).
+    The recorded attacks (kappa 0) have median ratios of 1.27 to 1.56 (C&W), 1.40 to 1.49 (EAD), 1.2
+    to 1.46 (I-FGSM).
     """
     plain = [row for row, setting in enumerate(run.recorded["settings"]) if "__k10" not in setting]
     kinds = [

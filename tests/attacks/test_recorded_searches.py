@@ -68,14 +68,17 @@ def test_long(net, name):
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["pdgd", "pdpgd_L1", "pdpgd_L2", "pdpgd_Linf"])
 def test_primal_dual_steps(name):
-    """The recording's own repetition has 94 % within 1e-4; in L0 up to 50 % differ, which says nothing."""
+    """The recording's own repetition has 94 % within 1e-4; in L0 up to 50 % differ, which says
+    nothing.
+    """
     assert_near("smooth", name, 100, within=1e-3, share=0.9, median=1e-4)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["alma_L1", "alma_L2"])
 def test_the_augmented_lagrangian(name):
-    """Chaotic from step 30 on. The recording's own repetition has 89 % of 32 images and both kinds within 1e-2.
+    """Chaotic from step 30 on. The recording's own repetition has 89 % of 32 images and both kinds
+    within 1e-2.
 
     Of these 16 images it may be fewer for one kind alone, so both are taken together. In double
     precision all agree in L2, and all but four of 32 in L1, which differ by 3e-4 at most.

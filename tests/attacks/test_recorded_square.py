@@ -1,4 +1,6 @@
-"""Square against the recordings of golden/modern: schedule and windows exactly, success within the spread of seeds."""
+"""Square against the recordings of golden/modern: schedule and windows exactly, success within the
+spread of seeds.
+"""
 
 import json
 
@@ -15,7 +17,9 @@ from jaxadv.attacks.square import Square
 
 @pytest.mark.parametrize(("odd", "column"), [(False, 2), (True, 3)])
 def test_schedule(odd, column):
-    """First iterations and sides, of all that were recorded; of a side that two lines share the first counts."""
+    """First iterations and sides, of all that were recorded; of a side that two lines share the
+    first counts.
+    """
     schedules = json.loads((driven.GOLDEN / "square_schedule.json").read_text())
     assert len(schedules) > 2
     for name, lines in schedules.items():

@@ -1,4 +1,5 @@
-"""Adds an attack by one class and one entry. It gets a flag, rows, a table, a figure and a place on the page.
+"""Adds an attack by one class and one entry. It gets a flag, rows, a table, a figure and a place on
+the page.
 
 As a program, this file is the command line with that attack in the catalogue. It also has networks
 for --model_module.

@@ -1,4 +1,6 @@
-"""Tests the accelerator script: its measurements within a time limit, and its comparison of answers."""
+"""Tests the accelerator script: its measurements within a time limit, and its comparison of
+answers.
+"""
 
 import copy
 import csv
@@ -47,7 +49,10 @@ def rows_of(path) -> list[dict]:
 
 @pytest.fixture
 def measure(tmp_path):
-    """Run items for some seconds of a clock. Returns what was left out, the rows, and what was compiled."""
+    """Run items for some seconds of a clock.
+
+    Returns what was left out, the rows, and what was compiled.
+    """
     compiled = []
 
     def measure(clock, items, seconds, device="slow"):
@@ -70,7 +75,9 @@ def test_nothing_is_begun_that_would_not_end_in_time(measure):
 
 
 def test_guesses_follow_what_measurements_took(measure):
-    """The first takes twice its guess, so the second is expected to: 20 seconds, and 15 are left."""
+    """The first takes twice its guess, so the second is expected to: 20 seconds, and 15 are
+    left.
+    """
     clock = Clock()
     items = [item("first", 5, clock.takes(10)), item("second", 10, clock.takes(10))]
     assert measure(clock, items, 25)[0] == ["second"]
@@ -132,7 +139,9 @@ def test_rounding_is_of_the_margin_and_relative_to_the_gradient():
 
 @pytest.mark.slow
 def test_answers_of_every_variant_are_compared_with_those_in_highest(tmp_path):
-    """A linear network with large logits: bfloat16 moves its decisions, the next float32 does not."""
+    """A linear network with large logits: bfloat16 moves its decisions, the next float32 does
+    not.
+    """
     case = Case(random_linear(0, 4, scale=1.0), inner_images(1, 8), np.arange(8))
     answers = Answers(tmp_path / "m.images.csv", "slow", Scale(20, 2, 4, 4, 4, 2, 3))
     items, programs = answers.items({"linear": case}, 1.0, 1.0), Programs("digits")

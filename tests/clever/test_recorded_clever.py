@@ -1,4 +1,6 @@
-"""CLEVER against recordings of the released code: gradients at its sample points, the law of its batch maxima, its scores."""
+"""CLEVER against recordings of the released code: gradients at its sample points, the law of its
+batch maxima, its scores.
+"""
 
 import numpy as np
 import pytest
@@ -20,7 +22,9 @@ BATCHES, SAMPLES = 60, 64  # the recordings have 500 batches of 64 samples
 
 
 def facts(name: str) -> dict:
-    """Of one recorded set of maxima: margin g0, the two classes, the scores of two methods of the fit."""
+    """Of one recorded set of maxima: margin g0, the two classes, the scores of two methods of the
+    fit.
+    """
     margin, label, target, released, largest = STORED[name + "__facts"]
     return {
         "margin": margin,
@@ -52,7 +56,9 @@ def test_gradients_at_the_recorded_sample_points():
 
 
 def sampled(**options):
-    """Our maxima of the recorded pairs, (3, BATCHES, 3): by pair, batch and gradient norm (1, 2, inf)."""
+    """Our maxima of the recorded pairs, (3, BATCHES, 3): by pair, batch and gradient norm (1, 2,
+    inf).
+    """
     known = recorded.net("tiny")
     rows = list(PAIRS.values())
     pairs = [facts(f"tiny__{name}__S1") for name in PAIRS]
@@ -83,7 +89,9 @@ def test_margins_are_the_recorded_ones(ours):
 
 
 def p_values(maxima) -> np.ndarray:
-    """Two-sample Kolmogorov-Smirnov p-values of ours against the recorded maxima, (3 pairs, 3 norms)."""
+    """Two-sample Kolmogorov-Smirnov p-values of ours against the recorded maxima, (3 pairs, 3
+    norms).
+    """
     return np.array(
         [
             [
@@ -96,13 +104,16 @@ def p_values(maxima) -> np.ndarray:
 
 
 def test_batch_maxima_follow_the_recorded_law(ours):
-    """With one seed the nine p-values are fixed numbers; were the laws equal, one below 1e-3 / 9 had a chance of 1e-3. The
-    recording cannot be had sample for sample: its scale array was overwritten while a worker read it."""
+    """With one seed the nine p-values are fixed numbers; were the laws equal, one below 1e-3 / 9
+    had a chance of 1e-3. The recording cannot be had sample for sample: its scale array was
+    overwritten while a worker read it.
+    """
     assert (p_values(ours.maxima) > 1e-3 / 9).all()
     for row, name in enumerate(PAIRS):
         for column, norm in enumerate(NORMS):
             theirs = STORED[f"tiny__{name}__{norm}"]
-            # The standard error of a median is about 1.25 sigma / sqrt(n); four of them, of both samples together.
+            # The standard error of a median is about 1.25 sigma / sqrt(n); four of them, of both
+            # samples together.
             error = 1.25 * theirs.std() * np.sqrt(1 / BATCHES + 1 / len(theirs))
             assert abs(np.median(ours.maxima[row, :, column]) - np.median(theirs)) < 4 * error, (
                 name,
@@ -118,7 +129,10 @@ def test_another_radius_or_protocol_would_be_noticed():
 
 @pytest.mark.parametrize("method", ["released", "max"])
 def test_scores_from_the_recorded_maxima(method):
-    """Margin over the fitted Lipschitz constant, no cap at R. The simplex stops within 1e-4 of the optimum."""
+    """Margin over the fitted Lipschitz constant, no cap at R.
+
+    The simplex stops within 1e-4 of the optimum.
+    """
     names = [f"tiny__{pair}__{norm}" for pair in PAIRS for norm in NORMS]
     fit = jaxadv.fit_reverse_weibull(np.stack([STORED[name] for name in names]), method=method)
     scores = [facts(name)["margin"] for name in names] / fit.lipschitz
@@ -126,7 +140,9 @@ def test_scores_from_the_recorded_maxima(method):
 
 
 def test_linear_net_has_the_recorded_scores():
-    """Its gradient is constant, so all maxima are equal and no fit is possible: the release falls back to the maximum."""
+    """Its gradient is constant, so all maxima are equal and no fit is possible: the release falls
+    back to the maximum.
+    """
     known = recorded.net("smooth")
     pairs = [facts(f"smooth__img00__random__{norm}") for norm in NORMS]
     result = jaxadv.clever_scores(

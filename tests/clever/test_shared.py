@@ -41,7 +41,9 @@ def scored(classifier, monkeypatch, from_samples: int, *arguments, **options):
 
 
 def test_rows_of_one_image_share_and_others_do_not(classifier, monkeypatch):
-    """Three targets of one image, another image with one, and the first image under another number."""
+    """Three targets of one image, another image with one, and the first image under another
+    number.
+    """
     images = inner_images(1, 2)[[0, 1, 0, 0, 0]]
     question = (images, np.array([0, 1, 0, 0, 0]), np.array([1, 0, 2, 5, 3]))
     ids = np.array([7, 8, 7, 7, 9])

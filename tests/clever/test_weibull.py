@@ -1,4 +1,6 @@
-"""The extreme-value fit against recordings of the original, against SciPy's pieces, and where the answer is known."""
+"""The extreme-value fit against recordings of the original, against SciPy's pieces, and where the
+answer is known.
+"""
 
 import json
 from functools import partial
@@ -17,8 +19,8 @@ RECORDED = json.loads((GOLDEN / "weibull_fits.json").read_text())
 METHODS = ("released", "mle")
 PENALTY = {"released": 0.01, "mle": 0.0}
 FIELDS = ("shape", "location", "scale", "ks", "p_value")
-# We differ from the recordings by rounding only (order of sums), but a simplex may then stop one step apart: within the
-# tolerance of its stopping rule.
+# We differ from the recordings by rounding only (order of sums), but a simplex may then stop one
+# step apart: within the tolerance of its stopping rule.
 OPTIMISER = 1e-4
 
 
@@ -74,8 +76,8 @@ def test_each_of_the_seven_starts_ends_where_it_did(maxima, method):
             continue  # all maxima equal: not fitted; diverged: noise (see the README there)
         found = weibull._fit_from_every_start(np.sort(maxima[name])[None], PENALTY[method])
         for row, recorded in enumerate(starts):
-            # Below shape 1 the density is infinite at its end and the simplex stalls beside it, not at an optimum:
-            # the same path, but rounding decides its last steps.
+            # Below shape 1 the density is infinite at its end and the simplex stalls beside it, not
+            # at an optimum: the same path, but rounding decides its last steps.
             tolerance = OPTIMISER if recorded[0] > 1 else 1e-2
             for field, value in zip(FIELDS[:4], recorded, strict=False):
                 np.testing.assert_allclose(
@@ -92,7 +94,9 @@ def test_each_of_the_seven_starts_ends_where_it_did(maxima, method):
 
 
 def location_deviation(shape, scale, batches):
-    """Standard deviation of the location of the maximum likelihood fit, from the Fisher information (shape > 2)."""
+    """Standard deviation of the location of the maximum likelihood fit, from the Fisher information
+    (shape > 2).
+    """
     x = -np.log((np.arange(10**6) + 0.5) / 10**6)  # quantiles of x ** shape, exponential
     power, x = x, x ** (1 / shape)
     score = np.stack(
@@ -107,8 +111,8 @@ def location_deviation(shape, scale, batches):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_known_end_point_is_recovered(method):
-    # 3 deviations hold 99.7 % of a normal law, the median of 200 has a deviation of 0.09 of one; 95 % and 0.5 leave
-    # room for the bias and skew of 500 samples, and for the released penalty.
+    # 3 deviations hold 99.7 % of a normal law, the median of 200 has a deviation of 0.09 of one; 95
+    # % and 0.5 leave room for the bias and skew of 500 samples, and for the released penalty.
     fit = fit_reverse_weibull(draw(np.random.default_rng(0), 200, 500), method=method)
     error = (fit.lipschitz - 5) / location_deviation(4, 1, 500)
     assert (np.abs(error) < 3).mean() >= 0.95
@@ -235,7 +239,8 @@ def test_simplex_walks_as_fmin_does(function, monkeypatch):
     start = np.random.default_rng(8).normal(scale=3.0, size=(40, 3))
     start[:5, 1] = 0.0
     found = weibull.minimise(lambda parameters, problems: function(parameters), start)
-    # NumPy of 2018 sorted so few numbers by insertion, which keeps the order of equals; today's need not.
+    # NumPy of 2018 sorted so few numbers by insertion, which keeps the order of equals; today's
+    # need not.
     monkeypatch.setattr(np, "argsort", partial(np.argsort, kind="stable"))
     compared = 0
     for row, first in enumerate(start):
@@ -262,7 +267,8 @@ def test_simplex_stops_at_the_limit():
         return np.select([problems == 0, problems == 1], [falling, bowl], ever_worse)
 
     weibull.minimise(endless, np.ones((3, 3)))
-    # Looked at between iterations. Ever worse: each takes a reflection, a contraction and three shrunken corners.
+    # Looked at between iterations. Ever worse: each takes a reflection, a contraction and three
+    # shrunken corners.
     assert 600 <= spent[0] <= 601 and spent[1] < 200 and spent[2] == 4 + 5 * 120
 
 

@@ -8,7 +8,9 @@ from jaxadv.commands import cli
 
 @pytest.fixture
 def refused(tmp_path, monkeypatch, capsys):
-    """Run a command in this process, in an empty folder; it must refuse in one line, which is returned."""
+    """Run a command in this process, in an empty folder; it must refuse in one line, which is
+    returned.
+    """
     monkeypatch.chdir(tmp_path)
 
     def refuse(*arguments: str) -> str:

@@ -33,7 +33,10 @@ class Command:
         )
 
     def end(self, seconds: float = 300) -> tuple[int, str]:
-        """Wait for the end. Returns the status, below 0 for a signal, and the text of both streams."""
+        """Wait for the end.
+
+        Returns the status, below 0 for a signal, and the text of both streams.
+        """
         self._process.join(seconds)
         assert self._process.exitcode is not None, (
             f"still running after {seconds} s: {self._said.read_text()}"

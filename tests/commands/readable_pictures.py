@@ -1,7 +1,7 @@
 """Makes pictures that show their label, and a classifier that reads it.
 
-`python tests/commands/readable_pictures.py DIR 50000` measures an evaluation of very many pictures. It
-makes them in DIR under the study's names, unless they are there. It attacks each one with FGSM.
+`python tests/commands/readable_pictures.py DIR 50000` measures an evaluation of very many pictures.
+It makes them in DIR under the study's names, unless they are there. It attacks each one with FGSM.
 After each tenth it prints the number of rows, the time, and the peak of memory.
 """
 
@@ -58,7 +58,10 @@ def reader() -> jaxadv.Classifier:
 
 
 def evaluate(pictures: Path, count: int, out: Path, *more: str) -> list[float]:
-    """Attack the first ``count`` pictures. Returns the peak of memory in MB, sampled ten times a second."""
+    """Attack the first ``count`` pictures.
+
+    Returns the peak of memory in MB, sampled ten times a second.
+    """
     command = [
         sys.executable,
         ROOT / "run.py",
@@ -108,6 +111,7 @@ if __name__ == "__main__":
     began = time.monotonic()
     held = evaluate(folder / "pictures", count, folder / f"run-{count}", "--noprogress")
     print(
-        f"{attacked(folder / f'run-{count}')} of {count} attacked in {time.monotonic() - began:.0f} s; at most MB held after each tenth:"
+        f"{attacked(folder / f'run-{count}')} of {count} attacked in "
+        f"{time.monotonic() - began:.0f} s; at most MB held after each tenth:"
     )
     print(", ".join(f"{held[len(held) * tenth // 10 - 1]:.0f}" for tenth in range(1, 11)))

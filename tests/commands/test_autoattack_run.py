@@ -1,4 +1,6 @@
-"""AutoAttack and the searches through the command line: rows, tables, JSON; continued and refused as other attacks are."""
+"""AutoAttack and the searches through the command line: rows, tables, JSON; continued and refused
+as other attacks are.
+"""
 
 import json
 import shutil

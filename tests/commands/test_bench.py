@@ -1,4 +1,6 @@
-"""bench: the counts are exact, the share of the ceiling is what the times say, and history keeps other runs."""
+"""bench: the counts are exact, the share of the ceiling is what the times say, and history keeps
+other runs.
+"""
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,7 +22,9 @@ def rows() -> pd.DataFrame:
 
 
 def test_evaluations_of_an_item_are_counted(rows):
-    """I-FGSM's search shares its first gradient; EAD takes one of each; the final judgement is a forward pass."""
+    """I-FGSM's search shares its first gradient; EAD takes one of each; the final judgement is a
+    forward pass.
+    """
     expected = {
         "gradient": (1, 0),
         "forward": (0, 1),
@@ -53,7 +57,10 @@ def test_the_ceiling_is_itself(rows):
 
 
 def test_arithmetic_is_counted(rows):
-    """The operations are a matrix product forward and one backward. An objective of four classes adds an eighth."""
+    """The operations are a matrix product forward and one backward.
+
+    An objective of four classes adds an eighth.
+    """
     product = 2 * PIXELS * 4 / 1e9
     gradient, forward = estimate.gigaflops(random_linear(0, 4))
     np.testing.assert_allclose((gradient, forward), (2 * product, product), rtol=0.15)
@@ -62,7 +69,10 @@ def test_arithmetic_is_counted(rows):
 
 
 def test_raw_calls_wait_for_each_other():
-    """Every call has the same images, which depend on the logits before. A NaN there would give a NaN pixel."""
+    """Every call has the same images, which depend on the logits before.
+
+    A NaN there would give a NaN pixel.
+    """
     images = jnp.ones((1, 2, 2, 3))
     for logit, pixel in ((1.0, 1.0), (np.nan, np.nan)):
         seen = []

@@ -1,7 +1,7 @@
 """Tests the command line.
 
-Bad input is refused in one line, with status 2, and nothing is written. `evaluate` and `predict` leave
-their files.
+Bad input is refused in one line, with status 2, and nothing is written. `evaluate` and `predict`
+leave their files.
 """
 
 import os
@@ -152,7 +152,9 @@ def test_predict_gradient_is_the_slope_of_the_logits_in_double_precision(tmp_pat
 
 
 def test_a_small_evaluation_end_to_end(tmp_path):
-    """Two networks of different input sizes, every part: the rows and views that a run leaves are complete and consistent."""
+    """Two networks of different input sizes, every part: the rows and views that a run leaves are
+    complete and consistent.
+    """
     out = tmp_path / "run"
     given = [
         "--models=mobilenet_v1_025,alexnet",
@@ -316,7 +318,9 @@ def test_a_dry_run_tells_hosts_disk_and_missing_weights(tmp_path, monkeypatch, c
 
 
 def test_a_plan_and_a_list_answer_at_once():
-    """Within a second or two of a processor, since no network is built, and the plan loads no weights."""
+    """Within a second or two of a processor, since no network is built, and the plan loads no
+    weights.
+    """
     for arguments, most, words in (
         (["list"], 2, ["94.0", "embedded"]),
         (["list", "--zoo=imagenet"], 2, ["88,953,851", "82.7 / 96.2"]),
@@ -388,7 +392,9 @@ FIGURE = f"--flagfile={ROOT / 'flags' / 'paper' / 'fig4.flags'}"
     ],
 )
 def test_where_a_flag_stands_changes_nothing(arguments):
-    """Base settings, then flagfiles, then flags: here the embedded job, a figure's attacks, and two flags."""
+    """Base settings, then flagfiles, then flags: here the embedded job, a figure's attacks, and two
+    flags.
+    """
     found = parsed(*arguments)
     assert (found["attacked_images"], found["eps"]) == (4, ["0.5"])
     assert (found["attacks"], found["steps"], found["parts"]) == (

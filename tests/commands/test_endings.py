@@ -1,4 +1,6 @@
-"""Everything that ends a command ends it in one line with a status, whatever the terminal and the place."""
+"""Everything that ends a command ends it in one line with a status, whatever the terminal and the
+place.
+"""
 
 import os
 import signal
@@ -148,7 +150,8 @@ def test_only_a_command_that_continues_says_so(monkeypatch, capsys):
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_a_signal_to_end_is_an_interrupt(name, monkeypatch):
-    code = "import os, signal, time; signal.signal(signal.SIGHUP, signal.SIG_DFL);"  # nohup takes it away
+    # nohup takes it away
+    code = "import os, signal, time; signal.signal(signal.SIGHUP, signal.SIG_DFL);"
     code += "from jaxadv.support import ending; ending.catch_signals();"
     code += (
         f"ending.guarded(lambda: (os.kill(os.getpid(), signal.{name}), time.sleep(60)), 'run.py')"

@@ -1,4 +1,6 @@
-"""Killed at any moment, alone or one of several processes at one run: started again, by however many, it ends with the same rows."""
+"""Killed at any moment, alone or one of several processes at one run: started again, by however
+many, it ends with the same rows.
+"""
 
 import random
 import shutil
@@ -106,8 +108,8 @@ def test_one_of_three_is_killed_and_started_again(alone, tmp_path):
 
 @pytest.mark.slow
 def test_killed_at_random_moments_and_continued(alone, tmp_path):
-    """One, two or three processes: one of them, which is started again, or all together; while they start, while rows are written, and
-    in the middle of attacks and scores.
+    """One, two or three processes: one of them, which is started again, or all together; while they
+    start, while rows are written, and in the middle of attacks and scores.
     """
     chance, out, kills = random.Random(1), tmp_path / "run", 0
 

@@ -1,4 +1,6 @@
-"""What a run keeps from its first row to its last: the number of lanes that it chose, and the gradients' precision."""
+"""What a run keeps from its first row to its last: the number of lanes that it chose, and the
+gradients' precision.
+"""
 
 import json
 

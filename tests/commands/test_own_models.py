@@ -1,4 +1,6 @@
-"""--model_module: classifiers of a user's own beside the zoo's; the examples in flags/own_models are such."""
+"""--model_module: classifiers of a user's own beside the zoo's; the examples in flags/own_models
+are such.
+"""
 
 import itertools
 import sys
@@ -31,7 +33,9 @@ def make(name="mine", classes=10):
 
 @pytest.mark.slow
 def test_three_models_of_ones_own_stand_beside_two_of_the_zoo(tmp_path):
-    """One in pure JAX, one in linen and one in Equinox: in the tables of accuracy, robustness, transfer and law, and in the page."""
+    """One in pure JAX, one in linen and one in Equinox: in the tables of accuracy, robustness,
+    transfer and law, and in the page.
+    """
     own = ["own_linear", "own_linen", "own_equinox"]
     modules = [
         f"{EXAMPLES / name}"

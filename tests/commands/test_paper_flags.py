@@ -1,4 +1,7 @@
-"""Tests flags/paper/: every file parses, and runs in both zoos. Its comments name the source of each setting."""
+"""Tests flags/paper/: every file parses, and runs in both zoos.
+
+Its comments name the source of each setting.
+"""
 
 import json
 from pathlib import Path
@@ -168,7 +171,9 @@ def test_a_study_stands_for_zoo_data_and_weights(name, tmp_path):
 
 
 def test_the_whole_study(validation_set):
-    """flags/study.flags asks for what the figures' files ask for, each attack with all their settings and targets."""
+    """flags/study.flags asks for what the figures' files ask for, each attack with all their
+    settings and targets.
+    """
     whole = job_of(flags_of("../study", *FULL_SIZE), validation_set)
     asked = {(one.attack, one.label, one.target_kind) for one in whole.attempts}
     for name in set(NOT_FOUND) - {"table1", "fig6", "supplement_common", "least_likely"}:

@@ -1,4 +1,6 @@
-"""Thousands of images through a whole evaluation: all are attacked, in memory that does not grow with their number."""
+"""Thousands of images through a whole evaluation: all are attacked, in memory that does not grow
+with their number.
+"""
 
 import pytest
 import readable_pictures

@@ -1,4 +1,6 @@
-"""A run survives: interrupts, parts cut short, a full or read-only disk; and it tells a second writer and other settings."""
+"""A run survives: interrupts, parts cut short, a full or read-only disk; and it tells a second
+writer and other settings.
+"""
 
 import contextlib
 import os
@@ -86,7 +88,9 @@ def undisturbed(tmp_path_factory) -> Path:
     ],
 )
 def test_an_interrupt_or_a_signal_to_end_ends_at_once(tmp_path, number, status, word):
-    """In the middle of a long attack, in one line; what a second process then finds is free to be continued."""
+    """In the middle of a long attack, in one line; what a second process then finds is free to be
+    continued.
+    """
     out = tmp_path / "run"
     command = Command(
         *JOB, "--attacks=cw", "--cw_steps=100000", "--nocw_abort_early", f"--out={out}"
@@ -158,7 +162,9 @@ def test_a_second_writer_is_told(tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path) -> tuple:
-    """A shell in a namespace of its own with a disk of 40 kB at tmp_path/disk: what comes before a command."""
+    """A shell in a namespace of its own with a disk of 40 kB at tmp_path/disk: what comes before a
+    command.
+    """
     (tmp_path / "disk").mkdir()
     before = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-ec")
     script = f'mount -t tmpfs -o size=40k none "{tmp_path}/disk"; '
@@ -196,7 +202,10 @@ def test_a_full_disk_loses_nothing(small_disk, tmp_path):
 
 def test_a_read_only_disk_is_one_line(small_disk, tmp_path):
     before, script = small_disk
-    script += f"mount -o remount,ro none {tmp_path}/disk; {' '.join([*COMMAND, *SHORT])} --out={tmp_path}/disk/run"
+    script += (
+        f"mount -o remount,ro none {tmp_path}/disk; {' '.join([*COMMAND, *SHORT])} "
+        f"--out={tmp_path}/disk/run"
+    )
     done = subprocess.run(
         [*before, script], env=ENVIRONMENT, capture_output=True, text=True, timeout=600
     )

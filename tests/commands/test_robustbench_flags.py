@@ -1,4 +1,6 @@
-"""flags/robustbench/: budgets, images and attacks as RobustBench has them, and the embedded zoo without data."""
+"""flags/robustbench/: budgets, images and attacks as RobustBench has them, and the embedded zoo
+without data.
+"""
 
 from pathlib import Path
 from types import SimpleNamespace

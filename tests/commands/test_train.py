@@ -1,4 +1,6 @@
-"""Training: deterministic, learns, counts the moving statistics right, and writes checkpoints; and the zoo it wrote."""
+"""Training: deterministic, learns, counts the moving statistics right, and writes checkpoints; and
+the zoo it wrote.
+"""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +22,9 @@ NAMES = sorted(path.name for path in ZOO.iterdir() if (path / "meta.json").is_fi
 
 
 class Toy:
-    """One dense layer on pixels normalised by batch, with a background column: the smallest thing that can be trained."""
+    """One dense layer on pixels normalised by batch, with a background column: the smallest thing
+    that can be trained.
+    """
 
     input_size, num_outputs, label_offset = 8, 11, 1
 
@@ -128,7 +132,9 @@ def test_command_line(toy, tmp_path, capsys):
 
 
 def test_the_zoo_is_there_with_a_spread():
-    """Every recipe has its checkpoint, made by that recipe, and the errors differ by a factor of four."""
+    """Every recipe has its checkpoint, made by that recipe, and the errors differ by a factor of
+    four.
+    """
     assert NAMES == sorted(train.RECIPES)
     errors = []
     for name in NAMES:

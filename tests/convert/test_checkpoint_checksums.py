@@ -1,4 +1,6 @@
-"""A TensorFlow checkpoint in which any bit changed is refused, in one line, or says the same as before."""
+"""A TensorFlow checkpoint in which any bit changed is refused, in one line, or says the same as
+before.
+"""
 
 import random
 
@@ -53,7 +55,9 @@ def test_what_is_wrong_is_named(tmp_path):
 
 
 def test_the_checksum_is_that_of_the_standard():
-    """RFC 3720, B.4: 32 zeros have the CRC-32C 8a9136aa; LevelDB then turns it and adds a constant."""
+    """RFC 3720, B.4: 32 zeros have the CRC-32C 8a9136aa; LevelDB then turns it and adds a
+    constant.
+    """
     turned = ((0x8A9136AA >> 15 | 0x8A9136AA << 17) + 0xA282EAD8) & 0xFFFFFFFF
     assert (
         tf_checkpoint._checksum(memoryview(bytes(32)))

@@ -1,4 +1,6 @@
-"""The command: a file of the original network in, a checkpoint of the port with its history out, or one line and nothing."""
+"""The command: a file of the original network in, a checkpoint of the port with its history out, or
+one line and nothing.
+"""
 
 import hashlib
 import json

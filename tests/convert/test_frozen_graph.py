@@ -1,4 +1,6 @@
-"""Frozen graphs: constants are read in every way that TensorFlow writes them, and nothing else of a graph is."""
+"""Frozen graphs: constants are read in every way that TensorFlow writes them, and nothing else of a
+graph is.
+"""
 
 import struct
 import time
@@ -55,7 +57,9 @@ def test_every_way_to_write_numbers(tmp_path, graph, expected):
 
 
 def test_arithmetic_constants_are_no_weights(tmp_path):
-    """Epsilons, shapes, and the ones in place of a missing gamma; the unrolled batch normalisation keeps its variables."""
+    """Epsilons, shapes, and the ones in place of a missing gamma; the unrolled batch normalisation
+    keeps its variables.
+    """
     arrays = {
         f"net/BatchNorm/{name}": np.full(4, 2, np.float32)
         for name in ("beta", "gamma", "moving_mean", "moving_variance")

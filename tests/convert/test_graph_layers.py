@@ -1,4 +1,6 @@
-"""The layers of a port in a graph made by hand: found by their weights, in every way that convolutions and norms are exported."""
+"""The layers of a port in a graph made by hand: found by their weights, in every way that
+convolutions and norms are exported.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,6 @@
-"""Tests files of Keras and PyTorch without these packages: verdicts, names, and refusals in one line."""
+"""Tests files of Keras and PyTorch without these packages: verdicts, names, and refusals in one
+line.
+"""
 
 import pickle
 import re
@@ -50,7 +52,9 @@ def test_every_network_has_a_verdict_and_those_that_are_the_same_have_names():
 
 @pytest.mark.parametrize("model", torch_state.ROWS)
 def test_every_original_variable_has_one_row(model):
-    """Zeros under PyTorch's names fill the whole port; without any one layer, or with one more, nothing is filled."""
+    """Zeros under PyTorch's names fill the whole port; without any one layer, or with one more,
+    nothing is filled.
+    """
     network = registry.network(model, zoo="imagenet")
     arrays, rows = {}, torch_state.ROWS[model]()
     rows_of_port = [
@@ -199,7 +203,10 @@ def test_h5_that_is_none(tmp_path, content):
 
 
 def test_safetensors_with_torchs_names_are_translated(tmp_path):
-    """The network is the same function, but the names are foreign. The error lists each missing name."""
+    """The network is the same function, but the names are foreign.
+
+    The error lists each missing name.
+    """
     path = tmp_path / "m.safetensors"
     path.write_bytes(
         writers.safetensors({"features.0.conv.weight": np.zeros((32, 3, 3, 3), np.float32)})

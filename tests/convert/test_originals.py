@@ -1,4 +1,6 @@
-"""Which graphs are opened for execution: refusals come before TensorFlow is asked for, and without it there is one line."""
+"""Which graphs are opened for execution: refusals come before TensorFlow is asked for, and without
+it there is one line.
+"""
 
 import sys
 from types import SimpleNamespace
@@ -107,7 +109,9 @@ class TestCheckpoints:
         ("variable", "reading"), [("VariableV2", "Identity"), ("VarHandleOp", "ReadVariableOp")]
     )
     def test_variables_of_both_kinds_are_found(self, prefix, variable, reading):
-        """What saves and restores is no hindrance, nor is what only training needs, unless the logits need it."""
+        """What saves and restores is no hindrance, nor is what only training needs, unless the
+        logits need it.
+        """
         for reads, words in (("input", "not installed"), ("file", "'ReadFile'")):
             parts = [
                 node("input", "Placeholder"),

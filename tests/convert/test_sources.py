@@ -1,4 +1,6 @@
-"""Weights come out of every format as they went in; everything else is one line that names the file."""
+"""Weights come out of every format as they went in; everything else is one line that names the
+file.
+"""
 
 import os
 import pickle
@@ -39,7 +41,9 @@ FORMATS = ("model.npz", "model.pb", "model.safetensors", "model.ckpt")
 
 
 def write(folder: Path, name: str, arrays: dict[str, np.ndarray]) -> Path:
-    """The arrays in the format of the name's ending; `.ckpt` is a TensorFlow checkpoint of version 2."""
+    """The arrays in the format of the name's ending; `.ckpt` is a TensorFlow checkpoint of version
+    2.
+    """
     path = folder / name
     if path.suffix == ".npz":
         np.savez(path, **arrays)

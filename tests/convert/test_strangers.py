@@ -1,4 +1,6 @@
-"""Files of weights as they lie about: in parts, in archives, behind prefixes; and what only looks like weights."""
+"""Files of weights as they lie about: in parts, in archives, behind prefixes; and what only looks
+like weights.
+"""
 
 import json
 import zipfile

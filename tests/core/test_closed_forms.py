@@ -1,6 +1,8 @@
-"""The attacks and CLEVER on linear models, where the least distortion is margin / dual norm and every step is known.
+"""The attacks and CLEVER on linear models, where the least distortion is margin / dual norm and
+every step is known.
 
-Images stay within 0.1 of mid-grey (except where the edge of the pixel range is the question), so that the box does not bind.
+Images stay within 0.1 of mid-grey (except where the edge of the pixel range is the question), so
+that the box does not bind.
 """
 
 import jax
@@ -21,12 +23,16 @@ pytestmark = pytest.mark.usefixtures("strict_numerics")
 
 COUNT = 8
 EAD_SPARSE = {"beta": 1e-2, "abort_early": False}
-"""EAD with ten times the study's beta: its threshold then outweighs the gradient's noise, and L1 comes near its optimum."""
+"""EAD with ten times the study's beta: its threshold then outweighs the gradient's noise, and L1
+comes near its optimum.
+"""
 
 
 @pytest.fixture(scope="module")
 def two_classes():
-    """(classifier, images, labels, margins, slopes): slopes (N, PIXELS) is the gradient of Z_other - Z_label."""
+    """(classifier, images, labels, margins, slopes): slopes (N, PIXELS) is the gradient of Z_other
+    - Z_label.
+    """
     classifier = random_linear(0, 2, scale=0.3)
     images = inner_images(1, COUNT)
     return classifier, images, *facts(classifier, images)
@@ -78,7 +84,9 @@ def test_ifgsm_with_a_fixed_budget_ends_in_the_same_corner(two_classes):
 
 @pytest.mark.parametrize("initial_eps", [0.02, 5e-4])
 def test_ifgsm_search_brackets_the_smallest_eps(two_classes, initial_eps):
-    """A two-class "logit" attack descends Z_label alone; with weights w and -w that is also the best direction."""
+    """A two-class "logit" attack descends Z_label alone; with weights w and -w that is also the
+    best direction.
+    """
     _, images, _, _, _ = two_classes
     half = np.random.default_rng(5).normal(size=(PIXELS, 1), scale=0.3)
     classifier = linear(np.hstack([half, -half]), [-0.5 * half.sum(), 0.5 * half.sum()])
@@ -114,7 +122,9 @@ def test_carlini_wagner_finds_the_least_l2(two_classes):
 
 @pytest.fixture(scope="module")
 def ead_excess(two_classes):
-    """L1 over the exact optimum in the box, of EAD as released, without its early abort, and with EAD_SPARSE."""
+    """L1 over the exact optimum in the box, of EAD as released, without its early abort, and with
+    EAD_SPARSE.
+    """
     classifier, images, labels, margins, slopes = two_classes
     optimum = np.array([least_l1(*each) for each in zip(images, slopes, margins, strict=True)])
     attacks = {"released": {}, "patient": {"abort_early": False}, "sparse": EAD_SPARSE}
@@ -191,7 +201,9 @@ def test_soft_threshold_moves_towards_the_centre():
 
 
 def test_one_step_of_elastic_net(two_classes):
-    """Gradient step at the slack point, shrinkage to the candidate, extrapolation to the next slack point."""
+    """Gradient step at the slack point, shrinkage to the candidate, extrapolation to the next slack
+    point.
+    """
     classifier, images, labels, _, slopes = two_classes
     attack = jaxadv.ElasticNetL1(
         confidence=5.0, beta=0.02, steps=10, search_steps=1, learning_rate=0.1, initial_const=0.5
@@ -226,9 +238,11 @@ def test_one_step_of_elastic_net(two_classes):
 
 
 def test_the_tanh_variable_is_dear_at_the_edge_of_the_pixel_range(two_classes):
-    """A pixel at exactly 0 or 1 has a slope of about 5e-7 in C&W's variable and practically stays; EAD moves it freely.
+    """A pixel at exactly 0 or 1 has a slope of about 5e-7 in C&W's variable and practically stays;
+    EAD moves it freely.
 
-    Measured with 0, 48, 96 and 144 of the 192 pixels on the edge: mean excess over the exact optimum in the box
+    Measured with 0, 48, 96 and 144 of the 192 pixels on the edge: mean excess over the exact
+    optimum in the box
     1.000, 1.082, 1.185, 1.600.
     """
     classifier, images, _, _, _ = two_classes
@@ -257,7 +271,9 @@ def test_distances_are_those_of_the_difference():
 
 
 def test_probes_run_on_any_function_through_the_engine(two_classes):
-    """`engine.run` needs of a classifier its oracle, its parameters and its number of classes alone."""
+    """`engine.run` needs of a classifier its oracle, its parameters and its number of classes
+    alone.
+    """
     classifier, images, labels, _, _ = two_classes
     items = [
         AttackItem(image, label, np.bool_(False))

@@ -1,4 +1,7 @@
-"""A network that breaks the contract is refused before any work. One line has the reason and the remedy."""
+"""A network that breaks the contract is refused before any work.
+
+One line has the reason and the remedy.
+"""
 
 import functools
 import re

@@ -1,4 +1,6 @@
-"""Several devices: the same outcomes as one, to the bit, killed and continued on another number of them too."""
+"""Several devices: the same outcomes as one, to the bit, killed and continued on another number of
+them too.
+"""
 
 import os
 import subprocess
@@ -12,8 +14,8 @@ TESTS = Path(__file__).parents[1]
 
 @pytest.mark.slow
 def test_devices_change_no_bit(tmp_path):
-    """In a process with eight, of which one, two or all are used. So many lanes that a processor's vectors have no remainder, which
-    rounds otherwise: then a lane is like another.
+    """In a process with eight, of which one, two or all are used. So many lanes that a processor's
+    vectors have no remainder, which rounds otherwise: then a lane is like another.
     """
     variables = {
         "JAX_PLATFORMS": "cpu",

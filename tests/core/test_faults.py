@@ -1,4 +1,6 @@
-"""NaN, infinities and zero gradients while a network is attacked: rows of their own, never a class, a success or robustness."""
+"""NaN, infinities and zero gradients while a network is attacked: rows of their own, never a class,
+a success or robustness.
+"""
 
 import jax.numpy as jnp
 import numpy as np
@@ -23,7 +25,9 @@ LANES = 4
 
 
 def marked(value, column=slice(None)):
-    """A linear network of four classes that gives ``value`` for pictures whose first row is dark."""
+    """A linear network of four classes that gives ``value`` for pictures whose first row is
+    dark.
+    """
 
     def apply(params, images):
         logits = linear_apply(params, images)
@@ -60,7 +64,9 @@ def test_an_image_whose_logits_are_no_numbers_is_neither_fooled_nor_robust(name,
 
 @EVERY_ATTACK
 def test_infinite_logits_on_the_way_are_no_failure(name):
-    """The network breaks where the attack must go: a search that finds nothing there has shown nothing."""
+    """The network breaks where the attack must go: a search that finds nothing there has shown
+    nothing.
+    """
 
     def apply(params, images):
         logits = linear_apply(params, images)

@@ -56,7 +56,9 @@ def test_every_entry_of_the_catalogue_is_here():
 
 
 def assert_clean(result, images, name: str) -> None:
-    """Of failures the clean image is left; of those with a random start one as near as the budget."""
+    """Of failures the clean image is left; of those with a random start one as near as the
+    budget.
+    """
     if name not in STARTS_AT_RANDOM:
         np.testing.assert_array_equal(result.adversarial, images)
         return
@@ -134,7 +136,8 @@ def test_clever_does_not_depend_on_lanes_targets_or_companions():
         known.classifier, known.images[:3], labels, targets, seed=1, lanes=4, **options
     )
     assert (reseeded.maxima != base.maxima).any()
-    # The same points for every target, so the untargeted score is the least of all the targeted ones.
+    # The same points for every target, so the untargeted score is the least of all the targeted
+    # ones.
     untargeted = jaxadv.clever_scores(
         known.classifier, known.images[:1], labels[:1], None, lanes=4, **options
     )
@@ -149,7 +152,9 @@ def test_clever_does_not_depend_on_lanes_targets_or_companions():
 
 
 class Counting:
-    """A linear model that counts how often it is traced, and, by a callback, how many images it is evaluated on."""
+    """A linear model that counts how often it is traced, and, by a callback, how many images it is
+    evaluated on.
+    """
 
     def __init__(self, classes: int):
         self.traced = self.batches = 0
@@ -166,7 +171,9 @@ class Counting:
 
 
 def test_a_sweep_compiles_the_model_twice():
-    """Every attack, setting, kind of target, and CLEVER: one program for logits, one for logits with gradient."""
+    """Every attack, setting, kind of target, and CLEVER: one program for logits, one for logits
+    with gradient.
+    """
     model = Counting(5)
     clf, images = model.classifier, inner_images(12, 6)
     labels = clf.predict(images[:LANES])
@@ -262,7 +269,9 @@ def test_whole_numbers_and_fractions_share_a_queue():
 
 @EVERY_ATTACK
 def test_a_constant_on_all_logits_changes_no_decision(name):
-    """The release masks the label's logit by -10000, which does; here + 1000 only rounds the logits, to 6e-5."""
+    """The release masks the label's logit by -10000, which does; here + 1000 only rounds the
+    logits, to 6e-5.
+    """
     images = inner_images(15, 6)
     low = random_linear(16, 4)
     high = linear(low.params["weights"], low.params["bias"] + 1000)
@@ -282,7 +291,9 @@ def test_a_constant_on_all_logits_changes_no_decision(name):
 @EVERY_ATTACK
 @pytest.mark.parametrize("broken", [False, True])
 def test_failure_leaves_a_picture(name, broken):
-    """A model whose output never changes cannot be fooled, nor can one that says NaN; its gradient is 0, or NaN."""
+    """A model whose output never changes cannot be fooled, nor can one that says NaN; its gradient
+    is 0, or NaN.
+    """
 
     def nan_or_constant(params, images):
         logits = (
@@ -326,7 +337,9 @@ def test_nan_logits_are_no_success(name, targeted):
 
 @EVERY_ATTACK
 def test_a_model_that_breaks_on_the_way_gives_no_nan_image(name):
-    """NaN for every image whose first pixel is below one half; half of the images begin there, the others are pushed there."""
+    """NaN for every image whose first pixel is below one half; half of the images begin there, the
+    others are pushed there.
+    """
     clf = random_linear(19, 3, apply=nan_where_dark)
     clf.contract.is_exempt = True  # or it would be refused
     clf.params["weights"][0] = [3, -3, 3]
@@ -361,7 +374,10 @@ def test_fixed_budget_returns_its_last_iterate_search_the_clean_image():
 
 @EVERY_PROBE
 def test_counts_are_the_evaluations_that_were_made(name):
-    """A single lane and image: each count is a call of the model. Probes without a fixed length are seen to be done one cycle late."""
+    """A single lane and image: each count is a call of the model.
+
+    Probes without a fixed length are seen to be done one cycle late.
+    """
     model = Counting(3)
     model.classifier.contract.is_exempt = True  # whose questions are not the attack's
     images = inner_images(23, 1)
@@ -450,7 +466,10 @@ def test_engine_yields_every_item_once_with_its_own_result():
 
 
 def test_samples_lie_where_the_protocol_says():
-    """Released: in the pixel range, distance uniform on [0, radius] as long as no pixel is clipped. Paper: uniform in a ball."""
+    """Released: in the pixel range, distance uniform on [0, radius] as long as no pixel is clipped.
+
+    Paper: uniform in a ball.
+    """
     image = jnp.full((8, 8, 3), 0.5)
     keys = jax.random.key_data(jax.random.split(jax.random.key(0), 400))
     for protocol, radius in (("released", 0.5), ("paper", 5.0)):
@@ -485,7 +504,9 @@ def test_samples_are_drawn_by_the_generator_of_jax():
 
 
 def test_near_tie_rule_of_the_release():
-    """Targeted only, two logits within 0.001 of the largest, the target among them, the last class left out."""
+    """Targeted only, two logits within 0.001 of the largest, the target among them, the last class
+    left out.
+    """
     logits = np.array(
         [
             [1.0, 0.9995, 0.0, 0.0],
@@ -517,7 +538,9 @@ class Endless:
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_items():
-    """Ten thousand take no more than a hundred, to two bytes an item's pixel: their numbers in a list, and no image."""
+    """Ten thousand take no more than a hundred, to two bytes an item's pixel: their numbers in a
+    list, and no image.
+    """
     classifier, peaks = random_linear(0, 4), []
     for count in (100, 100, 10_000):  # the first compiles
         tracemalloc.start()

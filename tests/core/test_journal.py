@@ -1,4 +1,6 @@
-"""An interrupted queue, continued: the same outcomes to the bit, nothing done twice, and no trust in a damaged file."""
+"""An interrupted queue, continued: the same outcomes to the bit, nothing done twice, and no trust
+in a damaged file.
+"""
 
 import jax
 import numpy as np

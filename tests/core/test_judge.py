@@ -17,7 +17,9 @@ COUNT, CLASSES = 8, 4
 
 @pytest.fixture(scope="module")
 def ended():
-    """Attacks away from what the network says of the clean images: 0..5 with other pictures, 6 and 7 with pictures that fool nobody."""
+    """Attacks away from what the network says of the clean images: 0..5 with other pictures, 6 and
+    7 with pictures that fool nobody.
+    """
     clf, images = random_linear(7, CLASSES, scale=0.3), inner_images(8, COUNT)
     adversarial = inner_images(9, COUNT)
     adversarial[6:] = images[6:]
@@ -27,7 +29,9 @@ def ended():
 
 
 def outcome(image, number: int) -> AttackOutcome:
-    """Number 6 is of an attack that does not search; with one detail that others have in another shape, and one that they do not have."""
+    """Number 6 is of an attack that does not search; with one detail that others have in another
+    shape, and one that they do not have.
+    """
     details = {
         "best_const": np.float32(number),
         "const": np.arange(2 + (number == 1), dtype=np.float32),

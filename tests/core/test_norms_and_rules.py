@@ -1,4 +1,6 @@
-"""FGSM and I-FGSM in the norms 1 and 2, EAD's elastic-net rule, and the flags of both, where the answer is known."""
+"""FGSM and I-FGSM in the norms 1 and 2, EAD's elastic-net rule, and the flags of both, where the
+answer is known.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +48,9 @@ def test_fgsm_moves_by_exactly_eps_along_the_gradient(norm, targeted):
 
 @NORMS
 def test_ifgsm_search_brackets_the_smallest_eps(norm):
-    """With weights w and -w the search ends at margin / (slope . direction): margin / ||slope||_2 in the second norm."""
+    """With weights w and -w the search ends at margin / (slope . direction): margin / ||slope||_2
+    in the second norm.
+    """
     half = np.random.default_rng(5).normal(size=(PIXELS, 1), scale=0.3).astype(np.float32)
     classifier, images = (
         linear(np.hstack([half, -half]), [-0.5 * half.sum(), 0.5 * half.sum()]),
@@ -71,7 +75,9 @@ def test_ifgsm_search_brackets_the_smallest_eps(norm):
 
 @NORMS
 def test_iterated_steps_are_those_of_the_release(norm):
-    """Against its formulas in double precision, on a network with kinks and pictures that reach the edge of the pixel range."""
+    """Against its formulas in double precision, on a network with kinks and pictures that reach the
+    edge of the pixel range.
+    """
     known, eps, steps = recorded.net("tiny"), {1: 60.0, 2: 3.0}[norm], 4
     clean, labels = known.images[:COUNT].astype(np.float64) - 0.5, known.labels[:COUNT]
     away, params = jax.vmap(oracle.linear)(-jnp.eye(10)[labels]), known.classifier.params

@@ -18,7 +18,9 @@ def convolved(params, images):
 
 
 def library_calls(program, *question) -> int:
-    """Convolutions among them; products of matrices, as the gradient at the image is one, are welcome there."""
+    """Convolutions among them; products of matrices, as the gradient at the image is one, are
+    welcome there.
+    """
     lines = program.lower(*question).compile().as_text().splitlines()
     return sum("kind=kCustom" in line and "conv_general_dilated" in line for line in lines)
 

@@ -1,4 +1,6 @@
-"""Gradients of another precision: what is computed in it, and what becomes of successes that it alone sees."""
+"""Gradients of another precision: what is computed in it, and what becomes of successes that it
+alone sees.
+"""
 
 import re
 
@@ -66,7 +68,10 @@ def test_bfloat16_rounds_the_whole_network_and_an_ensembles_members(network):
 
 
 def test_a_success_of_rough_logits_alone_is_revoked():
-    """C&W takes its gradient program's word. Here that sees class 1 sooner: who flees from class 0 is believed too early."""
+    """C&W takes its gradient program's word.
+
+    Here that sees class 1 sooner: who flees from class 0 is believed too early.
+    """
 
     def hasty(params, images):
         return linear_apply(params, images) + jnp.where(

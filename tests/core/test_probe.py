@@ -1,4 +1,6 @@
-"""Tests the contract of every probe (`jaxadv.core.probe`), and the consequences of its declarations."""
+"""Tests the contract of every probe (`jaxadv.core.probe`), and the consequences of its
+declarations.
+"""
 
 import inspect
 
@@ -33,7 +35,10 @@ PROBES = (
 
 @pytest.mark.parametrize("name", PROBES)
 def test_every_probe_keeps_the_contract(name):
-    """It has every member of the protocol, with the same names of arguments. It is done at the end of its schedule."""
+    """It has every member of the protocol, with the same names of arguments.
+
+    It is done at the end of its schedule.
+    """
     probe = PROBES[name]
     for member in ("check", "init", "ask", "tell", "done", "result"):
         expected, actual = (
@@ -67,7 +72,9 @@ def test_every_probe_keeps_the_contract(name):
 
 @pytest.fixture
 def refuted(monkeypatch):
-    """Attacks away from the clean class by 0.5 everywhere, which all succeed; but the last word says "the clean class" of every image."""
+    """Attacks away from the clean class by 0.5 everywhere, which all succeed; but the last word
+    says "the clean class" of every image.
+    """
     classifier, images = random_linear(3, 4, scale=0.3), inner_images(4, 5)
     labels = classifier.predict(images)
 

@@ -33,7 +33,9 @@ class Counted:
 
 
 def kept(*arguments, name="sine") -> tuple[np.ndarray, int]:
-    """The answer of a program that is kept, and how often that took a trace: as in a process of its own."""
+    """The answer of a program that is kept, and how often that took a trace: as in a process of its
+    own.
+    """
     function = Counted()
     program = Program(function, {})
     program.keep(name, *arguments)

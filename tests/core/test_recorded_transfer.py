@@ -1,4 +1,6 @@
-"""Cropping and transfer against recordings of the release's transfer script, fed with our own I-FGSM results."""
+"""Cropping and transfer against recordings of the release's transfer script, fed with our own
+I-FGSM results.
+"""
 
 import hashlib
 import json
@@ -34,8 +36,9 @@ SETTINGS = {
 
 @pytest.mark.parametrize("sizes", CROPS)
 def test_refit_is_the_released_rule(sizes):
-    """The recorded picture has (row, column, 1) as its pixels; ours must lie in [0, 1]: 1/2 + value / 1024 is exact, and
-    mid-grey, 1/2, stands for the release's 0."""
+    """The recorded picture has (row, column, 1) as its pixels; ours must lie in [0, 1]: 1/2 + value
+    / 1024 is exact, and mid-grey, 1/2, stands for the release's 0.
+    """
     source, size = map(int, sizes.split("->"))
     known = CROPS[sizes]
     rows, columns = np.meshgrid(np.arange(source), np.arange(source), indexing="ij")
@@ -62,7 +65,9 @@ def test_refit_to_the_same_size_changes_nothing():
 
 
 def sources(net: str) -> dict[str, tuple]:
-    """Recorded name -> (kind, adversarial, success) of our I-FGSM on ``net``, for the logit settings of SETTINGS."""
+    """Recorded name -> (kind, adversarial, success) of our I-FGSM on ``net``, for the logit
+    settings of SETTINGS.
+    """
     found = {}
     for group in ("ifgsm_fixed", "ifgsm_att5_N10", "ifgsm_att9_N50"):
         names = recorded.group(group, net)["settings"]
@@ -140,7 +145,9 @@ def test_transfer_rates(source, target):
 
 
 def test_failed_sources_as_nan_count_as_the_release_has_them():
-    """Given as NaN or as the clean image, they give the same rates; ``failed_kept`` shows them as they are (FGSM)."""
+    """Given as NaN or as the clean image, they give the same rates; ``failed_kept`` shows them as
+    they are (FGSM).
+    """
     known, classifier = recorded.net("smooth"), recorded.net("tiny").classifier
     success = np.arange(16) % 2 == 0
     noise = np.random.default_rng(0).uniform(-0.2, 0.2, known.images.shape)
@@ -154,7 +161,8 @@ def test_failed_sources_as_nan_count_as_the_release_has_them():
         as_clean.left_out,
         as_clean.as_failures,
     )
-    # An array of NaN is class 0 to the release: an untargeted success wherever the clean prediction is not 0.
+    # An array of NaN is class 0 to the release: an untargeted success wherever the clean prediction
+    # is not 0.
     expected = np.where(success, as_clean.success, known.labels != 0)[as_clean.attacked]
     assert as_nan.released.successes == expected.sum()
     kept = jaxadv.transfer_rates(pictures, *arguments, failed_kept=True)

@@ -1,4 +1,6 @@
-"""What refilled lanes save beside fixed batches, in steps of the model, with early abort of each image."""
+"""What refilled lanes save beside fixed batches, in steps of the model, with early abort of each
+image.
+"""
 
 from contextlib import contextmanager
 
@@ -14,7 +16,8 @@ ATTACK = {"steps": 100, "search_steps": 9, "learning_rate": 0.01}
 
 
 def fixed_batches(iterations: np.ndarray, lanes: int) -> int:
-    """Steps of the usual loop: a batch's binary-search steps begin together, so each lasts as long as its slowest image.
+    """Steps of the usual loop: a batch's binary-search steps begin together, so each lasts as long
+    as its slowest image.
 
     iterations: (N, search_steps), of each image alone, which nothing else changes.
     """
@@ -37,7 +40,10 @@ def counted(oracle):
 
 @pytest.mark.slow
 def test_refilled_lanes_take_fewer_steps_than_fixed_batches():
-    """Here 1.45 times fewer: images are few and attacks short. `pytest -m paper` counts a long queue at the study's settings."""
+    """Here 1.45 times fewer: images are few and attacks short.
+
+    `pytest -m paper` counts a long queue at the study's settings.
+    """
     known = recorded.net("smooth")
     kinds = [(confidence, kind) for confidence in (0.0, 10.0) for kind in recorded.KINDS]
     attacks = [

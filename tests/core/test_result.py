@@ -13,7 +13,9 @@ COUNT = 6
 
 @pytest.fixture(scope="module")
 def attacked():
-    """A linear classifier of 3 classes, images, labels, and an attack that fails on some of them."""
+    """A linear classifier of 3 classes, images, labels, and an attack that fails on some of
+    them.
+    """
     classifier, images = random_linear(3, 3, scale=0.3), inner_images(4, COUNT)
     labels = classifier.predict(images)
     result = jaxadv.run_attack(
@@ -37,7 +39,8 @@ def test_a_repr_says_what_it_is_in_a_line(attacked, scored):
     successes = int(result.success.sum())
     text = repr(result)
     assert text.startswith(
-        f"<AttackResult: 6 images of 8 x 8 pixels, {successes} fooled ({100 * successes / 6:.0f} %); median l1 "
+        f"<AttackResult: 6 images of 8 x 8 pixels, {successes} fooled ({100 * successes / 6:.0f} "
+        "%); median l1 "
     )
     assert f"l2 {np.median(result.l2[result.success]):.3g}" in text
     _, scores = scored

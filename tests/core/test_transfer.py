@@ -1,4 +1,6 @@
-"""What networks are shown of each other's images: adapted on the device, where a batch goes once."""
+"""What networks are shown of each other's images: adapted on the device, where a batch goes
+once.
+"""
 
 import jax
 import numpy as np

@@ -1,6 +1,8 @@
-"""As many made-up photographs as are wanted, under the names of the study's folder: `python tests/data/many_pictures.py DIR 50000` (5 GB).
+"""As many made-up photographs as are wanted, under the names of the study's folder: `python
+tests/data/many_pictures.py DIR 50000` (5 GB).
 
-64 different pictures in the usual sizes of ImageNet, whose files differ in a comment that bears their number: 96 kB each on the average.
+64 different pictures in the usual sizes of ImageNet, whose files differ in a comment that bears
+their number: 96 kB each on the average.
 """
 
 import sys
@@ -26,7 +28,9 @@ DIFFERENT = 64
 
 
 def make(folder: Path, count: int) -> None:
-    """Write the pictures of the validation images 1..count, which have all classes in turn as the real ones have."""
+    """Write the pictures of the validation images 1..count, which have all classes in turn as the
+    real ones have.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     contents = [drawn.encoded(photograph(seed)) for seed in range(DIFFERENT)]
     for number, label in enumerate(validation.study_labels()[:count], 1):

@@ -81,7 +81,8 @@ def test_class_folders_by_number(tmp_path, names, capsys):
     [
         (
             ("1", "2", "1000"),
-            "named by numbers, which begin with 1; classes are 0..999 in sorted WordNet order: rename them",
+            "named by numbers, which begin with 1; classes are 0..999 in sorted WordNet order: "
+            "rename them",
         ),
         (("0", "1001"), "named by numbers, and 1001 is none"),
         (("3", "003"), r"class 3 has two \('0*3' and another\); keep one"),
@@ -110,7 +111,8 @@ def test_a_link_to_nothing_is_named(tmp_path, where):
     (tmp_path / f"{where}157.00013147.JPEG").symlink_to(tmp_path / "gone.JPEG")
     refused(
         f"imagefolder:{tmp_path}",
-        r"157\.00013147\.JPEG' is a link to a file that is not there; put the picture there, or remove it",
+        r"157\.00013147\.JPEG' is a link to a file that is not there; put the picture there, or "
+        r"remove it",
     )
 
 
@@ -176,7 +178,8 @@ def test_class_folders_by_wordnet_id(tmp_path):
         ("labels.txt", "# by hand\na.jpg n15075141\n\nb-c 7\n"),
         (
             "LOC_val_solution.csv",
-            f"ImageId,PredictionString\nb c,{GOLDFISH} 1 2 3 4 {GOLDFISH} 5 6 7 8\na,{TISSUE} 1 2 3 4\n",
+            f"ImageId,PredictionString\nb c,{GOLDFISH} 1 2 3 4 {GOLDFISH} 5 6 7 8\na,{TISSUE} 1 "
+            "2 3 4\n",
         ),
     ],
 )
@@ -206,7 +209,8 @@ def test_lists_of_labels(tmp_path, file, text):
         (
             ["140.00029510.jpg"],
             None,
-            r"label 139 of ILSVRC2012_val_00029510; it is 138 in sorted WordNet order from 0 \(1 of 1 differ\)",
+            r"label 139 of ILSVRC2012_val_00029510; it is 138 in sorted WordNet order from 0 \(1 "
+            r"of 1 differ\)",
         ),
         (["ILSVRC2012_val_00050001.JPEG"], None, "no label for 'ILSVRC2012_val_00050001.JPEG'"),
         (

@@ -8,7 +8,8 @@ import pytest
 from jaxadv.data import digits
 from model_ports.errors import InputError
 
-# recorded from the first version of this data set; means of the test pictures at 24 pixels, by channel
+# recorded from the first version of this data set; means of the test pictures at 24 pixels, by
+# channel
 MEAN_24 = [0.60997, 0.67722, 0.54030]
 GREEN_ROW_24 = [
     0.90674,
@@ -68,7 +69,9 @@ def test_colours_depend_on_the_id_and_not_on_the_size(test_set):
 
 
 def test_glyph_fills_the_middle_and_survives_the_crop(test_set):
-    """The crop 32 -> 24 may lose next to no ink, and the glyph must be larger than half the canvas."""
+    """The crop 32 -> 24 may lose next to no ink, and the glyph must be larger than half the
+    canvas.
+    """
     ink, _, ids = digits.glyphs("test")
     at = digits.centred(32)
     amount = digits.coverage(ink, at[None], at[None, None])

@@ -1,4 +1,7 @@
-"""Tests lists of labels that spreadsheets, pandas and people write. They are read, or refused in one clear line."""
+"""Tests lists of labels that spreadsheets, pandas and people write.
+
+They are read, or refused in one clear line.
+"""
 
 import os
 
@@ -23,7 +26,8 @@ CSV = {
     "plain": "a.jpg,5\nb c.jpg,0\nd.png,999\n",
     "spaces": " a.jpg , 5 \n b c.jpg,0\nd.png ,999",
     "quotes": '"a.jpg","5"\n"b c.jpg","0"\n"d.png","999"\n',
-    "a quoted comma of an unknown column": 'name,note,label\na.jpg,"x, y",5\nb c.jpg,,0\nd.png,z,999\n',
+    "a quoted comma of an unknown "
+    "column": 'name,note,label\na.jpg,"x, y",5\nb c.jpg,,0\nd.png,z,999\n',
     "index of pandas": ",name,label\n0,a.jpg,5\n1,b c.jpg,0\n2,d.png,999\n",
     "index without a header": "0,a.jpg,5\n1,b c.jpg,0\n2,d.png,999\n",
     "index from 1, last": "a.jpg,5,1\nb c.jpg,0,2\nd.png,999,3\n",

@@ -1,4 +1,6 @@
-"""Tests loading: the order, pictures that are left out, the cache, and reading some pictures again."""
+"""Tests loading: the order, pictures that are left out, the cache, and reading some pictures
+again.
+"""
 
 import dataclasses
 import hashlib
@@ -170,7 +172,10 @@ def rewritten(source, index: int, seed: int) -> None:
 
 @pytest.mark.parametrize("cached", [False, True])
 def test_a_picture_that_was_changed_is_noticed(folder, tmp_path, cached):
-    """The other picture has the same name, size and time. Only its content differs, not the fingerprint."""
+    """The other picture has the same name, size and time.
+
+    Only its content differs, not the fingerprint.
+    """
     found = loader.Pictures(
         folder, CHOSEN[:4], size=24, cache=tmp_path / "cache" if cached else None
     )

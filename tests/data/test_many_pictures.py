@@ -1,4 +1,6 @@
-"""Thousands of pictures: memory that does not grow with their number, and the speed of a bare loop as far as a shared machine can tell."""
+"""Thousands of pictures: memory that does not grow with their number, and the speed of a bare loop
+as far as a shared machine can tell.
+"""
 
 import os
 

@@ -1,4 +1,6 @@
-"""Decoding, resizing and cropping as the study did, and what becomes of pictures that are not as they should be."""
+"""Decoding, resizing and cropping as the study did, and what becomes of pictures that are not as
+they should be.
+"""
 
 import os
 import struct
@@ -20,12 +22,16 @@ from model_ports.errors import InputError
 
 ROUNDING = (
     0.5 * 1.3 + 0.5
-)  # levels: Pillow rounds after each direction, and the weights of the second add up to less than 1.3 in magnitude
+    # levels: Pillow rounds after each direction, and the weights of the second add up to less than
+    # 1.3 in magnitude
+)
 STUDY, USUAL = Reading("study"), Reading("resize-256-crop")
 
 
 def lanczos(count_in: int, count_out: int) -> np.ndarray:
-    """(count_out, count_in): weights of the windowed sinc of three lobes, widened where it makes smaller."""
+    """(count_out, count_in): weights of the windowed sinc of three lobes, widened where it makes
+    smaller.
+    """
     scale = count_in / count_out
     at = ((np.arange(count_out)[:, None] + 0.5) * scale - (np.arange(count_in) + 0.5)) / max(
         scale, 1
@@ -162,7 +168,10 @@ def test_unknown_readings_are_refused(reading):
 
 @pytest.mark.parametrize("kind", ["EPS", "TGA", "PPM", "PCX", "ICNS", "DDS", "SGI", "PDF"])
 def test_only_the_decoders_of_documented_formats_look_at_a_file(tmp_path, monkeypatch, kind):
-    """Whatever a file is called. Of PostScript Pillow's decoder would start the first program called gs."""
+    """Whatever a file is called.
+
+    Of PostScript Pillow's decoder would start the first program called gs.
+    """
     started = tmp_path / "started"
     (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {started}\n")
     (tmp_path / "gs").chmod(0o755)

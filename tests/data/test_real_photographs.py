@@ -1,8 +1,9 @@
-"""Tests with real photographs, if there are any. They belong to others, and the project cannot contain them.
+"""Tests with real photographs, if there are any. They belong to others, and the project cannot
+contain them.
 
 The environment variable JAXADV_REAL_DATA names a folder. Its images/val has photographs of the
-ILSVRC2012 validation set under their names, and labels.tsv. Its images/original has photographs whose
-names begin with the WordNet id of their class, and labels.tsv.
+ILSVRC2012 validation set under their names, and labels.tsv. Its images/original has photographs
+whose names begin with the WordNet id of their class, and labels.tsv.
 """
 
 import os

@@ -1,4 +1,6 @@
-"""RobustBench's 5000 images of the validation set: their numbers, and the selection of that name."""
+"""RobustBench's 5000 images of the validation set: their numbers, and the selection of that
+name.
+"""
 
 import numpy as np
 import pytest

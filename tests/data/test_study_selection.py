@@ -1,6 +1,8 @@
-"""The study's images and targets, made again from its seed, against the lists that were recovered from its records.
+"""The study's images and targets, made again from its seed, against the lists that were recovered
+from its records.
 
-golden/study: the first 1000 names of its shuffled folder, and the 100 rows of the CLEVER run's target.tsv with their places among them.
+golden/study: the first 1000 names of its shuffled folder, and the 100 rows of the CLEVER run's
+target.tsv with their places among them.
 """
 
 import dataclasses
@@ -36,7 +38,9 @@ def test_order_and_labels_are_the_recorded_ones(listed):
 
 
 def test_a_listing_of_all_names_gives_images_labels_and_targets(listed):
-    """The recorded names among 49,000 others; the rule as the protocol has it, written down a second time."""
+    """The recorded names among 49,000 others; the rule as the protocol has it, written down a
+    second time.
+    """
     recorded = [
         f"{label}.{number:08d}.jpg"
         for label, number in zip(listed["label_1001"], listed["number"], strict=True)
@@ -161,7 +165,8 @@ def test_selections(clever):
             "study",
             None,
             [1, 2],
-            "lack 1000 of 1000 images, such as ILSVRC2012_val_00029510; add them, or take first or random",
+            "lack 1000 of 1000 images, such as ILSVRC2012_val_00029510; add them, or take first "
+            "or random",
         ),
         ("study", 1001, range(1, 50001), "1001 images of 1000 that 'study' has"),
     ],

@@ -1,9 +1,9 @@
 """Measures the speed of decoding pictures, compared with a bare Pillow loop.
 
-`python tests/data/throughput.py DIR [SIZE [TURNS]]`: the loop opens, resizes and crops the same files
-with the same number of threads. Both take the same CHUNK of files in turn, so that other load on the
-machine affects both. For each number of threads, the script prints pictures per second and the
-loader's share of the bare loop. It also prints the peak of memory.
+`python tests/data/throughput.py DIR [SIZE [TURNS]]`: the loop opens, resizes and crops the same
+files with the same number of threads. Both take the same CHUNK of files in turn, so that other load
+on the machine affects both. For each number of threads, the script prints pictures per second and
+the loader's share of the bare loop. It also prints the peak of memory.
 """
 
 import os
@@ -30,7 +30,9 @@ def bare(files: list[Path], size: int, threads: int) -> None:
 
 
 def square(file: Path, size: int) -> Image.Image:
-    """The study's arithmetic (PROTOCOL: the shorter side to the size, the centre of the other), written down a second time."""
+    """The study's arithmetic (PROTOCOL: the shorter side to the size, the centre of the other),
+    written down a second time.
+    """
     with Image.open(file) as picture:
         width, height = picture.size
         ratio = size / width if width < height else size / height
@@ -43,7 +45,9 @@ def square(file: Path, size: int) -> Image.Image:
 def rates(
     folder: Path, size: int, threads: int, turns: int, chunk: int = CHUNK
 ) -> tuple[float, float, float]:
-    """Pictures a second of the loader and of the bare loop, medians over the turns, and the median of their ratios."""
+    """Pictures a second of the loader and of the bare loop, medians over the turns, and the median
+    of their ratios.
+    """
     source = sources.open_source(f"imagefolder:{folder}")
     ours, theirs = [], []
     for turn in range(turns):
@@ -75,5 +79,6 @@ if __name__ == "__main__":
     for threads in sorted({1, os.cpu_count()}):
         ours, theirs, share = rates(folder, size, threads, turns)
         print(
-            f"{size} pixels, {threads} threads: {ours:.0f}/s, bare Pillow {theirs:.0f}/s, {share:.0%} of it; at most {peak():.0f} MB"
+            f"{size} pixels, {threads} threads: {ours:.0f}/s, bare Pillow {theirs:.0f}/s, "
+            f"{share:.0%} of it; at most {peak():.0f} MB"
         )

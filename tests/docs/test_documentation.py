@@ -1,4 +1,6 @@
-"""README and docs: every block of Python runs, every command runs as printed or is marked, every link leads somewhere."""
+"""README and docs: every block of Python runs, every command runs as printed or is marked, every
+link leads somewhere.
+"""
 
 import re
 import shlex

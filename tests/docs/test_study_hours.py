@@ -1,4 +1,6 @@
-"""The hours in docs/the_study.md follow from its flagfiles and the measured totals of performance.md."""
+"""The hours in docs/the_study.md follow from its flagfiles and the measured totals of
+performance.md.
+"""
 
 import re
 from dataclasses import replace

@@ -1,4 +1,6 @@
-"""--precision=auto: what the rule says of measured answers, and of answers in simulated precision."""
+"""--precision=auto: what the rule says of measured answers, and of answers in simulated
+precision.
+"""
 
 from pathlib import Path
 
@@ -130,7 +132,9 @@ def of_tiny(tmp_path_factory) -> pd.DataFrame:
 
 @pytest.mark.slow
 def test_simulated_rounding_is_the_devices(of_tiny):
-    """Of margins and gradients, as one H200 measured it at the same images: TF32 within a few percent."""
+    """Of margins and gradients, as one H200 measured it at the same images: TF32 within a few
+    percent.
+    """
     names = ["margin_error", "largest_margin_error", "gradient_error"]
     measured = (
         pd.read_csv(MEASURED)
@@ -148,7 +152,9 @@ def test_simulated_rounding_is_the_devices(of_tiny):
 
 @pytest.mark.slow
 def test_the_rule_of_simulated_answers(of_tiny):
-    """I-FGSM's search bears TF32, and C&W does not bear bfloat16: its logits see successes that are none."""
+    """I-FGSM's search bears TF32, and C&W does not bear bfloat16: its logits see successes that are
+    none.
+    """
     constant = {"device": "cpu", "date": "", "jax": ""}
     rows = tables.answers_of(of_tiny.assign(**constant))
     assert precision.choose(["ifgsm_search"], "cpu", rows)[0] == "default"

@@ -1,4 +1,6 @@
-"""What fails ends what runs beside it in the same run, and nothing else; a run leaves the interpreter as it was."""
+"""What fails ends what runs beside it in the same run, and nothing else; a run leaves the
+interpreter as it was.
+"""
 
 import sys
 import threading

@@ -1,4 +1,6 @@
-"""The study from Python: ten lines, any classifier, arrays or named data; the same rows as the command's."""
+"""The study from Python: ten lines, any classifier, arrays or named data; the same rows as the
+command's.
+"""
 
 from dataclasses import replace
 
@@ -180,7 +182,9 @@ def test_a_network_that_breaks_its_contract_is_refused_before_anything_is_writte
 def test_answers_that_are_no_numbers_are_counted_in_rows_tables_page_and_last_lines(
     networks, data, tmp_path, capsys
 ):
-    """A network that says NaN of two clean images, and infinity wherever FGSM goes, beside one that is well."""
+    """A network that says NaN of two clean images, and infinity wherever FGSM goes, beside one that
+    is well.
+    """
     images, labels = data
     pictures = images.copy()
     pictures[:2, 0] = 0.02
@@ -221,8 +225,10 @@ def test_answers_that_are_no_numbers_are_counted_in_rows_tables_page_and_last_li
     page = (tmp_path / "out" / "report.html").read_text()
     for line in (
         "clean images without finite logits: broken 2 of 12; they count as misclassified",
-        "NaN or infinite logits or gradients: broken, fgsm eps=0.1 10 of 10 attempts; they are in no rate",
-        f"adversarial images of others without finite logits: broken {shown['invalid'].sum()} of {len(shown)}; "
+        "NaN or infinite logits or gradients: broken, fgsm eps=0.1 10 of 10 attempts; they are "
+        "in no rate",
+        f"adversarial images of others without finite logits: broken {shown['invalid'].sum()} of "
+        f"{len(shown)}; "
         "they are in no transfer rate",
     ):
         assert line in said and line in page, line

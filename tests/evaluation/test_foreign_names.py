@@ -1,4 +1,7 @@
-"""Names of other libraries' networks: what they are called in rows, and what is refused. No library is needed."""
+"""Names of other libraries' networks: what they are called in rows, and what is refused.
+
+No library is needed.
+"""
 
 import sys
 

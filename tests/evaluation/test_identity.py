@@ -1,4 +1,6 @@
-"""What changes rows is in a run's identity: a run is not continued with anything else, and the line names what differs."""
+"""What changes rows is in a run's identity: a run is not continued with anything else, and the line
+names what differs.
+"""
 
 import json
 

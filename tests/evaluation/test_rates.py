@@ -18,7 +18,9 @@ def table(*rows: tuple) -> pd.DataFrame:
 
 
 def test_hours_of_a_measured_network():
-    """An hour of gradients at 100 a second; two of logits, which take a third of a gradient's arithmetic."""
+    """An hour of gradients at 100 a second; two of logits, which take a third of a gradient's
+    arithmetic.
+    """
     rows = table(("vgg_16", "highest", 100.0, 6.0), ("vgg_16", "default", 400.0, 24.0))
     (found,) = rates.hours({"vgg_16": Work(360_000, 2_160_000, (60.0, 20.0))}, rows)
     assert found.hours == pytest.approx(

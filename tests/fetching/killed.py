@@ -73,7 +73,9 @@ def run(job: Job, kill_at: int | None, counted=None) -> None:
 
 
 def in_process(context, job: Job, kill_at: int | None) -> int | None:
-    """Run a job in a child; it must be killed at that moment, or end well and say how many it had."""
+    """Run a job in a child; it must be killed at that moment, or end well and say how many it
+    had.
+    """
     counted = None if kill_at else context.Queue()
     child = context.Process(target=run, args=(job, kill_at, counted))
     child.start()

@@ -57,7 +57,9 @@ def test_a_network_of_each_family_gives_the_recorded_logits(name, tmp_path):
 
 
 KILLS = (400, 250, 230, 160)
-"""The first two fall into the download, the others into the conversion of one network after another."""
+"""The first two fall into the download, the others into the conversion of one network after
+another.
+"""
 
 
 @pytest.mark.long

@@ -31,7 +31,10 @@ def put(server, monkeypatch, name: str, content: bytes, *, known: bool = True) -
 
 
 def test_another_hash_is_one_line_and_sha256_goes_on(published, tmp_path, refusal):
-    """Nothing was unpacked. If the user gives the hash, the file is accepted without a new download."""
+    """Nothing was unpacked.
+
+    If the user gives the hash, the file is accepted without a new download.
+    """
     content = bytearray(published.files["weights.tar.gz"])
     content[-1000] ^= 1
     changed = packed(graphs([ONE]), level=6)
@@ -209,7 +212,10 @@ def test_the_disk_is_checked_first(tmp_path, refusal, monkeypatch):
 
 @pytest.mark.slow
 def test_a_disk_that_fills_on_the_way(published, tmp_path):
-    """A full disk gives one line, at three stages. With more room, the same call ends with the same folder."""
+    """A full disk gives one line, at three stages.
+
+    With more room, the same call ends with the same folder.
+    """
     (tmp_path / "disk").mkdir()
     to = tmp_path / "disk" / "to"
     archives = {part: tuple(archive) for part, archive in addresses.STUDY.items()}

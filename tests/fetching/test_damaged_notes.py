@@ -1,4 +1,6 @@
-"""What fetch wrote down for itself is damaged: it is told, or found out again; nothing is taken on its word."""
+"""What fetch wrote down for itself is damaged: it is told, or found out again; nothing is taken on
+its word.
+"""
 
 import json
 

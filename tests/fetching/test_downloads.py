@@ -169,7 +169,8 @@ def test_more_than_was_announced_is_not_written(serve, tmp_path, refusal):
 def test_another_length_than_recorded_is_one_line(serve, tmp_path, refusal, size):
     server = serve(net=WHOLE)
     refusal(
-        lambda: receive(server, tmp_path, size=size), f"has {len(WHOLE)} bytes, {size} are recorded",
+        lambda: receive(server, tmp_path, size=size), f"has {len(WHOLE)} bytes, {size} are "
+                                                      "recorded",
         "--sha256=",
     )  # fmt: skip
     assert not (tmp_path / "net.part").exists()

@@ -121,7 +121,10 @@ def test_twenty_cuts(published, tmp_path, impatient, monkeypatch):
 
 @pytest.mark.slow
 def test_twenty_kills_one_after_another(published, tmp_path):
-    """A killed fetch continues with the same command, at any stage. The folder is the same as without a kill."""
+    """A killed fetch continues with the same command, at any stage.
+
+    The folder is the same as without a kill.
+    """
     context = killed.processes()
     archives = dict(addresses.STUDY)
     job = killed.Job(tmp_path / "to", archives, SMALLEST, len(NUMBERS), 2**16)

@@ -115,7 +115,8 @@ def test_archives_that_are_refused(at, checkpoint, tmp_path, refusal, change, wo
 def test_names_without_an_address(tmp_path, refusal):
     refusal(
         lambda: single.fetch("densenet121_k32", order(tmp_path)),
-        "no address of densenet121_k32 alone", "fetch study --only=weights --models=densenet121_k32",
+        "no address of densenet121_k32 "
+        "alone", "fetch study --only=weights --models=densenet121_k32",
     )  # fmt: skip
     refusal(lambda: single.fetch("vgg61", order(tmp_path)), "did you mean 'vgg_16'?", "study")
 

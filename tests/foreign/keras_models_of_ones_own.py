@@ -1,4 +1,6 @@
-"""Small Keras models on JAX, converted, and refused: `python keras_models_of_ones_own.py FOLDER`."""
+"""Small Keras models on JAX, converted, and refused: `python keras_models_of_ones_own.py
+FOLDER`.
+"""
 
 import sys
 import warnings

@@ -2,8 +2,8 @@
 when Keras is imported.
 
 python keras_sides.py tensorflow|jax FOLDER NAME...: TensorFlow writes weights, logits and input
-gradients in double precision; JAX reads them and prints, as JSON, how far `jaxadv.from_keras` is from
-that, and what its own proof says.
+gradients in double precision; JAX reads them and prints, as JSON, how far `jaxadv.from_keras` is
+from that, and what its own proof says.
 """
 
 import json

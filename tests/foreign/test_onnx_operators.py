@@ -179,7 +179,8 @@ CASES: list[tuple] = [
     ("CastLike", [X, ints(1)], {}),
 ]
 NOT_HERE = {"RMSNormalization", "Split", "TopK", "Upsample", "ConstantOfShape"}
-"""Newer or older than the opset of these tests, or of several results: tested in functions below."""
+"""Newer or older than the opset of these tests, or of several results: tested in functions below.
+"""
 
 
 def node_of(name: str, inputs: list, attributes: dict, outputs: int = 1):

@@ -80,7 +80,9 @@ class Threat(enum.Enum):
 
 
 def test_a_network_of_robustbench(monkeypatch):
-    """Made here in the form of that package, which wants an old timm: its own would fetch weights."""
+    """Made here in the form of that package, which wants an old timm: its own would fetch
+    weights.
+    """
     asked = {}
 
     def load_model(**given):

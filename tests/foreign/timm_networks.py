@@ -24,7 +24,9 @@ CLASSES = 20
 
 
 def shaken(name: str) -> torch.nn.Module:
-    """A network of timm whose vectors are all random: fresh ones hide layers behind zeros and ones."""
+    """A network of timm whose vectors are all random: fresh ones hide layers behind zeros and
+    ones.
+    """
     torch.manual_seed(0)
     network = frameworks.timm().create_model(name, num_classes=CLASSES, **SETTINGS[name][1])
     with torch.no_grad():

@@ -1,4 +1,6 @@
-"""TensorFlow warns of its own old interfaces, which are what these tests are about; the command line in this process."""
+"""TensorFlow warns of its own old interfaces, which are what these tests are about; the command
+line in this process.
+"""
 
 import gc
 import os
@@ -15,7 +17,8 @@ from absl.testing import flagsaver
 from jaxadv.commands import cli
 from model_ports.convert import frameworks
 
-# PyTorch's compiler and TensorFlow bring an LLVM each; in one process, which a command never needs, only this order works.
+# PyTorch's compiler and TensorFlow bring an LLVM each; in one process, which a command never needs,
+# only this order works.
 frameworks.timm()
 
 
@@ -27,7 +30,9 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
-    """Run a command in this process, in the test's folder: (exit status, standard output, standard error)."""
+    """Run a command in this process, in the test's folder: (exit status, standard output, standard
+    error).
+    """
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> tuple[int, str, str]:

@@ -1,4 +1,6 @@
-"""Original networks made of TensorFlow's own operations, as frozen graphs or checkpoints under TF-Slim's names."""
+"""Original networks made of TensorFlow's own operations, as frozen graphs or checkpoints under
+TF-Slim's names.
+"""
 
 from pathlib import Path
 
@@ -34,11 +36,13 @@ def mobilenet(
     resource: bool = False,
     version: str = "V2",
 ) -> None:
-    """Write MobileNet-v1 0.25 with the weights of the recordings: frozen to a .pb, else a checkpoint with this prefix.
+    """Write MobileNet-v1 0.25 with the weights of the recordings: frozen to a .pb, else a
+    checkpoint with this prefix.
 
-    epsilon: of the normalisation of layer 5's depthwise convolution; the others have 1e-3. capped: False makes the last
-    activation a ReLU instead of a ReLU6. file_name: adds the contents of this file to the features.
-    training: makes normalisation that of training. resource, version: kind of the variables, and of the checkpoint.
+    epsilon: of the normalisation of layer 5's depthwise convolution; the others have 1e-3. capped:
+    False makes the last activation a ReLU instead of a ReLU6. file_name: adds the contents of this
+    file to the features. training: makes normalisation that of training. resource, version: kind of
+    the variables, and of the checkpoint.
     """
     import tensorflow
 
@@ -98,7 +102,9 @@ def mobilenet(
 
 
 def alexnet(path: Path, *, alpha: float, pool_first: bool = False, seed: int = 0) -> None:
-    """Write AlexNet, frozen, as Kratzert's code builds it: grouped convolutions, and LRN with TensorFlow's own operation."""
+    """Write AlexNet, frozen, as Kratzert's code builds it: grouped convolutions, and LRN with
+    TensorFlow's own operation.
+    """
     import tensorflow
 
     tf = tensorflow.compat.v1

@@ -1,4 +1,6 @@
-"""Damaged and hostile files of Keras and PyTorch, read as the others are (tests/fuzz), where h5py and PyTorch are installed."""
+"""Damaged and hostile files of Keras and PyTorch, read as the others are (tests/fuzz), where h5py
+and PyTorch are installed.
+"""
 
 import sys
 from pathlib import Path

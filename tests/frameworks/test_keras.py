@@ -1,4 +1,6 @@
-"""keras.applications with random weights, saved by Keras and converted: the same logits from the same picture, or a reason."""
+"""keras.applications with random weights, saved by Keras and converted: the same logits from the
+same picture, or a reason.
+"""
 
 import gc
 import json
@@ -20,7 +22,8 @@ pytestmark = pytest.mark.frameworks
 
 PIXELS = {"vgg_16": 224, "vgg_19": 224, "inception_v3": 139, "inception_resnet_v2": 139}
 PIXELS |= {"mobilenet_v1_025": 128, "mobilenet_v1_050": 160, "mobilenet_v1_100": 96}
-# An array, and the layer before it. Keras's VGG has its activations inside its layers, whose outputs are compared without.
+# An array, and the layer before it. Keras's VGG has its activations inside its layers, whose
+# outputs are compared without.
 WRONG = {
     "vgg_16": ("fc8/kernel", "fc7"),
     "mobilenet_v1_025": ("layers/pointwise_3/convolution/kernel", "layers/depthwise_3/norm"),
@@ -29,7 +32,9 @@ WRONG = {
 
 
 def original(model: str):
-    """The network with random weights that keep the size of what passes, normalisation's included."""
+    """The network with random weights that keep the size of what passes, normalisation's
+    included.
+    """
     (name, settings, _), size = originals_keras.NETWORKS[model], PIXELS[model]
     net = getattr(applications, name)(
         weights=None, classifier_activation=None, input_shape=(size, size, 3), **settings
@@ -60,7 +65,9 @@ def test_all_that_are_said_to_be_the_same_are_run():
 
 @pytest.mark.parametrize("model", PIXELS)
 def test_converted_it_is_the_same_function(tmp_path, command, model):
-    """Logits of the 1000 classes and the input gradient, each with its own preprocessing; then a layer of some is wrong."""
+    """Logits of the 1000 classes and the input gradient, each with its own preprocessing; then a
+    layer of some is wrong.
+    """
     net = original(model)
     net.save_weights(tmp_path / "net.weights.h5")
     del net
@@ -131,7 +138,9 @@ def test_layers_without_names_may_be_numbered_from_anywhere(tmp_path):
 
 
 def test_what_is_not_the_same_is_refused(tmp_path):
-    """Another function is refused unread; then a network without its classifier, of another width, or another altogether."""
+    """Another function is refused unread; then a network without its classifier, of another width,
+    or another altogether.
+    """
     net = applications.MobileNet(
         weights=None, alpha=0.25, input_shape=(128, 128, 3), include_top=False
     )

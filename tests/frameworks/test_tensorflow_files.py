@@ -1,4 +1,6 @@
-"""Files that TensorFlow itself writes: frozen graphs and checkpoints of both versions give back each variable."""
+"""Files that TensorFlow itself writes: frozen graphs and checkpoints of both versions give back
+each variable.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,6 @@
-"""timm's networks with random weights, their state dicts saved by PyTorch and converted: the same logits from the same picture."""
+"""timm's networks with random weights, their state dicts saved by PyTorch and converted: the same
+logits from the same picture.
+"""
 
 import json
 import os
@@ -31,7 +33,9 @@ WRONG = {
 
 
 def original(model: str):
-    """The network with random weights that keep the size of what passes; gammas too, which the original has not."""
+    """The network with random weights that keep the size of what passes; gammas too, which the
+    original has not.
+    """
     torch.manual_seed(1)
     net = frameworks.timm().create_model(model, pretrained=False).eval()
     with torch.no_grad():
@@ -71,7 +75,9 @@ def test_all_that_are_said_to_be_the_same_are_run():
 
 @pytest.mark.parametrize("model", torch_state.ROWS)
 def test_converted_it_is_the_same_function(tmp_path, command, model):
-    """Logits of the 1000 classes to 1e-5, and the input gradient, each with its own preprocessing; then a layer of one is wrong."""
+    """Logits of the 1000 classes to 1e-5, and the input gradient, each with its own preprocessing;
+    then a layer of one is wrong.
+    """
     torch.save(original(model).state_dict(), tmp_path / "net.pth")
     common = [f"--model={model}", "--source=net.pth", "--weights_dir=converted"]
     status, out, error = command("convert", *common)
@@ -168,7 +174,9 @@ def test_trainers_files_and_averages_are_read(tmp_path, saved):
 
 
 def test_a_torchvision_of_another_build_is_not_needed(tmp_path):
-    """Its import fails as that of a build for GPUs does beside PyTorch's for CPUs; afterwards nothing of the stand-in is left."""
+    """Its import fails as that of a build for GPUs does beside PyTorch's for CPUs; afterwards
+    nothing of the stand-in is left.
+    """
     (tmp_path / "torchvision").mkdir()
     (tmp_path / "torchvision" / "__init__.py").write_text(
         "raise RuntimeError('operator torchvision::nms does not exist')"

@@ -1,4 +1,6 @@
-"""convert and validate with graphs that TensorFlow executes: the same function, or the first difference is named."""
+"""convert and validate with graphs that TensorFlow executes: the same function, or the first
+difference is named.
+"""
 
 import json
 import os
@@ -29,7 +31,10 @@ def frozen(tmp_path_factory) -> Path:
 
 
 def test_the_port_is_the_original(frozen, tmp_path):
-    """Runs in a separate process, in single precision, at the graph's size. The JSON has what was printed."""
+    """Runs in a separate process, in single precision, at the graph's size.
+
+    The JSON has what was printed.
+    """
     command = [
         sys.executable,
         str(ROOT / "run.py"),
@@ -65,7 +70,9 @@ def test_the_port_is_the_original(frozen, tmp_path):
     ],
 )
 def test_converted_it_is_the_same_function_in_double_precision(tmp_path, command, name, settings):
-    """Frozen, and as checkpoints of both versions, with variables of both kinds, executed from the graph beside them."""
+    """Frozen, and as checkpoints of both versions, with variables of both kinds, executed from the
+    graph beside them.
+    """
     graphs.mobilenet(tmp_path / name, **settings)
     common = [MODEL, f"--source={name}", "--weights_dir=converted"]
     assert command("convert", *common)[0] == 0
@@ -134,7 +141,10 @@ def test_own_images_at_a_size_that_the_graph_leaves_open(tmp_path, command):
 
 
 def test_alexnet_with_groups_and_normalisation(tmp_path, command):
-    """A batch of one is fixed in the graph. It pools first, as until 2017-08, which shows at the next convolution."""
+    """A batch of one is fixed in the graph.
+
+    It pools first, as until 2017-08, which shows at the next convolution.
+    """
     graphs.alexnet(tmp_path / "frozen.pb", alpha=2e-5, pool_first=True)
     status, out, error = command(
         "validate", "--model=alexnet", "--source=frozen.pb", "--alexnet_lrn=2017-08"

@@ -21,7 +21,8 @@ class Reader(NamedTuple):
 
     Args:
         seeds: their folder in the corpus.
-        read: reads a file as a command does. Arguments: an empty folder, the content, the seed's name.
+        read: reads a file as a command does. Arguments: an empty folder, the content, the seed's
+            name.
         refusals: what it may raise; one line each.
         repaired: the content with its checksums made right, so that what is behind them is reached.
         needs: a package that has to be installed.
@@ -51,7 +52,8 @@ def _put(folder: Path, name: str, content: bytes) -> Path:
     return path
 
 
-# --- weights -------------------------------------------------------------------------------------------------------------
+# --- weights
+# -------------------------------------------------------------------------------------------------------------
 
 LIMIT = 2**24
 """Bytes that the arrays of a file may take: of a small network."""
@@ -110,7 +112,8 @@ def _plain(meta: Any) -> None:
     json.dumps(plain(meta))
 
 
-# --- data ----------------------------------------------------------------------------------------------------------------
+# --- data
+# ----------------------------------------------------------------------------------------------------------------
 
 
 def _picture(folder: Path, content: bytes, name: str) -> Any:
@@ -180,7 +183,8 @@ def _fetched(folder: Path, content: bytes, name: str) -> Any:
     return to.has_pictures(["0" * 64]), to.has_network("net", ["1" * 64]), Record(folder).content
 
 
-# --- runs ----------------------------------------------------------------------------------------------------------------
+# --- runs
+# ----------------------------------------------------------------------------------------------------------------
 
 
 def _run(folder: Path, content: bytes, name: str) -> Any:
@@ -261,7 +265,8 @@ def _compiled(folder: Path, content: bytes, name: str) -> Any:
         raise InputError("compiled again")
 
 
-# --- checksums -----------------------------------------------------------------------------------------------------------
+# --- checksums
+# -----------------------------------------------------------------------------------------------------------
 
 
 def _sealed(content: bytes) -> bytes:

@@ -1,7 +1,9 @@
-"""Fuzzes one reader in a process of its own: python fuzz_worker.py READER SECONDS SEED FOLDER; prints JSON.
+"""Fuzzes one reader in a process of its own: python fuzz_worker.py READER SECONDS SEED FOLDER;
+prints JSON.
 
-A process that is stuck for PATIENCE seconds, or crashes, ends with a traceback of all threads; its last input lies in
-FOLDER/input. Inputs that were answered by anything but a line are kept as FOLDER/failure-N.
+A process that is stuck for PATIENCE seconds, or crashes, ends with a traceback of all threads; its
+last input lies in FOLDER/input. Inputs that were answered by anything but a line are kept as
+FOLDER/failure-N.
 """
 
 import contextlib

@@ -1,4 +1,5 @@
-"""Writes the files from which inputs of the fuzzing are made: python tests/fuzz/make_corpus.py, from the project's folder.
+"""Writes the files from which inputs of the fuzzing are made: python tests/fuzz/make_corpus.py,
+from the project's folder.
 
 h5py and PyTorch are needed for theirs; what needs a package that is not there stays as it is.
 """

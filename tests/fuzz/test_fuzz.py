@@ -1,7 +1,9 @@
-"""No file, however damaged or hostile, ends a reader in anything but a line: no traceback, no hang, no memory above a gigabyte.
+"""No file, however damaged or hostile, ends a reader in anything but a line: no traceback, no hang,
+no memory above a gigabyte.
 
-``pytest -m fuzz --fuzz_seconds=60`` gives every reader a minute. The slow suite gives it a second, the quick one some inputs.
-Files from which the inputs are made lie in corpus/; make_corpus.py has written them.
+``pytest -m fuzz --fuzz_seconds=60`` gives every reader a minute. The slow suite gives it a second,
+the quick one some inputs. Files from which the inputs are made lie in corpus/; make_corpus.py has
+written them.
 """
 
 import json

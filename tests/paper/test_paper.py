@@ -1,4 +1,5 @@
-"""`pytest -m paper`: each file of flags/paper/ on three embedded networks leaves its figures, its table and their captions.
+"""`pytest -m paper`: each file of flags/paper/ on three embedded networks leaves its figures, its
+table and their captions.
 
 And three classifiers of a user's own stand beside all 18.
 """

@@ -1,4 +1,6 @@
-"""`pytest -m paper`: what refilled lanes save where an attack has the study's length and the queue is long."""
+"""`pytest -m paper`: what refilled lanes save where an attack has the study's length and the queue
+is long.
+"""
 
 import time
 
@@ -16,7 +18,9 @@ LANES, RATIO = 64, 2.0
 
 
 def test_refilled_lanes_take_half_the_steps_of_fixed_batches():
-    """A few images that fail use all 9 x 1000 steps, most a fifth of them: a batch that waits has one of the few in it ever so often."""
+    """A few images that fail use all 9 x 1000 steps, most a fifth of them: a batch that waits has
+    one of the few in it ever so often.
+    """
     classifier = load_classifier("mobilenet_v1_025")
     data = digits.load("test", classifier.input_size)
     right = classifier.predict(data.images) == data.labels
@@ -35,6 +39,7 @@ def test_refilled_lanes_take_half_the_steps_of_fixed_batches():
         seconds = time.monotonic() - start
     usual = fixed_batches(result.details["iterations"], LANES)
     print(
-        f"{len(images) / seconds:.2f} images/s, {len(asked)} steps; fixed batches {usual}, {usual / len(asked):.2f} times as many"
+        f"{len(images) / seconds:.2f} images/s, {len(asked)} steps; fixed batches {usual}, "
+        f"{usual / len(asked):.2f} times as many"
     )
     assert usual >= RATIO * len(asked)

@@ -1,4 +1,6 @@
-"""AlexNet as its conversion was at other times: with --alexnet_lrn, predict gives the logits recorded with that normalisation."""
+"""AlexNet as its conversion was at other times: with --alexnet_lrn, predict gives the logits
+recorded with that normalisation.
+"""
 
 import golden_weights as golden
 import numpy as np
@@ -15,7 +17,9 @@ def distance(found, expected) -> float:
 
 @pytest.fixture(scope="module")
 def recorded():
-    """The recorded logits, (2, 1000) float32 by "<kind>_<variant>"; those of today's normalisation as "<kind>"."""
+    """The recorded logits, (2, 1000) float32 by "<kind>_<variant>"; those of today's normalisation
+    as "<kind>".
+    """
     today = {
         kind: logits.astype(np.float32)
         for kind, logits in golden.recording("alexnet").logits.items()
@@ -40,7 +44,8 @@ def folder(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", alexnet.VARIANTS)
 def test_each_variant_gives_its_recorded_logits(folder, recorded, variant):
-    # 5e-6: the original's own float32 error is about 1e-6. No two variants are nearer than 0.05 to each other.
+    # 5e-6: the original's own float32 error is about 1e-6. No two variants are nearer than 0.05 to
+    # each other.
     arguments = [
         "predict",
         "--zoo=imagenet",

@@ -1,4 +1,5 @@
-"""What single families add: auxiliary heads left out, pools, reductions and residual blocks, and depth that differs in the small versions.
+"""What single families add: auxiliary heads left out, pools, reductions and residual blocks, and
+depth that differs in the small versions.
 
 That every port gives the original's numbers is tested in test_ports.py.
 """
@@ -38,7 +39,8 @@ def test_only_the_auxiliary_head_is_left_out(name):
     assert str(error.value).startswith(f"{len(meta['auxiliary'])} of ")
 
 
-# --- what the families add to the layers -------------------------------------------------------------------------
+# --- what the families add to the layers
+# -------------------------------------------------------------------------
 
 
 def _mean_weights(size: int, window: int, stride: int, padding: str) -> np.ndarray:
@@ -106,7 +108,8 @@ def test_residual_block_adds_its_scaled_branches_before_the_relu():
     np.testing.assert_array_equal(active, jnp.maximum(tenth, 0))
 
 
-# --- the small versions ------------------------------------------------------------------------------------------
+# --- the small versions
+# ------------------------------------------------------------------------------------------
 
 
 def _kernels(name: str) -> list[tuple[int, ...]]:

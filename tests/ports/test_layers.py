@@ -1,4 +1,6 @@
-"""The CPU layers equal the stock operations: value, input gradient and weight gradient, in both precisions."""
+"""The CPU layers equal the stock operations: value, input gradient and weight gradient, in both
+precisions.
+"""
 
 import itertools
 from functools import partial
@@ -12,8 +14,9 @@ from jax import lax
 
 from model_ports import layers
 
-# Kernels 1..11, strides 1..4, both paddings, odd and even sizes: every kernel meets both paddings, every stride both
-# parities. The large kernels come with images they do not fit into, where SAME pads more than it sees.
+# Kernels 1..11, strides 1..4, both paddings, odd and even sizes: every kernel meets both paddings,
+# every stride both parities. The large kernels come with images they do not fit into, where SAME
+# pads more than it sees.
 GEOMETRIES = [
     (1, 1, "SAME", 6),
     (1, 2, "VALID", 7),
@@ -46,7 +49,8 @@ GEOMETRIES = [
     (11, 4, "VALID", 19),
 ]
 QUICK = {"xla_backend_optimization_level": 0}
-"""Two thirds of the time to compile; what is compared is the arithmetic, not a processor's vectors."""
+"""Two thirds of the time to compile; what is compared is the arithmetic, not a processor's vectors.
+"""
 IDS = ["k{}s{}{}n{}".format(*geometry) for geometry in GEOMETRIES]
 
 
@@ -195,7 +199,9 @@ def test_local_response_normalization_is_its_formula(channels):
 @pytest.mark.parametrize(("platform", "own"), [("tpu", 0), ("gpu", 1)])
 @pytest.mark.parametrize("groups", [1, 2, 4])
 def test_other_platforms_use_the_stock_operations(groups, platform, own, monkeypatch):
-    """On other devices the module uses JAX's convolution and pools, except for the maximum on a GPU."""
+    """On other devices the module uses JAX's convolution and pools, except for the maximum on a
+    GPU.
+    """
     module = layers.convolution(4, 8, 3, stride=2, groups=groups, rngs=nnx.Rngs(0))
     x = jnp.asarray(_draw(0, (1, 7, 7, 4)), jnp.float32)
     run = lambda x: layers.max_pool(layers.average_pool(module(x), 2, 1), 2, 2)  # noqa: E731

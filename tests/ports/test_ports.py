@@ -1,4 +1,6 @@
-"""The ports give the numbers of the original implementations, and the registry hands them out as pure functions."""
+"""The ports give the numbers of the original implementations, and the registry hands them out as
+pure functions.
+"""
 
 import contextlib
 import dataclasses
@@ -43,7 +45,10 @@ BRIEF_NAMES = ("alexnet", "mobilenet_v1_025")
 
 
 def slow_but(brief: tuple[str, ...], names) -> list:
-    """The names as parameters. All but a few are slow, and the deepest of each family take minutes."""
+    """The names as parameters.
+
+    All but a few are slow, and the deepest of each family take minutes.
+    """
 
     def marks(name: str) -> tuple:
         if name in brief:
@@ -78,7 +83,9 @@ def distance(found, expected) -> float:
 
 @pytest.fixture(scope="module", params=slow_but(BRIEF, RECORDINGS))
 def case(request):
-    """(recording, network, params assembled from the original names, x of each kind in [-0.5, 0.5])."""
+    """(recording, network, params assembled from the original names, x of each kind in [-0.5,
+    0.5]).
+    """
     record = golden.recording(request.param)
     name, size = RECORDINGS[request.param]
     net = registry.network(name, zoo="imagenet", input_size=size)
@@ -93,7 +100,9 @@ def case(request):
 
 
 def evaluated(net, params, images, *, double: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Logits, and the gradient of logit 7 minus logit 3, of the first image of each kind: nothing mixes the images of a batch."""
+    """Logits, and the gradient of logit 7 minus logit 3, of the first image of each kind: nothing
+    mixes the images of a batch.
+    """
     dtype = jnp.float64 if double else jnp.float32
 
     def objective(images, params):
@@ -125,14 +134,16 @@ def hold(case, *, double: bool, logits: float, gradient: float) -> None:
 
 
 def test_double_precision_logits_and_gradients_are_the_originals(case):
-    # The same double-precision arithmetic in another order: 1e-8 leaves room for nothing but rounding.
+    # The same double-precision arithmetic in another order: 1e-8 leaves room for nothing but
+    # rounding.
     hold(case, double=True, logits=1e-8, gradient=1e-8)
 
 
 @pytest.mark.long  # double precision proves the port, and is compiled anyway
 def test_single_precision_is_within_rounding(case):
-    # The original's own float32 error is about 1e-6 in the logits, and 1e-5 for MobileNets; one ReLU or maximum that rounding
-    # flips moves the whole gradient, by up to 7e-3 in the original, and by up to 5.5e-2 in its MobileNets (which unit flips is chance).
+    # The original's own float32 error is about 1e-6 in the logits, and 1e-5 for MobileNets; one
+    # ReLU or maximum that rounding flips moves the whole gradient, by up to 7e-3 in the original,
+    # and by up to 5.5e-2 in its MobileNets (which unit flips is chance).
     mobile = case[1].spec.family == "MobileNet"
     hold(case, double=False, logits=5e-5 if mobile else 5e-6, gradient=0.1 if mobile else 5e-2)
 
@@ -145,7 +156,8 @@ def test_parameter_counts_are_the_originals(case):
     assert sum(jax.tree.leaves(trainable)) == record.meta["totals"]["trainable"]
 
 
-# --- the weight map ----------------------------------------------------------------------------------------------
+# --- the weight map
+# ----------------------------------------------------------------------------------------------
 
 
 def _source() -> tuple[registry.Network, dict]:
@@ -200,7 +212,8 @@ def test_assemble_refuses_two_sources_of_one_array():
         )
 
 
-# --- the registry ------------------------------------------------------------------------------------------------
+# --- the registry
+# ------------------------------------------------------------------------------------------------
 
 
 def test_unknown_names_are_answered_with_the_nearest():
@@ -246,7 +259,8 @@ def test_small_network_is_small_and_a_pure_function(name):
         logits = apply(params, images)
         assert logits.shape == (3, net.num_outputs)
         assert bool(jnp.all(jnp.isfinite(logits))) and float(jnp.std(logits)) > 0
-        # Nothing mixes the images of a batch at evaluation; rounding differs with the batch's shape.
+        # Nothing mixes the images of a batch at evaluation; rounding differs with the batch's
+        # shape.
         np.testing.assert_allclose(apply(params, images[:1]), logits[:1], rtol=1e-4, atol=1e-4)
 
 
@@ -255,7 +269,8 @@ def test_small_network_is_small_and_a_pure_function(name):
     "name", [pytest.param(name, marks=() if name in LEARN else pytest.mark.long) for name in NAMES]
 )
 def test_small_network_learns(name):
-    """A few steps on a task of two brightnesses lower the loss, and batch statistics reach the moving ones.
+    """A few steps on a task of two brightnesses lower the loss, and batch statistics reach the
+    moving ones.
 
     Of sign descent, which is Adam without its memory and compiles sooner.
     """

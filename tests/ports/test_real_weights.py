@@ -1,8 +1,9 @@
 """Tests with real trained networks and real photographs, if there are any.
 
-They belong to others, and the project cannot contain them. The environment variable JAXADV_REAL_DATA
-names a folder. It has weights/mobilenet_v1_025.npz and weights/mobilenet_v1_050.npz with original
-names. Its images/val has labels.tsv (file, label) and 300 photographs of the ILSVRC2012 validation set.
+They belong to others, and the project cannot contain them. The environment variable
+JAXADV_REAL_DATA names a folder. It has weights/mobilenet_v1_025.npz and
+weights/mobilenet_v1_050.npz with original names. Its images/val has labels.tsv (file, label) and
+300 photographs of the ILSVRC2012 validation set.
 """
 
 import csv
@@ -27,7 +28,9 @@ pytestmark = pytest.mark.skipif(
 
 
 def photographs(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images (300, size, size, 3) in [0, 1] and labels: the shorter side resized by Lanczos, and the centre of the rest."""
+    """Images (300, size, size, 3) in [0, 1] and labels: the shorter side resized by Lanczos, and
+    the centre of the rest.
+    """
     with open(Path(FOLDER) / "images" / "val" / "labels.tsv") as file:
         rows = [row for row in csv.reader(file, delimiter="\t") if row[1].isdigit()]
     images = []
@@ -77,7 +80,9 @@ def test_converted_networks_classify_as_they_were_recorded_to(tmp_path, model, s
 
 @pytest.mark.slow
 def test_an_evaluation_on_photographs(tmp_path):
-    """Two full-size networks from the shell: attacks, CLEVER and transfer on a folder of photographs."""
+    """Two full-size networks from the shell: attacks, CLEVER and transfer on a folder of
+    photographs.
+    """
     command = [
         sys.executable,
         str(ROOT / "run.py"),

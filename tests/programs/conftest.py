@@ -4,7 +4,10 @@ import shutil
 
 import pytest
 
-HOW = "apt install chromium chromium-driver texlive-latex-base; pip install -e '.[test,programs]' && pytest -m programs"
+HOW = (
+    "apt install chromium chromium-driver texlive-latex-base; pip install -e "
+    "'.[test,programs]' && pytest -m programs"
+)
 
 
 def pytest_collection_modifyitems(items):

@@ -28,7 +28,9 @@ def compiled(folder, name):
 
 
 def made_up(name, rows=200):
-    """A table with more rows than a page holds, names that LaTeX could read as commands, and missing values."""
+    """A table with more rows than a page holds, names that LaTeX could read as commands, and
+    missing values.
+    """
     texts = ["model", "attack", "setting", "target_kind", "norm", "distance", "fitted"]
     columns = list(PRINTED[name])
     columns += [f"{column}_{end}" for column in columns for end in ("low", "high")]

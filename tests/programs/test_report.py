@@ -1,4 +1,5 @@
-"""The page of a made-up run of 18 models and 12 settings in a real browser: phone and desktop, light and dark, mouse and keyboard.
+"""The page of a made-up run of 18 models and 12 settings in a real browser: phone and desktop,
+light and dark, mouse and keyboard.
 
 Pictures of what was seen are kept in `screenshots`, beside this file and ignored by git.
 """
@@ -16,8 +17,10 @@ from report import test_scale
 from jaxadv.report.remake import remake
 
 MODELS = (
-    "alexnet vgg_16 vgg_19 inception_v1 inception_v2 inception_v3 inception_v4 inception_resnet_v2 resnet_v2_50 resnet_v2_101 "
-    "resnet_v2_152 densenet121_k32 densenet169_k32 densenet161_k48 mobilenet_v1_025 mobilenet_v1_050 mobilenet_v1_100 nasnet_large"
+    "alexnet vgg_16 vgg_19 inception_v1 inception_v2 inception_v3 inception_v4 "
+    "inception_resnet_v2 resnet_v2_50 resnet_v2_101 "
+    "resnet_v2_152 densenet121_k32 densenet169_k32 densenet161_k48 mobilenet_v1_025 "
+    "mobilenet_v1_050 mobilenet_v1_100 nasnet_large"
 ).split()
 SEEN = Path(__file__).parent / "screenshots"
 PHONE, TABLET, DESKTOP = 390, 768, 1280
@@ -67,7 +70,8 @@ def show(browser, page: Path, *, width: int, scheme: str) -> None:
     )
     browser.get("about:blank")  # or else the page as it was before is there for a moment
     browser.get(page.as_uri())
-    # The driver can come back while a busy machine still reads the page: figures below are then not there yet.
+    # The driver can come back while a busy machine still reads the page: figures below are then not
+    # there yet.
     WebDriverWait(browser, 60).until(
         lambda window: window.execute_script("return document.readyState") == "complete"
     )
@@ -80,7 +84,10 @@ def test_it_fits_asks_for_nothing_and_follows_the_scheme(browser, page, width, s
     browser.execute_script(
         "for (const part of document.querySelectorAll('details')) part.open = true"
     )
-    widths = "return [document.documentElement.scrollWidth, document.body.scrollWidth, window.innerWidth]"
+    widths = (
+        "return [document.documentElement.scrollWidth, document.body.scrollWidth, "
+        "window.innerWidth]"
+    )
     whole, body, inner = browser.execute_script(widths)
     assert whole <= inner and body <= inner
     assert (
@@ -111,7 +118,10 @@ def test_it_is_small_and_nothing_overlaps_in_a_figure(browser, page):
     assert page.stat().st_size < MOST_BYTES
     show(browser, page, width=DESKTOP, scheme="light")
     assert browser.execute_script("return document.querySelectorAll('.chart svg').length") >= 8
-    narrow = "return [...document.querySelectorAll('.chart svg')].filter(drawing => drawing.getBoundingClientRect().height < 150).length"
+    narrow = (
+        "return [...document.querySelectorAll('.chart svg')].filter(drawing => "
+        "drawing.getBoundingClientRect().height < 150).length"
+    )
     assert browser.execute_script(narrow) == 0
 
 
@@ -222,7 +232,10 @@ def test_a_point_of_a_sweep_opens_all_numbers_at_its_row(browser, page):
     assert re.fullmatch(r"alexnet, budget ε 0.2: success \S+ % \[.*\], n 24", tip(browser))
     point.click()
     assert address(browser) == f"#{row}"
-    seen = "const box = document.activeElement.getBoundingClientRect(); return [document.activeElement.id, box.height > 0, box.top]"
+    seen = (
+        "const box = document.activeElement.getBoundingClientRect(); return "
+        "[document.activeElement.id, box.height > 0, box.top]"
+    )
     identity, is_seen, top = browser.execute_script(seen)
     assert identity == row and is_seen and 0 < top < 900
 
@@ -240,7 +253,10 @@ def test_a_cell_of_a_map_says_its_numbers_by_mouse_and_arrows(browser, page):
     assert tip(browser).startswith(f"{source}, white box: ")
     browser.switch_to.active_element.send_keys(Keys.ENTER)
     assert address(browser).startswith("#row/") and address(browser).endswith(f"/{source}")
-    reached = "return [...document.querySelectorAll('#transfer .maps > div > figure > .scroll td')].filter(one => one.tabIndex === 0).length"
+    reached = (
+        "return [...document.querySelectorAll('#transfer .maps > div > figure > .scroll "
+        "td')].filter(one => one.tabIndex === 0).length"
+    )
     assert browser.execute_script(reached) == 4  # a map is one stop
 
 
@@ -252,7 +268,10 @@ def test_a_cell_of_a_table_says_what_it_is(browser, page):
 
 
 def rows_in_sight(browser) -> list[str]:
-    names = "return [...document.querySelectorAll('table.overview tbody tr')].filter(row => !row.hidden).map(row => row.cells[0].textContent)"
+    names = (
+        "return [...document.querySelectorAll('table.overview tbody tr')].filter(row => "
+        "!row.hidden).map(row => row.cells[0].textContent)"
+    )
     return browser.execute_script(names)
 
 
@@ -315,7 +334,10 @@ def test_pictures_enlarge_and_close_by_keyboard(browser, page):
     show(browser, page, width=DESKTOP, scheme="light")
     button = find(browser, "#pictures td button")
     button.send_keys(Keys.ENTER)
-    large = "const open = document.querySelector('dialog[open] img'); return open ? [open.width, open.alt] : null"
+    large = (
+        "const open = document.querySelector('dialog[open] img'); return open ? [open.width, "
+        "open.alt] : null"
+    )
     width, alt = browser.execute_script(large)
     assert width > 300 and "label" in alt
     browser.switch_to.active_element.send_keys(Keys.ESCAPE)

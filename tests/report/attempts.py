@@ -10,7 +10,9 @@ from jaxadv.store.run import Run
 
 
 def columns(attack: str, **values: Any) -> dict[str, Any]:
-    """Every parameter of an attack; those that are not given have their defaults. "eps" is the rows' own column."""
+    """Every parameter of an attack; those that are not given have their defaults. "eps" is the
+    rows' own column.
+    """
     plain = {one.name: one.default for one in catalog.get(attack).parameters}
     assert set(values) <= set(plain)
     return {name: value for name, value in (plain | values).items() if name != "eps"}

@@ -1,12 +1,14 @@
 """A made-up run of 6 models and 24 images, regular enough to work out its tables by hand.
 
-Model number m (0..5) has the first 24 - m images right. Attempts are on images 0..11, which all models have right:
-  fgsm, eps=0.05 and eps=0.3, untargeted: image i succeeds if i % 4 < 1 (0.05) or < 3 (0.3); linf is eps, failures have no distance
-  ifgsm_search, random: all succeed
-  cw, confidence=0, untargeted and random: i % 4 == 3 fails; l2 = (m + 1) / 10 * (1, 2, 3) for i % 4 = 0, 1, 2
-  ead, confidence=10, least: nothing succeeds; image 0 is a near tie
-Transfer (fgsm 0.3 and cw, untargeted; cw, random) from each model to each other; the model shown the images has image 11 wrong
-when its number is odd, and is fooled by images 0 and 3 and, if its number is below the source's, 1.
+Model number m (0..5) has the first 24 - m images right. Attempts are on images 0..11, which all
+models have right:
+  fgsm, eps=0.05 and eps=0.3, untargeted: image i succeeds if i % 4 < 1 (0.05) or < 3 (0.3); linf is
+  eps, failures have no distance ifgsm_search, random: all succeed cw, confidence=0, untargeted and
+  random: i % 4 == 3 fails; l2 = (m + 1) / 10 * (1, 2, 3) for i % 4 = 0, 1, 2 ead, confidence=10,
+  least: nothing succeeds; image 0 is a near tie
+Transfer (fgsm 0.3 and cw, untargeted; cw, random) from each model to each other; the model shown
+the images has image 11 wrong when its number is odd, and is fooled by images 0 and 3 and, if its
+number is below the source's, 1.
 """
 
 import numpy as np

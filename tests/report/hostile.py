@@ -16,7 +16,9 @@ COUNTS = {"none": 0, "one": 1, "few": 7}
 
 
 def write(directory: Path, seed: int) -> Run:
-    """A run whose every kind of rows is missing, empty, single or a few, with numbers of every kind."""
+    """A run whose every kind of rows is missing, empty, single or a few, with numbers of every
+    kind.
+    """
     draw = np.random.default_rng(seed)
     run = Run.begin(directory)
     models = list(draw.permutation(NAMES)[: 1 + seed % 4])

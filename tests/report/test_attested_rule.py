@@ -43,7 +43,9 @@ def test_towards_a_target_the_top_5_count_on_imagenet(zoo, verdict):
 
 
 def test_failed_sources_count():
-    """The images that fool their source never transfer here; only with the failed ones there is any."""
+    """The images that fool their source never transfer here; only with the failed ones there is
+    any.
+    """
     free = rows("untargeted", success=0.4, top5=0, failed=0.4)
     aimed = rows("random", success=0, top5=0.1, failed=0.1)
     claim = _targets(evidence(free, aimed))

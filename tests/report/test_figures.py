@@ -1,4 +1,6 @@
-"""Figures: names that cover nothing, sweeps and densities worked out by hand, files that are the same each time."""
+"""Figures: names that cover nothing, sweeps and densities worked out by hand, files that are the
+same each time.
+"""
 
 import numpy as np
 import pandas as pd
@@ -17,8 +19,10 @@ from jaxadv.report.settings import RunSettings
 from jaxadv.report.views import chosen
 
 MODELS = (
-    "alexnet vgg_16 vgg_19 inception_v1 inception_v2 inception_v3 inception_v4 inception_resnet_v2 resnet_v2_50 resnet_v2_101 "
-    "resnet_v2_152 densenet121_k32 densenet169_k32 densenet161_k48 mobilenet_v1_025 mobilenet_v1_050 mobilenet_v1_100 nasnet_large"
+    "alexnet vgg_16 vgg_19 inception_v1 inception_v2 inception_v3 inception_v4 "
+    "inception_resnet_v2 resnet_v2_50 resnet_v2_101 "
+    "resnet_v2_152 densenet121_k32 densenet169_k32 densenet161_k48 mobilenet_v1_025 "
+    "mobilenet_v1_050 mobilenet_v1_100 nasnet_large"
 ).split()
 
 

@@ -1,4 +1,6 @@
-"""No sentence contradicts its numbers: findings of random tables with few distinct values, so that ties are common."""
+"""No sentence contradicts its numbers: findings of random tables with few distinct values, so that
+ties are common.
+"""
 
 import re
 

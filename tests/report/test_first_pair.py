@@ -1,4 +1,6 @@
-"""The page shows the printed 0.36 and the re-run's 0.535 beside our own rate, as two different things."""
+"""The page shows the printed 0.36 and the re-run's 0.535 beside our own rate, as two different
+things.
+"""
 
 from types import SimpleNamespace
 

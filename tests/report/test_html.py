@@ -1,4 +1,6 @@
-"""The page: whole, self-contained, safe, with the numbers worked out in conftest; and its colours."""
+"""The page: whole, self-contained, safe, with the numbers worked out in conftest; and its
+colours.
+"""
 
 import os
 import re
@@ -156,7 +158,10 @@ def test_what_was_run(page):
         "61.5",
     )
     assert about["FGSM"] == "eps=0.05; eps=0.3 (untargeted)"
-    told = "steps 1000, search steps 9, learning rate 0.002, initial const 0.01, abort early yes, warm start yes"
+    told = (
+        "steps 1000, search steps 9, learning rate 0.002, initial const 0.01, abort early "
+        "yes, warm start yes"
+    )
     assert about["C&W L2"] == f"confidence=0 (untargeted, random target) · {told}"
     told = "batches 500, samples 1024, protocol released, method released"
     assert about["CLEVER"] == f"L1; L2; L∞ (random target) · {told}"
@@ -193,7 +198,8 @@ def test_findings(page):
         and "(n 12, 3 failed); alexnet the smallest, 0.200 [" in words
     )
     assert "FGSM · eps=0.3 · untargeted: 75 % (n 12)" in words
-    # 30 pairs: 15 with a later source fool 5 of 12 or 11 images, 15 with an earlier one 4 or 3 of them
+    # 30 pairs: 15 with a later source fool 5 of 12 or 11 images, 15 with an earlier one 4 or 3 of
+    # them
     assert (
         "C&W L2 · confidence=0 · untargeted transfers best: 3" in words
         and "With a target it is at most 1" in words
@@ -204,7 +210,8 @@ def test_the_first_sentences(page, text):
     words = "".join(page.words)
     first = words[words.index("Most robust") : words.index("Every measure")]
     assert re.search(
-        r"mobilenet_v1_100 by C&W L2, random target: mean L2 1\.20 \[.*\], before mobilenet_v1_050 with 1\.00",
+        r"mobilenet_v1_100 by C&W L2, random target: mean L2 1\.20 \[.*\], before "
+        r"mobilenet_v1_050 with 1\.00",
         first,
     )
     assert "alexnet is the most accurate with 100.0 %, and number 6 of 6 in robustness" in first
@@ -323,7 +330,9 @@ def test_headings_carry_their_meaning_and_their_column(page):
 
 
 def test_signature_tells_its_rate_and_every_network(page, synthetic_views):
-    """The last network of the made-up run is fooled equally often by all others, so that nothing can be told of it."""
+    """The last network of the made-up run is fooled equally often by all others, so that nothing
+    can be told of it.
+    """
     (rows,) = page.of_class("numbers signature")
     found = synthetic_views.study["signature"]
     assert [texts(row)[:4] for row in rows[1:]] == found[
@@ -504,7 +513,8 @@ def test_every_text_is_escaped(tmp_path):
     assert "".join(page.words).count("alert('x')") > 10
     outside = [attributes for tag, attributes in page.tags if tag not in page.drawn]
     known = set(
-        "class style title scope colspan rowspan id href rel lang charset name content role aria-label tabindex".split()
+        "class style title scope colspan rowspan id href rel lang charset name content role "
+        "aria-label tabindex".split()
     )
     known |= {"http-equiv", "data-c", "data-v", "src", "alt", "width", "height", "viewbox"}
     known |= {"data-to", "aria-labelledby"}
@@ -576,12 +586,16 @@ def test_report_command_makes_the_same_again_without_jax(synthetic_run, tmp_path
     drawn = {path: path.read_bytes() for path in (synthetic_run.directory / "figures").iterdir()}
     assert (
         len(drawn) == 3 * (1 + 3 + 3 + 3 + 1 + 3 + 1 + 1)
-    )  # a sweep, curves in three norms, three searches, CLEVER, three at once, maps, signature, fits
+        # a sweep, curves in three norms, three searches, CLEVER, three at once, maps, signature,
+        # fits
+    )
     assert capsys.readouterr().out == f"report: {page}\n"
     first = page.read_bytes()
     code = (
-        "import sys; from jaxadv.report import remake as report; assert 'matplotlib' not in sys.modules; "
-        f"report.remake({str(synthetic_run.directory)!r}); assert 'matplotlib.pyplot' not in sys.modules; assert 'jax' not in sys.modules"
+        "import sys; from jaxadv.report import remake as report; assert 'matplotlib' not in "
+        "sys.modules; "
+        f"report.remake({str(synthetic_run.directory)!r}); assert 'matplotlib.pyplot' not in "
+        "sys.modules; assert 'jax' not in sys.modules"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(

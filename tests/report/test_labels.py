@@ -52,7 +52,9 @@ def copy(made_up, tmp_path) -> Run:
 
 
 def renamed(run: Run, directory) -> tuple[Run, dict[str, str]]:
-    """The same run, with labels that sort the other way round and have nothing to parse; and what each label was."""
+    """The same run, with labels that sort the other way round and have nothing to parse; and what
+    each label was.
+    """
     labels = sorted(run.read("examples", ["setting"])["setting"].unique())
     new = {label: f"<{chr(ord('z') - number)}>" for number, label in enumerate(labels)}
     other = Run.begin(directory)

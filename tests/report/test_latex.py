@@ -84,7 +84,8 @@ def test_special_characters():
     table = pd.DataFrame({"source": ['a_b & 50% #1 {x} $y \\z ~^|<>"', "é"], "a_b": [0.5, np.nan]})
     text = latex("transfer_x", table, ["source", "released"])
     assert (
-        r"a\_b \& 50\% \#1 \{x\} \$y \textbackslash{}z \textasciitilde{}\textasciicircum{}\textbar{}\textless{}\textgreater{}'' & 50.0 \\"
+        r"a\_b \& 50\% \#1 \{x\} \$y \textbackslash{}z "
+        r"\textasciitilde{}\textasciicircum{}\textbar{}\textless{}\textgreater{}'' & 50.0 \\"
         in text
     )
     assert "{U+00E9} & -- \\\\" in text

@@ -1,4 +1,6 @@
-"""The order of models: ties by what is printed, and the places that settled differences leave open."""
+"""The order of models: ties by what is printed, and the places that settled differences leave
+open.
+"""
 
 import pandas as pd
 import pytest

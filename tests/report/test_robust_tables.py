@@ -1,8 +1,9 @@
 """Robust accuracy, least distances, optimality and curves of a made-up run, worked out by hand.
 
-Ten images, of which 8 and 9 are wrong when clean. FMN in Linf finds the distance 0.01 (i + 1) of image i,
-but nothing at image 7. DDN finds half as much in L2 as its Linf. AutoAttack at 0.035 breaks images 0 to 3,
-the last by Square, and image 6, at 0.03: a contradiction. C&W towards targets is nearer at image 1.
+Ten images, of which 8 and 9 are wrong when clean. FMN in Linf finds the distance 0.01 (i + 1) of
+image i, but nothing at image 7. DDN finds half as much in L2 as its Linf. AutoAttack at 0.035
+breaks images 0 to 3, the last by Square, and image 6, at 0.03: a contradiction. C&W towards targets
+is nearer at image 1.
 """
 
 import json
@@ -95,7 +96,9 @@ def test_searches_are_read_at_the_budgets_of_the_run(run):
 
 
 def test_optimality_is_against_the_best_of_all_attacks(run):
-    """Least distances in Linf: FMN's, but 0.015 at image 1, by a targeted attack, and 0.03 at image 6, by AutoAttack."""
+    """Least distances in Linf: FMN's, but 0.015 at image 1, by a targeted attack, and 0.03 at image
+    6, by AutoAttack.
+    """
     table = robust.compute(run).optimality.set_index("attack")
     best = FOUND.copy()
     best[[1, 6]] = 0.015, 0.03

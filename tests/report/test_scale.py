@@ -1,8 +1,9 @@
 """Time and memory of the tables of a big run: 18 models, all 306 pairs, 12 settings.
 
-The test has 4 settings and 300 images, a tenth of the 3.7 million transfer rows. Run the whole by hand:
-`python tests/report/test_scale.py DIR`. With `DIR 200` it has 50,000 images in 200 blocks, each a copy
-of one. That gives 14,400 parts of examples and as many of transfer, with 11 and 184 million rows.
+The test has 4 settings and 300 images, a tenth of the 3.7 million transfer rows. Run the whole by
+hand: `python tests/report/test_scale.py DIR`. With `DIR 200` it has 50,000 images in 200 blocks,
+each a copy of one. That gives 14,400 parts of examples and as many of transfer, with 11 and 184
+million rows.
 
 The time of transfer grows with its rows. That of the other tables grows mostly with the number of
 groups, and that of the figures with their number. Both are a third here. Memory grows with the rows
@@ -125,7 +126,9 @@ def made_up_run(directory, images: int = 1000, settings=SETTINGS) -> Run:
 
 
 def blocks_of(directory, count: int, images: int = 250, settings=SETTINGS) -> Run:
-    """The run of a few images, whose parts of examples and transfer are one for each model and attack, ``count`` times."""
+    """The run of a few images, whose parts of examples and transfer are one for each model and
+    attack, ``count`` times.
+    """
     run = made_up_run(directory, images, settings)
     for kind, of in (("examples", "model"), ("transfer", "source")):
         all_rows = run.read(kind)
@@ -158,11 +161,14 @@ def test_blocks_add_up(tmp_path):
 def remade(
     directory, code="from jaxadv.report.remake import remake; remake(sys.argv[1])"
 ) -> tuple[float, float, float]:
-    """Of a process of its own that remakes the views: seconds of the processor (which other processes' work does not lengthen),
-    seconds of the clock, and peak GiB.
+    """Of a process of its own that remakes the views: seconds of the processor (which other
+    processes' work does not lengthen), seconds of the clock, and peak GiB.
     """
     # Not ru_maxrss, which a process inherits from the one that started it.
-    told = "; used = resource.getrusage(resource.RUSAGE_SELF); status = open('/proc/self/status').read().split(); "
+    told = (
+        "; used = resource.getrusage(resource.RUSAGE_SELF); status = "
+        "open('/proc/self/status').read().split(); "
+    )
     told += "most = int(status[status.index('VmHWM:') + 1]); "
     told += "print(json.dumps([used.ru_utime + used.ru_stime, time.time() - begun, most / 2**20]))"
     command = [
@@ -193,7 +199,10 @@ if __name__ == "__main__":
         begun = time.time()
         blocks_of(folder, int(sys.argv[2])) if len(sys.argv) > 2 else made_up_run(folder)
         print(f"made in {time.time() - begun:.0f} s")
-    only_tables = "from jaxadv.report import tables; from jaxadv.store.run import Run; run = Run(sys.argv[1]); "
+    only_tables = (
+        "from jaxadv.report import tables; from jaxadv.store.run import Run; run = "
+        "Run(sys.argv[1]); "
+    )
     only_tables += "tables.write_all(run, run.directory / 'tables')"
     for what, measured in (("tables", remade(folder, only_tables)), ("report", remade(folder))):
         print(

@@ -1,4 +1,6 @@
-"""The study's statements on runs made to hold and to fail them; comparisons, agreement and ways of counting worked out by hand."""
+"""The study's statements on runs made to hold and to fail them; comparisons, agreement and ways of
+counting worked out by hand.
+"""
 
 import re
 from pathlib import Path
@@ -66,7 +68,8 @@ def test_statements_fail_where_they_are_made_to(worlds_apart):
 def test_a_verdict_says_its_numbers(worlds_apart):
     _, claims = worlds_apart
     assert claims.loc["1", "evidence"] == (
-        "largest 50.0 % [42.1, 57.9] (alexnet, FGSM eps=0.3, random target, n 150); below 3 % on 0 of 10 models"
+        "largest 50.0 % [42.1, 57.9] (alexnet, FGSM eps=0.3, random target, n 150); below 3 % on "
+        "0 of 10 models"
     )
     assert "EAD-L1, untargeted, confidence 0 to 20: 45.0 % → 36.0 %" in claims.loc["7d", "evidence"]
     assert (
@@ -108,7 +111,9 @@ def test_what_a_run_lacks_is_not_tested(tmp_path):
 
 
 def test_what_the_study_did_not_have_changes_no_verdict(tmp_path):
-    """A network of one's own, an ensemble, other norms, losses and rules: everything here is against the study but its own part."""
+    """A network of one's own, an ensemble, other norms, losses and rules: everything here is
+    against the study but its own part.
+    """
     few = {
         "images": 20,
         "shown": 10,
@@ -215,7 +220,8 @@ def test_scores_agree_with_distances_image_by_image():
 
 def test_ways_of_counting(synthetic_views):
     table = synthetic_views.study["sensitivity"]
-    # conftest: model m has l2 = (m + 1) / 10 * (1, 2, 3) on three of four images and fails on the fourth
+    # conftest: model m has l2 = (m + 1) / 10 * (1, 2, 3) on three of four images and fails on the
+    # fourth
     rows = table[
         (table["attack"] == "cw") & (table["target_kind"] == "random") & (table["about"] == "l2")
     ].set_index("counted")
@@ -355,12 +361,14 @@ def test_published_files_are_those_of_the_repository_and_may_be_missing(
 def test_captions_say_what_how_many_and_how(synthetic_views):
     shown = {figure.stem: figure.caption for figure in planned(synthetic_views)}
     assert shown["sweep_fgsm_eps"] == (
-        "Success rate of FGSM against budget ε, a panel a family, the other models in grey; n 12 attempts a point. "
+        "Success rate of FGSM against budget ε, a panel a family, the other models in grey; n 12 "
+        "attempts a point. "
         "Zoo digits, data digits."
     )
     assert "n 12 a model, 18 failed" in shown["accuracy_cw_random_confidence_0"]
     assert shown["accuracy_cw_random_confidence_0"].endswith(
-        "C&W L2: steps 1000, search steps 9, learning rate 0.002, initial const 0.01, abort early yes, warm start yes."
+        "C&W L2: steps 1000, search steps 9, learning rate 0.002, initial const 0.01, abort "
+        "early yes, warm start yes."
     )
     assert (
         "n 11–12 a pair; diagonal: white box, n 12." in shown["transfer_cw_untargeted_confidence_0"]

@@ -12,7 +12,8 @@ from jaxadv.store.run import Run
 from model_ports.errors import InputError
 
 KEYS = (
-    "format run date commit versions machine seconds settings data counts findings order models measures success transfer warnings"
+    "format run date commit versions machine seconds settings data counts findings order models "
+    "measures success transfer warnings"
 ).split()
 
 

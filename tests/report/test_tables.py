@@ -1,4 +1,6 @@
-"""Tables against values worked out by hand, from a few literal rows and from the made-up run in conftest."""
+"""Tables against values worked out by hand, from a few literal rows and from the made-up run in
+conftest.
+"""
 
 import re
 
@@ -48,7 +50,9 @@ def examples(distances, near_tie=False, revoked=False, **columns):
 
 
 def shown(**columns):
-    """Six images of model a shown to model b; b has the last one wrong when clean; a's attack failed on the third and fourth."""
+    """Six images of model a shown to model b; b has the last one wrong when clean; a's attack
+    failed on the third and fourth.
+    """
     return pd.DataFrame(
         {
             "source": "a",
@@ -360,7 +364,8 @@ def test_the_run_s_transfer(synthetic_run):
     released = tables.transfer_matrix(shown_rows, attempts, **PANEL, order=MODELS)
     assert released.shape == (6, 6) and list(released.columns) == MODELS
     assert np.diag(released).tolist() == [0.75] * 6
-    # 3, 7 and 11 have no image and count as fooled, and so do 0 and, as alexnet comes before vgg_16, 1.
+    # 3, 7 and 11 have no image and count as fooled, and so do 0 and, as alexnet comes before
+    # vgg_16, 1.
     assert released.loc["vgg_16", "alexnet"] == 5 / 12
     # 11 is wrong when clean; 0, 3 and 7 are left
     assert released.loc["alexnet", "vgg_16"] == 3 / 11

@@ -6,7 +6,9 @@ from report import attempts as made_up_attempts
 
 from jaxadv.store.run import Run
 
-WORLDS = {  # model: (error in per mille, mean distance) as the study has it, and otherwise: there it falls with the size alone
+# model: (error in per mille, mean distance) as the study has it, and otherwise: there it falls with
+# the size alone
+WORLDS = {
     "alexnet": ((430, 3.5), (430, 0.75)),
     "vgg_16": ((285, 2.70), (285, 0.40)),
     "vgg_19": ((289, 2.75), (289, 0.35)),
@@ -18,7 +20,9 @@ WORLDS = {  # model: (error in per mille, mean distance) as the study has it, an
     "densenet169_k32": ((238, 0.95), (238, 1.35)),
     "mobilenet_v1_050": ((400, 0.50), (170, 2.30)),
 }
-SETTINGS = {  # attack and setting: success at random targets, factor of the distance, untargeted transfer; each (as studied, otherwise)
+# attack and setting: success at random targets, factor of the distance, untargeted transfer; each
+# (as studied, otherwise)
+SETTINGS = {
     ("fgsm", "eps=0.3"): ((0.0, 0.5), 1, (0.6, 0.1)),
     ("ifgsm", "eps=0.1,steps=10"): ((0.8, 0.3), 1, (0.5, 0.2)),
     ("ifgsm", "eps=0.2,steps=10"): ((1.0, 0.3), 1, (0.7, 0.1)),

@@ -1,4 +1,6 @@
-"""Every kind of file that is read back: how it is made, what a command makes of it, and what the next command does."""
+"""Every kind of file that is read back: how it is made, what a command makes of it, and what the
+next command does.
+"""
 
 import json
 from collections.abc import Callable
@@ -26,7 +28,8 @@ class Kind(NamedTuple):
     Args:
         files: of which one has a bit changed.
         look: what a command makes of them: frames, arrays, text, or AGAIN. Raises InputError.
-        again: what is done then, so that the next look finds all as it was; None: the user puts the file back.
+        again: what is done then, so that the next look finds all as it was; None: the user puts the
+            file back.
     """
 
     files: list[Path]
@@ -181,7 +184,10 @@ def of_checkpoint(folder: Path) -> Kind:
 
 
 KNOWN = ("model", "zoo", "test_accuracy", "format", "num_arrays", "sha256", "arrays")
-"""What a checkpoint says of itself. Its own checksum may be called otherwise: then nothing is compared, and nothing else changed."""
+"""What a checkpoint says of itself.
+
+Its own checksum may be called otherwise: then nothing is compared, and nothing else changed.
+"""
 
 
 def of_decoded(folder: Path) -> Kind:

@@ -1,7 +1,7 @@
 """A process whose disk fails when it is told to (failing_disk.c), and what is asked of it.
 
-The process does small jobs again and again (failing_jobs.py), so that a trial takes milliseconds: nothing is started, imported
-or compiled for it.
+The process does small jobs again and again (failing_jobs.py), so that a trial takes milliseconds:
+nothing is started, imported or compiled for it.
 """
 
 import errno
@@ -27,7 +27,9 @@ class Fault(NamedTuple):
     """What fails: the n-th operation of some kinds, in some way."""
 
     kinds: int  # whose operations are counted
-    mode: int  # ONCE: that one alone. ALWAYS: all of these kinds from then on. DEAD: everything. SHORT: half of a write, then ALWAYS
+    # ONCE: that one alone. ALWAYS: all of these kinds from then on. DEAD: everything. SHORT: half
+    # of a write, then ALWAYS
+    mode: int
     error: int
 
 

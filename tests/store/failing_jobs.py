@@ -1,4 +1,6 @@
-"""Small jobs on a disk that fails, in the process that `failing_disk.Process` starts: a line of JSON asks for one, and one answers."""
+"""Small jobs on a disk that fails, in the process that `failing_disk.Process` starts: a line of
+JSON asks for one, and one answers.
+"""
 
 import ctypes
 import json
@@ -36,7 +38,8 @@ class Job(NamedTuple):
     prepare: Callable[[Path], None] = lambda out: None  # what is there before, on a disk that works
 
 
-# --- a run without networks: its store alone ---------------------------------------------------------------------------
+# --- a run without networks: its store alone
+# ---------------------------------------------------------------------------
 
 PICTURES = np.random.default_rng(0).random((3, 4, 4, 3), np.float32)
 
@@ -83,7 +86,8 @@ def kept(out: Path) -> dict[str, Any]:
 CHANGING = ("seconds", "checksum")
 """What a manifest says that is another each time."""
 
-# --- a run with networks, its page, a checkpoint -----------------------------------------------------------------------
+# --- a run with networks, its page, a checkpoint
+# -----------------------------------------------------------------------
 
 
 def classifiers() -> list[Any]:
@@ -153,7 +157,8 @@ def saved(out: Path) -> dict[str, Any]:
     from model_ports import checkpoint
 
     params, meta = checkpoint.load(out / "net", PARAMETERS)
-    # Where nothing can be removed, the folder in which it was made stays, whose name begins with a dot.
+    # Where nothing can be removed, the folder in which it was made stays, whose name begins with a
+    # dot.
     left = sorted(path.name for path in out.glob("[!.]*"))
     return {"kernel": params["layer"]["kernel"], "meta": json.dumps(meta), "left": "\n".join(left)}
 
@@ -176,7 +181,8 @@ def jobs() -> dict[str, Callable[[Path], Job]]:
     }
 
 
-# --- trials --------------------------------------------------------------------------------------------------------------
+# --- trials
+# --------------------------------------------------------------------------------------------------------------
 
 
 def tried(job: Job, out: Path) -> str:

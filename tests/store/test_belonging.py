@@ -1,4 +1,6 @@
-"""Parts say whose they are: those of other runs, other units and other places are named and left out, never counted."""
+"""Parts say whose they are: those of other runs, other units and other places are named and left
+out, never counted.
+"""
 
 import os
 import shutil
@@ -193,7 +195,9 @@ def test_another_kind_of_machine_goes_on_only_if_asked(tmp_path, capsys):
 
 
 def test_units_with_long_names_have_parts(tmp_path):
-    """Names that differ behind the 300th letter are two units; the file's name stays within what file systems allow."""
+    """Names that differ behind the 300th letter are two units; the file's name stays within what
+    file systems allow.
+    """
     units = [f"{'ensemble.of.many' * 20}-{end}" for end in ("fgsm-0000", "fgsm-0001")]
     run = made(tmp_path, identity(), *units, kinds=("clean",))
     assert len(run.read("clean")) == 6 and all(run.has("clean", unit) for unit in units)

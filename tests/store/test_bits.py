@@ -1,6 +1,8 @@
-"""A bit of a file changes: it is told, or mended, or harmless. Never silent, and the next command is never stuck.
+"""A bit of a file changes: it is told, or mended, or harmless. Never silent, and the next command
+is never stuck.
 
-``pytest -m long tests/store/test_bits.py --bits=2000 -n 0`` takes so many bits of every kind of file, and prints what became of them.
+``pytest -m long tests/store/test_bits.py --bits=2000 -n 0`` takes so many bits of every kind of
+file, and prints what became of them.
 """
 
 import json
@@ -56,7 +58,8 @@ def flip(kind: Kind, count: int, said) -> Counter[str]:
     expected = kind.look()
     said()
     for _ in range(count):
-        # Files in turn as often as they are large, or small: the small ones say what the large ones are.
+        # Files in turn as often as they are large, or small: the small ones say what the large ones
+        # are.
         (at,) = chance.choices(range(len(sizes)), sizes if chance.random() < 0.5 else None)
         place = chance.randrange(8 * sizes[at])
         changed = bytearray(wholes[at])

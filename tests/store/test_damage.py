@@ -1,4 +1,7 @@
-"""Damaged files are reported and repaired. Every changed bit is noticed, and none ends in a traceback."""
+"""Damaged files are reported and repaired.
+
+Every changed bit is noticed, and none ends in a traceback.
+"""
 
 import json
 import random
@@ -34,7 +37,9 @@ def flipped(path: Path, count: int, seed: int = 0):
 
 
 def cut(path: Path, count: int, seed: int = 0):
-    """The file at random lengths, or with zeros behind them, as a crash leaves it; then as it was."""
+    """The file at random lengths, or with zeros behind them, as a crash leaves it; then as it
+    was.
+    """
     whole, chance = path.read_bytes(), random.Random(seed)
     for length in [0, len(whole) - 1, *chance.sample(range(len(whole)), min(count, len(whole)))]:
         path.write_bytes(whole[:length] + bytes(chance.choice([0, len(whole) - length])))
@@ -172,7 +177,9 @@ def test_no_bit_of_kept_images_changes_without_a_word(tmp_path, count):
 
 
 def test_hostile_metadata_of_images_ends_in_one_line(tmp_path):
-    """A shape of 2^40, and brackets that no parser of JSON follows: what has no checksum is not opened."""
+    """A shape of 2^40, and brackets that no parser of JSON follows: what has no checksum is not
+    opened.
+    """
     image_store.write(tmp_path, "a", np.zeros((2, 8, 8, 3), np.float32))
     path = tmp_path / "adversarial" / "part-a.zarr" / "zarr.json"
     metadata = json.loads(path.read_text())

@@ -1,6 +1,8 @@
-"""The n-th write, open, sync, rename, new folder or removal fails, for every n: one line, and the same command then goes on.
+"""The n-th write, open, sync, rename, new folder or removal fails, for every n: one line, and the
+same command then goes on.
 
-What it leaves in the end is the same to the bit as without the fault. Never a traceback, never stuck.
+What it leaves in the end is the same to the bit as without the fault. Never a traceback, never
+stuck.
 """
 
 import random
@@ -14,7 +16,9 @@ from failing_disk import FAULTS, Process
 SURPLUS = 3
 """How many operations more than an undisturbed job's are tried: a second time may need others."""
 FEW, MANY = 3, 15
-"""How many operations of each kind of fault the quick suite tries, and the slow one. --every_operation tries all."""
+"""How many operations of each kind of fault the quick suite tries, and the slow one.
+--every_operation tries all.
+"""
 MEMORY = Path("/dev/shm")
 """Where a sync takes no time."""
 

@@ -1,4 +1,6 @@
-"""A run removes and replaces what it wrote, and touches nothing else, with --overwrite or without."""
+"""A run removes and replaces what it wrote, and touches nothing else, with --overwrite or
+without.
+"""
 
 import numpy as np
 import pytest

@@ -15,7 +15,9 @@ from model_ports.errors import InputError
 
 
 def pictures(count: int = 5, size: int = 24, seed: int = 0) -> np.ndarray:
-    """Noise that compresses badly, with the ends of the range, a black and a white picture in it."""
+    """Noise that compresses badly, with the ends of the range, a black and a white picture in
+    it.
+    """
     images = np.random.default_rng(seed).random((count, size, size, 3), np.float32)
     if count:
         images[0], images[-1] = 0, 1
@@ -101,7 +103,8 @@ def test_damage_is_told(tmp_path, monkeypatch):
         shard.write_bytes(damaged)
         with pytest.raises(
             InputError,
-            match=r"part-a\.zarr' is not a readable array \([^\n]*\); run the command that made it again",
+            match=r"part-a\.zarr' is not a readable array \([^\n]*\); run the command that "
+            r"made it again",
         ):
             image_store.read(tmp_path, "a")
     shard.unlink()

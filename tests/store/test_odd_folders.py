@@ -1,4 +1,6 @@
-"""Files in a run's folder as people, editors and synchronising programs leave them: told, or left alone; never counted, never lost."""
+"""Files in a run's folder as people, editors and synchronising programs leave them: told, or left
+alone; never counted, never lost.
+"""
 
 import gzip
 import os

@@ -1,4 +1,6 @@
-"""Rows on disk: whole parts or none, fixed columns, and a run that never removes what is not its own."""
+"""Rows on disk: whole parts or none, fixed columns, and a run that never removes what is not its
+own.
+"""
 
 import json
 import os
@@ -377,15 +379,19 @@ def test_a_directory_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
 
 def test_store_and_report_need_no_jax():
     code = (
-        "import sys, jaxadv.store.run, jaxadv.report.remake, jaxadv.report.html, jaxadv.report.tables, jaxadv.report.columns;"
-        "heavy = {'jax', 'jaxlib', 'flax', 'matplotlib', 'optax'} & set(sys.modules); print(sorted(heavy)); sys.exit(bool(heavy))"
+        "import sys, jaxadv.store.run, jaxadv.report.remake, jaxadv.report.html, "
+        "jaxadv.report.tables, jaxadv.report.columns;"
+        "heavy = {'jax', 'jaxlib', 'flax', 'matplotlib', 'optax'} & set(sys.modules); "
+        "print(sorted(heavy)); sys.exit(bool(heavy))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_setting_that_vanished_or_came_is_another_run(tmp_path):
-    """What a run knows and a later command does not, or the other way round, differs as much as another value."""
+    """What a run knows and a later command does not, or the other way round, differs as much as
+    another value.
+    """
     Run.begin(tmp_path, {"--lanes": 8, "--loss": "logit"}).close()
     for identity in ({"--lanes": 8}, {"--lanes": 8, "--loss": "logit", "--norm": "l2"}):
         with pytest.raises(InputError, match="not given"):

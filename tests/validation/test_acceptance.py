@@ -1,4 +1,6 @@
-"""The acceptance check: on made-up tables of which the answer is known, and on the published re-run."""
+"""The acceptance check: on made-up tables of which the answer is known, and on the published
+re-run.
+"""
 
 import json
 
@@ -16,7 +18,9 @@ RECORDED = 42
 
 @pytest.fixture
 def ours() -> pd.DataFrame:
-    """1000 images: 700 are right, of these 600 succeed, 650 are right for the target, which is often fooled."""
+    """1000 images: 700 are right, of these 600 succeed, 650 are right for the target, which is
+    often fooled.
+    """
     random = np.random.default_rng(0)
     label = random.integers(1, 1001, 1000)
     rows = pd.DataFrame({"image_id": [f"{one}.{at:08d}.jpg" for at, one in enumerate(label)]})
@@ -133,7 +137,9 @@ def test_a_count_of_images_that_are_not_recorded_must_be_equal(ours, column):
 
 
 def test_what_a_count_is_of_must_be_equal_too(ours):
-    """Success moves from one image to another that the target has wrong: only "of how many" differs."""
+    """Success moves from one image to another that the target has wrong: only "of how many"
+    differs.
+    """
     rerun = rerun_of(ours)
     right = ours["source_clean"] == ours["label"]
     success, seen = ours["source_adv"] != ours["label"], ours["target_clean"] == ours["label"]

@@ -1,4 +1,5 @@
-"""`fetch study`, and then `validate --study`, on networks and pictures of rules, from archive to exit status.
+"""`fetch study`, and then `validate --study`, on networks and pictures of rules, from archive to
+exit status.
 
 What is compared with is made here from the same graphs and pictures by other means: Pillow alone,
 and one gradient of the port, in the study's pixel range.

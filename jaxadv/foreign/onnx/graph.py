@@ -118,7 +118,8 @@ def _image(graph: Any, stored: Mapping[str, Any], name: str) -> tuple[bool, int 
         )
     if sizes[0] not in (None, 0, 1):
         raise InputError(
-            f"{name} takes {sizes[0]} images at once; export it with any number of them, or with one"
+            f"{name} takes {sizes[0]} images at once; export it with any number of them, or with "
+            "one"
         )
     first = sizes[1] == 3 or sizes[3] != 3
     sides = sizes[2:] if first else sizes[1:3]

@@ -108,7 +108,8 @@ def repeat(self, repeats) -> Array:
 def repeat_interleave(self, repeats, dim=None, *, output_size=None) -> Array:
     if is_array(repeats) and output_size is None:
         raise InputError(
-            "repeat_interleave with an array of repeats gives a shape that is not known; give output_size"
+            "repeat_interleave with an array of repeats gives a shape that is not known; give "
+            "output_size"
         )
     return jnp.repeat(
         plain(self),

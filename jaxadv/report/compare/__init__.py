@@ -1,4 +1,5 @@
-"""Several runs side by side: what they were, which rows differ, differences on the same images, and all models in one order.
+"""Several runs side by side: what they were, which rows differ, differences on the same images, and
+all models in one order.
 
 The first run is what the others are compared with.
 """
@@ -54,13 +55,15 @@ def compare(directories: Sequence[str | os.PathLike]) -> Comparison:
     """
     if len(directories) < 2:
         raise InputError(
-            f"{len(directories)} run is given; compare needs two or more: give their folders, as in compare results/a results/b"
+            f"{len(directories)} run is given; compare needs two or more: give their folders, as "
+            "in compare results/a results/b"
         )
     runs = [Run(directory) for directory in directories]
     for run in runs:
         if not run.count_parts():
             raise InputError(
-                f"no run in {str(run.directory)!r}: it must be a folder with the rows of a run; evaluate makes one"
+                f"no run in {str(run.directory)!r}: it must be a folder with the rows of a run; "
+                "evaluate makes one"
             )
         run.check_format()
     all_runs = [_read(name, run) for name, run in zip(_names(runs), runs, strict=True)]
@@ -110,10 +113,14 @@ def _names(runs: Sequence[Run]) -> list[str]:
 
 
 def folder(out: str | None) -> Path:
-    """Where a comparison goes: as given, or results/compare. Raises InputError for the folder of a run."""
+    """Where a comparison goes: as given, or results/compare.
+
+    Raises InputError for the folder of a run.
+    """
     path = Path(out or "results/compare")
     if (path / "manifest.json").exists():
         raise InputError(
-            f"--out is {str(path)!r}, which is a run; a comparison needs a folder of its own: give another"
+            f"--out is {str(path)!r}, which is a run; a comparison needs a folder of its own: "
+            "give another"
         )
     return path

@@ -25,8 +25,8 @@ COLUMNS = [
 def between(first: "Compared", other: "Compared") -> pd.DataFrame:
     """A row for each measure and model that both runs have.
 
-    "difference" is the other run minus the first, on the images of both; it has a 95 % interval. Where the
-    images are not the same, it is the difference of the two means, without an interval.
+    "difference" is the other run minus the first, on the images of both; it has a 95 % interval.
+    Where the images are not the same, it is the difference of the two means, without an interval.
     """
     shared = _same_images(first.run, other.run)
     keys = [key for key in _keys(first.made) if key in set(_keys(other.made))]

@@ -1,4 +1,6 @@
-"""What runs were: the settings, data, weights and versions that differ, and which models each of them has."""
+"""What runs were: the settings, data, weights and versions that differ, and which models each of
+them has.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -37,7 +39,9 @@ def models(names: Mapping[str, Sequence[str]]) -> pd.DataFrame:
 
 
 def _facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything that a run was, one level deep: the identity, else the settings, and what stands beside."""
+    """Everything that a run was, one level deep: the identity, else the settings, and what stands
+    beside.
+    """
     chief = manifest.get("identity") or manifest.get("settings")
     found = dict(chief) if isinstance(chief, Mapping) else {}
     for name in _BESIDE:

@@ -29,8 +29,8 @@ def leaderboard(runs: Sequence["Compared"], first: Key | None) -> pd.DataFrame:
         first: the measure that comes first, by attack, target kind, setting and distance.
 
     Returns:
-        The chief distances and scores of each run, and the success of its fixed budgets. Of success the
-        smallest is the most robust.
+        The chief distances and scores of each run, and the success of its fixed budgets. Of success
+        the smallest is the most robust.
     """
     tables = [table for one in runs for table in _of_run(one)]
     if not tables:

@@ -87,7 +87,10 @@ def _differences(found: Comparison) -> Iterable[tuple[str, str]]:
     for name, rows in known.groupby("other_run", sort=False):
         equal = int((rows["difference"] == 0).sum())
         certain = int((rows["certain"] == "yes").sum())
-        text = f"{certain} of {len(rows)} differences of a measure and a model are settled, {equal} are exactly 0"
+        text = (
+            f"{certain} of {len(rows)} differences of a measure and a model are settled, "
+            f"{equal} are exactly 0"
+        )
         unpaired = int((rows["same_images"] == "no").sum())
         if unpaired:
             text += f"; {unpaired} are not of the same images and have no interval"
@@ -153,7 +156,10 @@ def _leaderboard(table: pd.DataFrame) -> str:
         return ""
     parts = [(_about(rows.iloc[0]), rows) for _, rows in table.groupby(_HOW, sort=False)]
     shown = [(name, _leaders(rows)) for name, rows in parts]
-    lead = "<p>All models of all runs. Equal values share a place. Of success the smallest is the most robust.</p>"
+    lead = (
+        "<p>All models of all runs. Equal values share a place. Of success the smallest is "
+        "the most robust.</p>"
+    )
     more = "".join(
         f"<details><summary>{escape(name)}</summary>{rows}</details>" for name, rows in shown[1:]
     )
@@ -178,8 +184,10 @@ def _difference_table(found: Comparison) -> str:
     if table.empty:
         return ""
     lead = (
-        f"<p>The other run minus {escape(found.names[0])}, on the images of both, with a paired 95 % interval. "
-        "Each interval stands by itself: of many, one in twenty errs. Distances are over successes of both.</p>"
+        f"<p>The other run minus {escape(found.names[0])}, on the images of both, with a paired "
+        "95 % interval. "
+        "Each interval stands by itself: of many, one in twenty errs. Distances are over "
+        "successes of both.</p>"
     )
     sure = table["certain"] == "yes"
     parts = []

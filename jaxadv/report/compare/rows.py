@@ -37,8 +37,8 @@ def compared(first: Run, other: Run, name: str) -> tuple[pd.DataFrame, pd.DataFr
         name: of the other run.
 
     Returns:
-        A table with the columns `COUNTS`, a row a kind, and one with `CHANGED`, a row for each value
-        that differs, of the first `MOST` rows.
+        A table with the columns `COUNTS`, a row a kind, and one with `CHANGED`, a row for each
+        value that differs, of the first `MOST` rows.
     """
     counts, changed = [], []
     for kind, keys in _KEYS.items():

@@ -1,4 +1,6 @@
-"""The figures of a run, each as PNG and SVG, made from its tables and rows. matplotlib is imported only where one is drawn."""
+"""The figures of a run, each as PNG and SVG, made from its tables and rows. matplotlib is imported
+only where one is drawn.
+"""
 
 import multiprocessing
 import os
@@ -141,7 +143,8 @@ def write_all(
 ) -> dict[str, Rendered]:
     """Draw every figure and write its files.
 
-    A figure that cannot be drawn is left out, and a line says so. Odd rows take no other figure, and not the page.
+    A figure that cannot be drawn is left out, and a line says so. Odd rows take no other figure,
+    and not the page.
 
     Args:
         figures: of `planned`.
@@ -175,7 +178,9 @@ def write_all(
 
 
 def _files(draw: Callable[[], Any]) -> dict[str, bytes] | str:
-    """A figure's files, or why there are none: matplotlib raises about anything for numbers that it cannot place."""
+    """A figure's files, or why there are none: matplotlib raises about anything for numbers that it
+    cannot place.
+    """
     try:
         return render(draw)
     except Exception as error:
@@ -184,7 +189,9 @@ def _files(draw: Callable[[], Any]) -> dict[str, bytes] | str:
 
 @contextmanager
 def drawers(parts: int) -> Iterator[Executor | None]:
-    """Processes that draw the figures of a run of so many parts, if these are many; they start while others compute what is drawn."""
+    """Processes that draw the figures of a run of so many parts, if these are many; they start
+    while others compute what is drawn.
+    """
     workers = min(os.cpu_count() or 1, parts // PARTS_A_PROCESS, MOST_PROCESSES)
     if workers < 2:
         yield None

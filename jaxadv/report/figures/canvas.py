@@ -1,4 +1,6 @@
-"""One look for all figures, and files of them that do not depend on when or by whose settings they were made."""
+"""One look for all figures, and files of them that do not depend on when or by whose settings they
+were made.
+"""
 
 import io
 import re
@@ -49,7 +51,9 @@ _LOOK: dict[Any, Any] = {
 
 @contextmanager
 def look():
-    """The settings under which figures are made and saved: matplotlib's own defaults and ours, not the user's."""
+    """The settings under which figures are made and saved: matplotlib's own defaults and ours, not
+    the user's.
+    """
     import matplotlib
 
     with matplotlib.rc_context(), warnings.catch_warnings():
@@ -139,7 +143,9 @@ def settle(figure) -> None:
 
 
 def inline(svg: bytes, name: str, description: str) -> str:
-    """A figure as part of a page: its colours follow the page's, its identifiers are its own, and it says what it shows."""
+    """A figure as part of a page: its colours follow the page's, its identifiers are its own, and
+    it says what it shows.
+    """
     from html import escape
 
     text = svg.decode()

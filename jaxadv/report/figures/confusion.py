@@ -1,4 +1,6 @@
-"""The confusion matrix of the transfer signature: the family of each network, and the one that it is taken for."""
+"""The confusion matrix of the transfer signature: the family of each network, and the one that it
+is taken for.
+"""
 
 import pandas as pd
 
@@ -11,7 +13,10 @@ TITLE = "Families named by transfer signature, leaving one network out"
 
 
 def confusion_map(table: pd.DataFrame):
-    """table: of `jaxadv.analysis.signature.confusion`. Cells are numbers of networks, coloured by their share of the line."""
+    """table: of `jaxadv.analysis.signature.confusion`.
+
+    Cells are numbers of networks, coloured by their share of the line.
+    """
     table = table[table["family"] != ALL]
     counts = table[[f"named_{name}" for name in FAMILIES]].to_numpy(int)
     lines, across = counts.shape
@@ -65,8 +70,10 @@ def confusion_map(table: pd.DataFrame):
 def caption(table: pd.DataFrame) -> str:
     total = table[table["family"] == ALL].iloc[0]
     return (
-        f"Each network named after the other one to which the same adversarial images transfer most alike. Right: {total['right']} of the "
-        f"{total['networks']} whose family has another member; the others are shown, not counted. Colours are shares of a line."
+        "Each network named after the other one to which the same adversarial images transfer "
+        f"most alike. Right: {total['right']} of the "
+        f"{total['networks']} whose family has another member; the others are shown, not "
+        "counted. Colours are shares of a line."
     )
 
 

@@ -35,8 +35,10 @@ class Curves(NamedTuple):
         n = sorted({int(count) for count in self.points["images"]})
         told = f"{n[0]}" if len(n) == 1 else f"{n[0]} to {n[-1]}"
         text = (
-            f"Share of all images for which no search of the run found an adversarial image within the budget ({DISTANCES[self.norm]}, "
-            f"pixel range 1), wrong images among them; n {told} a model; shaded: 95 % intervals (Wilson); a panel a family, the other "
+            "Share of all images for which no search of the run found an adversarial image "
+            f"within the budget ({DISTANCES[self.norm]}, "
+            f"pixel range 1), wrong images among them; n {told} a model; shaded: 95 % intervals "
+            "(Wilson); a panel a family, the other "
             "models in grey."
         )
         return text + " Points: attacks with that budget." * bool(len(self.budgets))

@@ -18,8 +18,9 @@ def place(
 ) -> np.ndarray:
     """Lower left corners (N, 2) of the boxes of N names; NaN for a name that fits nowhere.
 
-    Each name in turn, the most crowded first, takes the cheapest place that is left. A place is cheap near its point, off
-    the boxes to avoid, and if its leader crosses no other name. A few more rounds follow.
+    Each name in turn, the most crowded first, takes the cheapest place that is left. A place is
+    cheap near its point, off the boxes to avoid, and if its leader crosses no other name. A few
+    more rounds follow.
 
     Args:
         points: (N, 2), what is named. All lengths are in one unit.
@@ -74,7 +75,9 @@ class _Frame(NamedTuple):
 def _best(
     point: np.ndarray, size: np.ndarray, frame: _Frame, *, taken: np.ndarray, leaders: np.ndarray
 ) -> np.ndarray:
-    """The cheapest free corner for one name, or NaN. taken (T, 4), leaders (T, 2, 2): boxes and lines of names that have a place."""
+    """The cheapest free corner for one name, or NaN. taken (T, 4), leaders (T, 2, 2): boxes and
+    lines of names that have a place.
+    """
     marks, avoid, gap = frame.marks, frame.avoid, frame.gap
     direction = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
     # As far along each direction as makes the box just touch the mark, then further out.
@@ -115,14 +118,18 @@ def _best(
 
 
 def overlap(boxes, others) -> np.ndarray:
-    """Areas (B, O) that boxes (B, 4) and others (O, 4), as (left, bottom, right, top), have in common."""
+    """Areas (B, O) that boxes (B, 4) and others (O, 4), as (left, bottom, right, top), have in
+    common.
+    """
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     return np.prod(np.maximum(high - low, 0), axis=2)
 
 
 def _cross(lines, boxes, past=None) -> np.ndarray:
-    """Whether lines (L, 2, 2) meet boxes (B, 4), (L, B), looked at in sixteen points each; boxes around ``past`` do not count."""
+    """Whether lines (L, 2, 2) meet boxes (B, 4), (L, B), looked at in sixteen points each; boxes
+    around ``past`` do not count.
+    """
     steps = np.linspace(0, 1, 16)[:, None]
     points = lines[:, None, 0] + steps * (lines[:, None, 1] - lines[:, None, 0])  # (L, 16, 2)
     met = (

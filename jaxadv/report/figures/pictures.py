@@ -12,7 +12,10 @@ _FACTORS = (1, 2, 3, 5, 10, 20, 30, 50, 100)
 _MOST_MODELS = 20  # of one figure
 _CELL, _GAP, _NAME, _HEAD, _FOOT = 0.6, 0.05, 1.5, 1.05, 0.16  # inches
 _PIXELS = 96  # of a picture's side
-_TITLE = "Adversarial images: for each attack the image, and its difference from the clean one, enlarged around grey"
+_TITLE = (
+    "Adversarial images: for each attack the image, and its difference from the clean one, "
+    "enlarged around grey"
+)
 _LETTERS, _LINE = 9.5, 0.16  # of the title: points, and inches a line
 
 
@@ -27,7 +30,9 @@ def amplified(clean: np.ndarray, adversarial: np.ndarray, factor: float) -> np.n
 
 
 def amplification(rows: pd.DataFrame) -> int:
-    """One factor for the pictures of an attack: the largest with which half of them are hardly cut off."""
+    """One factor for the pictures of an attack: the largest with which half of them are hardly cut
+    off.
+    """
     changes = [
         np.quantile(abs(np.asarray(adversarial) - np.asarray(clean)), 0.99)
         for clean, adversarial in zip(rows["clean"], rows["adversarial"], strict=True)
@@ -45,7 +50,9 @@ def attempts(rows: pd.DataFrame) -> list[tuple[str, str, str]]:
 
 
 def by_place(rows: pd.DataFrame) -> dict[tuple[str, tuple[str, str, str]], dict]:
-    """Each picture by (model, (attack, target kind, setting)); the first where there are several."""
+    """Each picture by (model, (attack, target kind, setting)); the first where there are
+    several.
+    """
     found: dict = {}
     for row in rows.to_dict("records"):
         found.setdefault((row["model"], (row["attack"], row["target_kind"], row["setting"])), row)
@@ -62,7 +69,9 @@ def of_attempt(rows: pd.DataFrame, how: tuple[str, str, str]) -> pd.DataFrame:
 
 
 def scaled(pixels: np.ndarray, side: int) -> np.ndarray:
-    """A picture (S, S, 3) in [0, 1] as (side, side, 3) uint8: enlarged as squares, or reduced to the means of what falls together."""
+    """A picture (S, S, 3) in [0, 1] as (side, side, 3) uint8: enlarged as squares, or reduced to
+    the means of what falls together.
+    """
     from PIL import Image
 
     image = Image.fromarray((255 * pixels).round().astype(np.uint8))
@@ -74,7 +83,9 @@ def scaled(pixels: np.ndarray, side: int) -> np.ndarray:
 
 
 def pictures_figure(rows: pd.DataFrame, order):
-    """A row a model: its clean image, then for each attack the adversarial one and the amplified difference."""
+    """A row a model: its clean image, then for each attack the adversarial one and the amplified
+    difference.
+    """
     place, columns = by_place(rows), attempts(rows)
     models = grouped([name for name in order if name in set(rows["model"])])[:_MOST_MODELS]
     factors = [amplification(of_attempt(rows, how)) for how in columns]

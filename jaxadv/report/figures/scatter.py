@@ -1,4 +1,6 @@
-"""Robustness against accuracy, a point a model, with the law fitted to the models on the Pareto frontier."""
+"""Robustness against accuracy, a point a model, with the law fitted to the models on the Pareto
+frontier.
+"""
 
 import numpy as np
 import pandas as pd
@@ -18,10 +20,11 @@ _MARKER = 7.0  # points
 
 
 def scatter(measure: Measure):
-    """The figure of one measure: accuracy to the right, error on a log axis, so that robustness = a + b ln(error) is a line.
+    """The figure of one measure: accuracy to the right, error on a log axis, so that robustness = a
+    + b ln(error) is a line.
 
-    Bars are 95 % intervals of the mean, cut where they would squeeze the points together. A model without an error is drawn at half
-    an error.
+    Bars are 95 % intervals of the mean, cut where they would squeeze the points together. A model
+    without an error is drawn at half an error.
     """
     return scatters([measure])
 
@@ -120,13 +123,16 @@ def _formula(law: dict, measure: Measure, separator: str) -> str:
         else (-law["slope_high"], -law["slope_low"])
     )
     return (
-        f"{measure.distance} = {law['intercept']:.3g} {sign} {abs(law['slope']):.2g} [{ends[0]:.2g}, {ends[1]:.2g}] · ln(error){separator}"
+        f"{measure.distance} = {law['intercept']:.3g} {sign} {abs(law['slope']):.2g} "
+        f"[{ends[0]:.2g}, {ends[1]:.2g}] · ln(error){separator}"
         f"fitted to the {law['models']} models on the frontier, R² = {law['r_squared']:.2f}"
     )
 
 
 def _points(axes, points, shown, frontier, measure, *, below):
-    """below: how far down the top of the frame, where the formula is, a bar that is cut is told, in points."""
+    """below: how far down the top of the frame, where the formula is, a bar that is cut is told, in
+    points.
+    """
     for number, model in enumerate(points["model"]):
         look = LOOKS[family(model)]
         low, high = points["low"].iloc[number], points["high"].iloc[number]
@@ -264,7 +270,9 @@ def _names(axes, models, shown, mean, points):
 
 
 def _obstacles(axes, renderer, shown, points) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes (K, 4) in pixels of what a name should rather not cover, and how much so: the formula, the law's line, bars (a little)."""
+    """Boxes (K, 4) in pixels of what a name should rather not cover, and how much so: the formula,
+    the law's line, bars (a little).
+    """
     formulas = [text for text in axes.texts if text.get_label() in ("_formula", "_cut")]
     boxes = [[*text.get_window_extent(renderer).padded(4).extents, 5.0] for text in formulas]
     for number in range(len(points)):

@@ -42,7 +42,9 @@ class Sweep(NamedTuple):
 
 
 def swept(robustness: pd.DataFrame, settings: RunSettings) -> list[Sweep]:
-    """Every parameter that an attack was given at two values at least, in the order of the table."""
+    """Every parameter that an attack was given at two values at least, in the order of the
+    table.
+    """
     found: dict[tuple[str, str], list] = {}
     for key, rows in robustness.groupby(["attack", "target_kind"], sort=False):
         attack, kind = map(str, key)
@@ -61,7 +63,9 @@ def swept(robustness: pd.DataFrame, settings: RunSettings) -> list[Sweep]:
 
 
 def sweep_figure(sweep: Sweep):
-    """A row of panels for each kind of target and fixed setting, a column for each family: its models before all others in grey."""
+    """A row of panels for each kind of target and fixed setting, a column for each family: its
+    models before all others in grey.
+    """
     from matplotlib.collections import LineCollection
 
     panels = sweep.panels[:_MOST_PANELS]
@@ -120,7 +124,9 @@ def sweep_figure(sweep: Sweep):
 
 
 def _say(axes, sweep: Sweep, points: pd.DataFrame, stroke: dict) -> None:
-    """Over each point of a line a marker of its own, which says its numbers, if they have n and interval."""
+    """Over each point of a line a marker of its own, which says its numbers, if they have n and
+    interval.
+    """
     if not set(_POINT) <= set(points):
         return
     name = parameter_title(sweep.parameter)

@@ -7,7 +7,9 @@ _HEIGHT = 0.8  # of a group of bars
 
 
 def throughput_figure(table):
-    """Bars of ``percent`` by ``what``, a network a colour and hatch, with the middle half of the turns; table: of `bench`."""
+    """Bars of ``percent`` by ``what``, a network a colour and hatch, with the middle half of the
+    turns; table: of `bench`.
+    """
     rows = table[~table["what"].isin(["gradient", "forward", "pytorch"])]
     whats, models = list(dict.fromkeys(rows["what"])), grouped(list(dict.fromkeys(rows["model"])))
     figure = new_figure(

@@ -15,7 +15,9 @@ _MOST_NUMBERS = 40  # models: more, and the numbers could not be read
 
 
 def transfer_map(rates: pd.DataFrame, title: str):
-    """rates (M, M): shares, rows and columns in the order to be drawn, the diagonal the white-box rates; NaN: not run."""
+    """rates (M, M): shares, rows and columns in the order to be drawn, the diagonal the white-box
+    rates; NaN: not run.
+    """
     models = len(rates)
     cell = _CELL if models <= _MOST_NUMBERS else 0.12
     longest = max(map(len, rates.index))
@@ -85,7 +87,11 @@ def _cells(axes, cells):
 
 
 def _numbers(axes, cells):
-    """The percentages. Equal ones are drawn together, as one shape at many places: a text each would take a second a map."""
+    """The percentages.
+
+    Equal ones are drawn together, as one shape at many places: a text each would take a second a
+    map.
+    """
     from matplotlib.collections import PathCollection
     from matplotlib.transforms import Affine2D
 

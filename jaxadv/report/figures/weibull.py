@@ -11,7 +11,9 @@ from jaxadv.support.norms import SCORE_TITLES
 
 
 def density(values, *, shape: float, location: float, scale: float) -> np.ndarray:
-    """The reverse Weibull density at ``values``: (c/b) ((a-s)/b)^(c-1) exp(-((a-s)/b)^c) below the end point a, 0 from there on."""
+    """The reverse Weibull density at ``values``: (c/b) ((a-s)/b)^(c-1) exp(-((a-s)/b)^c) below the
+    end point a, 0 from there on.
+    """
     below = np.maximum((location - np.asarray(values, float)) / scale, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         logarithm = np.log(shape / scale) + (shape - 1) * np.log(below) - below**shape

@@ -1,4 +1,6 @@
-"""What the study concludes, asked of a run: comparisons, what explains robustness, what goes together, and its statements judged."""
+"""What the study concludes, asked of a run: comparisons, what explains robustness, what goes
+together, and its statements judged.
+"""
 
 import pandas as pd
 
@@ -28,7 +30,10 @@ NAMES = (
 
 
 def compute(run: Run, made: Tables, found: list[Measure]) -> dict[str, pd.DataFrame]:
-    """The tables called `NAMES`, from the rows of a run, its tables and its measures. Raises InputError for rows that cannot be read."""
+    """The tables called `NAMES`, from the rows of a run, its tables and its measures.
+
+    Raises InputError for rows that cannot be read.
+    """
     shown = samples(run, made.robustness, found)
     settings = run.manifest().get("settings")
     zoo = str(settings.get("zoo")) if isinstance(settings, dict) else ""

@@ -1,4 +1,6 @@
-"""Tables of what goes together: CLEVER with the attacks, and transfer from one model to another with transfer back."""
+"""Tables of what goes together: CLEVER with the attacks, and transfer from one model to another
+with transfer back.
+"""
 
 import numpy as np
 import pandas as pd
@@ -22,7 +24,9 @@ AGREEMENT += ["images_spearman", "common", "exceeded"]
 
 
 def clever_agreement(found: list[Sample]) -> pd.DataFrame:
-    """CLEVER's scores with the distances of the attack that makes the same norm small, at the same kind of target."""
+    """CLEVER's scores with the distances of the attack that makes the same norm small, at the same
+    kind of target.
+    """
     records = []
     for bound in (sample for sample in found if sample.attack == "clever"):
         for sample in found:

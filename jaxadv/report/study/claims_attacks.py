@@ -35,7 +35,10 @@ def _extreme(rows: pd.DataFrame, which: str) -> str:
     row = rows.loc[getattr(rows["success_rate"], which)()]
     kind, name = KINDS.get(row["target_kind"], row["target_kind"]), catalog.title(row["attack"])
     ends = f"[{100 * row['success_rate_low']:.1f}, {100 * row['success_rate_high']:.1f}]"
-    return f"{percent(row['success_rate'])} {ends} ({row['model']}, {name} {row['setting']}, {kind}, n {row['n']})"
+    return (
+        f"{percent(row['success_rate'])} {ends} ({row['model']}, {name} {row['setting']}, "
+        f"{kind}, n {row['n']})"
+    )
 
 
 def _fgsm_is_weak(evidence: Evidence) -> Claim:
@@ -58,7 +61,8 @@ def _fgsm_is_weak(evidence: Evidence) -> Claim:
         *words,
         holds=holds,
         settled=settled,
-        evidence=f"largest {_extreme(rows, 'idxmax')}; below 3 % on {below.sum()} of {len(below)} models",
+        evidence=f"largest {_extreme(rows, 'idxmax')}; below 3 % on {below.sum()} of {len(below)} "
+        "models",
     )
 
 
@@ -71,7 +75,10 @@ def _all_reach(words: tuple[str, str, str], rows: pd.DataFrame, limit: float) ->
         else (rows["success_rate_high"] < limit).any()
     )
     reached = rows.groupby("model")["success_rate"].min() >= limit
-    told = f"smallest {_extreme(rows, 'idxmin')}; {100 * limit:.0f} % reached on {reached.sum()} of {len(reached)} models"
+    told = (
+        f"smallest {_extreme(rows, 'idxmin')}; {100 * limit:.0f} % reached on "
+        f"{reached.sum()} of {len(reached)} models"
+    )
     return tested(*words, holds=holds, settled=settled, evidence=told)
 
 
@@ -132,7 +139,9 @@ def _largest_eps(evidence: Evidence, rows: pd.DataFrame) -> pd.DataFrame:
 def _confidence(
     evidence: Evidence, words: tuple[str, str, str], column: str, *, sign: int
 ) -> Claim:
-    """column: of the table of attempts, "" for the mean of the distance that the attack makes small."""
+    """column: of the table of attempts, "" for the mean of the distance that the attack makes
+    small.
+    """
     changes = {}
     for attack in ("cw", "ead"):
         rows = rows_of(evidence.made, attack, TARGETED)
@@ -161,7 +170,9 @@ def transfer_grows(
     parameter: str,
     sign: int,
 ) -> Claim:
-    """Whether images transfer better (sign 1) or worse (-1) where one parameter of an attack is larger."""
+    """Whether images transfer better (sign 1) or worse (-1) where one parameter of an attack is
+    larger.
+    """
     changes = {}
     for attack in attacks:
         rows = evidence.made.transfer[evidence.made.transfer["attack"] == attack]
@@ -179,7 +190,8 @@ def transfer_grows(
                     for setting in (sweep.low_setting, sweep.high_setting)
                 )
                 changes[
-                    f"{sweep.what}, {KINDS.get(kind, kind)}, {parameter} {sweep.low:g} to {sweep.high:g}"
+                    f"{sweep.what}, {KINDS.get(kind, kind)}, {parameter} {sweep.low:g} to "
+                    f"{sweep.high:g}"
                 ] = change(*ends)
     names = " or ".join(catalog.title(attack) for attack in attacks)
     return _grown(

@@ -54,11 +54,15 @@ def _short(attack: str, distance: str) -> str:
 
 
 def _law(evidence: Evidence, letter: str, attack: str, distance: str) -> Claim:
-    """The frontier cannot refute the law: along it the less accurate model is always the more robust one. So all models are asked too."""
+    """The frontier cannot refute the law: along it the less accurate model is always the more
+    robust one. So all models are asked too.
+    """
     words = (
         f"4{letter}",
-        f"robustness = a + b ln(error) with b above 0, fitted to the Pareto frontier of accuracy and {_short(attack, distance)}",
-        "b is above 0 on the frontier (3 models at least; always so, as no frontier falls with the error), and on all models",
+        "robustness = a + b ln(error) with b above 0, fitted to the Pareto frontier of accuracy "
+        f"and {_short(attack, distance)}",
+        "b is above 0 on the frontier (3 models at least; always so, as no frontier falls with "
+        "the error), and on all models",
     )
     sample, table = next(iter(_samples(evidence, (attack,))), None), evidence.made.law
     laws = table[(table[KEYS] == (sample.key if sample else "")).all(axis=1)].set_index("fitted")
@@ -69,11 +73,13 @@ def _law(evidence: Evidence, letter: str, attack: str, distance: str) -> Claim:
     if frontier["models"] < 3 or np.isnan(frontier["slope"]):
         return untested(
             *words,
-            lacks=f"law: {frontier['models']} models with an error on the frontier ({frontier['frontier']}), it needs 3",
+            lacks=f"law: {frontier['models']} models with an error on the frontier "
+            f"({frontier['frontier']}), it needs 3",
         )
     told = "; ".join(
         f"{where}: b = {interval(law['slope'], law['slope_low'], law['slope_high'])}, "
-        f"a = {interval(law['intercept'], law['intercept_low'], law['intercept_high'])}, R² {law['r_squared']:.2f}, {law['models']} models"
+        f"a = {interval(law['intercept'], law['intercept_low'], law['intercept_high'])}, R² "
+        f"{law['r_squared']:.2f}, {law['models']} models"
         for where, law in (("frontier", frontier), ("all", everyone))
     )
     holds = bool(frontier["slope"] > 0 and everyone["slope"] > 0)
@@ -113,7 +119,8 @@ def _alexnet(evidence: Evidence) -> Claim:
         against |= bool((pairs["difference_high"] < 0).any())
         first = f"first {means.index[0]}, {three_digits(means.iloc[0])}"
         told.append(
-            f"{_name(sample)}: {three_digits(means['alexnet'])}, rank {rank} of {len(means)} ({first})"
+            f"{_name(sample)}: {three_digits(means['alexnet'])}, rank {rank} of {len(means)} "
+            f"({first})"
         )
     return tested(*words, holds=holds, settled=sure if holds else against, evidence="; ".join(told))
 
@@ -137,7 +144,8 @@ def _mobilenet(evidence: Evidence) -> Claim:
     words = (
         "5b",
         "MobileNet-0.50 is easily attacked",
-        "its mean distance is in the lowest third of the models, in the search of I-FGSM and in C&W",
+        "its mean distance is in the lowest third of the models, in the search of I-FGSM and in "
+        "C&W",
     )
     found = [
         sample
@@ -156,7 +164,8 @@ def _mobilenet(evidence: Evidence) -> Claim:
         holds &= rank <= third
         settled.append((high >= len(means) - third, low >= third))
         told.append(
-            f"{_name(sample)}: {three_digits(means[name])}, {ordinal(rank)} smallest of {len(means)}"
+            f"{_name(sample)}: {three_digits(means[name])}, {ordinal(rank)} smallest of "
+            f"{len(means)}"
         )
     sure = all(yes for yes, _ in settled) if holds else any(no for _, no in settled)
     return tested(*words, holds=holds, settled=sure, evidence="; ".join(told))
@@ -166,7 +175,8 @@ def _architecture(evidence: Evidence) -> Claim:
     words = (
         "5c",
         "the architecture matters more than the size",
-        "above what chance explains, the family explains a larger share of the variance than ln(parameters), in every measure of Fig. 2",
+        "above what chance explains, the family explains a larger share of the variance than "
+        "ln(parameters), in every measure of Fig. 2",
     )
     table = evidence.study["explanation"]
     told, right, sure = [], [], []
@@ -179,7 +189,8 @@ def _architecture(evidence: Evidence) -> Claim:
         right.append(share["family"] > share["ln(parameters)"])
         sure.append(p_values["family"] < 0.05 if right[-1] else p_values["ln(parameters)"] < 0.05)
         told.append(
-            f"{_name(sample)}: family {_share(rows.loc['family'])}, parameters {_share(rows.loc['ln(parameters)'])}"
+            f"{_name(sample)}: family {_share(rows.loc['family'])}, parameters "
+            f"{_share(rows.loc['ln(parameters)'])}"
         )
     if not right:
         return untested(*words, lacks="measures of enough models of known size in several families")
@@ -193,12 +204,17 @@ def _architecture(evidence: Evidence) -> Claim:
 
 
 def _adjusted(row: pd.Series) -> float:
-    """The share explained beyond chance: 0 where it is what chance explains, 1 where all is explained."""
+    """The share explained beyond chance: 0 where it is what chance explains, 1 where all is
+    explained.
+    """
     return (row["explained"] - row["explained_by_chance"]) / (1 - row["explained_by_chance"])
 
 
 def _share(row: pd.Series) -> str:
-    return f"{100 * row['explained']:.0f} % (chance {100 * row['explained_by_chance']:.0f}, p {row['p_value']:.2g})"
+    return (
+        f"{100 * row['explained']:.0f} % (chance {100 * row['explained_by_chance']:.0f}, p "
+        f"{row['p_value']:.2g})"
+    )
 
 
 def _depth(evidence: Evidence, letter: str, family: str) -> Claim:
@@ -215,7 +231,14 @@ def _depth(evidence: Evidence, letter: str, family: str) -> Claim:
     if rows.empty:
         return untested(*words, lacks=f"search of I-FGSM on two {family}s of different depth")
     row = rows.iloc[0]
-    told = f"deepest minus shallowest {interval(row['difference'], row['difference_low'], row['difference_high'])} on {row['common']} images; "
-    told += f"the deeper one is ahead in {row['deeper_more_robust']} of {row['depth_pairs']} pairs ({row['by_depth']})"
+    told = (
+        "deepest minus shallowest "
+        f"{interval(row['difference'], row['difference_low'], row['difference_high'])} on "
+        f"{row['common']} images; "
+    )
+    told += (
+        f"the deeper one is ahead in {row['deeper_more_robust']} of {row['depth_pairs']} "
+        f"pairs ({row['by_depth']})"
+    )
     sure = row["difference_low"] > 0 or row["difference_high"] < 0
     return tested(*words, holds=row["difference"] > 0, settled=bool(sure), evidence=told)

@@ -1,4 +1,6 @@
-"""Statements 7, 8, 9 and 11: what transfers, from where, whether as well back, and one printed cell."""
+"""Statements 7, 8, 9 and 11: what transfers, from where, whether as well back, and one printed
+cell.
+"""
 
 from typing import Any
 
@@ -94,7 +96,10 @@ def _order(evidence: Evidence) -> Claim:
     without = {
         name: by_source(evidence.made, name, FREE, column="left_out").mean() for name in names
     }
-    told += f"; failed sources left out: {', '.join(f'{catalog.title(name)} {percent(rate)}' for name, rate in without.items())}"
+    told += (
+        "; failed sources left out: "
+        f"{', '.join(f'{catalog.title(name)} {percent(rate)}' for name, rate in without.items())}"
+    )
     return tested(*words, holds=holds, settled=settled, evidence=told)
 
 
@@ -120,7 +125,8 @@ def _targets(evidence: Evidence) -> Claim:
             right.append(step.after > step.before)
             sure.append(step.sure)
             told.append(
-                f"{panel_name(*panel)}: {percent(step.before / 2)}, untargeted {percent(step.after)}"
+                f"{panel_name(*panel)}: {percent(step.before / 2)}, untargeted "
+                f"{percent(step.after)}"
             )
     if not right:
         return untested(
@@ -169,7 +175,8 @@ def _families(evidence: Evidence) -> Claim:
     words = (
         "8b",
         "untargeted I-FGSM reaches 100 % within DenseNet, ResNet and VGG",
-        "in each of these families the mean over its pairs is at least 99.5 % in some untargeted I-FGSM map of the run",
+        "in each of these families the mean over its pairs is at least 99.5 % in some untargeted "
+        "I-FGSM map of the run",
     )
     best: dict[str, tuple[float, str, float]] = {}
     for panel in panels(evidence.made.transfer):
@@ -212,19 +219,28 @@ def _symmetry(evidence: Evidence) -> Claim:
     if table.empty:
         return untested(*words, lacks="untargeted transfer between three models")
     low, high = table["symmetry"].min(), table["symmetry"].max()
-    told = f"correlation of a map with its transpose {low:.2f} to {high:.2f} in {len(table)} maps; mean difference of the two directions "
-    told += f"{percent(table['asymmetry'].mean())}, where counting noise alone gives {percent(table['asymmetry_by_chance'].mean())}"
+    told = (
+        f"correlation of a map with its transpose {low:.2f} to {high:.2f} in {len(table)} "
+        "maps; mean difference of the two directions "
+    )
+    told += (
+        f"{percent(table['asymmetry'].mean())}, where counting noise alone gives "
+        f"{percent(table['asymmetry_by_chance'].mean())}"
+    )
     return Claim(*words, MEASURED, "", told)
 
 
 def _printed_cell(evidence: Evidence) -> Claim:
-    """The one cell that is known of the study's maps, and a re-run of its code: two different things."""
+    """The one cell that is known of the study's maps, and a re-run of its code: two different
+    things.
+    """
     from jaxadv.report.published import read  # which imports what imports this
 
     words = (
         "11",
         "how often FGSM's images of Inception-v1 fool Inception-v2 (untargeted, eps 0.1)",
-        "measured only: the printed rate and a re-run of the released code are two different things",
+        "measured only: the printed rate and a re-run of the released code are two different "
+        "things",
     )
     printed, rerun, transfer = read("printed_cells"), read("rerun"), evidence.made.transfer
     if printed is None or rerun is None or evidence.zoo != "imagenet":

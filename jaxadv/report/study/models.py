@@ -1,4 +1,6 @@
-"""Tables that compare models: in pairs, along the depth of a family, and by what explains their differences."""
+"""Tables that compare models: in pairs, along the depth of a family, and by what explains their
+differences.
+"""
 
 from itertools import combinations
 
@@ -14,7 +16,9 @@ KEYS = ["attack", "target_kind", "setting", "distance"]
 
 
 def comparison(found: list[Sample]) -> pd.DataFrame:
-    """Every two models on the images that both were attacked on: the difference of their means, or of their success rates."""
+    """Every two models on the images that both were attacked on: the difference of their means, or
+    of their success rates.
+    """
     tables = []
     for sample in found:
         pairs = list(combinations(sample.values.columns, 2))
@@ -35,7 +39,9 @@ def comparison(found: list[Sample]) -> pd.DataFrame:
 
 
 def difference(first: np.ndarray, second: np.ndarray, *, rates: bool) -> pd.DataFrame:
-    """Of columns (N, C) of two models: mean of first minus second over the images on which both have a value."""
+    """Of columns (N, C) of two models: mean of first minus second over the images on which both
+    have a value.
+    """
     finite = np.isfinite(first) & np.isfinite(second)
     gap = np.where(finite, np.where(finite, first, 0) - np.where(finite, second, 0), np.nan)
     value, low, high = paired_intervals(gap)
@@ -49,8 +55,8 @@ def difference(first: np.ndarray, second: np.ndarray, *, rates: bool) -> pd.Data
 
 
 def depth(found: list[Sample], sizes: dict[str, Size]) -> pd.DataFrame:
-    """Within a family: of the pairs of models of different depth, in how many the deeper one is the more robust; the deepest beside
-    the shallowest.
+    """Within a family: of the pairs of models of different depth, in how many the deeper one is the
+    more robust; the deepest beside the shallowest.
     """
     records = []
     for sample in (sample for sample in found if sample.distance != "success"):
@@ -98,7 +104,9 @@ def depth(found: list[Sample], sizes: dict[str, Size]) -> pd.DataFrame:
 
 
 def explanation(found: list[Sample], sizes: dict[str, Size]) -> pd.DataFrame:
-    """What share of the variance of models' robustness their family explains, and what their size does."""
+    """What share of the variance of models' robustness their family explains, and what their size
+    does.
+    """
     records = []
     for sample in (sample for sample in found if sample.distance != "success"):
         means = mean(sample.values).dropna()

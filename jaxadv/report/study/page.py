@@ -25,12 +25,14 @@ def statements(views: Views) -> str:
     settings = views.manifest.get("settings")
     elsewhere = isinstance(settings, dict) and settings.get("zoo") == "digits"
     note = (
-        " They are about networks on ImageNet. On ten classes of small digits many cannot hold, which says nothing of the study."
-        * elsewhere
+        " They are about networks on ImageNet. On ten classes of small digits many cannot hold, "
+        "which says nothing of the study." * elsewhere
     )
     lead = (
-        f"<p>The study's checkable statements, in parts: {told}.{note} They are asked of this run's rows of the study's networks and "
-        "settings. A verdict goes by the numbers as they are. <em>Settled</em> says whether the 95 % intervals exclude the other "
+        f"<p>The study's checkable statements, in parts: {told}.{note} They are asked of this "
+        "run's rows of the study's networks and "
+        "settings. A verdict goes by the numbers as they are. <em>Settled</em> says whether the "
+        "95 % intervals exclude the other "
         "verdict. Where the study gives no number, the rule is ours.</p>"
     )
     names = ["", "statement", "verdict", "settled", "numbers"]
@@ -42,7 +44,8 @@ def statements(views: Views) -> str:
     lines = "".join(
         f'<tr id="statement/{row.statement}"><th scope="row">{row.statement}</th>'
         f'<td class="text">{escape(row.claim)}<small>{escape(row.rule)}</small></td>'
-        f'<td class="text"><b>{_SIGNS[row.verdict]}</b> {row.verdict}</td><td class="text">{row.settled}</td>'
+        f'<td class="text"><b>{_SIGNS[row.verdict]}</b> {row.verdict}</td><td '
+        f'class="text">{row.settled}</td>'
         f'<td class="text">{escape(row.evidence)}</td></tr>'
         for row in rows
     )
@@ -57,14 +60,20 @@ def _untested(claims: pd.DataFrame) -> str:
     numbers = ", ".join(claims["statement"])
     rows: list[Any] = list(claims.itertuples(index=False))
     lines = "".join(
-        f'<li id="statement/{row.statement}"><b>{row.statement}</b> {escape(row.claim)}: {escape(row.evidence)}</li>'
+        f'<li id="statement/{row.statement}"><b>{row.statement}</b> {escape(row.claim)}: '
+        f"{escape(row.evidence)}</li>"
         for row in rows
     )
-    return f'<details><summary>Not tested ({len(claims)}): {numbers}</summary><ul class="untested">{lines}</ul></details>'
+    return (
+        f"<details><summary>Not tested ({len(claims)}): {numbers}</summary><ul "
+        f'class="untested">{lines}</ul></details>'
+    )
 
 
 def analysis(views: Views) -> str:
-    """Comparisons, explanations, agreement, symmetry and ways of counting; "" for a run of a single model."""
+    """Comparisons, explanations, agreement, symmetry and ways of counting; "" for a run of a single
+    model.
+    """
     made = views.study
     parts = [
         ("Which differences are settled", _differences(views)),
@@ -95,13 +104,21 @@ def analysis(views: Views) -> str:
         ("Whether it matters how the study counts", _counting(made["sensitivity"])),
     ]
     leads = {
-        "What explains robustness": "How much of the variance of the models' means their family explains, and how much their size does. "
-        "Many families explain much by chance alone. The p-value says how often chance explains as much.",
-        "Depth within a family": "In how many pairs of a family the deeper model is the more robust. "
+        "What explains "
+        "robustness": "How much of the variance of the models' means their family explains, and "
+        "how "
+        "much their size does. "
+        "Many families explain much by chance alone. The p-value says how often chance explains "
+        "as much.",
+        "Depth within a "
+        "family": "In how many pairs of a family the deeper model is the more robust. "
         "The difference is the deepest minus the shallowest, on the images of both.",
         "CLEVER and the attacks": "Whether scores order models and images as attacks do. "
-        "A score is meant as a lower bound: the last column counts those that exceed the distance of an attack.",
-        "Symmetry of transfer": "Each map beside its transpose, and what counting noise alone would leave between the two.",
+        "A score is meant as a lower bound: the last column counts those that exceed the "
+        "distance of an attack.",
+        "Symmetry of "
+        "transfer": "Each map beside its transpose, and what counting noise alone would leave "
+        "between the two.",
     }
     return "".join(
         f"<h3>{heading}</h3><p>{leads.get(heading, '')}</p>{part}".replace("<p></p>", "")
@@ -133,8 +150,10 @@ def _differences(views: Views) -> str:
         about = _about(dict(zip(KEYS, key, strict=True)))
         lines.append(f"<dt>{escape(about)}</dt><dd>{escape(ahead(rows))}</dd>")
     lead = (
-        "<p>Two models are compared on the images of both, by a 95 % interval of the mean difference. "
-        "Each interval stands by itself: of many, one in twenty errs. Of attacks with a fixed budget success is compared. "
+        "<p>Two models are compared on the images of both, by a 95 % interval of the mean "
+        "difference. "
+        "Each interval stands by itself: of many, one in twenty errs. Of attacks with a fixed "
+        "budget success is compared. "
         "All pairs are in <code>tables/comparison.csv</code>.</p>"
     )
     return f'{lead}<dl class="findings">{"".join(lines)}</dl>' if lines else ""
@@ -188,12 +207,15 @@ def _counting(table: pd.DataFrame) -> str:
         for rows in (table[changes], table[~changes])
     ]
     lead = (
-        "<p>Each number as the study's code counts it, and otherwise. A mean may leave failures out, or take them as infinitely far. "
-        "It may be over all images, or over those that all models have right. Near ties and failed sources may count or not. "
+        "<p>Each number as the study's code counts it, and otherwise. A mean may leave failures "
+        "out, or take them as infinitely far. "
+        "It may be over all images, or over those that all models have right. Near ties and "
+        "failed sources may count or not. "
         "In sight is what changes who is first or last.</p>"
     )
     rest = (
-        f"<details><summary>Where nothing changes ({table['about'][~changes].nunique()})</summary>{parts[1]}</details>"
+        "<details><summary>Where nothing changes "
+        f"({table['about'][~changes].nunique()})</summary>{parts[1]}</details>"
         if parts[1]
         else ""
     )

@@ -1,4 +1,6 @@
-"""What each image says: the values that measures of robustness are means of, so that models can be compared on the same images."""
+"""What each image says: the values that measures of robustness are means of, so that models can be
+compared on the same images.
+"""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -22,7 +24,9 @@ class Sample(NamedTuple):
     target_kind: str
     setting: str  # "" for CLEVER
     distance: str  # l1, l2, linf; "success" for an attack of a fixed budget
-    values: pd.DataFrame  # (images, models): distance, score, or 0 and 1; inf: the attack failed; NaN: not attacked, or invalid
+    # (images, models): distance, score, or 0 and 1; inf: the attack failed; NaN: not attacked, or
+    # invalid
+    values: pd.DataFrame
 
     @property
     def key(self) -> list[str]:
@@ -34,7 +38,10 @@ class Sample(NamedTuple):
 
 
 def samples(run: Run, robustness: pd.DataFrame, found: list[Measure]) -> list[Sample]:
-    """Of the chief measures, and of the last setting of each attack of a fixed budget. Rows are read part by part."""
+    """Of the chief measures, and of the last setting of each attack of a fixed budget.
+
+    Rows are read part by part.
+    """
     keys: list[Key] = []
     for measure in chief(found):
         setting = "" if measure.attack == "clever" else measure.setting

@@ -1,4 +1,6 @@
-"""Whether conclusions hang on how the study counts: each way of counting beside the other, from the same rows."""
+"""Whether conclusions hang on how the study counts: each way of counting beside the other, from the
+same rows.
+"""
 
 from collections.abc import Iterable
 
@@ -31,7 +33,9 @@ _TRANSFER = dict(
 
 
 def sensitivity(made: Tables, found: list[Sample], common: Iterable[int]) -> pd.DataFrame:
-    """For each number of interest the released way of counting and the others, where they differ at all. common: of `common_images`."""
+    """For each number of interest the released way of counting and the others, where they differ at
+    all. common: of `common_images`.
+    """
     error = made.accuracy.set_index("model")["error_percent"] / 100
     groups = [
         _distances(sample, set(common), error) for sample in found if sample.distance != "success"
@@ -41,7 +45,9 @@ def sensitivity(made: Tables, found: list[Sample], common: Iterable[int]) -> pd.
 
 
 def _distances(sample: Sample, common: set[int], error: pd.Series) -> list[list]:
-    """Means over successes; medians with failures as infinitely far; means over the images that every model has right."""
+    """Means over successes; medians with failures as infinitely far; means over the images that
+    every model has right.
+    """
     ways = {RELEASED: mean(sample.values)}
     if np.isinf(sample.values.to_numpy()).any():
         ways["median, failures as infinitely far"] = sample.values.median()
@@ -76,7 +82,9 @@ def _near_ties(robustness: pd.DataFrame) -> list[list[list]]:
 
 
 def _failed_sources(made: Tables) -> list[list[list]]:
-    """Mean rates of sources, with each treatment of the images that do not fool their own source."""
+    """Mean rates of sources, with each treatment of the images that do not fool their own
+    source.
+    """
     groups = []
     for panel in panels(made.transfer):
         rows = of_panel(made.transfer, panel)

@@ -1,4 +1,6 @@
-"""What a verdict on one of the study's statements is, and the comparisons that several of them rest on."""
+"""What a verdict on one of the study's statements is, and the comparisons that several of them rest
+on.
+"""
 
 from typing import NamedTuple
 
@@ -18,7 +20,8 @@ RATES = {
     "released_top5": "the target is among the five largest outputs",
     "released": "the target is the largest output",
 }
-"""Columns of transfer rates towards a target, and what counts there; failed sources count in both."""
+"""Columns of transfer rates towards a target, and what counts there; failed sources count in both.
+"""
 
 
 class Evidence(NamedTuple):
@@ -48,8 +51,8 @@ def of_the_study(
 ) -> Evidence:
     """What a run has of the study's own networks and settings.
 
-    Nothing else can refute or uphold a statement: no ensemble, no network of the user's, no other norm,
-    loss or rule.
+    Nothing else can refute or uphold a statement: no ensemble, no network of the user's, no other
+    norm, loss or rule.
     """
     names = list(SIZES["imagenet"])
 
@@ -82,7 +85,9 @@ class Claim(NamedTuple):
     claim: str  # in our words
     rule: str  # when it holds, where the study gives no number: ours
     verdict: str  # by the numbers as they are
-    settled: str  # yes: the 95 % intervals exclude the other verdict; no: they do not; "" where nothing was tested
+    # yes: the 95 % intervals exclude the other verdict; no: they do not; "" where nothing was
+    # tested
+    settled: str
     evidence: str  # the numbers and the reason, one line
 
 
@@ -99,7 +104,9 @@ def untested(statement: str, claim: str, rule: str, *, lacks: str) -> Claim:
 
 
 class Change(NamedTuple):
-    """A mean and what it becomes, over the same models or sources; ``low`` and ``high``: 95 % interval of the change."""
+    """A mean and what it becomes, over the same models or sources; ``low`` and ``high``: 95 %
+    interval of the change.
+    """
 
     before: float
     after: float
@@ -135,7 +142,9 @@ def ordinal(number: int) -> str:
 
 
 class Sweep(NamedTuple):
-    """Two settings of an attack that differ in one parameter, its smallest and its largest value."""
+    """Two settings of an attack that differ in one parameter, its smallest and its largest
+    value.
+    """
 
     what: str  # e.g. "EAD-L1, steps=10"
     low: float
@@ -145,7 +154,9 @@ class Sweep(NamedTuple):
 
 
 def sweeps(made: Tables, rows: pd.DataFrame, attack: str, parameter: str) -> list[Sweep]:
-    """Of the settings that some rows of an attack have, those that differ in nothing but a parameter: the ends of each such group."""
+    """Of the settings that some rows of an attack have, those that differ in nothing but a
+    parameter: the ends of each such group.
+    """
     lines = made.settings.lines(attack, rows["setting"]).get(parameter, [])
     name = catalog.title(attack)
     return [
@@ -167,7 +178,9 @@ def by_source(
     setting: str | None = None,
     column: str = "released",
 ) -> pd.Series:
-    """Mean transfer rate of each source over the models it is shown to and the maps of an attack (in one setting)."""
+    """Mean transfer rate of each source over the models it is shown to and the maps of an attack
+    (in one setting).
+    """
     rows = made.transfer[
         (made.transfer["attack"] == attack) & made.transfer["target_kind"].isin(kinds)
     ]

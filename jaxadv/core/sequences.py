@@ -1,14 +1,16 @@
-"""Sequences of attacks, such as AutoAttack: each stage is a queue of the images that still stand."""
+"""Sequences of attacks, such as AutoAttack: each stage is a queue of the images that still
+stand.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from jaxadv.attacks.autoattack import AutoAttack, Stage
 from jaxadv.core import metrics
 from jaxadv.core.classifier import Classifier
 from jaxadv.core.journal import Journal
+from jaxadv.core.probe import AttackSequence, Stage
 from jaxadv.core.result import AttackResult
 from jaxadv.support import checks
 
@@ -17,7 +19,7 @@ OF_SUCCESS = ("adversarial", "success", "near_tie", "predicted", *metrics.DISTAN
 
 
 RunAttacks = Callable[..., AttackResult]
-"""`jaxadv.api.run_attacks`."""
+"""A function like `jaxadv.api.run_attacks`."""
 
 
 def run(
@@ -142,7 +144,7 @@ def _asks_gradients(stage: Stage) -> bool:
 
 def _check(attacks: Sequence[Any], targeted: np.ndarray) -> None:
     """Raises InputError for what no sequence can do."""
-    if not all(isinstance(attack, AutoAttack) for attack in attacks):
+    if not all(isinstance(attack, AttackSequence) for attack in attacks):
         raise checks.InputError(
             "the attacks are sequences and others mixed; run each kind in a call of its own"
         )
