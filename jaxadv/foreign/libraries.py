@@ -102,7 +102,7 @@ def fetched(request: Request, make: Callable[[], Any]) -> Any:
         ) from error
 
 
-# --- PyTorch's -----------------------------------------------------------------------------------
+# --- PyTorch's ---------------------------------------------------------------
 
 
 def _timm(request: Request) -> Classifier:
@@ -262,7 +262,7 @@ def _torch(request: Request) -> Classifier:
     raise InputError(f"{request.full} is read by the evaluation; call jaxadv.from_torch instead")
 
 
-# --- others --------------------------------------------------------------------------------------
+# --- others ------------------------------------------------------------------
 
 
 def _is_keras_file(what: str) -> bool:

@@ -198,8 +198,7 @@ def _numbered(path: Path, top, h5py) -> list:
     return named
 
 
-# --- names
-# -------------------------------------------------------------------------------------------------------
+# --- names -------------------------------------------------------------------
 
 
 def translate(arrays: dict[str, np.ndarray], network) -> dict[str, np.ndarray]:

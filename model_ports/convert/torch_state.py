@@ -131,8 +131,7 @@ def _unpacked(path: Path) -> int:
         return 0  # torch.load reports the damage
 
 
-# --- names
-# -------------------------------------------------------------------------------------------------------
+# --- names -------------------------------------------------------------------
 
 
 def refuse_transformers(path: Path, names: Iterable[str]) -> None:
