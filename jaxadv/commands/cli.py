@@ -38,6 +38,8 @@ CONTINUE = (DEFAULT, "fetch")
 """Commands that go on where they were interrupted. The others begin anew."""
 WITHOUT = {("bench", "attacks"): "bench measures all attacks"}
 """Why a command lacks a flag that one may expect of it."""
+GONE = ("multihost", "coordinator", "processes", "process")
+"""Flags of earlier versions. --join replaces them."""
 EXAMPLES = (
     "python run.py --models=alexnet,mobilenet_v1_025 --attacks=fgsm,cw --out=results/two",
     "python run.py evaluate --models=alexnet --attacks=fgsm --eps=0.02,0.05 --out=results/sweep",
@@ -99,6 +101,12 @@ def _parsed(arguments: list[str]) -> list[str]:
                 precedence.expand_study, of_all=[*filed, *given], with_data=command == DEFAULT
             )
             filed, given = expand(filed), expand(given)
+        for flag in (*filed, *given):
+            if precedence.name(flag) in GONE:
+                raise InputError(
+                    f"--{precedence.name(flag)} is gone, since processes have no numbers any more; "
+                    "give each of them --join and the same --out"
+                )
         base = precedence.base([*filed, *given], is_bare=not words and not files)
         parsed = flags.FLAGS([arguments[0], *base, *filed, *given, "--", *words])
     except flags.Error as error:

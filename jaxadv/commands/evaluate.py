@@ -20,26 +20,20 @@ def main(flags: SimpleNamespace) -> None:
     settings = settings_of(flags)
     if flags.dry_run:
         evaluation = Evaluation.of(**networks_of(flags), data=flags.data, settings=settings)
-        print(
-            evaluation.estimate(
-                flags.out, processes=flags.processes or 1, measure=flags.dry_run == "measure"
-            )
-        )
+        print(evaluation.estimate(flags.out, measure=flags.dry_run == "measure"))
         return
-    host = hosts.join(
-        hosts.Meeting(flags.multihost, flags.coordinator, flags.processes, flags.process)
-    )
+    hosts.join_pod()
+    how = {name: getattr(flags, name) for name in ("overwrite", "any_machine", "join")}
     run = Evaluation.of(**networks_of(flags), data=flags.data, settings=settings).run(
-        flags.out, overwrite=flags.overwrite, any_machine=flags.any_machine, host=host
+        flags.out, claim_seconds=flags.claim_seconds, **how
     )
     page = run.directory / "report.html"
     if run.was_finished:
         print(
             f"nothing is left to do; report: {page} (report --out={run.directory} makes it again)"
         )
-    elif host.process:
-        share = f"process {host.process} of {host.processes} has done its share"
-        print(f"{share}; process 0 makes the report", file=sys.stderr)
+    elif not run.made_report:
+        print(f"the run is finished; {run.manifest['finished_by']} ended it", file=sys.stderr)
     else:
         if "report" in settings.parts:
             print(f"report: {page}")

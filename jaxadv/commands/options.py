@@ -120,11 +120,9 @@ def define() -> None:
     _text(how, "compilation_cache", "~/.cache/jaxadv", "folder for compiled programs, so that each is compiled once; empty for none")
     _switch(how, "progress", True, "show progress on standard error")
 
-    hosts = "Several processes or hosts, with one --out that all of them see"
-    _switch(hosts, "multihost", False, "this process is one of several; a TPU pod, SLURM, Open MPI or Kubernetes provides the addresses")
-    _text(hosts, "coordinator", None, "without such a system: HOST:PORT of process 0, the same for all")
-    _count(hosts, "processes", None, "number of processes")
-    _count(hosts, "process", None, "number of this process, from 0", lower_bound=0)
+    hosts = "Several processes, on one machine or many, with one --out that all of them see"
+    _switch(hosts, "join", False, "work on the run in --out together with all processes of this command, which may start and end at any time")
+    _number(hosts, "claim_seconds", 90.0, "others take over the work of a process that gave no sign of life for so many seconds")
 
     bench = "bench"
     _switch(bench, "random_weights", False, "give the networks random weights, which need no file")

@@ -37,11 +37,22 @@ class Journal:
         seconds: the least time between two writes. Slow writes make it longer.
         digest: a hash of everything that the outcomes depend on. Files with another digest are not
             used.
+        writer: the name of whoever writes, which begins with a number and "-". A journal reads the
+            files of all writers, and writes only its own. The highest number has the latest lanes.
     """
 
-    def __init__(self, directory: Path, name: str, *, seconds: float, digest: str = ""):
+    def __init__(
+        self,
+        directory: Path,
+        name: str,
+        *,
+        seconds: float,
+        digest: str = "",
+        writer: str = "0-",
+    ):
         self._directory = Path(directory)
         self._name = short(name)
+        self._writer = writer
         self._seconds = seconds
         self._digest = digest
         self._waiting: dict[int, list[np.ndarray]] = {}  # item -> arrays
@@ -50,7 +61,8 @@ class Journal:
             lambda: began
         )  # name of lanes -> time of their last write
         self._took = 0.0
-        self._next = 1 + max(map(_number, self._files("outcomes")), default=-1)
+        own = [path for path in self._files("outcomes") if self._is_own(path)]
+        self._next = 1 + max(map(_number, own), default=-1)
         self._lock = threading.Lock()  # each device has a thread
         self._stages: list[Journal] = []
 
@@ -61,6 +73,7 @@ class Journal:
             f"{self._name}.stage{number}",
             seconds=self._seconds,
             digest=self._digest,
+            writer=self._writer,
         )
         self._stages.append(stage)
         return stage
@@ -83,7 +96,10 @@ class Journal:
 
     def lanes(self, name: str) -> dict[str, np.ndarray]:
         """The lanes of this name as they were last written. Empty if they were never written."""
-        return self._load(self._path(f"lanes-{name}"))
+        for path in reversed(self._lanes(name)):
+            if lanes := self._load(path):
+                return lanes
+        return {}
 
     def add(self, item: int, arrays: Sequence[np.ndarray]) -> None:
         """Add the outcome of an item. The next `write` saves it.
@@ -114,6 +130,9 @@ class Journal:
             self._write_outcomes()
         if lanes is not None:
             self._save(f"lanes-{name}", lanes)
+            for path in self._lanes(name):  # these lanes go on from those of earlier writers
+                if not self._is_own(path) and _generation(path) < _generation(self._path("")):
+                    remove(path)
         self._written[name] = time.monotonic()
         self._took = self._written[name] - began
 
@@ -150,6 +169,14 @@ class Journal:
         for path in self._files(""):
             remove(path)
 
+    def _lanes(self, name: str) -> list[Path]:
+        """The files of lanes of this name, of all writers, in the order of their numbers."""
+        paths = self._directory.glob(f"{self._name}@*+lanes-{name}.npz")
+        return sorted(paths, key=lambda path: (_generation(path), self._is_own(path)))
+
+    def _is_own(self, path: Path) -> bool:
+        return path.name.startswith(f"{self._name}@{self._writer}+")
+
     def _save(self, what: str, arrays: dict[str, np.ndarray]) -> None:
         path = self._path(what)
         save_arrays(path, arrays, self._label(path))
@@ -169,13 +196,19 @@ class Journal:
         return {}
 
     def _label(self, path: Path) -> str:
-        return f"{self._digest} {path.name}"
+        return f"{self._digest} {self._name}+{path.name.rpartition('+')[2]}"
 
     def _path(self, what: str) -> Path:
-        return self._directory / f"{self._name}+{what}.npz"
+        return self._directory / f"{self._name}@{self._writer}+{what}.npz"
 
     def _files(self, what: str) -> list[Path]:
-        return sorted(self._directory.glob(f"{self._name}+{what}*.npz"))
+        return sorted(self._directory.glob(f"{self._name}@*+{what}*.npz"))
+
+
+def _generation(path: Path) -> int:
+    """The number at the beginning of a file's writer."""
+    number = path.name.rpartition("@")[2].partition("-")[0]
+    return int(number) if number.isdecimal() else -1
 
 
 def _number(path: Path) -> int:

@@ -50,9 +50,10 @@ class Schedule(NamedTuple):
 
     def evaluations(self) -> tuple[int, int]:
         """The largest number of evaluations with gradient, and of logits alone."""
-        phases = self.phases()
-        gradients = sum(phase.gradient for phase in phases)
-        return gradients, len(phases) - gradients
+        cycles = self.most if self.cycles is None else self.cycles
+        gradients = sum(phase.gradient for phase in self.prologue)
+        gradients += cycles * sum(phase.gradient for phase in self.cycle)
+        return gradients, len(self.prologue) + cycles * len(self.cycle) - gradients
 
 
 class Draw(NamedTuple):

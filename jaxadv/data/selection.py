@@ -79,24 +79,18 @@ def _of_study(source: Source, numbers: np.ndarray, selection: str, count: int | 
     return np.array([places[number] for number in wanted], np.int64)
 
 
-def common(clean: pd.DataFrame, models: Iterable[str]) -> np.ndarray:
+def common(clean: Iterable[pd.DataFrame]) -> np.ndarray:
     """The images that every model classifies correctly (327 in the study's supplement).
 
     Args:
-        clean: rows of clean images, with the columns model, image_id, label and predicted.
-        models: the names of the models.
+        clean: for each model, its rows of clean images, with the columns image_id, label and
+            predicted. The rows of one model are in memory at a time.
 
     Returns:
-        (n,) int64 ids, ascending.
-
-    Raises:
-        InputError: for a model without rows.
+        (n,) int64 ids, ascending; none without models.
     """
-    models = list(models)
-    known = set(clean["model"].unique())
-    for model in models:
-        if model not in known:
-            raise InputError(f"no clean rows of model {model!r}; evaluate it first")
-    right = clean[(clean["predicted"] == clean["label"]) & clean["model"].isin(models)]
-    ids, counts = np.unique(right["image_id"], return_counts=True)  # one row per model and image
-    return ids[counts == len(models)].astype(np.int64)
+    ids: np.ndarray | None = None
+    for rows in clean:
+        right = np.unique(rows["image_id"][rows["predicted"] == rows["label"]])
+        ids = right if ids is None else np.intersect1d(ids, right, assume_unique=True)
+    return np.zeros(0, np.int64) if ids is None else ids.astype(np.int64)

@@ -113,14 +113,13 @@ def counts(job: Job, sizes: Mapping[str, Size]) -> Counts:
     return Counts(int(totals[0]), int(totals[1]), pairs, table)
 
 
-def text(job: Job, sizes: Mapping[str, Size], out: Path, *, processes: int, time: str = "") -> str:
+def text(job: Job, sizes: Mapping[str, Size], out: Path, *, time: str = "") -> str:
     """The plan as text: the most evaluations, and the disk space. Nothing is measured.
 
     Args:
         job: the job, with its number of lanes.
         sizes: the networks of the job by name.
         out: the folder for the rows.
-        processes: the number of processes that share the work.
         time: the lines about time, from `measured`; empty for a hint.
 
     Returns:
@@ -133,7 +132,7 @@ def text(job: Job, sizes: Mapping[str, Size], out: Path, *, processes: int, time
         f"{len(job.models)} networks, {images} images each, {attacked} of them attacked, "
         f"{_lanes(job)} lanes"
     )
-    kept, passing = disk(job, sizes, counted.pairs, processes=processes)
+    kept, passing = disk(job, sizes, counted.pairs)
     what_is_kept = "rows and images" if job.settings.save_adversarial else "rows"
     reports = "report" in job.settings.parts
     lines = [
@@ -148,14 +147,12 @@ def text(job: Job, sizes: Mapping[str, Size], out: Path, *, processes: int, time
     return "\n".join(lines)
 
 
-def measured(job: Job, classifiers: dict[str, Classifier], *, processes: int, zoo: str) -> str:
+def measured(job: Job, classifiers: dict[str, Classifier], *, zoo: str) -> str:
     """The time of a job as text, by a short measurement of each network.
 
     Args:
         job: the job, with its number of lanes.
         classifiers: the networks of the job by name.
-        processes: the number of processes that share the work. Each is assumed to have devices like
-            this process.
         zoo: the zoo of the networks. For "imagenet" the text also has the time on devices in
             rates.csv.
 
@@ -185,12 +182,8 @@ def measured(job: Job, classifiers: dict[str, Classifier], *, processes: int, zo
             )
             table.append((name, *times, _clock(whole)))
             bar.advance(1)
-    devices = processes * jax.local_device_count()
-    among = (
-        f", shared by {devices} devices of {processes} processes {_clock(seconds / devices)}"
-        if devices > 1
-        else ""
-    )
+    devices = jax.local_device_count()
+    among = f", shared by {devices} devices {_clock(seconds / devices)}" if devices > 1 else ""
     lines = [
         f"\na step of {lanes} lanes on {jax.devices()[0].device_kind}, "
         f"measured:\n{_aligned(table)}",
@@ -206,9 +199,7 @@ def _lanes(job: Job) -> int:
     return lanes
 
 
-def disk(
-    job: Job, sizes: Mapping[str, Size], pairs: Mapping[str, int], *, processes: int
-) -> tuple[float, float]:
+def disk(job: Job, sizes: Mapping[str, Size], pairs: Mapping[str, int]) -> tuple[float, float]:
     """The disk space of a run.
 
     Args:
@@ -229,7 +220,7 @@ def disk(
         rows + count * 3 * (ROW["clever"] + 4 * settings.clever.batches) for count in pairs.values()
     )
     pictures = [12 * attempts * one.input_size**2 for one in sizes.values()]
-    passing = processes * max(pictures) * min(1, settings.block_images / attacked)
+    passing = max(pictures) * min(1, settings.block_images / attacked)
     return kept + (PICTURE * sum(pictures) if settings.save_adversarial else 0), passing
 
 

@@ -8,6 +8,7 @@ import os
 import platform
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,17 @@ from jaxadv.core import engine, memory
 from jaxadv.core.classifier import Classifier
 from jaxadv.data.source import Source
 from jaxadv.data.sources import open_source
-from jaxadv.evaluation import estimate, hosts, networks, plan, precision
+from jaxadv.evaluation import costs, estimate, hosts, networks, plan, precision
 from jaxadv.evaluation.compiled import Compiled, Loaded, check_contracts
 from jaxadv.evaluation.identity import PACKAGES, identity, versions
 from jaxadv.evaluation.networks import Entry, Zoo
 from jaxadv.evaluation.results import Run
 from jaxadv.evaluation.scheduler import Scheduler
 from jaxadv.evaluation.settings import CLEVER, Settings
+from jaxadv.store import claims
 from jaxadv.store import run as store
-from jaxadv.support import log, machine, places
+from jaxadv.support import checks, log, machine, places
+from model_ports.errors import InputError
 
 Data = str | Source | tuple[np.ndarray, np.ndarray]
 """A name as for `--data`, a source, or images (N, H, W, 3) with labels (N,)."""
@@ -92,7 +95,8 @@ class Evaluation:
         *,
         overwrite: bool = False,
         any_machine: bool = False,
-        host: hosts.Host | None = None,
+        join: bool = False,
+        claim_seconds: float = claims.SECONDS,
     ) -> Run:
         """Run the evaluation, or the missing part of it.
 
@@ -100,7 +104,8 @@ class Evaluation:
             out: the folder of the run; None for a new one below results/.
             overwrite: whether to replace the run in ``out``.
             any_machine: as for `evaluate`.
-            host: this process among the processes of the run.
+            join: as for `evaluate`.
+            claim_seconds: as for `evaluate`.
 
         Returns:
             The run.
@@ -109,69 +114,110 @@ class Evaluation:
             InputError: if something is wrong. Wrong input is refused before anything is written.
         """
         began = time.time()
-        host = host or hosts.Host()
+        checks.number("claim_seconds", claim_seconds, low=0, above=True)
+        if join and out is None:
+            raise InputError("--join without --out; give every process the same --out")
         out = places.place("out", out or time.strftime("results/%Y%m%d-%H%M%S"))
-        loaded = Loaded(self.entries, self.job.settings.precision)
-        job = self._with_lanes(loaded, out, overwrite, host)
-        lanes = job.settings.lanes
-        assert lanes is not None
-        if overwrite or not store.Run(out).count_parts():
-            for (
-                name
-            ) in job.models:  # refuses a network that cannot be loaded, before anything is written
-                loaded[name]
-            check_contracts(loaded, job.models, lanes)
-        with (
-            store.Run.begin(
-                out,
-                identity(job, self.zoo, self.entries),
-                overwrite=overwrite,
-                any_machine=any_machine,
-                **host._asdict(),
-            ) as run,
-            log.to_file(run.directory, host.process),
-            Compiled(loaded, lanes) as compiled,
-        ):
-            log.say("settings: %s", job.settings.to_dict())
-            log.say("devices: %s", jax.local_devices())
-            finished = run.manifest().get("finished_parts", [])
+        mine = claims.Claims(out, seconds=claim_seconds)
+        with ExitStack() as stack:
+            if join:
+                stack.enter_context(mine)
+            beginning = hosts.begins(out, mine) if join else None
+            loaded = Loaded(self.entries, self.job.settings.precision)
+            job = self._with_lanes(loaded, out, overwrite)
+            if beginning or not join and (overwrite or not store.Run(out).count_parts()):
+                # refuses a network that cannot be loaded, before anything is written
+                for name in job.models:
+                    loaded[name]
+                assert job.settings.lanes is not None
+                check_contracts(loaded, job.models, job.settings.lanes)
+            run = stack.enter_context(
+                store.Run.begin(
+                    out,
+                    identity(job, self.zoo, self.entries),
+                    overwrite=overwrite,
+                    any_machine=any_machine,
+                    joins=join,
+                )
+            )
+            if beginning:
+                mine.release(beginning)
+            if not join:
+                stack.enter_context(mine)
+            stack.enter_context(log.to_file(run.directory, mine.owner if join else 0))
+            return self._finish(run, job, mine, loaded, joins=join, began=began)
 
-            def begin() -> None:
+    def _finish(
+        self,
+        run: store.Run,
+        job: plan.Job,
+        mine: claims.Claims,
+        loaded: Loaded,
+        *,
+        joins: bool,
+        began: float,
+    ) -> Run:
+        """Do units until none is left. Then make the report, or wait for the process that does."""
+        out = run.directory
+        log.say("settings: %s", job.settings.to_dict())
+        log.say("devices: %s", jax.local_devices())
+        finished = run.manifest().get("finished_parts", [])
+        ended_by = run.manifest().get("finished_by")
+
+        def begin() -> None:
+            if not joins or "settings" not in run.manifest():
                 run.write_manifest(run.manifest() | self._manifest(job))
 
-            if not host.process and run.count_parts() and "settings" not in run.manifest():
-                begin()  # the manifest was lost
-            did_work = Scheduler(run, job, host, compiled, begin).work()
-            if not did_work and set(job.settings.parts) <= set(finished):
-                return Run(out, was_finished=True)
-            if host.process:
-                return Run(out)
-            _warn_of_dropped(run)
-            for line in faults.of_run(run):
-                log.warn(line)
-            log.tell_skipped()
-            if "report" in job.settings.parts:
-                from jaxadv.report import remake
+        if run.count_parts() and "settings" not in run.manifest():
+            begin()  # the manifest was lost
+        assert job.settings.lanes is not None
+        counted = costs.Costs(job, networks.gigaflops(self.entries, self.zoo))
+        with Compiled(loaded, job.settings.lanes) as compiled:
+            work = Scheduler(run, job, mine, compiled, counted, joins=joins, begin=begin)
+            while True:
+                did_work = work.work()
+                known = run.manifest().get("finished_parts", [])
+                if set(job.settings.parts) <= set(known) and not did_work:
+                    return Run(out, was_finished=set(job.settings.parts) <= set(finished))
+                ending = hosts.ends(mine)
+                if ending and run.manifest().get("finished_by") != ended_by:
+                    mine.release(ending)  # another process has just ended the run
+                    return Run(out)
+                if ending is None:  # another process makes the report
+                    if not hosts.wait_for_end(run, mine, job.settings.parts):
+                        continue
+                    return Run(out)
+                if work.is_sound():
+                    break
+                mine.release(ending)
+        _warn_of_dropped(run)
+        for line in faults.of_run(run):
+            log.warn(line)
+        log.tell_skipped()
+        if "report" in job.settings.parts:
+            from jaxadv.report import remake
 
-                remake.remake(out, progress=job.settings.progress)
-            run.sweep()
-            seconds = round(time.time() - began, 1)
-            parts = sorted({*finished, *job.settings.parts})
-            run.write_manifest(run.manifest() | {"seconds": seconds, "finished_parts": parts})
-        return Run(out)
+            remake.remake(out, progress=job.settings.progress)
+        run.sweep()
+        seconds = round(time.time() - began, 1)
+        parts = sorted({*finished, *job.settings.parts})
+        run.write_manifest(
+            run.manifest()
+            | {"seconds": seconds, "finished_parts": parts, "finished_by": mine.owner}
+        )
+        mine.release(ending)
+        return Run(out, made_report=True)
 
     def estimate(
         self,
         out: str | os.PathLike[str] | None = None,
         *,
-        processes: int = 1,
         measure: bool = False,
     ) -> str:
         """The plan of a run as text: its work and its disk space. Nothing is written.
 
         Args:
             out: the folder for the rows.
-            processes: the number of processes that would share the work.
             measure: whether to load and compile every network, and to estimate the time on this
                 machine. Otherwise nothing is loaded, and the number of lanes is the default if
                 memory would decide it.
@@ -187,25 +233,20 @@ class Evaluation:
         if not measure:
             lanes = self.job.settings.lanes or engine.DEFAULT_LANES
             job = replace(self.job, settings=replace(self.job.settings, lanes=lanes))
-            return "".join(missing) + estimate.text(job, self.entries, out, processes=processes)
+            return "".join(missing) + estimate.text(job, self.entries, out)
         loaded = Loaded(self.entries, self.job.settings.precision)
-        job = self._with_lanes(loaded, out, False, hosts.Host(0, processes))
+        job = self._with_lanes(loaded, out, False)
         classifiers = {name: loaded[name] for name in job.models}
-        time = estimate.measured(job, classifiers, processes=processes, zoo=self.zoo.name)
-        return "".join(missing) + estimate.text(
-            job, classifiers, out, processes=processes, time=time
-        )
+        time = estimate.measured(job, classifiers, zoo=self.zoo.name)
+        return "".join(missing) + estimate.text(job, classifiers, out, time=time)
 
-    def _with_lanes(self, loaded: Loaded, out: Path, overwrite: bool, host: hosts.Host) -> plan.Job:
+    def _with_lanes(self, loaded: Loaded, out: Path, overwrite: bool) -> plan.Job:
         """The job with its number of lanes.
 
-        A run keeps its number, because rounding depends on it. Several processes must have the same
-        number.
+        A run keeps its number, because rounding depends on it.
         """
         identity = {} if overwrite else store.Run(out).manifest().get("identity")
         known = identity.get("--lanes") if isinstance(identity, dict) else None
-        if not known and host.processes > 1:
-            known = engine.DEFAULT_LANES
         lanes = memory.choose(
             (loaded[name] for name in self.job.models), self.job.settings.lanes, known
         )
@@ -239,6 +280,8 @@ def evaluate(
     pretrained: bool = True,
     overwrite: bool = False,
     any_machine: bool = False,
+    join: bool = False,
+    claim_seconds: float = claims.SECONDS,
 ) -> Run:
     """Attack classifiers, score them with CLEVER, test the transfer of every adversarial image, and
     write a report.
@@ -264,6 +307,10 @@ def evaluate(
         overwrite: whether to replace the run in ``out``.
         any_machine: whether to continue a run that another kind of machine began. Its new rows may
             differ by rounding from rows of the first machine.
+        join: whether to work on the run together with other processes, which have the same
+            arguments. They may start and end at any time.
+        claim_seconds: other processes take over the work of a process that gave no sign of life for
+            so many seconds.
 
     Returns:
         The run: its rows as DataFrames, its tables and its report.
@@ -277,7 +324,13 @@ def evaluate(
     folder = None if weights_dir is None else os.fspath(places.place("weights_dir", weights_dir))
     chosen = Zoo(zoo, folder, dict(input_sizes or {}), pretrained=pretrained)
     evaluation = Evaluation.of(models, data, settings, zoo=chosen, ensembles=ensembles)
-    return evaluation.run(out, overwrite=overwrite, any_machine=any_machine)
+    return evaluation.run(
+        out,
+        overwrite=overwrite,
+        any_machine=any_machine,
+        join=join,
+        claim_seconds=claim_seconds,
+    )
 
 
 def _source(data: tuple[np.ndarray, np.ndarray], entries: Mapping[str, Entry]) -> Source:

@@ -1,90 +1,30 @@
 """Several processes for one run, on one machine or on many. All of them share one folder for the
 results.
 
-Each process does its share of the units of work and writes the parts of these units. Processes send
-each other nothing. If a process dies, only processes that need its parts wait. It continues when
-its command is given again. JAX's distributed runtime gives each process its number and its devices.
+A process joins by giving the command of the others and --join. It claims units of work, does them,
+and writes their parts. Processes send each other nothing, and none of them is special. The first
+one to find everything done makes the report (see `jaxadv.store.claims`).
 """
 
 import os
+import threading
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import jax
 
-from jaxadv.support import log
+from jaxadv.store import run as store
+from jaxadv.store.claims import Claim, Claims
+from jaxadv.support import ending, log
 from model_ports.errors import InputError
 
-WARN_AFTER = 30.0  # seconds until the first warning of a wait
-WARN_EVERY = 600.0  # seconds between two warnings
-SHUTDOWN = (
-    10  # seconds that a finished process waits for the others, since one of them may have died
-)
-
-
-class Host(NamedTuple):
-    """This process among the processes of a run."""
-
-    process: int = 0  # its number, from 0
-    processes: int = 1  # how many there are
-
-
-class Meeting(NamedTuple):
-    """How the processes of a run connect. By default there is a single process."""
-
-    multihost: bool = False  # whether JAX asks the cluster for the values below
-    coordinator: str | None = None  # HOST:PORT of process 0
-    processes: int | None = None  # how many there are
-    process: int | None = None  # the number of this one, from 0
-
-
-def join(meeting: Meeting) -> Host:
-    """Connect to the other processes, if there are any. Call it before any use of JAX's devices.
-
-    Args:
-        meeting: how the processes connect.
-
-    Returns:
-        This process among all.
-
-    Raises:
-        InputError: if the values do not fit together, or if the processes cannot connect.
-    """
-    given = (meeting.coordinator, meeting.processes, meeting.process)
-    if not meeting.multihost and given == (None, None, None):
-        return Host()
-    if not meeting.multihost and None in given:
-        raise InputError(
-            "--coordinator, --processes and --process go together; give all three, or "
-            "--multihost on a cluster that JAX knows"
-        )
-    if (
-        meeting.processes is not None
-        and meeting.process is not None
-        and meeting.process >= meeting.processes
-    ):
-        raise InputError(
-            f"--process={meeting.process} of --processes={meeting.processes}; processes count "
-            "from 0: "
-            "give a number below --processes"
-        )
-    # Without recoverability the death of one process ends all.
-    jax.config.update("jax_enable_recoverability", True)
-    try:
-        jax.distributed.initialize(
-            meeting.coordinator,
-            meeting.processes,
-            meeting.process,
-            shutdown_timeout_seconds=SHUTDOWN,
-        )
-    except (RuntimeError, ValueError) as error:
-        raise InputError(
-            f"the processes cannot connect ({' '.join(str(error).split())[:200]}); give "
-            "--coordinator=HOST:PORT of process 0, "
-            "--processes and --process"
-        ) from error
-    return Host(jax.process_index(), jax.process_count())
+BEGIN, END = "@begin", "@end"
+"""The claims on the beginning of a run and on its report."""
+PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds between two looks
+WARN_AFTER, WARN_EVERY = 30.0, 600.0  # seconds until the first line about a wait, and between two
+POD_SECONDS = 300.0
+"""The longest wait for the other hosts of a TPU pod."""
 
 
 def require_devices() -> None:
@@ -103,36 +43,121 @@ def require_devices() -> None:
         ) from error
 
 
-def wait(missing: Callable[[], int], what: str) -> None:
-    """Wait until ``missing()`` is 0, with a warning from time to time.
+def is_in_pod() -> bool:
+    """Whether this machine is one of several hosts of a TPU pod, whose devices start together."""
+    hosts = [host for host in os.environ.get("TPU_WORKER_HOSTNAMES", "").split(",") if host]
+    platforms = os.environ.get("JAX_PLATFORMS", "tpu").split(",")
+    return len(hosts) > 1 and ("tpu" in platforms or platforms == [""])
+
+
+def join_pod(seconds: float = POD_SECONDS) -> None:
+    """Join JAX's distributed runtime if this is a host of a TPU pod. Call it before any use of JAX.
+
+    The hosts need it to start their devices, and for nothing else. JAX may end the process when a
+    host is missing. So a thread ends it first, with one line.
 
     Args:
-        missing: counts the missing things.
-        what: their name in the plural, for warnings.
+        seconds: the longest wait.
+
+    Raises:
+        InputError: if the hosts cannot connect.
+    """
+    if not is_in_pod():
+        return
+    late = threading.Timer(seconds, ending.end_at_once, [_pod_error(f"after {seconds:.0f} s")])
+    late.daemon = True
+    late.start()
+    try:
+        jax.distributed.initialize(initialization_timeout=int(seconds) + 60)
+    except (RuntimeError, ValueError) as error:
+        raise InputError(_pod_error(" ".join(str(error).split())[:200])) from error
+    finally:
+        late.cancel()
+
+
+def _pod_error(reason: str) -> str:
+    return (
+        f"the hosts of this TPU pod did not connect ({reason}); start the same command on all of "
+        f"them: {os.environ.get('TPU_WORKER_HOSTNAMES', '')}"
+    )
+
+
+def begins(directory: Path, claims: Claims) -> Claim | None:
+    """Decide who begins a new run. The others wait until it has begun.
+
+    Args:
+        directory: the run's folder.
+        claims: the claims of this process.
+
+    Returns:
+        The claim on the beginning; None if the run in the folder has begun.
+
+    Raises:
+        InputError: if the folder holds something else.
+    """
+    found: list[Claim] = []
+
+    def has_begun() -> bool:
+        if store.Run(directory).manifest():
+            return True
+        claim = claims.take(BEGIN) or claims.take_over(BEGIN)
+        if claim is None:
+            return False
+        if store.Run(directory).manifest():
+            claims.release(claim)
+        else:
+            found.append(claim)
+        return True
+
+    wait(has_begun, f"another process to begin the run in {str(directory)!r}")
+    return found[0] if found else None
+
+
+def ends(claims: Claims) -> Claim | None:
+    """Claim the report of a run, all of whose units are done. None if another process has it."""
+    return claims.take(END) or claims.take_over(END)
+
+
+def wait_for_end(run: store.Run, claims: Claims, parts: Sequence[str]) -> bool:
+    """Wait for the process that makes the report.
+
+    Args:
+        run: the run.
+        claims: the claims of this process.
+        parts: the parts that were asked for.
+
+    Returns:
+        False if it has died, or has found damaged parts.
+    """
+    done: list[bool] = []
+
+    def is_over() -> bool:
+        if END not in claims.taken():
+            done.append(set(parts) <= set(run.manifest().get("finished_parts", [])))
+            return True
+        claim = claims.take_over(END)
+        if claim is not None:
+            claims.release(claim)
+            done.append(False)
+        return claim is not None
+
+    wait(is_over, "the process that makes the report")
+    return done[0]
+
+
+def wait(is_over: Callable[[], bool], what: str) -> None:
+    """Wait, with a warning from time to time.
+
+    Args:
+        is_over: whether the wait is over.
+        what: what this process waits for, for warnings.
     """
     began = time.monotonic()
-    warned = time.monotonic() - WARN_EVERY + WARN_AFTER
-    pause = 0.1
-    while count := missing():
+    warned = began - WARN_EVERY + WARN_AFTER
+    pause = PAUSE
+    while not is_over():
         if time.monotonic() - warned > WARN_EVERY:
             warned = time.monotonic()
-            log.warn(
-                f"waiting for {count} {what}, for {warned - began:.0f} s so far; if a process "
-                "has ended, start it again"
-            )
+            log.warn(f"waiting for {what}, for {warned - began:.0f} s so far")
         time.sleep(pause)
-        pause = min(1.2 * pause, 5.0)
-
-
-def leave(host: Host, count_others: Callable[[], int]) -> None:
-    """Leave JAX's distributed runtime. Process 0 leaves last, because the runtime of the others
-    ends with it.
-
-    Args:
-        host: this process among all.
-        count_others: counts the other processes that have not left. Process 0 waits until it is 0.
-    """
-    if host.process:
-        jax.distributed.shutdown()
-    elif host.processes > 1:
-        wait(count_others, "processes to leave")
+        pause = min(1.2 * pause, LONGEST_PAUSE)

@@ -77,6 +77,9 @@ HELPERS = (
         "evaluation/results.py",
         "evaluation/hosts.py",
         "evaluation/scheduler.py",
+        "evaluation/dispatcher.py",
+        "evaluation/board.py",
+        "evaluation/costs.py",
     ),
     *(
         "evaluation/compiled.py",

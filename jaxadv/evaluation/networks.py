@@ -10,7 +10,7 @@ from jaxadv.core import items
 from jaxadv.core.classifier import Classifier, load_classifier
 from jaxadv.core.ensembles import ensemble
 from jaxadv.data.source import Source
-from jaxadv.evaluation import foreign_networks, own_models
+from jaxadv.evaluation import costs, foreign_networks, own_models
 from jaxadv.evaluation.settings import Attempt
 from jaxadv.foreign import forms
 from model_ports import facts, registry, weights
@@ -214,6 +214,27 @@ def check_attacks(entries: Mapping[str, Entry], attempts: Sequence[Attempt]) -> 
     for name, entry in entries.items():
         for probe in probes.values():
             items.check_classes(probe, name, entry.num_classes)
+
+
+def gigaflops(entries: Mapping[str, Entry], zoo: Zoo) -> dict[str, costs.Gigaflops]:
+    """The arithmetic of networks, as far as it is known without loading them.
+
+    Args:
+        entries: the networks by name.
+        zoo: the zoo of the networks that are given by name.
+
+    Returns:
+        GFLOP of one image, by name. An ensemble has the sum of its members.
+    """
+    known: dict[str, costs.Gigaflops] = {}
+    for name, entry in entries.items():
+        found = costs.of_zoo(zoo.name, name, entry.input_size)
+        if entry.members:
+            some = [known.get(member, costs.UNKNOWN) for member in entry.members]
+            found = costs.Gigaflops(*map(sum, zip(*some, strict=True)))
+        if found is not None:
+            known[name] = found
+    return known
 
 
 def missing(entries: Mapping[str, Entry]) -> list[str]:

@@ -1,6 +1,7 @@
 """A job: settings, networks and data together, for the units of work."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -55,6 +56,28 @@ class Job:
     def attacks(self) -> list[str]:
         """The names of the attacks, each once."""
         return list(dict.fromkeys(attempt.attack for attempt in self.attempts))
+
+    @cached_property
+    def evaluations(self) -> dict[str, tuple[int, int]]:
+        """The largest number of evaluations of one image: with gradient, and of logits alone.
+
+        The keys are the attacks, with all their settings and kinds of target, and "clever".
+        """
+        found: dict[str, tuple[int, int]] = {}
+        for attempt in self.attempts:
+            gradients, forwards = attempt.probe.schedule.evaluations()
+            before = found.get(attempt.attack, (0, 0))
+            found[attempt.attack] = (before[0] + gradients, before[1] + forwards)
+        if self.clever_kinds:
+            clever = self.settings.clever
+            found[CLEVER] = (self.clever_targets * clever.batches * clever.samples, 0)
+        return found
+
+    @property
+    def clever_targets(self) -> int:
+        """The number of targets of one image that CLEVER scores."""
+        classes = self.source.num_classes
+        return sum(classes - 1 if kind == "untargeted" else 1 for kind in self.clever_kinds)
 
     @property
     def clever_kinds(self) -> tuple[str, ...]:

@@ -17,10 +17,19 @@ class Run:
     Args:
         directory: the folder.
         was_finished: whether the last evaluation had nothing left to do.
+        made_report: whether the last evaluation ended the run; see `made_report`.
     """
 
-    def __init__(self, directory: str | os.PathLike, *, was_finished: bool = False):
+    def __init__(
+        self,
+        directory: str | os.PathLike,
+        *,
+        was_finished: bool = False,
+        made_report: bool = False,
+    ):
         self.directory = Path(directory)
+        self.made_report = made_report
+        """Whether the last evaluation ended the run: it made the report, if one was asked for."""
         self.was_finished = was_finished
         """Whether the last evaluation had nothing left to do."""
         self._rows = store.Run(directory)

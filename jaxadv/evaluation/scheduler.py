@@ -1,142 +1,251 @@
-"""The schedule of the units of work: several networks at once, the longest first, each compiled
-ahead of its use.
+"""Does the units of a run, several networks at once, until the whole run is done.
+
+Any number of processes do so on one run (see `jaxadv.evaluation.dispatcher`).
 """
 
+import os
+import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from functools import partial
 
 import jax
+import numpy as np
 
 from jaxadv.core.classifier import PROGRAMS
-from jaxadv.evaluation import hosts, units
+from jaxadv.evaluation import units
+from jaxadv.evaluation.board import Board
 from jaxadv.evaluation.cancel import Cancel
 from jaxadv.evaluation.compiled import LOGITS, Compiled
+from jaxadv.evaluation.costs import Costs
+from jaxadv.evaluation.dispatcher import Dispatcher, Taken
 from jaxadv.evaluation.plan import Job
 from jaxadv.evaluation.units import Unit
-from jaxadv.evaluation.work import Work
+from jaxadv.evaluation.work import Lost, Ticket, Work
+from jaxadv.store.claims import Claims
 from jaxadv.store.run import Run
+from jaxadv.support import log
 from jaxadv.support.progress import Whole
 
-CLASSIFY = "classify"
-"""The stage of all classifications."""
-ATTEMPT = "attempt"
-"""The stage of all attacks and scores."""
-WHOLE = "whole"
-"""Both stages of a network, one after the other."""
+PAUSE, LONGEST_PAUSE = 0.1, 2.0
+"""Seconds between two looks for a unit, while other processes have all that are left."""
+WARN_AFTER, WARN_EVERY = 60.0, 600.0
+"""Seconds until the first line about a wait, and between two lines."""
 
 
-@dataclass(frozen=True)
 class Scheduler:
-    """Runs the units of one process.
+    """Does the units of a run, together with all other processes that have claims there.
 
     Args:
         run: gets the rows.
         job: the work.
-        host: this process among all.
+        claims: the claims of this process.
         compiled: the networks.
-        begin: called once, before the first missing unit.
+        costs: the costs of units.
+        joins: whether other processes may be at work. If not, every part is read first, and a
+            damaged one is made again.
+        begin: called once, before this process does its first unit.
     """
 
-    run: Run
-    job: Job
-    host: hosts.Host
-    compiled: Compiled
-    begin: Callable[[], None]
+    def __init__(
+        self,
+        run: Run,
+        job: Job,
+        claims: Claims,
+        compiled: Compiled,
+        costs: Costs,
+        *,
+        joins: bool,
+        begin: Callable[[], None],
+    ):
+        self._run = run
+        self._job = job
+        self._claims = claims
+        self._compiled = compiled
+        self._costs = costs
+        self._joins = joins
+        self._begin = begin
+        self._at_once = job.settings.at_once or (2 if jax.default_backend() == "cpu" else 1)
+        models = job.models
+        if self._at_once > 1:  # the longest first, so that none of them runs alone at the end
+            models = sorted(models, key=Board(job, costs).planned, reverse=True)
+        self._board = Board(job, costs, models=models, seed=claims.owner)
+        self._dispatcher = Dispatcher(
+            self._board,
+            claims,
+            listed=self._listed,
+            exists=lambda unit: units.exists(run, job, unit),
+        )
+        self._sure: set[str] = set()  # parts that this process has written, or read whole
+        self._shared: np.ndarray | None = None  # images that all networks classify correctly
+        self._began = False
+        self._seats: dict[int, list[str]] = {}  # the networks that each has used, latest first
+        self._changed = threading.Condition()  # guards everything above
 
     def work(self) -> bool:
-        """Do this process's share of the missing units, and wait for the units of other processes
-        that it needs.
+        """Do units until all are done, by whoever.
 
         Returns:
-            Whether any unit was missing.
+            Whether this process has done any.
         """
-        run = self.run
-        job = self.job
-        host = self.host
-        if host.processes == 1 and job.settings.selection != "common":
-            missing = [name for name in job.models if not units.is_finished(run, job, name)]
-            return self._do(WHOLE, {name: [] for name in missing}, began=False)
-        began = self._share(CLASSIFY, lambda name: units.classifications(job, name), began=False)
-        began = self._share(ATTEMPT, lambda name: units.attempts(run, job, name), began=began)
-        hosts.leave(host, run.count_others)
-        return began
-
-    def _share(self, stage: str, listed: Callable[[str], Sequence[Unit]], *, began: bool) -> bool:
-        """Do this process's share of a stage, then wait until the next stage can begin.
-
-        Returns whether work has begun.
-        """
-        run = self.run
-        job = self.job
-        every = [unit for name in job.models for unit in listed(name)]
-        mine = [
-            unit
-            for unit in units.share(job, every, **self.host._asdict())
-            if not units.is_done(run, job, unit)
-        ]
-        todo = {name: [unit for unit in mine if unit.network == name] for name in job.models}
-        began = self._do(stage, {name: some for name, some in todo.items() if some}, began=began)
-        if stage == CLASSIFY or not self.host.process:
-            hosts.wait(
-                lambda: sum(not units.exists(run, job, unit) for unit in every),
-                "units of work of other processes",
-            )
-        return began
-
-    def _do(self, stage: str, todo: dict[str, list[Unit]], *, began: bool) -> bool:
-        """Do a stage's units of each network, and compile in the meantime.
-
-        Returns whether work has begun.
-        """
-        if not todo:
-            return began
-        at_once = self.job.settings.at_once or (2 if jax.default_backend() == "cpu" else 1)
-        if at_once > 1:  # the longest first, so that none of them runs alone at the end
-            todo = {
-                name: todo[name] for name in sorted(todo, key=self.compiled.depth, reverse=True)
-            }
-        if not began and not self.host.process:
-            self.begin()
-        self._compile_ahead(stage, list(todo), at_once)
-        tasks = []
+        with self._changed:
+            self._look()
+            if not self._joins:
+                self.is_sound()
+        if self._board.is_empty():
+            return self._began
         cancel = Cancel()
-        with Whole("run", show=self.job.settings.progress, at_once=at_once) as whole:
-            for number, (name, mine) in enumerate(todo.items(), 1):
-                title = f"[{number}/{len(todo)}] {name}"
-                work = Work(self.run, self.job, self.compiled, title, cancel, whole)
-                whole.plan(name, units.counted(mine or units.planned(self.job, name)))
-                if stage == WHOLE:
-                    tasks.append(partial(work.whole, name))
-                else:
-                    do = work.classify if stage == CLASSIFY else work.attempt
-                    tasks.append(partial(do, mine))
-            _at_once(at_once, tasks, cancel)
-        return True
+        show = self._job.settings.progress
+        with Whole("run", show=show, at_once=self._at_once) as whole:
+            if self._dispatcher.processes == 1:
+                self._compile_ahead()
+            seats = [partial(self._seat, number, whole, cancel) for number in range(self._at_once)]
+            _at_once(seats, cancel)
+        return self._began
 
-    def _compile_ahead(self, stage: str, names: list[str], at_once: int) -> None:
-        """Compile in the order of need.
+    def is_sound(self) -> bool:
+        """Read every part that this process has neither written nor read.
+
+        Returns:
+            False if a part was damaged. It is removed then, and `work` makes it again.
+        """
+        known = [name for name in self._job.models if self._board.is_known(name)]
+        every = [unit for name in known for unit in self._board.all_of(name)]
+        damaged = [unit for unit in every if not self._is_sure(unit)]
+        for unit in damaged:
+            self._board.put_back(unit)
+        return not damaged
+
+    def _is_sure(self, unit: Unit) -> bool:
+        if unit.part not in self._sure and units.is_done(self._run, self._job, unit):
+            self._sure.add(unit.part)
+        return unit.part in self._sure
+
+    def _listed(self) -> Callable[[Unit], bool]:
+        """List the run's parts. Returns the test whether a unit is among them."""
+        folders: dict[str, set[str]] = {}
+
+        def is_done(unit: Unit) -> bool:
+            for folder, name in units.files(self._job, unit):
+                if folder not in folders:
+                    place = self._run.directory / folder
+                    folders[folder] = set(os.listdir(place)) if place.is_dir() else set()
+                if name not in folders[folder]:
+                    return False
+            return True
+
+        return is_done
+
+    def _look(self) -> None:
+        """Look at the run's folder, and find the attempts of networks that are classified."""
+        self._dispatcher.look()
+        names = [name for name in self._job.models if not self._board.is_known(name)]
+        ready = [name for name in names if self._board.is_classified(name)]
+        if self._job.settings.selection == "common" and len(ready) < len(self._job.models):
+            return
+        for name in ready:
+            some = units.classifications(self._job, name)
+            damaged = [unit for unit in some if not self._is_sure(unit)]
+            for unit in damaged:
+                self._board.put_back(unit)
+            if not damaged:
+                self._board.know(name, len(self._attackable(name).ids))
+                self._dispatcher.look_again()
+        if ready:
+            self._dispatcher.look()
+
+    def _attackable(self, name: str) -> units.Attackable:
+        if self._job.settings.selection == "common" and self._shared is None:
+            self._shared = units.common(self._run, self._job)
+        return units.attackable(self._run, self._job, name, shared=self._shared)
+
+    def _seat(self, number: int, whole: Whole, cancel: Cancel) -> None:
+        """Do one unit after another, until none is left."""
+        work = Work(self._run, self._job, self._compiled, self._attackable, whole)
+        while (taken := self._next(number, whole, cancel)) is not None:
+
+            def check(taken: Taken = taken) -> None:
+                cancel.check()
+                if self._claims.is_lost(taken.claim):
+                    log.say("%s: another process has taken it over", taken.unit.part)
+                    raise Lost
+
+            log.say("%s: begun, generation %d", taken.unit.part, taken.claim.generation)
+            try:
+                rows = work.do(Ticket(taken.unit, taken.claim.writer, check))
+            except Lost:
+                if units.exists(self._run, self._job, taken.unit):
+                    self._run.remove_journals(taken.unit.part)
+                with self._changed:
+                    self._dispatcher.lost(taken)
+                continue
+            with self._changed:
+                self._sure.add(taken.unit.part)
+                self._dispatcher.done(taken)
+                if rows is not None:
+                    self._costs.learn(taken.unit.network, taken.unit.what, rows)
+                self._changed.notify_all()
+
+    def _next(self, number: int, whole: Whole, cancel: Cancel) -> Taken | None:
+        """Claim the next unit of a seat, or wait for one. None if all units are done."""
+        began, warned, pause = time.monotonic(), 0.0, PAUSE
+        with self._changed:
+            while True:
+                cancel.check()
+                self._look()
+                for name, counts in self._board.counted().items():
+                    whole.plan(name, counts)
+                if self._board.is_empty():
+                    return None
+                busy = [seen[0] for seat, seen in self._seats.items() if seat != number]
+                taken = self._dispatcher.take(self._seats.get(number, ()), busy)
+                if taken is not None:
+                    self._sit(number, taken.unit)
+                    return taken
+                waited = time.monotonic() - began
+                if self._dispatcher.processes > 1 and waited - warned > (
+                    WARN_EVERY if warned else WARN_AFTER
+                ):
+                    warned = waited
+                    left = len(self._board.left)
+                    log.warn(f"waiting for {left} units of other processes, for {waited:.0f} s")
+                self._changed.wait(pause)
+                pause = min(1.2 * pause, LONGEST_PAUSE)
+
+    def _sit(self, number: int, unit: Unit) -> None:
+        """Take note of the unit that a seat does, and compile for it."""
+        before = [name for name in self._seats.get(number, []) if name != unit.network]
+        self._seats[number] = [unit.network, *before]
+        if not self._began:
+            self._began = True
+            self._begin()
+        if self._dispatcher.processes > 1:
+            self._compiled.ahead([unit.network], LOGITS if unit.stage == "clean" else PROGRAMS)
+            if unit.stage == "attack":
+                self._compiled.ahead(units.shown_to(self._job, unit.network), LOGITS)
+
+    def _compile_ahead(self) -> None:
+        """Compile in the order of need, where this process does everything.
 
         Logits of the other networks come early, since a finished attack waits for them.
         """
-        shown = [] if stage == CLASSIFY else names
-        others = [name for source in shown for name in units.shown_to(self.job, source)]
-        needed = LOGITS if stage == CLASSIFY else PROGRAMS
+        names = [name for name, counts in self._board.counted().items() if counts.total()]
+        others = [name for source in names for name in units.shown_to(self._job, source)]
         for some, programs in (
-            (names[:at_once], needed),
+            (names[: self._at_once], PROGRAMS),
             (others, LOGITS),
-            (names[at_once:], needed),
+            (names[self._at_once :], PROGRAMS),
         ):
-            self.compiled.ahead(some, programs)
+            self._compiled.ahead(some, programs)
 
 
-def _at_once(count: int, tasks: Sequence[Callable[[], None]], cancel: Cancel) -> None:
-    """Do all tasks, ``count`` at a time.
+def _at_once(tasks: Sequence[Callable[[], None]], cancel: Cancel) -> None:
+    """Do all tasks at a time.
 
     If a task fails, the others end at their next `Cancel.check`, and its error is raised.
     """
-    pool = ThreadPoolExecutor(max_workers=count)
+    pool = ThreadPoolExecutor(max_workers=len(tasks))
     waiting = {pool.submit(task) for task in tasks}
     try:
         while waiting:

@@ -2,14 +2,15 @@
 is done when its parts exist.
 
     NETWORK-BLOCK          clean and dropped: the classifications of a block of the data, and the
-    pictures that could not be used NETWORK-ATTACK-BLOCK   examples: every setting of one attack on
-    a block of the attacked images;
-                           adversarial: the pictures of the first block for the report; transfer:
-                           the other networks' predictions
+                           pictures that could not be used
+    NETWORK-ATTACK-BLOCK   examples: every setting of one attack on a block of the attacked images;
+                           adversarial: the pictures of the first block for the report;
+                           transfer: the other networks' predictions
     NETWORK-clever-BLOCK   clever: the scores of a block towards every kind of target
 
 A unit's rows depend on the run's identity alone. So any process can make an interrupted or damaged
-unit again, with exactly the same rows. A block is the number of images in memory at a time.
+unit again, with exactly the same rows. A block is the number of images in memory at a time, or
+fewer, if these would keep a device busy for too long (see `size`).
 """
 
 from collections import Counter
@@ -19,10 +20,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from jaxadv.data import study
-from jaxadv.data.selection import common
+from jaxadv.data import selection, study
 from jaxadv.evaluation.plan import Job
 from jaxadv.store import image_store
+from jaxadv.store.belonging import file_name
 from jaxadv.store.run import Run
 
 CLASSIFIED = 8
@@ -30,6 +31,14 @@ CLASSIFIED = 8
 are few.
 """
 
+MOST = 2**21
+"""The most evaluations of a unit of attacks or scores, except if a single image has more.
+
+At the study's settings these are 64 images of C&W, 32 of EAD-L1, and one image of CLEVER. The
+slowest network of the study takes at most 3 hours for them on an H200, the fastest 3 minutes.
+"""
+FORWARD = 1 / 3
+"""The cost of logits alone, as a share of logits with gradient."""
 CLASSIFICATION = "classification"
 """What progress calls a unit that classifies."""
 
@@ -64,8 +73,7 @@ def classifications(job: Job, name: str) -> list[Unit]:
         The units, in the order of blocks.
     """
     return [
-        Unit(name, "clean", "", block)
-        for block in range(_blocks(len(job.chosen), CLASSIFIED * job.settings.block_images))
+        Unit(name, "clean", "", block) for block in range(_blocks(len(job.chosen), size(job, "")))
     ]
 
 
@@ -79,8 +87,8 @@ def classified(job: Job, block: int) -> np.ndarray:
     Returns:
         (n,) int64.
     """
-    size = CLASSIFIED * job.settings.block_images
-    return job.chosen[block * size : (block + 1) * size]
+    count = size(job, "")
+    return job.chosen[block * count : (block + 1) * count]
 
 
 class Attackable(NamedTuple):
@@ -101,16 +109,36 @@ class Attackable(NamedTuple):
         Returns:
             Its images. For scores they end at the number of images that CLEVER scores.
         """
-        start = unit.block * job.settings.block_images
+        block = size(job, unit.what)
         most = len(self.ids) if unit.stage == "attack" else job.settings.clever.images
-        rows = slice(start, start + job.settings.block_images)
+        rows = slice(unit.block * block, (unit.block + 1) * block)
         drawn = None if self.drawn is None else self.drawn[:most][rows]
         return Attackable(
             self.ids[:most][rows], self.labels[:most][rows], drawn, self.digests[:most][rows]
         )
 
 
-def attackable(run: Run, job: Job, name: str) -> Attackable:
+def size(job: Job, what: str) -> int:
+    """The number of images in a unit.
+
+    It is a power of two if it is smaller than the size of a block.
+
+    Args:
+        job: the job.
+        what: an attack or "clever"; empty for classifications.
+
+    Returns:
+        A positive number.
+    """
+    block = job.settings.block_images
+    if not what:
+        return CLASSIFIED * block
+    gradients, forwards = job.evaluations[what]
+    fitting = max(1, int(MOST / (gradients + FORWARD * forwards)))
+    return block if fitting >= block else 1 << (fitting.bit_length() - 1)
+
+
+def attackable(run: Run, job: Job, name: str, *, shared: np.ndarray | None = None) -> Attackable:
     """The images of a network to attack. Its classifications must be done; for the selection
     "common", those of all networks.
 
@@ -118,16 +146,15 @@ def attackable(run: Run, job: Job, name: str) -> Attackable:
         run: the run with the rows.
         job: the job.
         name: the network.
+        shared: the images that all networks classify correctly, if they are known; see `common`.
 
     Returns:
         The images.
     """
-    clean = _clean(run, job, name)
+    clean = _clean(run, job, name, ["image_id", "label", "predicted", "digest"])
     right = clean["predicted"] == clean["label"]
     if job.settings.selection == "common":
-        right &= clean["image_id"].isin(
-            common(pd.concat([_clean(run, job, model) for model in job.models]), job.models)
-        )
+        right &= np.isin(clean["image_id"], common(run, job) if shared is None else shared)
     use = np.flatnonzero(right)[: job.settings.attacked_images]
     labels = clean["label"].to_numpy()
     drawn = (
@@ -140,54 +167,67 @@ def attackable(run: Run, job: Job, name: str) -> Attackable:
     )
 
 
-def _clean(run: Run, job: Job, name: str) -> pd.DataFrame:
+def common(run: Run, job: Job) -> np.ndarray:
+    """The images that every network classifies correctly.
+
+    Args:
+        run: the run with the rows of all classifications.
+        job: the job.
+
+    Returns:
+        (n,) int64 ids, ascending.
+    """
+    columns = ["image_id", "label", "predicted"]
+    return selection.common(_clean(run, job, name, columns) for name in job.models)
+
+
+def _clean(run: Run, job: Job, name: str, columns: list[str]) -> pd.DataFrame:
     return pd.concat(
-        [run.read("clean", part=unit.part) for unit in classifications(job, name)],
+        [run.read("clean", columns, part=unit.part) for unit in classifications(job, name)],
         ignore_index=True,
     )
 
 
-def attempts(run: Run, job: Job, name: str) -> list[Unit]:
-    """The units that score and attack one network. Its classifications must be done.
-
-    They are in the order of blocks, so the images of a block are read once. Scores come first: in
-    the meantime the other networks are compiled for the attacks' transfer.
+def attempts(job: Job, name: str, images: int) -> list[Unit]:
+    """The units that score and attack one network.
 
     Args:
-        run: the run with the rows.
         job: the job.
         name: the network.
+        images: the number of its images to attack; see `attackable`.
 
     Returns:
-        The units.
+        The units. Scores come first: in the meantime the other networks are compiled for the
+        attacks' transfer.
     """
-    return _attempts(job, name, len(attackable(run, job, name).ids))
+    scored = min(images, job.settings.clever.images or images)
+    sizes = {attack: size(job, attack) for attack in job.attacks}
+    attacks = [
+        Unit(name, "attack", attack, block)
+        for attack, count in sizes.items()
+        for block in range(_blocks(images, count))
+    ]
+    attacks.sort(key=lambda unit: unit.block * sizes[unit.what])  # images are read once
+    scores = [
+        Unit(name, "clever", "clever", block)
+        for block in range(_blocks(scored, size(job, "clever")) if job.clever_kinds else 0)
+    ]
+    return scores + attacks
 
 
 def planned(job: Job, name: str) -> list[Unit]:
     """All units of one network, as if it classified every image correctly."""
-    images = min(len(job.chosen), job.settings.attacked_images or len(job.chosen))
-    return classifications(job, name) + _attempts(job, name, images)
+    return classifications(job, name) + attempts(job, name, most_images(job))
+
+
+def most_images(job: Job) -> int:
+    """The number of attacked images of a network that is right on every image."""
+    return min(len(job.chosen), job.settings.attacked_images or len(job.chosen))
 
 
 def counted(listed: Iterable[Unit]) -> Counter[str]:
     """How many units there are of each kind, by what progress calls it."""
     return Counter(unit.what or CLASSIFICATION for unit in listed)
-
-
-def _attempts(job: Job, name: str, images: int) -> list[Unit]:
-    scored = min(images, job.settings.clever.images or images)
-    attacks = [
-        Unit(name, "attack", attack, block)
-        for block in range(_blocks(images, job.settings.block_images))
-        for attack in job.attacks
-    ]
-    scores = [
-        Unit(name, "clever", "clever", block)
-        for block in range(_blocks(scored, job.settings.block_images))
-        if job.clever_kinds
-    ]
-    return scores + attacks
 
 
 def kinds(job: Job, unit: Unit) -> list[str]:
@@ -237,12 +277,16 @@ def is_done(run: Run, job: Job, unit: Unit) -> bool:
     Returns:
         True if it is done.
     """
-    stored = _images(run, job, unit)
+    stored = (
+        unit.stage != "attack"
+        or not job.settings.save_adversarial
+        or image_store.has(run.directory, unit.part, digest=run.belonging.digest("examples"))
+    )
     return all([stored, *(run.has(kind, unit.part) for kind in kinds(job, unit))])
 
 
 def exists(run: Run, job: Job, unit: Unit) -> bool:
-    """Whether all parts of another process's unit exist. Only that process checks them for damage.
+    """Whether all parts of a unit are there. They are not read.
 
     Args:
         run: the run with the rows.
@@ -250,87 +294,25 @@ def exists(run: Run, job: Job, unit: Unit) -> bool:
         unit: the unit.
 
     Returns:
-        True if they exist.
+        True if they are.
     """
-    return _images(run, job, unit, whole=False) and all(
-        run.exists(kind, unit.part) for kind in kinds(job, unit)
-    )
+    return all((run.directory / folder / name).exists() for folder, name in files(job, unit))
 
 
-def _images(run: Run, job: Job, unit: Unit, *, whole: bool = True) -> bool:
-    """Whether the images of a unit exist, if the run keeps images.
-
-    With ``whole`` their checksums are compared.
-    """
-    if unit.stage != "attack" or not job.settings.save_adversarial:
-        return True
-    look = image_store.has if whole else image_store.exists
-    return look(run.directory, unit.part, digest=run.belonging.digest("examples"))
-
-
-def is_finished(run: Run, job: Job, name: str) -> bool:
-    """Whether all units of a network are done.
-
-    Args:
-        run: the run with the rows.
-        job: the job.
-        name: the network.
-
-    Returns:
-        True if nothing is left to do.
-    """
-    return all(is_done(run, job, unit) for unit in classifications(job, name)) and all(
-        is_done(run, job, unit) for unit in attempts(run, job, name)
-    )
-
-
-def cost(job: Job, unit: Unit) -> float:
-    """The approximate work of a unit, to share units among processes. A gradient counts twice as
-    much as logits.
+def files(job: Job, unit: Unit) -> list[tuple[str, str]]:
+    """The folders of a unit's parts, and their names there.
 
     Args:
         job: the job.
         unit: the unit.
 
     Returns:
-        A positive number, in units of logits for each image.
+        A folder and a name for each part.
     """
-    if unit.stage == "clean":
-        return 1
-    if unit.stage == "clever":
-        return (
-            2.0 * len(job.clever_kinds) * job.settings.clever.batches * job.settings.clever.samples
-        )
-    return sum(
-        np.dot(attempt.probe.schedule.evaluations(), (2, 1))
-        for attempt in job.attempts
-        if attempt.attack == unit.what
-    )
-
-
-def share(job: Job, units: Iterable[Unit], *, process: int, processes: int) -> list[Unit]:
-    """The units of one process.
-
-    Each unit goes to the process with the least work so far. All processes compute the same shares,
-    and work on the same networks at the same time.
-
-    Args:
-        job: the job.
-        units: all units.
-        process: the number of the process, from 0.
-        processes: how many there are.
-
-    Returns:
-        The units of this process, in order.
-    """
-    loads = np.zeros(processes)
-    mine = []
-    for unit in units:
-        owner = int(loads.argmin())
-        loads[owner] += cost(job, unit)
-        if owner == process:
-            mine.append(unit)
-    return mine
+    names = [(kind, file_name(unit.part)) for kind in kinds(job, unit)]
+    if unit.stage == "attack" and job.settings.save_adversarial:
+        names.append((image_store.FOLDER, image_store.name(unit.part)))
+    return names
 
 
 def _blocks(count: int, size: int) -> int:

@@ -1,10 +1,8 @@
 """The work of an evaluation's units (see `jaxadv.evaluation.units`)."""
 
 import contextlib
-import itertools
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -17,7 +15,6 @@ from jaxadv.core.classifier import Classifier
 from jaxadv.core.journal import Journal
 from jaxadv.data.loader import Batch, Dropped, check_digest
 from jaxadv.evaluation import units
-from jaxadv.evaluation.cancel import Cancel
 from jaxadv.evaluation.plan import Job
 from jaxadv.evaluation.settings import Attempt
 from jaxadv.evaluation.units import Unit
@@ -26,6 +23,7 @@ from jaxadv.store.run import Run
 from jaxadv.support import log
 from jaxadv.support.norms import SCORE_NORMS
 from jaxadv.support.progress import Progress, Whole
+from model_ports.errors import InputError
 
 
 class Classifiers(Protocol):
@@ -58,74 +56,96 @@ class Aims(NamedTuple):
     use: np.ndarray  # (N,) bool, whether the image is attacked
 
 
-@dataclass(frozen=True)
+class Lost(Exception):
+    """Another process has taken over the unit, or has done it."""
+
+
+class Ticket(NamedTuple):
+    """A unit that this process has claimed."""
+
+    unit: Unit
+    writer: str  # of journals; see `jaxadv.core.journal`
+    check: Callable[[], None]  # raises if the work is to end: Cancelled, or Lost
+
+
 class Work:
-    """The work on one network of a run.
+    """Does units of a run, one after the other. It keeps the images of the last one.
 
     Args:
         run: gets the rows.
         job: the work.
         classifiers: the networks by name.
-        title: the name of this work in progress lines.
-        cancel: checked at every item.
+        attackable: the images to attack, of a network whose classifications are done.
         progress: counts the finished units of the run.
     """
 
-    run: Run
-    job: Job
-    classifiers: Classifiers
-    title: str
-    cancel: Cancel
-    progress: Whole
+    def __init__(
+        self,
+        run: Run,
+        job: Job,
+        classifiers: Classifiers,
+        attackable: Callable[[str], units.Attackable],
+        progress: Whole,
+    ):
+        self.run = run
+        self.job = job
+        self.classifiers = classifiers
+        self.attackable = attackable
+        self.progress = progress
+        self._block: tuple[tuple[str, int, int], Block] | None = None
 
-    def whole(self, name: str) -> None:
-        """Do all missing units of one network.
-
-        Args:
-            name: the network.
-        """
-        self.classify(self._missing(units.classifications(self.job, name)))
-        missing = self._missing(units.attempts(self.run, self.job, name))
-        self.progress.plan(name, units.counted(missing))
-        self.attempt(missing)
-
-    def _missing(self, listed: Sequence[Unit]) -> list[Unit]:
-        return [unit for unit in listed if not units.is_done(self.run, self.job, unit)]
-
-    def classify(self, todo: Sequence[Unit]) -> None:
-        """Do some classification units of one network.
+    def do(self, ticket: Ticket) -> pd.DataFrame | None:
+        """Do a unit and write its rows. The classifications of a network come first.
 
         Args:
-            todo: the units, all of one network.
-        """
-        for unit in todo:
-            seconds = self._classify(self.classifiers.logits(unit.network), unit)
-            self.progress.done(unit.network, units.CLASSIFICATION, seconds)
+            ticket: the unit.
 
-    def attempt(self, todo: Sequence[Unit]) -> None:
-        """Do some attack and score units of one network. Its classifications must be done.
+        Returns:
+            The rows of examples of a unit of attacks; None for other units.
 
-        Args:
-            todo: the units, all of one network, in the order of `jaxadv.evaluation.units.attempts`.
+        Raises:
+            Lost: if another process has done the unit in the meantime. Nothing is written then.
         """
-        if not todo:
-            return
-        classifier = self.classifiers[todo[0].network]
-        pictures = self.job.pictures(classifier.input_size)
-        attackable = units.attackable(self.run, self.job, classifier.name)
-        others = units.shown_to(self.job, classifier.name)
-        for _, some in itertools.groupby(todo, key=lambda unit: (unit.stage, unit.block)):
-            some = list(some)
-            chosen = attackable.block(self.job, some[0])
+        unit = ticket.unit
+        if unit.stage == "clean":
+            seconds, rows = self._classify(self.classifiers.logits(unit.network), ticket), None
+        else:
+            classifier = self.classifiers[unit.network]
+            block = self._images_of(classifier, unit)
+            if unit.stage == "attack":
+                seconds, rows = self._attack(classifier, block, ticket)
+            else:
+                seconds, rows = self._score(classifier, block, ticket), None
+        self.progress.done(unit.network, unit.what or units.CLASSIFICATION, seconds)
+        return rows
+
+    def _images_of(self, classifier: Classifier, unit: Unit) -> Block:
+        """The images of a unit. Units of other attacks with the same images share them."""
+        count = units.size(self.job, unit.what)
+        key = (unit.network, unit.block * count, count)
+        if self._block is None or self._block[0] != key or unit.stage != "attack":
+            self._block = None  # two blocks do not fit into memory
+            chosen = self.attackable(unit.network).block(self.job, unit)
+            pictures = self.job.pictures(classifier.input_size)
             images = pictures.take(chosen.ids, chosen.digests.tolist())
             logits = classifier.logits_in_batches(images, self._lanes)
+            others = units.shown_to(self.job, unit.network)
             block = Block(images, chosen.labels, chosen.ids, logits, chosen.drawn, others, {})
-            for unit in some:
-                if unit.stage == "attack":
-                    seconds = self._attack(classifier, block, unit)
-                else:
-                    seconds = self._score(classifier, block, unit)
-                self.progress.done(unit.network, unit.what, seconds)
+            self._block = (key, block)
+        return self._block[1]
+
+    def _commit(self, unit: Unit, rows: Sequence[tuple[str, pd.DataFrame]]) -> None:
+        """Write all rows of a unit at once. Raises Lost if another process has done so."""
+        if units.exists(self.run, self.job, unit):
+            log.say("%s: another process was faster", unit.part)
+            raise Lost
+        try:
+            for kind, some in rows:
+                self.run.append(kind, some, part=unit.part)
+        except InputError:  # the process that ended the run has swept its temporary files
+            if not units.exists(self.run, self.job, unit):
+                raise
+            raise Lost from None
 
     @property
     def _lanes(self) -> int:
@@ -133,31 +153,40 @@ class Work:
         assert lanes is not None  # chosen before any work
         return lanes
 
-    def _progress(self, what: str, total: int, unit: str) -> Progress:
-        return Progress(f"{self.title} {what}", total, unit, show=self.job.settings.progress)
+    def _title(self, unit: Unit) -> str:
+        """The beginning of a progress line."""
+        models = self.job.models
+        return f"[{1 + models.index(unit.network)}/{len(models)}] {unit.network}"
 
-    def _advance(self, bar: Progress) -> Callable[..., None]:
-        """`Progress.advance` of a bar. It raises Cancelled if the work is cancelled."""
+    def _progress(self, unit: Unit, what: str, total: int, name: str) -> Progress:
+        return Progress(f"{self._title(unit)} {what}", total, name, show=self.job.settings.progress)
+
+    def _advance(self, ticket: Ticket, bar: Progress) -> Callable[..., None]:
+        """`Progress.advance` of a bar. It raises an error if the work is to end."""
 
         def advance(count: int, successes: int | None = None) -> None:
-            self.cancel.check()
+            ticket.check()
             bar.advance(count, successes)
 
         return advance
 
-    def _journal(self, name: str, kind: str) -> Journal:
-        digest = self.run.belonging.digest(kind)
+    def _journal(self, ticket: Ticket, kind: str, name: str = "") -> Journal:
         return Journal(
-            self.run.unfinished, name, seconds=self.job.settings.save_seconds, digest=digest
+            self.run.unfinished,
+            f"{ticket.unit.part}{name}",
+            seconds=self.job.settings.save_seconds,
+            digest=self.run.belonging.digest(kind),
+            writer=ticket.writer,
         )
 
-    def _classify(self, classifier: Classifier, unit: Unit) -> float:
+    def _classify(self, classifier: Classifier, ticket: Ticket) -> float:
         """Classify a block. Returns the seconds that this took, without compilation."""
+        unit = ticket.unit
         chosen = units.classified(self.job, unit.block)
         known = self._known_digests(unit.block)
         frames = []
         dropped = []
-        with self._progress("classification", len(chosen), "images") as bar:
+        with self._progress(unit, "classification", len(chosen), "images") as bar:
             for batch in self.job.pictures(classifier.input_size, chosen):
                 self._compare(known, batch)
                 predicted, top_five = transfer.seen(
@@ -174,10 +203,9 @@ class Work:
                 }
                 frames.append(pd.DataFrame(rows))
                 dropped += batch.dropped
-                self._advance(bar)(len(batch.ids) + len(batch.dropped))
+                self._advance(ticket, bar)(len(batch.ids) + len(batch.dropped))
         left_out = pd.DataFrame(dropped, columns=Dropped._fields).assign(model=classifier.name)
-        self.run.append("dropped", left_out, part=unit.part)
-        self.run.append("clean", pd.concat(frames), part=unit.part)
+        self._commit(unit, [("dropped", left_out), ("clean", pd.concat(frames))])
         return bar.seconds
 
     def _known_digests(self, block: int) -> dict[int, str]:
@@ -208,7 +236,9 @@ class Work:
                 (index,) = np.flatnonzero(source.ids == image_id)
                 check_digest(source, int(index), known[image_id], digest)
 
-    def _attack(self, classifier: Classifier, block: Block, unit: Unit) -> float:
+    def _attack(
+        self, classifier: Classifier, block: Block, ticket: Ticket
+    ) -> tuple[float, pd.DataFrame]:
         """Attack every image with every setting of one attack in one queue, then test the transfer
         to other networks.
 
@@ -216,8 +246,9 @@ class Work:
         transfer does not attack again.
 
         Returns:
-            The seconds that this took, without compilation.
+            The seconds that this took, without compilation, and the rows of examples.
         """
+        unit = ticket.unit
         aims = [
             self._aims(attempt, block)
             for attempt in self.job.attempts
@@ -225,8 +256,8 @@ class Work:
         ]
         sizes = [int(aim.use.sum()) for aim in aims]
         log.skip("targets equal to the label", sum(int((~aim.use).sum()) for aim in aims))
-        with self._journal(unit.part, "examples") as journal:
-            with self._progress(unit.what, sum(sizes), "attempts") as bar:
+        with self._journal(ticket, "examples") as journal:
+            with self._progress(unit, unit.what, sum(sizes), "attempts") as bar:
                 result = run_attacks(
                     classifier,
                     [
@@ -241,7 +272,7 @@ class Work:
                     seed=self.job.settings.seed,
                     ids=np.concatenate([block.ids[aim.use] for aim in aims]),
                     logits=np.concatenate([block.logits[aim.use] for aim in aims]),
-                    advance=self._advance(bar),
+                    advance=self._advance(ticket, bar),
                     journal=journal,
                 )
             seconds = bar.seconds
@@ -251,15 +282,18 @@ class Work:
                 for aim, end, size in zip(aims, ends, sizes, strict=True)
             ]
             rows = pd.concat(frames, ignore_index=True)
-            if self.job.settings.save_adversarial:
+            parts = [("examples", rows)]
+            if unit.is_pictured:
+                parts.append(("adversarial", _picture(classifier, block, rows, result.adversarial)))
+            if block.others:
+                shown, took = self._show_to_others(block, ticket, rows, result.adversarial, journal)
+                seconds += took
+                parts.append(("transfer", shown))
+            if self.job.settings.save_adversarial and not units.exists(self.run, self.job, unit):
                 digest = self.run.belonging.digest("examples")
                 image_store.write(self.run.directory, unit.part, result.adversarial, digest=digest)
-            self.run.append("examples", rows, part=unit.part)
-            if unit.is_pictured:
-                self._keep_picture(classifier, block, unit, rows, result.adversarial)
-            if block.others:
-                seconds += self._show_to_others(block, unit, rows, result.adversarial, journal)
-        return seconds
+            self._commit(unit, parts)
+        return seconds, rows
 
     def _aims(self, attempt: Attempt, block: Block) -> Aims:
         """The target classes of an attempt.
@@ -276,55 +310,25 @@ class Work:
             kind, block.logits, block.labels, ids=block.ids, seed=self.job.settings.seed
         )
 
-    def _keep_picture(
-        self,
-        classifier: Classifier,
-        block: Block,
-        unit: Unit,
-        rows: pd.DataFrame,
-        adversarial: np.ndarray,
-    ) -> None:
-        """Keep the first image and its adversarial image by the attack's last setting, for the
-        report.
-        """
-        last = rows[rows["image_id"] == block.ids[0]].tail(1)
-        columns = [
-            "model",
-            "attack",
-            "setting",
-            "target_kind",
-            "image_id",
-            "label",
-            "target",
-            "predicted",
-            "success",
-        ]
-        pictures = {
-            "size": np.int32(classifier.input_size),
-            "clean": [block.images[0].ravel() for _ in last.index],
-            "adversarial": [adversarial[row].ravel() for row in last.index],
-        }
-        self.run.append("adversarial", last[columns].assign(**pictures), part=unit.part)
-
     def _show_to_others(
         self,
         block: Block,
-        unit: Unit,
+        ticket: Ticket,
         rows: pd.DataFrame,
         adversarial: np.ndarray,
         journal: Journal,
-    ) -> float:
+    ) -> tuple[pd.DataFrame, float]:
         """Test the transfer to other networks.
 
-        Returns the seconds that this took, without compilation.
+        Returns the rows, and the seconds that this took, without compilation.
         """
+        unit = ticket.unit
         others = [self.classifiers.logits(name) for name in block.others]
-        with self._progress(
-            f"{unit.what} shown to {len(others)} others", len(rows), "images"
-        ) as bar:
+        what = f"{unit.what} shown to {len(others)} others"
+        with self._progress(unit, what, len(rows), "images") as bar:
 
             def advance(count: int) -> None:
-                self._advance(bar)(count)
+                self._advance(ticket, bar)(count)
                 if journal.due():
                     journal.write()
 
@@ -351,16 +355,12 @@ class Work:
         models = np.repeat([other.name for other in others], len(rows))
         source = pd.concat([rows] * len(others), ignore_index=True)
         kept = source[["attack", "setting", "target_kind", "image_id", "label", "target"]]
-        self.run.append(
-            "transfer",
-            kept.assign(
-                source=source["model"], model=models, source_success=source["success"], **columns
-            ),
-            part=unit.part,
+        shown_rows = kept.assign(
+            source=source["model"], model=models, source_success=source["success"], **columns
         )
-        return bar.seconds
+        return shown_rows, bar.seconds
 
-    def _score(self, classifier: Classifier, block: Block, unit: Unit) -> float:
+    def _score(self, classifier: Classifier, block: Block, ticket: Ticket) -> float:
         """Score a block with CLEVER. A row has one image, one target and one norm.
 
         The targeted kinds are scored in one call, because they share forward passes.
@@ -368,6 +368,7 @@ class Work:
         Returns:
             The seconds that this took, without compilation.
         """
+        unit = ticket.unit
         began = time.monotonic()
         clever = self.job.settings.clever
         targeted = [kind for kind in self.job.clever_kinds if kind != "untargeted"]
@@ -382,7 +383,7 @@ class Work:
                 ]
                 images = np.concatenate(chosen)
                 log.skip("targets equal to the label", len(kinds) * len(block.ids) - len(images))
-                journal = journals.enter_context(self._journal(f"{unit.part}-{number}", "clever"))
+                journal = journals.enter_context(self._journal(ticket, "clever", f"-{number}"))
                 aims = np.concatenate([c[use] for c, use in zip(classes, chosen, strict=True)])
                 scores = clever_scores(
                     classifier,
@@ -399,8 +400,8 @@ class Work:
                     ids=block.ids[images],
                     lanes=self._lanes,
                     progress=self.job.settings.progress
-                    and f"{self.title} CLEVER, {', '.join(kinds)}",
-                    advance=lambda count: self.cancel.check(),
+                    and f"{self._title(unit)} CLEVER, {', '.join(kinds)}",
+                    advance=lambda count: ticket.check(),
                     journal=journal,
                 )
                 for column, norm in enumerate(SCORE_NORMS):
@@ -419,12 +420,36 @@ class Work:
                         "maxima": list(scores.maxima[:, :, column]),
                     }
                     frames.append(pd.DataFrame(rows))
-            self.run.append("clever", pd.concat(frames), part=unit.part)
+            self._commit(unit, [("clever", pd.concat(frames))])
         return time.monotonic() - began
 
 
 def _aims_elsewhere(kind: str, classes: np.ndarray, block: Block) -> np.ndarray:
     return np.full(len(classes), True) if kind == "untargeted" else classes != block.labels
+
+
+def _picture(
+    classifier: Classifier, block: Block, rows: pd.DataFrame, adversarial: np.ndarray
+) -> pd.DataFrame:
+    """The first image, and its adversarial image by the attack's last setting, for the report."""
+    last = rows[rows["image_id"] == block.ids[0]].tail(1)
+    columns = [
+        "model",
+        "attack",
+        "setting",
+        "target_kind",
+        "image_id",
+        "label",
+        "target",
+        "predicted",
+        "success",
+    ]
+    pictures = {
+        "size": np.int32(classifier.input_size),
+        "clean": [block.images[0].ravel() for _ in last.index],
+        "adversarial": [adversarial[row].ravel() for row in last.index],
+    }
+    return last[columns].assign(**pictures)
 
 
 def _example_rows(

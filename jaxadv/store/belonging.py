@@ -13,6 +13,18 @@ from jaxadv.support.files import Foreign, short
 from model_ports.errors import InputError
 
 
+def file_name(unit: str) -> str:
+    """The name of a part's file.
+
+    Args:
+        unit: the unit of work.
+
+    Returns:
+        The name, without a folder.
+    """
+    return f"part-{short(unit)}.parquet"
+
+
 def place(directory: Path, kind: str, unit: str) -> Path:
     """The file of a part.
 
@@ -24,7 +36,7 @@ def place(directory: Path, kind: str, unit: str) -> Path:
     Returns:
         The path of the file, which need not exist.
     """
-    return directory / kind / f"part-{short(unit)}.parquet"
+    return directory / kind / file_name(unit)
 
 
 class Belonging:

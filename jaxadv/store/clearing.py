@@ -16,7 +16,7 @@ from typing import Any
 from jaxadv.store import image_store, parts
 from jaxadv.store.belonging import Belonging
 from jaxadv.store.rows import KINDS
-from jaxadv.support.files import Damaged, Foreign, label, read_sealed, remove, write_sealed
+from jaxadv.support.files import Damaged, Foreign, label, read_sealed, remove, short, write_sealed
 from model_ports.errors import InputError
 
 UNFINISHED = "unfinished"
@@ -99,6 +99,19 @@ def remove_unfinished(directory: Path, belonging: Belonging) -> None:
             remove(path)
     with suppress(OSError):  # the folder has other files
         (directory / UNFINISHED).rmdir()
+
+
+def remove_journals(directory: Path, unit: str) -> None:
+    """Remove the journals of a unit whose rows are written.
+
+    Args:
+        directory: the run's folder.
+        unit: the unit of work.
+    """
+    name = re.compile(re.escape(short(unit)) + r"(-\d+)?(\.stage\d+)?@")
+    for path in unfinished(directory):
+        if name.match(path.name):
+            remove(path)
 
 
 def listed(directory: Path) -> set[str]:

@@ -24,9 +24,10 @@ import numpy as np
 
 from jaxadv.store.rows import one_line
 from jaxadv.support import log
-from jaxadv.support.files import cannot_write, set_aside, short, sync_folder
+from jaxadv.support.files import cannot_write, set_aside, short, sync_folder, temporary_of
 from model_ports.errors import InputError
 
+FOLDER = "adversarial"
 SHARD = 128  # pictures in a file
 _LEFTOVER = re.compile(r"\.part-.+\.zarr\.\d+\.tmp")
 _INSIDE = re.compile(r"zarr\.json|c/\d+/0/0/0")
@@ -67,7 +68,7 @@ def write(directory: Path, part: str, images: np.ndarray, *, digest: str = "") -
         InputError: if they cannot be written.
     """
     place = _place(directory, part)
-    temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
+    temporary = temporary_of(place)
     try:
         try:
             temporary.mkdir(parents=True)
@@ -164,7 +165,7 @@ def remove_images(directory: Path, digest: str) -> None:
         directory: the run's folder.
         digest: the digest of the run's identity.
     """
-    for place in Path(directory, "adversarial").glob("part-*.zarr"):
+    for place in Path(directory, FOLDER).glob("part-*.zarr"):
         try:
             attributes = _attributes(place)
             ours = attributes["digest"] == digest and place == _place(directory, attributes["part"])
@@ -179,7 +180,7 @@ def remove_images(directory: Path, digest: str) -> None:
 
 def remove_leftovers(directory: Path) -> None:
     """Remove the temporary files of interrupted writes."""
-    for place in Path(directory, "adversarial").glob(".part-*.zarr*"):
+    for place in Path(directory, FOLDER).glob(".part-*.zarr*"):
         if _LEFTOVER.fullmatch(place.name):
             try:
                 shutil.rmtree(place)
@@ -187,8 +188,13 @@ def remove_leftovers(directory: Path) -> None:
                 raise cannot_write(place, error) from error
 
 
+def name(part: str) -> str:
+    """The name of a part's array in its folder."""
+    return f"part-{short(part)}.zarr"
+
+
 def _place(directory: Path, part: str) -> Path:
-    return Path(directory) / "adversarial" / f"part-{short(part)}.zarr"
+    return Path(directory) / FOLDER / name(part)
 
 
 def _seal(place: Path, digest: str) -> None:

@@ -22,8 +22,8 @@ def locked(path: Path) -> int:
 
     def busy(owner: str) -> InputError:
         return InputError(
-            f"run directory {str(path.parent)!r} is in use by {owner}; wait for it, or give "
-            "another --out"
+            f"run directory {str(path.parent)!r} is in use by {owner}; add --join to work on it "
+            "together, wait for it, or give another --out"
         )
 
     return files.locked(path, busy)

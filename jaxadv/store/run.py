@@ -9,7 +9,6 @@ rows and are remade from them. Nothing here needs JAX.
 
 import os
 import re
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import pyarrow as pa
 
 from jaxadv.store import clearing, manifest, parts, sums, values
 from jaxadv.store.belonging import Belonging, place
+from jaxadv.store.claims import Claims
 from jaxadv.store.identity import Identity, as_identity
 from jaxadv.store.lock import locked
 from jaxadv.store.parts import About, Part
@@ -71,19 +71,18 @@ class Run:
         *,
         overwrite: bool = False,
         any_machine: bool = False,
-        process: int = 0,
-        processes: int = 1,
+        joins: bool = False,
     ) -> "Run":
-        """Begin a new run in a folder, or continue the run there. The run is locked until `close`.
+        """Begin a new run in a folder, or continue the run there.
+
+        The run is locked until `close`, unless this process joins others.
 
         Args:
             directory: the folder, which is made if needed.
             identity: everything that changes rows, or its facts alone.
             overwrite: whether to remove the files of an earlier run there. Other files stay.
             any_machine: whether to continue a run that another kind of machine began.
-            process: the number of this process. Process 0 makes the run, and the others wait for
-                it.
-            processes: how many processes work on the run.
+            joins: whether other processes may be at work on the run.
 
         Returns:
             The run.
@@ -96,23 +95,19 @@ class Run:
         identity = as_identity(identity)
         try:
             run.directory.mkdir(parents=True, exist_ok=True)
-            if overwrite and processes > 1:
+            if overwrite and joins:
                 raise InputError(
-                    f"--overwrite with {processes} processes: some may be running; remove "
+                    f"--overwrite with --join: other processes may be at work; remove "
                     f"{str(run.directory)!r} first"
                 )
-            run._lock = locked(run.directory / (f".lock-{process}" if process else ".lock"))
-            if process:
-                while not run.manifest():
-                    time.sleep(0.1)
-                Belonging.of(run.directory, run.manifest()).compare(identity, KINDS)
-            else:
-                run._start(
-                    identity, overwrite=overwrite, any_machine=any_machine, alone=processes == 1
-                )
-            run._begun = Belonging(
-                run.directory, identity, Belonging.of(run.directory, run.manifest()).machines
-            )
+            if not joins:
+                run._lock = locked(run.directory / ".lock")
+                Claims(run.directory).refuse_others()
+            run._start(identity, overwrite=overwrite, any_machine=any_machine, joins=joins)
+            ours = Belonging.of(run.directory, run.manifest())
+            if joins:  # two runs may have begun here in the same moment
+                ours.compare(identity, KINDS, any_machine=any_machine)
+            run._begun = Belonging(run.directory, identity, ours.machines)
         except OSError as error:
             run.close()
             raise cannot_write(run.directory, error) from error
@@ -122,14 +117,12 @@ class Run:
         return run
 
     def _start(
-        self, identity: Identity, *, overwrite: bool, any_machine: bool, alone: bool
+        self, identity: Identity, *, overwrite: bool, any_machine: bool, joins: bool
     ) -> None:
         """Write the manifest of a new run, or compare the identity with that of the run in the
         folder.
         """
-        if alone:
-            for path in self.directory.glob(".lock-*"):  # fails if another process still runs
-                os.close(locked(path))
+        if not joins:
             clearing.remove_leftovers(self.directory)
         known = self.manifest()
         kinds = [kind for kind in KINDS if self._parts(kind)]
@@ -137,7 +130,7 @@ class Run:
             clearing.remove_run(self.directory, self.belonging, known)
             known = {}
         elif known:
-            settled = alone and not clearing.unfinished(self.directory)
+            settled = not joins and not clearing.unfinished(self.directory)
             self.belonging.compare(
                 identity, kinds if settled and kinds else KINDS, any_machine=any_machine
             )
@@ -146,7 +139,9 @@ class Run:
                 f"run directory {str(self.directory)!r} holds rows of an unknown run; give "
                 "another --out"
             )
-        self.write_manifest(manifest.begun(known, identity, any_machine=any_machine))
+        begun = manifest.begun(known, identity, any_machine=any_machine)
+        if not joins or begun != known:
+            self.write_manifest(begun)
 
     def check_format(self) -> None:
         """Raises InputError if the rows are of another version, or of an unknown run.
@@ -164,16 +159,6 @@ class Run:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-
-    def count_others(self) -> int:
-        """The number of other processes that have this run open. Only process 0 calls it."""
-        count = 0
-        for path in self.directory.glob(".lock-*"):
-            try:
-                os.close(locked(path))
-            except InputError:
-                count += 1
-        return count
 
     def __enter__(self) -> "Run":
         return self
@@ -198,6 +183,10 @@ class Run:
         """Remove journals and temporary files, after all rows are written."""
         clearing.remove_leftovers(self.directory)
         clearing.remove_unfinished(self.directory, self.belonging)
+
+    def remove_journals(self, part: str) -> None:
+        """Remove the journals of a unit whose rows are written."""
+        clearing.remove_journals(self.directory, part)
 
     def claim(self, files: Iterable[Path]) -> None:
         """Record that this run writes some files, before it writes them.
@@ -265,7 +254,7 @@ class Run:
         path = self._path(kind, part)
         try:
             stored = parts.read(path)
-            self.belonging.check(stored.about, path, kind)
+            self._check(stored.about, path, kind)
             stored.rows()  # can they be decoded?
             if kind == "transfer":
                 _sums(stored)
@@ -438,11 +427,10 @@ class Run:
 
         A warning names each other file. Raises InputError.
         """
-        belonging = self.belonging
         for path in paths:
             try:
                 part = parts.read(path) if rows else parts.read_footer(path)
-                belonging.check(part.about, path, kind)
+                self._check(part.about, path, kind)
             except FileNotFoundError:
                 continue
             except Foreign as error:
@@ -454,6 +442,17 @@ class Run:
                     "it: run again"
                 )
             yield part
+
+    def _check(self, about: About, path: Path, kind: str) -> None:
+        """Raises Foreign if a part is not of this run."""
+        try:
+            self.belonging.check(about, path, kind)
+        except Foreign:
+            if self._begun is None:
+                raise
+            # A process on another kind of machine may have joined since this one began.
+            self._begun.machines = Belonging.of(self.directory, self.manifest()).machines
+            self._begun.check(about, path, kind)
 
     def _parts(self, kind: str) -> list[Path]:
         schema(kind)

@@ -122,6 +122,13 @@ def fail(program: str, message: str) -> NoReturn:
     _end(program, message, 2)
 
 
+def end_at_once(message: str) -> NoReturn:
+    """End the process from any thread, with one line on standard error and status 2."""
+    _say(f"{os.path.basename(sys.argv[0])}: {log.printable(message)[:2000]}")
+    _flush()
+    os._exit(2)
+
+
 def _end(program: str, message: str, status: int) -> NoReturn:
     _say(f"{program}: {log.printable(message)[:2000]}")
     _flush()

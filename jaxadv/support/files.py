@@ -59,7 +59,7 @@ def write_atomically(path: Path, content) -> None:
     Raises:
         InputError: if the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -74,6 +74,11 @@ def write_atomically(path: Path, content) -> None:
         sync_folder(path.parent)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def temporary_of(path: Path) -> Path:
+    """A temporary name beside a file, which no process on any machine has."""
+    return path.with_name(f".{path.name}.{int.from_bytes(os.urandom(6))}.tmp")
 
 
 def write_sealed(path: Path, content, label: str) -> None:

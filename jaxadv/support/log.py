@@ -1,6 +1,6 @@
 """Writes a log file in the run's folder, and counts what was skipped.
 
-    with log.to_file(run.directory, process=0):
+    with log.to_file(run.directory):
         log.say("settings: %s", settings)        # to the file
         log.warn("damaged: ...")                 # to the file and to standard error
         log.skip("targets equal to the label", 3)
@@ -82,14 +82,14 @@ class _File(logging.FileHandler):
 
 
 @contextmanager
-def to_file(directory: Path, process: int = 0) -> Iterator[None]:
+def to_file(directory: Path, process: int | str = 0) -> Iterator[None]:
     """Append to DIRECTORY/log/process-PROCESS.log within a ``with`` block.
 
     An exception that ends the block is logged last. An unexpected one is logged with its traceback.
 
     Args:
         directory: the run's folder.
-        process: the number of this process.
+        process: the name of this process; 0 for one that is alone.
 
     Raises:
         InputError: if the file cannot be opened, or if it is not a log.
@@ -109,7 +109,7 @@ def to_file(directory: Path, process: int = 0) -> Iterator[None]:
     _logger.setLevel(logging.INFO)
     _logger.addHandler(handler)
     say(
-        "started: process %d, pid %d on %s: %s",
+        "started: process %s, pid %d on %s: %s",
         process,
         os.getpid(),
         socket.gethostname(),

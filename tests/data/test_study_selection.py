@@ -194,8 +194,10 @@ def test_common_are_those_that_every_model_has_right():
         ("c", 9, 1, 1),
     ]
     clean = pd.DataFrame(rows, columns=["model", "image_id", "label", "predicted"])
-    assert selection.common(clean, ["a", "b"]).tolist() == [2]
-    assert selection.common(clean, ["a"]).tolist() == [1, 2]
-    assert selection.common(clean, ["a", "c"]).tolist() == []
-    with pytest.raises(InputError, match="no clean rows of model 'd'"):
-        selection.common(clean, ["a", "d"])
+
+    def common(models: str) -> list[int]:
+        return selection.common(clean[clean["model"] == model] for model in models).tolist()
+
+    assert common("ab") == [2]
+    assert common("a") == [1, 2]
+    assert common("ac") == common("ad") == common("") == []

@@ -47,10 +47,9 @@ def test_a_failure_ends_what_runs_beside_it_and_is_raised():
         partial(work, cancel, ended, "first"),
         partial(work, cancel, ended, "second"),
         fail,
-        partial(work, cancel, ended, "never"),
     ]
     with pytest.raises(KeyError, match="the cause"):
-        _at_once(3, tasks, cancel)
+        _at_once(tasks, cancel)
     assert sorted(ended) == ["first", "second"]
 
 
@@ -63,11 +62,11 @@ def test_another_run_of_the_process_goes_on():
             time.sleep(0.001)
         finished.set()
 
-    thread = threading.Thread(target=_at_once, args=(1, [patient], other))
+    thread = threading.Thread(target=_at_once, args=([patient], other))
     thread.start()
     cancel = Cancel()
     with pytest.raises(KeyError):
-        _at_once(2, [fail, partial(work, cancel, [], "beside")], cancel)
+        _at_once([fail, partial(work, cancel, [], "beside")], cancel)
     thread.join()
     assert finished.is_set()
 

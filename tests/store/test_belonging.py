@@ -164,7 +164,7 @@ def test_what_a_kind_does_not_depend_on_may_change_until_there_are_rows_of_those
     with pytest.raises(InputError, match=r"--eps 0\.1,0\.2 there, 0\.3 now"):
         Run.begin(tmp_path, identity(clever_samples=16, eps=[0.3]))
     (tmp_path / "unfinished").mkdir()
-    (tmp_path / "unfinished" / "a-cw-0000+lanes-0-0.npz").write_bytes(b"hours of work")
+    (tmp_path / "unfinished" / "a-cw-0000@0-+lanes-0-0.npz").write_bytes(b"hours of work")
     made(tmp_path / "other", identity(), "a", kinds=("clean",))
     shutil.copytree(tmp_path / "unfinished", tmp_path / "other" / "unfinished")
     with pytest.raises(InputError, match=r"--eps 0\.1,0\.2 there, 0\.3 now"):

@@ -151,7 +151,7 @@ def test_what_follows_a_damaged_file_of_outcomes_is_kept(tmp_path, capsys):
     for item in range(3):
         journal.add(item, [np.ones(2)])
         journal.write()
-    (tmp_path / "a+outcomes-00001.npz").write_bytes(b"")
+    (tmp_path / "a@0-+outcomes-00001.npz").write_bytes(b"")
     again = Journal(tmp_path, "a", seconds=0)
     assert list(again.outcomes()) == [0, 2]
     again.add(1, [np.ones(2)])

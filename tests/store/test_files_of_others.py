@@ -123,7 +123,7 @@ def test_overwriting_removes_what_the_run_wrote_and_nothing_else(tmp_path):
     assert set(after) - set(theirs) == {
         ".lock",
         "manifest.json",
-        "unfinished/b-ead-0000+lanes-0-0.npz",
+        "unfinished/b-ead-0000@0-+lanes-0-0.npz",
     }
 
 

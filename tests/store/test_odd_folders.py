@@ -79,9 +79,9 @@ def test_a_copied_journal_is_not_used_twice(tmp_path, capsys):
     journal = Journal(tmp_path, "a-cw-0000", seconds=0, digest="d")
     journal.add(0, [np.ones(2)])
     journal.write("0", {"holds": np.arange(2)})
-    for name in ("a-cw-0000+outcomes-00000", "a-cw-0000+lanes-0"):
+    for name in ("a-cw-0000@0-+outcomes-00000", "a-cw-0000@0-+lanes-0"):
         shutil.copy(tmp_path / f"{name}.npz", tmp_path / f"{name} (1).npz")
-    shutil.copy(tmp_path / "a-cw-0000+lanes-0.npz", tmp_path / "a-cw-0000+outcomes-00007.npz")
+    shutil.copy(tmp_path / "a-cw-0000@0-+lanes-0.npz", tmp_path / "a-cw-0000@0-+outcomes-00007.npz")
     again = Journal(tmp_path, "a-cw-0000", seconds=0, digest="d")
     assert list(again.outcomes()) == [0] and list(again.lanes("0")) == ["holds"]
     lines = said(capsys)
