@@ -3,7 +3,7 @@
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -14,12 +14,12 @@ from jaxadv.attacks import catalog
 from jaxadv.clever.result import CleverResult
 from jaxadv.clever.sampler import PROTOCOLS, CleverSampler, SampleItem
 from jaxadv.clever.weibull import METHODS, WeibullFit, fit_reverse_weibull
-from jaxadv.core import contract, engine, sequences
+from jaxadv.core import chain, contract, engine, sequences
+from jaxadv.core.chain import Piece
 from jaxadv.core.classifier import Classifier
 from jaxadv.core.faults import Watch
-from jaxadv.core.items import check_classes, items_of
+from jaxadv.core.items import check_classes
 from jaxadv.core.journal import Journal
-from jaxadv.core.judge import Judge
 from jaxadv.core.probe import AttackProbe, AttackSequence
 from jaxadv.core.result import AttackResult
 from jaxadv.support import checks, log
@@ -147,44 +147,62 @@ def run_attacks(
         InputError: if a setting is out of range, or if the classifier breaks its contract.
     """
     lanes = _check_lanes(lanes, len(images))
-    for attack in {id(attack): attack for attack in attacks}.values():
+    piece = Piece(attacks, images, classes, targeted, ids, logits, advance, journal)
+    ((_, result),) = run_chain(clf, piece, lanes=lanes, seed=seed)
+    return result
+
+
+def run_chain(
+    clf: Classifier,
+    first: Piece,
+    *,
+    lanes: int,
+    seed: int = 0,
+    more: Callable[[], Piece | None] | None = None,
+    is_over: Callable[[], bool] = lambda: False,
+) -> Iterator[tuple[int, AttackResult]]:
+    """Run the attacks of several pieces of work in one queue; see `jaxadv.core.chain.run`.
+
+    Args:
+        clf: the classifier.
+        first: as for `jaxadv.core.chain.run`.
+        lanes: as for `jaxadv.core.chain.run`.
+        seed: as for `run_attack`.
+        more: as for `jaxadv.core.chain.run`. It is not called if attacks are sequences.
+        is_over: as for `jaxadv.core.chain.run`.
+
+    Yields:
+        The number of a piece, and its result.
+
+    Raises:
+        InputError: if a setting is out of range, or if the classifier breaks its contract.
+    """
+    for attack in {id(attack): attack for attack in first.attacks}.values():
         catalog.check(attack)
         check_classes(attack, clf.name, clf.num_classes)
-    if any(isinstance(attack, AttackSequence) for attack in attacks):
-        return sequences.run(
-            clf,
-            attacks,
-            images,
-            classes,
-            targeted,
-            run_attacks,
-            lanes=lanes,
-            seed=seed,
-            ids=ids,
-            logits=logits,
-            advance=advance,
-            journal=journal,
+    if any(isinstance(attack, AttackSequence) for attack in first.attacks):
+        yield (
+            0,
+            sequences.run(
+                clf,
+                first.attacks,
+                first.images,
+                first.classes,
+                first.targeted,
+                run_attacks,
+                lanes=lanes,
+                seed=seed,
+                ids=first.ids,
+                logits=first.logits,
+                advance=first.advance,
+                journal=first.journal,
+            ),
         )
-    items = items_of(
-        clf, attacks, images, classes, targeted, lanes=lanes, seed=seed, ids=ids, logits=logits
-    )
+        return
     clf = clf.awake()
-    watch = Watch(len(items))
-    if len(items):
+    if first.attacks:
         contract.check(clf, lanes)
-    with Judge(clf, images, classes, targeted, lanes) as judge:
-        for index, outcome in engine.run(
-            clf, attacks, items, lanes=lanes, journal=journal, look=judge.look, watch=watch
-        ):
-            searches = attacks[index].searches
-            invalid = watch.invalid[index]
-            zero_gradient = watch.zero_gradient[index]
-            judge.add(
-                index, outcome, searches=searches, invalid=invalid, zero_gradient=zero_gradient
-            )
-            if advance:
-                advance(1, int(outcome.found) if searches else None)
-        return judge.result()
+    yield from chain.run(clf, first, lanes=lanes, seed=seed, more=more, is_over=is_over)
 
 
 def _check_lanes(lanes: int | None, items: int) -> int:

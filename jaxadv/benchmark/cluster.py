@@ -25,7 +25,7 @@ from collections import deque
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -86,10 +86,19 @@ def study(images: int, lanes: int) -> plan.Job:
     Returns:
         The job, on a source that has no pictures.
     """
+
+    def draw(*_: Any) -> np.ndarray:
+        raise AssertionError("a simulation reads no picture")
+
     numbers = np.arange(1, 50001)
     source = Source(
-        *("imagefolder:simulated", numbers, validation.study_labels(), numbers, 1000, ""),
-        lambda *_: None,
+        name="imagefolder:simulated",
+        ids=numbers,
+        labels=validation.study_labels(),
+        names=[str(number) for number in numbers],
+        num_classes=1000,
+        fingerprint="",
+        draw=draw,
         validation=True,
     )
     settings = Settings(
@@ -235,19 +244,20 @@ class _World:
         """The evaluations with gradient that each attempt of a unit needs, as time tells."""
         size = units.size(self.job, unit.what)
         images = min(size, self.scene.images - unit.block * size)
-        chance = random.Random(f"{self.scene.seed} {unit.part}")
+        count = max(1, images // self.scene.grain)
+        share = self.share[unit.network]
         needed: list[float] = []
-        for attempt in self.job.attempts:
+        for number, attempt in enumerate(self.job.attempts):
             if attempt.attack != unit.what:
                 continue
             gradients, forwards = attempt.probe.schedule.evaluations()
             most = gradients + forwards * self.forward(unit.network)
-            early = attempt.probe.schedule.cycles is None
-            for _ in range(max(1, images // self.scene.grain)):
-                # Each of nine searches ends early or does not: the mean is the network's share.
-                share = self.share[unit.network]
-                runs = [min(1.0, chance.expovariate(1 / share)) for _ in range(9)]
-                needed.append(most * (sum(runs) / 9 if early else 1.0))
+            if attempt.probe.schedule.cycles is None:  # each of nine searches may end early
+                chance = np.random.default_rng([self.scene.seed, number, unit.block])
+                runs = np.minimum(1.0, chance.exponential(share, (count, 9)))
+                needed += (most * runs.mean(1)).tolist()
+            else:
+                needed += [most] * count
         return needed
 
     def forward(self, network: str) -> float:
@@ -364,6 +374,10 @@ class _Process:
         busy: list[tuple[float, int, Taken]] = []  # when an attempt ends; plus `late`
         counts: dict[str, int] = {}
         late, number = 0.0, 0  # seconds in which the lanes stood still
+        goes_on = CHAINS
+
+        def fresh(unit: Unit) -> bool:
+            return unit.part not in world.journals
 
         def add(taken: Taken) -> None:
             needed = world.journals.get(taken.unit.part) or world.steps(taken.unit)
@@ -375,9 +389,10 @@ class _Process:
             while waiting or busy:
                 while len(busy) < lanes:
                     if not waiting:
-                        following = self._dispatcher.follow(first.unit) if CHAINS else None
+                        following = self._dispatcher.follow(first.unit, fresh) if goes_on else None
                         self._worker.waited = 0.0  # the device works meanwhile
                         if following is None:
+                            goes_on = False
                             break
                         add(following)
                     taken, length = waiting.popleft()

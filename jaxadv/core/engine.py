@@ -18,7 +18,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import jax
 import numpy as np
@@ -27,7 +27,6 @@ from jax import Array
 from jaxadv.core import faults
 from jaxadv.core.classifier import Classifier, Device, on_device
 from jaxadv.core.faults import Faults, Watch
-from jaxadv.core.journal import Journal
 from jaxadv.core.oracle import Answer
 from jaxadv.core.probe import Phase, Probe, Question, Schedule, select
 
@@ -40,6 +39,26 @@ It is large enough to keep the device busy, and small enough for the journal to 
 
 
 AnyProbe: TypeAlias = Probe[Any, Any, Any]
+More: TypeAlias = Callable[[], int | None]
+"""Appends items and their probes. Returns how many; 0 for none now, and None for never again."""
+
+
+class Notebook(Protocol):
+    """What the engine needs of a `jaxadv.core.journal.Journal`."""
+
+    def outcomes(self) -> dict[int, list[np.ndarray]]: ...
+    def lanes(self, name: str) -> dict[str, np.ndarray]: ...
+    def add(self, item: int, arrays: Sequence[np.ndarray]) -> None: ...
+    def due(self, name: str = "") -> bool: ...
+    def write(self, name: str = "", lanes: dict[str, np.ndarray] | None = None) -> None: ...
+
+
+class Watcher(Protocol):
+    """What the engine needs of a `jaxadv.core.faults.Watch`."""
+
+    def note(self, item: int, faults: Faults, *, asks_gradients: bool) -> None: ...
+
+
 Outcome: TypeAlias = tuple[int, Any]
 """The number of an item, and its probe's result as NumPy arrays."""
 Look: TypeAlias = Callable[[Classifier, Sequence[int], Sequence[int], Any, Any], None]
@@ -153,9 +172,10 @@ def run(
     items: Sequence[Any],
     *,
     lanes: int,
-    journal: Journal | None = None,
+    journal: Notebook | None = None,
     look: Look | None = None,
-    watch: Watch | None = None,
+    watch: Watcher | None = None,
+    more: More | None = None,
 ) -> Iterator[Outcome]:
     """Run probe i on item i, for all i.
 
@@ -172,6 +192,9 @@ def run(
             yielded. The device's thread calls it. It is not called for the results of few lanes,
             nor for results from the journal.
         watch: gets the faults of each item before the item is yielded.
+        more: called when fewer items are waiting than lanes are free. It may append to ``probes``
+            and ``items``, which are lists then, probes of the structure of the first. It is not
+            called for probes of several structures.
 
     Yields:
         i and the result as NumPy arrays, in the order of finishing. Items of one schedule run
@@ -194,9 +217,15 @@ def run(
             for i in members
             if i in known
         )
-        waiting = _Waiting([i for i in members if i not in known])
+        waiting = _Waiting(
+            [i for i in members if i not in known],
+            more if len(groups) == 1 else None,
+            following=len(probes),
+        )
         group = _Group(probes, items, first, lanes, waiting, look)
-        devices = classifier.devices[: max(1, -(-len(waiting) // lanes))]
+        devices = classifier.devices
+        if more is None:  # no more devices than there is work for
+            devices = devices[: max(1, -(-len(waiting) // lanes))]
         queues = [
             _Queue(group, device, _Notes(journal, f"{number}-{place}"))
             for place, device in enumerate(devices)
@@ -283,10 +312,12 @@ class _Waiting:
     The lanes of all devices take from here until it is closed.
     """
 
-    def __init__(self, numbers: Sequence[int]):
+    def __init__(self, numbers: Sequence[int], more: More | None = None, *, following: int = 0):
         self.closed = False
         self._numbers = dict.fromkeys(numbers)
         self._lock = threading.Lock()
+        self._more = more
+        self._next = following  # the number of the next item that `more` adds
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -294,6 +325,14 @@ class _Waiting:
     def take(self, count: int) -> list[int]:
         """Remove and return the next ``count`` numbers, or all if fewer are left."""
         with self._lock:
+            while len(self._numbers) < count and self._more and not self.closed:
+                added = self._more()
+                if added is None:
+                    self._more = None
+                if not added:
+                    break
+                self._numbers |= dict.fromkeys(range(self._next, self._next + added))
+                self._next += added
             taken = list(itertools.islice(self._numbers, count))
             for number in taken:
                 del self._numbers[number]
@@ -330,11 +369,8 @@ class _Queue:
         self.schedule: Schedule = group.probes[group.first].schedule
         self._group = group
         self._saved = notes.lanes()
-        self.holds = (
-            [self.waiting.claim(int(held)) for held in self._saved["holds"]]
-            if self._saved
-            else [-1] * group.lanes
-        )
+        held = [self.waiting.claim(int(held)) for held in self._saved.get("holds", ())]
+        self.holds = held + [-1] * (group.lanes - len(held))
         self.phase = int(self._saved["phase"]) if self._saved else 0
 
     def restore(self) -> None:
@@ -342,7 +378,10 @@ class _Queue:
         if self._saved:
             kind = jax.eval_shape(_start, *self._pair(self._group.first))
             leaves, structure = jax.tree.flatten(kind)
-            saved = [self._saved[f"leaf{number}"] for number in range(len(leaves))]
+            # The saved lanes may be some of all lanes. The others hold copies of the first.
+            rows = [*range(len(self._saved["holds"]))]
+            rows += [0] * (len(self.holds) - len(rows))
+            saved = [self._saved[f"leaf{number}"][rows] for number in range(len(leaves))]
             self.lanes = jax.device_put(jax.tree.unflatten(structure, saved), self.device)
             self._saved = {}
 
@@ -406,7 +445,7 @@ class _Queue:
 class _Notes(NamedTuple):
     """The part of the journal, if there is one, for the lanes of one group on one device."""
 
-    journal: Journal | None
+    journal: Notebook | None
     name: str
 
     def lanes(self) -> dict[str, np.ndarray]:

@@ -134,7 +134,11 @@ class Journal:
                 if not self._is_own(path) and _generation(path) < _generation(self._path("")):
                     remove(path)
         self._written[name] = time.monotonic()
-        self._took = self._written[name] - began
+        self.took(self._written[name] - began)
+
+    def took(self, seconds: float) -> None:
+        """Take note of how long the last `write` took, also of journals beside this one."""
+        self._took = seconds
 
     def _write_outcomes(self) -> None:
         if self._waiting:

@@ -192,22 +192,26 @@ class Board:
         others = others or free
         return self._first(others[next(iter(others)) if alone else self._drawn(others)])
 
-    def following(self, unit: Unit, *, processes: int) -> Unit | None:
+    def following(
+        self, unit: Unit, *, processes: int, is_fresh: Callable[[Unit], bool]
+    ) -> Unit | None:
         """The free unit that continues a unit's queue: the same attack on the same network.
 
         Args:
             unit: the unit before.
             processes: how many processes work on the run.
+            is_fresh: whether nobody has begun a unit.
 
         Returns:
             The unit. None if there is none, or if another unit is urgent.
         """
-        free = self._free()
-        mine = free.get(unit.network, {}).get(unit.what)
-        if mine is None:
-            return None
-        urgent = self._urgent(free, processes) if processes > 1 else None
-        return mine.first if urgent is None or urgent.what == unit.what else None
+        group = self._left.get(unit.network, {}).get(unit.what, {})
+        mine = (one for name, one in group.items() if name not in self._taken and is_fresh(one))
+        following = next(mine, None)
+        if following is None or processes <= 1:
+            return following
+        urgent = self._urgent(self._free(), processes)
+        return following if urgent is None or urgent.what == unit.what else None
 
     def _free(self) -> dict[str, dict[str, "_Group"]]:
         """The free units in groups: network -> attack -> group, without empty entries."""

@@ -92,19 +92,22 @@ class Dispatcher:
             if taken := self._claim(unit):
                 return taken
 
-    def follow(self, unit: Unit) -> Taken | None:
+    def follow(self, unit: Unit, is_fresh: Callable[[Unit], bool]) -> Taken | None:
         """Claim a unit that continues the queue of another, while that one runs.
 
         Args:
             unit: the unit that runs.
+            is_fresh: as for `Board.following`.
 
         Returns:
             The next unit of the same attack on the same network, or None.
         """
-        while (following := self.board.following(unit, processes=self.processes)) is not None:
+        while True:
+            following = self.board.following(unit, processes=self.processes, is_fresh=is_fresh)
+            if following is None:
+                return None
             if taken := self._claim(following):
                 return taken
-        return None
 
     def done(self, taken: Taken) -> None:
         """The parts of a unit are written."""

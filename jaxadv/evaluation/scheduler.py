@@ -12,6 +12,7 @@ from functools import partial
 
 import jax
 import numpy as np
+import pandas as pd
 
 from jaxadv.core.classifier import PROGRAMS
 from jaxadv.evaluation import units
@@ -26,6 +27,7 @@ from jaxadv.evaluation.work import Lost, Ticket, Work
 from jaxadv.store.claims import Claims
 from jaxadv.store.run import Run
 from jaxadv.support import log
+from jaxadv.support.files import short
 from jaxadv.support.progress import Whole
 
 PAUSE, LONGEST_PAUSE = 0.1, 2.0
@@ -163,29 +165,50 @@ class Scheduler:
     def _seat(self, number: int, whole: Whole, cancel: Cancel) -> None:
         """Do one unit after another, until none is left."""
         work = Work(self._run, self._job, self._compiled, self._attackable, whole)
-        while (taken := self._next(number, whole, cancel)) is not None:
+        while (first := self._next(number, whole, cancel)) is not None:
+            opened: dict[str, Taken] = {}
 
-            def check(taken: Taken = taken) -> None:
-                cancel.check()
-                if self._claims.is_lost(taken.claim):
-                    log.say("%s: another process has taken it over", taken.unit.part)
-                    raise Lost
+            def ticket(taken: Taken, opened: dict[str, Taken] = opened) -> Ticket:
+                opened[taken.unit.part] = taken
+                log.say("%s: begun, generation %d", taken.unit.part, taken.claim.generation)
 
-            log.say("%s: begun, generation %d", taken.unit.part, taken.claim.generation)
-            try:
-                rows = work.do(Ticket(taken.unit, taken.claim.writer, check))
-            except Lost:
-                if units.exists(self._run, self._job, taken.unit):
-                    self._run.remove_journals(taken.unit.part)
+                def check() -> None:
+                    cancel.check()
+                    if self._claims.is_lost(taken.claim):
+                        log.say("%s: another process has taken it over", taken.unit.part)
+                        raise Lost
+
+                return Ticket(taken.unit, taken.claim.writer, check)
+
+            def follow(unit: Unit, ticket: Callable[[Taken], Ticket] = ticket) -> Ticket | None:
                 with self._changed:
-                    self._dispatcher.lost(taken)
-                continue
-            with self._changed:
-                self._sure.add(taken.unit.part)
-                self._dispatcher.done(taken)
-                if rows is not None:
-                    self._costs.learn(taken.unit.network, taken.unit.what, rows)
-                self._changed.notify_all()
+                    self._look()
+                    taken = self._dispatcher.follow(unit, self._fresh())
+                return None if taken is None else ticket(taken)
+
+            try:
+                for done in work.do(ticket(first), follow):
+                    self._end(opened.pop(done.ticket.unit.part), done.rows)
+            except Lost:
+                for taken in opened.values():
+                    if units.exists(self._run, self._job, taken.unit):
+                        self._run.remove_journals(taken.unit.part)
+                    with self._changed:
+                        self._dispatcher.lost(taken)
+
+    def _end(self, taken: Taken, rows: pd.DataFrame | None) -> None:
+        """A unit is done."""
+        with self._changed:
+            self._sure.add(taken.unit.part)
+            self._dispatcher.done(taken)
+            if rows is not None:
+                self._costs.learn(taken.unit.network, taken.unit.what, rows)
+            self._changed.notify_all()
+
+    def _fresh(self) -> Callable[[Unit], bool]:
+        """List the journals. Returns the test whether a unit has none."""
+        begun = {path.name.partition("@")[0] for path in self._run.unfinished.glob("*@*")}
+        return lambda unit: short(unit.part) not in begun
 
     def _next(self, number: int, whole: Whole, cancel: Cancel) -> Taken | None:
         """Claim the next unit of a seat, or wait for one. None if all units are done."""

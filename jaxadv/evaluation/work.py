@@ -1,14 +1,15 @@
 """The work of an evaluation's units (see `jaxadv.evaluation.units`)."""
 
 import contextlib
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
 
-from jaxadv.api import AttackResult, clever_scores, run_attacks
+from jaxadv.api import AttackResult, Piece, clever_scores, run_chain
 from jaxadv.attacks import catalog
 from jaxadv.core import targets, transfer
 from jaxadv.core.classifier import Classifier
@@ -48,6 +49,12 @@ class Block(NamedTuple):
     seen: dict[str, np.ndarray]  # for each of these, its classes (N,) of the clean images
 
 
+_NONE = np.zeros(0)
+NO_BLOCK = Block(_NONE, _NONE, _NONE, _NONE, None, [], {})
+OPEN = 2
+"""The attacks of so many blocks of images may be in the lanes at a time."""
+
+
 class Aims(NamedTuple):
     """The target classes of one attempt, for every image of a block."""
 
@@ -66,6 +73,26 @@ class Ticket(NamedTuple):
     unit: Unit
     writer: str  # of journals; see `jaxadv.core.journal`
     check: Callable[[], None]  # raises if the work is to end: Cancelled, or Lost
+
+
+Follow = Callable[[Unit], Ticket | None]
+
+
+class Done(NamedTuple):
+    """A unit whose rows are written."""
+
+    ticket: Ticket
+    rows: pd.DataFrame | None  # of examples, for a unit of attacks
+
+
+class _Open(NamedTuple):
+    """A unit of attacks in the lanes."""
+
+    ticket: Ticket
+    block: Block
+    aims: list[Aims]
+    journal: Journal
+    bar: Progress
 
 
 class Work:
@@ -94,37 +121,44 @@ class Work:
         self.progress = progress
         self._block: tuple[tuple[str, int, int], Block] | None = None
 
-    def do(self, ticket: Ticket) -> pd.DataFrame | None:
+    def do(self, ticket: Ticket, follow: Follow) -> Iterator[Done]:
         """Do a unit and write its rows. The classifications of a network come first.
+
+        Units of the same attack follow in the same lanes, as long as there are any.
 
         Args:
             ticket: the unit.
+            follow: claims a unit that follows a unit, whose journal is empty; or returns None.
 
-        Returns:
-            The rows of examples of a unit of attacks; None for other units.
+        Yields:
+            Each unit whose rows are written.
 
         Raises:
-            Lost: if another process has done the unit in the meantime. Nothing is written then.
+            Lost: if another process has done a unit in the meantime, or has taken it over. Of units
+                that were not yielded, nothing is written.
         """
         unit = ticket.unit
         if unit.stage == "clean":
-            seconds, rows = self._classify(self.classifiers.logits(unit.network), ticket), None
-        else:
+            seconds = self._classify(self.classifiers.logits(unit.network), ticket)
+            yield self._done(ticket, seconds)
+        elif unit.stage == "clever":
             classifier = self.classifiers[unit.network]
             block = self._images_of(classifier, unit)
-            if unit.stage == "attack":
-                seconds, rows = self._attack(classifier, block, ticket)
-            else:
-                seconds, rows = self._score(classifier, block, ticket), None
+            yield self._done(ticket, self._score(classifier, block, ticket))
+        else:
+            yield from self._attack(self.classifiers[unit.network], ticket, follow)
+
+    def _done(self, ticket: Ticket, seconds: float, rows: pd.DataFrame | None = None) -> Done:
+        unit = ticket.unit
         self.progress.done(unit.network, unit.what or units.CLASSIFICATION, seconds)
-        return rows
+        return Done(ticket, rows)
 
     def _images_of(self, classifier: Classifier, unit: Unit) -> Block:
         """The images of a unit. Units of other attacks with the same images share them."""
         count = units.size(self.job, unit.what)
         key = (unit.network, unit.block * count, count)
         if self._block is None or self._block[0] != key or unit.stage != "attack":
-            self._block = None  # two blocks do not fit into memory
+            self._block = None
             chosen = self.attackable(unit.network).block(self.job, unit)
             pictures = self.job.pictures(classifier.input_size)
             images = pictures.take(chosen.ids, chosen.digests.tolist())
@@ -236,64 +270,108 @@ class Work:
                 (index,) = np.flatnonzero(source.ids == image_id)
                 check_digest(source, int(index), known[image_id], digest)
 
-    def _attack(
-        self, classifier: Classifier, block: Block, ticket: Ticket
-    ) -> tuple[float, pd.DataFrame]:
-        """Attack every image with every setting of one attack in one queue, then test the transfer
-        to other networks.
+    def _attack(self, classifier: Classifier, ticket: Ticket, follow: Follow) -> Iterator[Done]:
+        """Attack every image with every setting of one attack, and test the transfer to other
+        networks. Units follow one another in one queue.
 
-        The journal keeps the attacks' outcomes until all rows are written. So an interrupted
-        transfer does not attack again.
-
-        Returns:
-            The seconds that this took, without compilation, and the rows of examples.
+        A unit's journal keeps the attacks' outcomes until all its rows are written. So an
+        interrupted transfer does not attack again.
         """
-        unit = ticket.unit
-        aims = [
-            self._aims(attempt, block)
-            for attempt in self.job.attempts
-            if attempt.attack == unit.what
-        ]
+        opened: list[_Open] = []
+        open_images = 0
+        is_over = False
+
+        def begin(ticket: Ticket) -> Piece:
+            nonlocal open_images
+            block = self._images_of(classifier, ticket.unit)
+            one, piece = self._opened(classifier, block, ticket)
+            opened.append(one)
+            open_images += len(block.ids)
+            return piece
+
+        def more() -> Piece | None:
+            nonlocal is_over
+            count = units.size(self.job, ticket.unit.what)
+            if open_images + count > OPEN * self.job.settings.block_images:
+                return None  # later: a unit in the lanes is near its end
+            following = follow(ticket.unit)
+            is_over = following is None
+            return None if following is None else begin(following)
+
+        before = time.monotonic()
+        try:
+            for number, result in run_chain(
+                classifier,
+                begin(ticket),
+                lanes=self._lanes,
+                seed=self.job.settings.seed,
+                more=more,
+                is_over=lambda: is_over,
+            ):
+                one = opened[number]
+                one.bar.__exit__(None, None, None)
+                took = time.monotonic() - before
+                open_images -= len(one.block.ids)
+                rows, shown = self._finish(classifier, one, result)
+                one.journal.remove()
+                yield self._done(one.ticket, took + shown, rows)
+                before = time.monotonic()
+                opened[number] = one._replace(block=NO_BLOCK)  # frees its images
+        finally:
+            for one in opened:
+                if one.bar.is_open:
+                    one.bar.__exit__(*sys.exc_info())
+
+    def _opened(self, classifier: Classifier, block: Block, ticket: Ticket) -> tuple[_Open, Piece]:
+        """A unit of attacks, and its piece of the queue."""
+        attempts = [one for one in self.job.attempts if one.attack == ticket.unit.what]
+        aims = [self._aims(attempt, block) for attempt in attempts]
         sizes = [int(aim.use.sum()) for aim in aims]
         log.skip("targets equal to the label", sum(int((~aim.use).sum()) for aim in aims))
-        with self._journal(ticket, "examples") as journal:
-            with self._progress(unit, unit.what, sum(sizes), "attempts") as bar:
-                result = run_attacks(
-                    classifier,
-                    [
-                        aim.attempt.probe
-                        for aim, size in zip(aims, sizes, strict=True)
-                        for _ in range(size)
-                    ],
-                    np.concatenate([block.images[aim.use] for aim in aims]),
-                    np.concatenate([aim.classes[aim.use] for aim in aims]),
-                    np.repeat([aim.attempt.target_kind != "untargeted" for aim in aims], sizes),
-                    lanes=self._lanes,
-                    seed=self.job.settings.seed,
-                    ids=np.concatenate([block.ids[aim.use] for aim in aims]),
-                    logits=np.concatenate([block.logits[aim.use] for aim in aims]),
-                    advance=self._advance(ticket, bar),
-                    journal=journal,
-                )
-            seconds = bar.seconds
-            ends = np.cumsum(sizes)
-            frames = [
-                _example_rows(classifier, block, aim, result.part(slice(end - size, end)))
-                for aim, end, size in zip(aims, ends, sizes, strict=True)
-            ]
-            rows = pd.concat(frames, ignore_index=True)
-            parts = [("examples", rows)]
-            if unit.is_pictured:
-                parts.append(("adversarial", _picture(classifier, block, rows, result.adversarial)))
-            if block.others:
-                shown, took = self._show_to_others(block, ticket, rows, result.adversarial, journal)
-                seconds += took
-                parts.append(("transfer", shown))
-            if self.job.settings.save_adversarial and not units.exists(self.run, self.job, unit):
-                digest = self.run.belonging.digest("examples")
-                image_store.write(self.run.directory, unit.part, result.adversarial, digest=digest)
-            self._commit(unit, parts)
-        return seconds, rows
+        journal = self._journal(ticket, "examples")
+        bar = self._progress(ticket.unit, ticket.unit.what, sum(sizes), "attempts").__enter__()
+        pairs = zip(aims, sizes, strict=True)
+        piece = Piece(
+            attacks=[aim.attempt.probe for aim, size in pairs for _ in range(size)],
+            images=np.concatenate([block.images[aim.use] for aim in aims]),
+            classes=np.concatenate([aim.classes[aim.use] for aim in aims]),
+            targeted=np.repeat([aim.attempt.target_kind != "untargeted" for aim in aims], sizes),
+            ids=np.concatenate([block.ids[aim.use] for aim in aims]),
+            logits=np.concatenate([block.logits[aim.use] for aim in aims]),
+            advance=self._advance(ticket, bar),
+            journal=journal,
+        )
+        return _Open(ticket, block, aims, journal, bar), piece
+
+    def _finish(
+        self, classifier: Classifier, one: _Open, result: AttackResult
+    ) -> tuple[pd.DataFrame, float]:
+        """Write the rows of a unit whose attacks have ended.
+
+        Returns the rows of examples, and the seconds of the transfer, without compilation.
+        """
+        unit, block = one.ticket.unit, one.block
+        sizes = [int(aim.use.sum()) for aim in one.aims]
+        ends = np.cumsum(sizes)
+        frames = [
+            _example_rows(classifier, block, aim, result.part(slice(end - size, end)))
+            for aim, end, size in zip(one.aims, ends, sizes, strict=True)
+        ]
+        rows = pd.concat(frames, ignore_index=True)
+        parts = [("examples", rows)]
+        seconds = 0.0
+        if unit.is_pictured:
+            parts.append(("adversarial", _picture(classifier, block, rows, result.adversarial)))
+        if block.others:
+            shown, seconds = self._show_to_others(
+                block, one.ticket, rows, result.adversarial, one.journal
+            )
+            parts.append(("transfer", shown))
+        if self.job.settings.save_adversarial and not units.exists(self.run, self.job, unit):
+            digest = self.run.belonging.digest("examples")
+            image_store.write(self.run.directory, unit.part, result.adversarial, digest=digest)
+        self._commit(unit, parts)
+        return rows, seconds
 
     def _aims(self, attempt: Attempt, block: Block) -> Aims:
         """The target classes of an attempt.

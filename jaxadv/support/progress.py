@@ -126,13 +126,16 @@ class Progress:
         self.count, self.judged, self.successes, self.before = done, 0, 0, done
         self.began = self.written = time.monotonic()
         self.seconds = 0.0  # what it took, once it has ended
+        self.is_open = False
 
     def __enter__(self) -> "Progress":
+        self.is_open = True
         if self.show:
             self._shown.append(self)
         return self
 
     def __exit__(self, kind, value, traceback) -> None:
+        self.is_open = False
         self.seconds = time.monotonic() - self.began
         if self.show:
             self._shown.remove(self)

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 TINY = f"{Path(__file__).parent / 'tiny_models.py'}:models"
@@ -18,13 +19,13 @@ _fork.set_forkserver_preload(["jaxadv.evaluation.evaluate", "jaxadv.report.remak
 
 
 class Command:
-    """One command under way. kill() is SIGKILL."""
+    """One command under way. kill() is SIGKILL. before: called in its process first."""
 
-    def __init__(self, *arguments: str):
+    def __init__(self, *arguments: str, before: Callable[[], None] | None = None):
         self.arguments = arguments
         with tempfile.NamedTemporaryFile(delete=False) as file:
             self._said = Path(file.name)
-        self._process = _fork.Process(target=_run, args=(arguments, self._said))
+        self._process = _fork.Process(target=_run, args=(arguments, self._said, before))
         self._process.start()
         self.kill, self.pid, self.is_running = (
             self._process.kill,
@@ -61,7 +62,7 @@ def refusal(*arguments: str) -> str:
     return line
 
 
-def _run(arguments: tuple[str, ...], said: Path) -> None:
+def _run(arguments: tuple[str, ...], said: Path, before: Callable[[], None] | None = None) -> None:
     from jaxadv.commands import cli
     from jaxadv.support import ending
 
@@ -71,6 +72,8 @@ def _run(arguments: tuple[str, ...], said: Path) -> None:
     with said.open("w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+    if before:
+        before()
     sys.argv = ["run.py", *arguments]
     ending.catch_signals()  # as `jaxadv.__main__` does
     try:
