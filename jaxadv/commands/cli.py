@@ -21,6 +21,7 @@ COMMANDS = {
     "report": "make tables and report.html again from the rows in --out",
     "compare": "several runs on one page, by image where they share images: compare RUN RUN ...",
     "index": "list the runs in a folder: index DIR",
+    "status": "how far the run in --out is, who works on it, and how long it still takes",
     "fetch": "download the study (fetch study), a network (fetch NAME) or a re-run (fetch rerun)",
     "convert": "make a checkpoint of a full-size network from a file of the original's weights",
     "validate": "compare a port with the original, which its own framework executes",
@@ -38,8 +39,6 @@ CONTINUE = (DEFAULT, "fetch")
 """Commands that go on where they were interrupted. The others begin anew."""
 WITHOUT = {("bench", "attacks"): "bench measures all attacks"}
 """Why a command lacks a flag that one may expect of it."""
-GONE = ("multihost", "coordinator", "processes", "process")
-"""Flags of earlier versions. --join replaces them."""
 EXAMPLES = (
     "python run.py --models=alexnet,mobilenet_v1_025 --attacks=fgsm,cw --out=results/two",
     "python run.py evaluate --models=alexnet --attacks=fgsm --eps=0.02,0.05 --out=results/sweep",
@@ -64,8 +63,7 @@ def parse(arguments: list[str]) -> list[str]:
     Args:
         arguments: the program's name and its arguments.
 
-    Returns:
-        The program's name and the words of the command. The flags are in absl's `FLAGS`.
+    Returns the program's name and the words of the command. The flags are in absl's `FLAGS`.
     """
     global _program
     _program = Path(arguments[0]).name
@@ -101,12 +99,6 @@ def _parsed(arguments: list[str]) -> list[str]:
                 precedence.expand_study, of_all=[*filed, *given], with_data=command == DEFAULT
             )
             filed, given = expand(filed), expand(given)
-        for flag in (*filed, *given):
-            if precedence.name(flag) in GONE:
-                raise InputError(
-                    f"--{precedence.name(flag)} is gone, since processes have no numbers any more; "
-                    "give each of them --join and the same --out"
-                )
         base = precedence.base([*filed, *given], is_bare=not words and not files)
         parsed = flags.FLAGS([arguments[0], *base, *filed, *given, "--", *words])
     except flags.Error as error:
@@ -159,9 +151,7 @@ def _check_command(words: list[str], given: list[str]) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Run one command.
-
-    `jaxadv.support.ending` describes how it ends.
+    """Run one command. `jaxadv.support.ending` describes how it ends.
 
     Args:
         arguments: the program's name and the words of the command, as `parse` returns them.

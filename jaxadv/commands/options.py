@@ -25,6 +25,7 @@ FLAGS_OF: dict[str, tuple[str, ...]] = {
     "report": ("out", "figures"),
     "compare": ("out",),
     "index": (),
+    "status": ("out",),
     "fetch": ("to", "only", "models", "source", "sha256", "keep_archives", "keep_graphs"),
     "convert": ("model", "source", "weights_dir", "alexnet_lrn"),
     "validate": (

@@ -207,7 +207,8 @@ def run(
     known = journal.outcomes() if journal else {}
     for number, members in enumerate(groups.values()):
         first = members[0]
-        kind = jax.eval_shape(_result_at_once, _settings(probes[first]), items[first])
+        pair = (_settings(probes[first]), items[first])
+        kind = jax.eval_shape(_result_at_once, *pair)
         asks_gradients = any(
             phase.gradient
             for phase in probes[first].schedule.prologue + probes[first].schedule.cycle
@@ -222,7 +223,7 @@ def run(
             more if len(groups) == 1 else None,
             following=len(probes),
         )
-        group = _Group(probes, items, first, lanes, waiting, look)
+        group = _Group(probes, items, pair, lanes, waiting, look)
         devices = classifier.devices
         if more is None:  # no more devices than there is work for
             devices = devices[: max(1, -(-len(waiting) // lanes))]
@@ -348,7 +349,7 @@ class _Group(NamedTuple):
 
     probes: Sequence[AnyProbe]  # of all items, including those of other groups
     items: Sequence[Any]
-    first: int  # the number of one of the group's items
+    first: tuple[AnyProbe, Any]  # the settings of one of the probes, and its item
     lanes: int  # of each device
     waiting: _Waiting
     look: Look | None
@@ -366,7 +367,7 @@ class _Queue:
         self.waiting = group.waiting
         self.device = device
         self.notes = notes
-        self.schedule: Schedule = group.probes[group.first].schedule
+        self.schedule: Schedule = group.first[0].schedule
         self._group = group
         self._saved = notes.lanes()
         held = [self.waiting.claim(int(held)) for held in self._saved.get("holds", ())]
@@ -376,7 +377,7 @@ class _Queue:
     def restore(self) -> None:
         """Put the saved lanes on the device."""
         if self._saved:
-            kind = jax.eval_shape(_start, *self._pair(self._group.first))
+            kind = jax.eval_shape(_start, *self._group.first)
             leaves, structure = jax.tree.flatten(kind)
             # The saved lanes may be some of all lanes. The others hold copies of the first.
             rows = [*range(len(self._saved["holds"]))]

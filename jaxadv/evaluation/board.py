@@ -25,6 +25,12 @@ class _Group(NamedTuple):
     first: Unit
     number: int
     cost: float  # of the first; only the last unit of all may be smaller
+    taken: int  # units of the same kind that somebody has
+
+    @property
+    def work(self) -> float:
+        """The cost of all its units."""
+        return self.number * self.cost
 
 
 class Board:
@@ -180,38 +186,72 @@ class Board:
         free = self._free()
         if not free:
             return None
-        alone = processes <= 1
-        if not alone:
-            urgent = self._urgent(free, processes)
-            if urgent is not None:
-                return urgent
+        if processes > 1:
+            return self._shared(free, ready, processes)
         for network in ready:
             if network in free:
                 return self._first(free[network])
-        others = {network: groups for network, groups in free.items() if network not in busy}
-        others = others or free
-        return self._first(others[next(iter(others)) if alone else self._drawn(others)])
+        others = [network for network in free if network not in busy] or list(free)
+        return self._first(free[others[0]])
 
-    def following(
-        self, unit: Unit, *, processes: int, is_fresh: Callable[[Unit], bool]
-    ) -> Unit | None:
+    def _shared(
+        self, free: Mapping[str, Mapping[str, "_Group"]], ready: Sequence[str], processes: int
+    ) -> Unit:
+        """The unit to do next beside other processes.
+
+        Units of attacks form queues, whose lanes idle at the end. So a queue that somebody works on
+        gets another process only if it is too long for one. Scores fill up the time.
+        """
+        urgent = self._urgent(free, processes)
+        if urgent is not None:
+            return urgent
+        time = self._rest(free) / processes
+        wanting = {
+            network: [group for group in groups.values() if self._wants(group, time)]
+            for network, groups in free.items()
+        }
+        wanting = {network: groups for network, groups in wanting.items() if groups}
+        for network in ready:
+            if network in wanting:
+                return self._longest(wanting[network])
+        if wanting:
+            names = list(wanting)
+            weights = [
+                sum(group.work for group in groups)
+                + (0 if self.is_known(network) else self.planned(network))
+                for network, groups in wanting.items()
+            ]
+            return self._longest(wanting[self._random.choices(names, weights)[0]])
+        last = [name for name in ready if name in free] or list(free)
+        return self._longest(list(free[last[0]].values()))
+
+    def _wants(self, group: "_Group", time: float) -> bool:
+        """Whether a group is not yet in the hands of as many processes as it needs in ``time``."""
+        unit = group.first
+        if unit.stage != "attack":
+            return True
+        attempts = sum(one.attack == unit.what for one in self._job.attempts)
+        in_lanes = (self._job.settings.lanes or 1) / (attempts * units.size(self._job, unit.what))
+        processes = group.taken / (1 + in_lanes)  # units that one process has at a time
+        return processes < max(1.0, group.work / time)
+
+    def _longest(self, groups: Sequence["_Group"]) -> Unit:
+        """The first unit of the longest queue of attacks, or else of the scores."""
+        return max(groups, key=lambda group: (group.first.stage == "attack", group.work)).first
+
+    def following(self, unit: Unit, is_fresh: Callable[[Unit], bool]) -> Unit | None:
         """The free unit that continues a unit's queue: the same attack on the same network.
 
         Args:
             unit: the unit before.
-            processes: how many processes work on the run.
             is_fresh: whether nobody has begun a unit.
 
         Returns:
-            The unit. None if there is none, or if another unit is urgent.
+            The unit, or None if there is none.
         """
         group = self._left.get(unit.network, {}).get(unit.what, {})
         mine = (one for name, one in group.items() if name not in self._taken and is_fresh(one))
-        following = next(mine, None)
-        if following is None or processes <= 1:
-            return following
-        urgent = self._urgent(self._free(), processes)
-        return following if urgent is None or urgent.what == unit.what else None
+        return next(mine, None)
 
     def _free(self) -> dict[str, dict[str, "_Group"]]:
         """The free units in groups: network -> attack -> group, without empty entries."""
@@ -227,7 +267,9 @@ class Board:
                 count = len(group) - taken[network, what]
                 if count > 0:
                     first = next(unit for name, unit in group.items() if name not in self._taken)
-                    free.setdefault(network, {})[what] = _Group(first, count, self.cost(first))
+                    free.setdefault(network, {})[what] = _Group(
+                        first, count, self.cost(first), taken[network, what]
+                    )
         return free
 
     def _first(self, groups: Mapping[str, "_Group"]) -> Unit:
@@ -242,8 +284,13 @@ class Board:
         """The largest free unit, if it is urgent."""
         groups = [group for kinds in free.values() for group in kinds.values()]
         longest = max(groups, key=lambda group: group.cost)
-        rest = sum(group.cost * group.number for group in groups) + self._unknown()
-        return longest.first if longest.cost >= URGENT * rest / processes else None
+        is_urgent = longest.cost >= URGENT * self._rest(free) / processes
+        return longest.first if is_urgent else None
+
+    def _rest(self, free: Mapping[str, Mapping[str, "_Group"]]) -> float:
+        """The cost of everything that nobody has, FLOP."""
+        groups = (group for kinds in free.values() for group in kinds.values())
+        return sum(group.work for group in groups) + self._unknown()
 
     def _unknown(self) -> float:
         """The cost of the attempts of networks that are not classified yet."""
@@ -258,15 +305,6 @@ class Board:
         scored = min(images, job.settings.clever.images or images)
         total = sum(images * self._costs.of_image(network, attack) for attack in job.attacks)
         return total + (scored * self._costs.of_image(network, "clever") if job.clever_kinds else 0)
-
-    def _drawn(self, free: Mapping[str, Mapping[str, "_Group"]]) -> str:
-        """A network, drawn by its free work, so that processes spread over the networks."""
-        weights = [
-            sum(group.cost * group.number for group in groups.values())
-            + (0 if self.is_known(network) else self.planned(network))
-            for network, groups in free.items()
-        ]
-        return self._random.choices(list(free), weights)[0]
 
     def counted(self) -> dict[str, Counter[str]]:
         """How many units are left of each kind, by network; as planned where nobody knows yet."""

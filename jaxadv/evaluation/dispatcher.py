@@ -102,12 +102,10 @@ class Dispatcher:
         Returns:
             The next unit of the same attack on the same network, or None.
         """
-        while True:
-            following = self.board.following(unit, processes=self.processes, is_fresh=is_fresh)
-            if following is None:
-                return None
+        while (following := self.board.following(unit, is_fresh)) is not None:
             if taken := self._claim(following):
                 return taken
+        return None
 
     def done(self, taken: Taken) -> None:
         """The parts of a unit are written."""

@@ -21,7 +21,7 @@ from jaxadv.core import engine, memory
 from jaxadv.core.classifier import Classifier
 from jaxadv.data.source import Source
 from jaxadv.data.sources import open_source
-from jaxadv.evaluation import costs, estimate, hosts, networks, plan, precision
+from jaxadv.evaluation import costs, estimate, hosts, networks, plan, precision, status
 from jaxadv.evaluation.compiled import Compiled, Loaded, check_contracts
 from jaxadv.evaluation.identity import PACKAGES, identity, versions
 from jaxadv.evaluation.networks import Entry, Zoo
@@ -255,6 +255,7 @@ class Evaluation:
     def _manifest(self, job: plan.Job) -> dict[str, Any]:
         return {
             "models": job.models,
+            **status.recorded(job),
             "settings": {"zoo": self.zoo.name, "data": job.source.name} | job.settings.to_dict(),
             "data": job.source.facts(),
             "weights": {name: entry.facts for name, entry in self.entries.items()},

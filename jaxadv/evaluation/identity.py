@@ -80,6 +80,7 @@ HELPERS = (
         "evaluation/dispatcher.py",
         "evaluation/board.py",
         "evaluation/costs.py",
+        "evaluation/status.py",
     ),
     *(
         "evaluation/compiled.py",

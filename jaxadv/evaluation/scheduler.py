@@ -3,7 +3,6 @@
 Any number of processes do so on one run (see `jaxadv.evaluation.dispatcher`).
 """
 
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from jaxadv.core.classifier import PROGRAMS
-from jaxadv.evaluation import units
+from jaxadv.evaluation import status, units
 from jaxadv.evaluation.board import Board
 from jaxadv.evaluation.cancel import Cancel
 from jaxadv.evaluation.compiled import LOGITS, Compiled
@@ -76,7 +75,7 @@ class Scheduler:
         self._dispatcher = Dispatcher(
             self._board,
             claims,
-            listed=self._listed,
+            listed=lambda: status.listing(run, job),
             exists=lambda unit: units.exists(run, job, unit),
         )
         self._sure: set[str] = set()  # parts that this process has written, or read whole
@@ -123,21 +122,6 @@ class Scheduler:
         if unit.part not in self._sure and units.is_done(self._run, self._job, unit):
             self._sure.add(unit.part)
         return unit.part in self._sure
-
-    def _listed(self) -> Callable[[Unit], bool]:
-        """List the run's parts. Returns the test whether a unit is among them."""
-        folders: dict[str, set[str]] = {}
-
-        def is_done(unit: Unit) -> bool:
-            for folder, name in units.files(self._job, unit):
-                if folder not in folders:
-                    place = self._run.directory / folder
-                    folders[folder] = set(os.listdir(place)) if place.is_dir() else set()
-                if name not in folders[folder]:
-                    return False
-            return True
-
-        return is_done
 
     def _look(self) -> None:
         """Look at the run's folder, and find the attempts of networks that are classified."""

@@ -11,6 +11,10 @@ their length.
 """
 
 
+GONE = ("multihost", "coordinator", "processes", "process")
+"""Flags of earlier versions. --join replaces them."""
+
+
 def name(flag: str) -> str:
     """The name in a flag as it is given, such as "--eps=0.1"."""
     return flag.lstrip("-").partition("=")[0]
@@ -28,13 +32,19 @@ def base(given: Sequence[str], *, is_bare: bool) -> list[str]:
         --small or if nothing names another job.
 
     Raises:
-        InputError: if the flagfile of the embedded job cannot be read, or if a name is too long to
-            be a flag's.
+        InputError: if the flagfile of the embedded job cannot be read, if a name is too long to be
+            a flag's, or if a flag is gone.
     """
     long = next((flag for flag in given if len(name(flag)) > LONGEST), None)
     if long is not None:
         raise InputError(
             f"the flag {long[:40]!r}... is not known; its name is longer than {LONGEST} characters"
+        )
+    gone = next((name(flag) for flag in given if name(flag) in GONE), None)
+    if gone is not None:
+        raise InputError(
+            f"--{gone} is gone, since processes have no numbers any more; give each of them --join "
+            "and the same --out"
         )
     values = {name(flag): flag.partition("=")[2] for flag in given}
     if {"data", "weights_dir"} & set(values):

@@ -37,7 +37,7 @@ def wrong_clock(seconds: float) -> None:
 
 def late_lists(answers: float, late: float) -> None:
     """The file server answers after a while, and lists what was there before."""
-    from jaxadv.evaluation import scheduler
+    from jaxadv.evaluation import status
     from jaxadv.store.claim_folder import ClaimFolder
 
     seen: dict[str, list[tuple[float, list[str]]]] = {}
@@ -64,5 +64,5 @@ def late_lists(answers: float, late: float) -> None:
 
         listdir = staticmethod(list_late)
 
-    scheduler.os = Late()
+    status.os = Late()
     ClaimFolder.names = lambda self: list_late(self.directory)
