@@ -147,6 +147,6 @@ def _memory_suffices(name: str, lanes: int) -> Iterator[None]:
             raise
         what = f"{name} does not fit the device's memory with --lanes={lanes}"
         raise InputError(
-            f"{what}; give fewer lanes and, since a run keeps its number of lanes, --overwrite "
-            "or another --out"
+            f"{what}; give fewer lanes and, since a run keeps its number of lanes, --overwrite or "
+            "another --out"
         ) from None
