@@ -89,6 +89,10 @@ class Evaluation:
         job = replace(job, settings=replace(settings, precision=chosen))
         return cls(entries, job, zoo)
 
+    def _loaded(self) -> Loaded:
+        settings = self.job.settings
+        return Loaded(self.entries, settings.precision, fast_layers=settings.fast_layers)
+
     def run(
         self,
         out: str | os.PathLike | None = None,
@@ -123,7 +127,7 @@ class Evaluation:
             if join:
                 stack.enter_context(mine)
             beginning = hosts.begins(out, mine) if join else None
-            loaded = Loaded(self.entries, self.job.settings.precision)
+            loaded = self._loaded()
             job = self._with_lanes(loaded, out, overwrite)
             if beginning or not join and (overwrite or not store.Run(out).count_parts()):
                 # refuses a network that cannot be loaded, before anything is written
@@ -234,7 +238,7 @@ class Evaluation:
             lanes = self.job.settings.lanes or engine.DEFAULT_LANES
             job = replace(self.job, settings=replace(self.job.settings, lanes=lanes))
             return "".join(missing) + estimate.text(job, self.entries, out)
-        loaded = Loaded(self.entries, self.job.settings.precision)
+        loaded = self._loaded()
         job = self._with_lanes(loaded, out, False)
         classifiers = {name: loaded[name] for name in job.models}
         time = estimate.measured(job, classifiers, zoo=self.zoo.name)

@@ -136,8 +136,8 @@ class Run:
             )
         elif kinds:
             raise InputError(
-                f"run directory {str(self.directory)!r} holds rows of an unknown run; give "
-                "another --out"
+                f"run directory {str(self.directory)!r} holds rows of an unknown run; give another "
+                "--out"
             )
         begun = manifest.begun(known, identity, any_machine=any_machine)
         if not joins or begun != known:
@@ -150,8 +150,8 @@ class Run:
         """
         if not self.manifest():
             raise InputError(
-                f"run directory {str(self.directory)!r} holds rows of an unknown run; give "
-                "another --out"
+                f"run directory {str(self.directory)!r} holds rows of an unknown run; give another "
+                "--out"
             )
 
     def close(self) -> None:

@@ -119,8 +119,8 @@ def attention(
     """
     if dropout_p:
         raise InputError(
-            f"attention with dropout {dropout_p:g} draws random numbers; call eval(), or set it "
-            "to 0"
+            f"attention with dropout {dropout_p:g} draws random numbers; call eval(), or set it to "
+            "0"
         )
     q, k, v = plain(query), plain(key), plain(value)
     if enable_gqa and q.shape[-3] != k.shape[-3]:
