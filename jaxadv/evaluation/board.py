@@ -15,7 +15,7 @@ from jaxadv.evaluation.plan import Job
 from jaxadv.evaluation.units import Unit
 from jaxadv.support.files import short
 
-URGENT = 0.5
+URGENT = 0.3
 """A unit is urgent if it takes this share of the time in which all processes could do the rest."""
 
 

@@ -79,6 +79,7 @@ class Scheduler:
             exists=lambda unit: units.exists(run, job, unit),
         )
         self._sure: set[str] = set()  # parts that this process has written, or read whole
+        self._kept: dict[str, units.Attackable] = {}
         self._shared: np.ndarray | None = None  # images that all networks classify correctly
         self._began = False
         self._seats: dict[int, list[str]] = {}  # the networks that each has used, latest first
@@ -142,6 +143,15 @@ class Scheduler:
             self._dispatcher.look()
 
     def _attackable(self, name: str) -> units.Attackable:
+        """The images to attack of a network. Those of the latest networks are kept."""
+        with self._changed:
+            found = self._kept.pop(name, None) or self._read_attackable(name)
+            self._kept[name] = found
+            for old in list(self._kept)[: -1 - self._at_once]:
+                del self._kept[old]
+        return found
+
+    def _read_attackable(self, name: str) -> units.Attackable:
         if self._job.settings.selection == "common" and self._shared is None:
             self._shared = units.common(self._run, self._job)
         return units.attackable(self._run, self._job, name, shared=self._shared)
@@ -260,11 +270,9 @@ def _at_once(tasks: Sequence[Callable[[], None]], cancel: Cancel) -> None:
             finished, waiting = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
             for future in finished:
                 future.result()
-    except Exception:
+    except BaseException as error:
         cancel.request()
-        pool.shutdown(cancel_futures=True)
+        # An interrupt from the keyboard does not wait.
+        pool.shutdown(wait=isinstance(error, Exception), cancel_futures=True)
         raise
-    finally:
-        pool.shutdown(
-            wait=False, cancel_futures=True
-        )  # an interrupt from the keyboard does not wait
+    pool.shutdown()
