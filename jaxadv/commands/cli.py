@@ -55,13 +55,9 @@ options.define()
 def parse(arguments: list[str]) -> list[str]:
     """Parse the command line.
 
-    Base settings come first, then flagfiles, then the given flags. The position of a flag on the
-    command line has no effect. Without a command, a flagfile and --zoo, the base is the embedded
-    job. With --small it is the embedded job too, unless --data or --weights_dir is given. With
-    --data or --weights_dir, the base is what --at_full_size says.
-
-    Args:
-        arguments: the program's name and its arguments.
+    Base settings come first (`jaxadv.support.precedence.base`), then flagfiles, then the given
+    flags. The position of a flag on the command line has no effect. ``arguments`` begin with the
+    program's name.
 
     Returns the program's name and the words of the command. The flags are in absl's `FLAGS`.
     """

@@ -22,6 +22,11 @@ def main(flags: SimpleNamespace) -> None:
         evaluation = Evaluation.of(**networks_of(flags), data=flags.data, settings=settings)
         print(evaluation.estimate(flags.out, measure=flags.dry_run == "measure"))
         return
+    if flags.ray:
+        from jaxadv.evaluation import ray_workers
+
+        print(ray_workers.run(flags.ray, sys.argv[1:], out=flags.out))
+        return
     hosts.join_pod()
     how = {name: getattr(flags, name) for name in ("overwrite", "any_machine", "join")}
     run = Evaluation.of(**networks_of(flags), data=flags.data, settings=settings).run(
@@ -29,9 +34,8 @@ def main(flags: SimpleNamespace) -> None:
     )
     page = run.directory / "report.html"
     if run.was_finished:
-        print(
-            f"nothing is left to do; report: {page} (report --out={run.directory} makes it again)"
-        )
+        again = f"report --out={run.directory} makes it again"
+        print(f"nothing is left to do; report: {page} ({again})")
     elif not run.made_report:
         print(f"the run is finished; {run.manifest['finished_by']} ended it", file=sys.stderr)
     else:

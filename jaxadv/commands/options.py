@@ -125,6 +125,7 @@ def define() -> None:
     hosts = "Several processes, on one machine or many, with one --out that all of them see"
     _switch(hosts, "join", False, "work on the run in --out together with all processes of this command, which may start and end at any time")
     _number(hosts, "claim_seconds", 90.0, "others take over the work of a process that gave no sign of life for so many seconds")
+    _text(hosts, "ray", None, "run one such process on each device of a Ray cluster; its address, or auto")
 
     bench = "bench"
     _switch(bench, "random_weights", False, "give the networks random weights, which need no file")

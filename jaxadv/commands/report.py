@@ -6,11 +6,7 @@ from model_ports.errors import InputError
 
 
 def main(flags: SimpleNamespace) -> None:
-    """Make the tables, figures and page of the run in --out again.
-
-    Raises:
-        InputError: if --out is missing, or is not the folder of a run.
-    """
+    """Make the tables, figures and page of the run in --out again. Raises InputError."""
     from jaxadv.report.remake import remake
 
     if not flags.out:

@@ -81,6 +81,7 @@ HELPERS = (
         "evaluation/board.py",
         "evaluation/costs.py",
         "evaluation/status.py",
+        "evaluation/ray_workers.py",
     ),
     *(
         "evaluation/compiled.py",

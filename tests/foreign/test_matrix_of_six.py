@@ -4,7 +4,6 @@ processes, and continued."""
 import itertools
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -91,11 +90,7 @@ def test_a_transfer_matrix_of_six(tmp_path):
     ]
     job += ["--num_images=60", "--attacked_images=2", "--attacks=fgsm", "--targets=untargeted"]
     job += ["--eps=0.1", "--figures=none"]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        place = f"127.0.0.1:{free.getsockname()[1]}"
-    shared = [*job, "--parts=attacks", f"--coordinator={place}", "--processes=2"]
-    for process in [start(tmp_path, *shared, f"--process={number}") for number in range(2)]:
+    for process in [start(tmp_path, *job, "--parts=attacks", "--join") for _ in range(2)]:
         ended(process)
     names = [*FULL, "ensemble.alexnet.timm.test_vit"]
     run = tmp_path / "run"
