@@ -4,6 +4,7 @@ Every process has its own board, made of lists of the run's folder. Boards may b
 claim decides (see `jaxadv.store.claims`), and a board only decides where to look first.
 """
 
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -232,7 +233,8 @@ class Board:
             return True
         attempts = sum(one.attack == unit.what for one in self._job.attempts)
         in_lanes = (self._job.settings.lanes or 1) / (attempts * units.size(self._job, unit.what))
-        processes = group.taken / (1 + in_lanes)  # units that one process has at a time
+        # A process has so many units at a time.
+        processes = math.ceil(group.taken / (1 + in_lanes))
         return processes < max(1.0, group.work / time)
 
     def _longest(self, groups: Sequence["_Group"]) -> Unit:
