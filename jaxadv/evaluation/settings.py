@@ -19,6 +19,7 @@ NOT_IN_ROWS = (
     "parts",
     "figures",
     "save_adversarial",
+    "save_dtype",
     "save_seconds",
     "at_once",
     "progress",
@@ -141,6 +142,7 @@ class Settings:
         seed: the seed of random targets and of CLEVER's samples.
         study_seed: the seed of the study's shuffle, which chooses its images and draws its targets.
         save_adversarial: whether to keep all adversarial images.
+        save_dtype: their type on disk: "float32", without loss, or "float16".
         save_seconds: the time between two saves of unfinished work, in seconds.
         at_once: how many networks run at the same time; None for 2 on CPU, else 1.
         figures: patterns of the figures to draw; None for all.
@@ -166,6 +168,7 @@ class Settings:
     seed: int = 1215
     study_seed: int = 1215
     save_adversarial: bool = False
+    save_dtype: str = "float32"
     save_seconds: float = 60.0
     at_once: int | None = None
     figures: tuple[str, ...] | None = None
@@ -199,6 +202,7 @@ class Settings:
             _at_least_one(name, getattr(self, name))
         checks.count("block_images", self.block_images)
         checks.choice("precision", self.precision, PRECISIONS)
+        checks.choice("save_dtype", self.save_dtype, ("float32", "float16"))
         checks.choice("fast_layers", self.fast_layers, (True, False))
         checks.whole_numbers("seed", self.seed)
         checks.whole_numbers("study_seed", self.study_seed)

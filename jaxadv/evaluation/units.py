@@ -277,11 +277,13 @@ def is_done(run: Run, job: Job, unit: Unit) -> bool:
     Returns:
         True if it is done.
     """
-    stored = (
-        unit.stage != "attack"
-        or not job.settings.save_adversarial
-        or image_store.has(run.directory, unit.part, digest=run.belonging.digest("examples"))
-    )
+    stored = True
+    if unit.stage == "attack" and job.settings.save_adversarial:
+        kept = {"digest": run.belonging.digest("examples")}
+        dtype = job.settings.save_dtype
+        stored = image_store.has(run.directory, unit.part, **kept, dtype=dtype)
+        if not stored:  # other processes look at names alone
+            image_store.make_room(run.directory, unit.part, **kept)
     return all([stored, *(run.has(kind, unit.part) for kind in kinds(job, unit))])
 
 

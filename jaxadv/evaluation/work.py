@@ -368,8 +368,13 @@ class Work:
             )
             parts.append(("transfer", shown))
         if self.job.settings.save_adversarial and not units.exists(self.run, self.job, unit):
-            digest = self.run.belonging.digest("examples")
-            image_store.write(self.run.directory, unit.part, result.adversarial, digest=digest)
+            image_store.write(
+                self.run.directory,
+                unit.part,
+                result.adversarial,
+                digest=self.run.belonging.digest("examples"),
+                dtype=self.job.settings.save_dtype,
+            )
         self._commit(unit, parts)
         return rows, seconds
 

@@ -1,4 +1,5 @@
-"""Adversarial images on disk without loss: Zarr arrays (format 3), which other programs can read.
+"""Adversarial images on disk: Zarr arrays (format 3), which other programs can read. They are
+float32, without loss, or float16.
 
 Each part of examples has one array under the same name: adversarial/part-NAME.zarr, (N, S, S, 3)
 float32 in [0, 1]. Image i is that of row i. Each picture is a chunk with a checksum, so a reader
@@ -28,6 +29,7 @@ from jaxadv.support.files import cannot_write, set_aside, short, sync_folder, te
 from model_ports.errors import InputError
 
 FOLDER = "adversarial"
+DTYPES = ("float32", "float16")
 SHARD = 128  # pictures in a file
 _LEFTOVER = re.compile(r"\.part-.+\.zarr\.\d+\.tmp")
 _INSIDE = re.compile(r"zarr\.json|c/\d+/0/0/0")
@@ -54,7 +56,9 @@ _UNREADABLE = (
 )  # errors of a damaged zarr.json
 
 
-def write(directory: Path, part: str, images: np.ndarray, *, digest: str = "") -> None:
+def write(
+    directory: Path, part: str, images: np.ndarray, *, digest: str = "", dtype: str = DTYPES[0]
+) -> None:
     """Write the adversarial images of a part of examples, completely or not at all. They replace
     earlier ones.
 
@@ -63,6 +67,7 @@ def write(directory: Path, part: str, images: np.ndarray, *, digest: str = "") -
         part: the unit of work.
         images: (N, S, S, 3) float32 in [0, 1], one for each row.
         digest: the digest of the run's identity.
+        dtype: one of `DTYPES`. float16 moves a pixel by at most 1/4096 (1/16 of a step of 8 bits).
 
     Raises:
         InputError: if they cannot be written.
@@ -72,11 +77,11 @@ def write(directory: Path, part: str, images: np.ndarray, *, digest: str = "") -
     try:
         try:
             temporary.mkdir(parents=True)
-            array = _open(temporary, _metadata(part, images))
+            array = _open(temporary, _metadata(part, images, dtype))
             for start in range(
                 0, len(images), SHARD
             ):  # one shard at a time, so that no other write runs when one fails
-                some = images[start : start + SHARD]
+                some = images[start : start + SHARD].astype(dtype, copy=False)
                 array[start : start + len(some)].write(some).result()  # flushes to disk
             _seal(temporary, digest)
             _make_room(place, digest)
@@ -112,24 +117,46 @@ def exists(directory: Path, part: str, *, digest: str = "") -> bool:
     return (attributes["digest"], attributes["part"]) == (digest, part)
 
 
-def has(directory: Path, part: str, *, digest: str = "") -> bool:
+def has(directory: Path, part: str, *, digest: str = "", dtype: str | None = None) -> bool:
     """Whether the images of a part exist, are of this run, and are undamaged.
 
     Args:
         directory: the run's folder.
         part: the unit of work.
         digest: the digest of the run's identity.
+        dtype: one of `DTYPES` that they must have; None for any.
 
     Returns:
         True if every byte is right.
     """
     place = _place(directory, part)
     try:
+        if dtype and json.loads((place / _META).read_bytes())["data_type"] != dtype:
+            return False
         return exists(directory, part, digest=digest) and all(
             _sum(place / name) == known for name, known in _attributes(place)["files"].items()
         )
     except _UNREADABLE:
         return False
+
+
+def make_room(directory: Path, part: str, *, digest: str = "") -> None:
+    """Remove the images of a part, or rename those of another run.
+
+    Args:
+        directory: the run's folder.
+        part: the unit of work.
+        digest: the digest of the run's identity.
+
+    Raises:
+        InputError: if they cannot be removed.
+    """
+    place = _place(directory, part)
+    if place.exists():
+        try:
+            _make_room(place, digest)
+        except OSError as error:
+            raise cannot_write(place, error) from error
 
 
 def read(directory: Path, part: str) -> np.ndarray:
@@ -150,7 +177,7 @@ def read(directory: Path, part: str) -> np.ndarray:
         missing = [name for name in _attributes(place)["files"] if not (place / name).is_file()]
         if missing:
             raise ValueError(f"the file {missing[0]} is missing")
-        return _open(place).read().result()
+        return _open(place).read().result().astype(np.float32, copy=False)
     except _UNREADABLE as error:
         raise InputError(
             f"{str(place)!r} is not a readable array ({one_line(error)}); run the command that "
@@ -229,17 +256,19 @@ def _sum(path: Path) -> list[int]:
     return [len(content), zlib.crc32(content)]
 
 
-def _metadata(part: str, images: np.ndarray) -> dict:
+def _metadata(part: str, images: np.ndarray, dtype: str) -> dict:
+    smaller = {**_SMALLER, "configuration": {**_SMALLER["configuration"]}}
+    smaller["configuration"]["typesize"] = np.dtype(dtype).itemsize
     one = [1, *images.shape[1:]]
     count = [SHARD, *images.shape[1:]]
     inner = {
         "chunk_shape": one,
-        "codecs": [_LITTLE, _SMALLER, _CHECKED],
+        "codecs": [_LITTLE, smaller, _CHECKED],
         "index_codecs": [_LITTLE, _CHECKED],
     }
     return {
         "shape": images.shape,
-        "data_type": "float32",
+        "data_type": dtype,
         "fill_value": "NaN",  # no picture has NaN, so a missing file shows
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": count}},
         "codecs": [{"name": "sharding_indexed", "configuration": inner}],

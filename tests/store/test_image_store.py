@@ -139,3 +139,16 @@ def test_overwriting_a_run_removes_its_images_and_nothing_of_others(tmp_path):
     assert files(tmp_path / "adversarial") == sorted([*foreign, *theirs])
     names = sorted(path.name for path in (tmp_path / "adversarial").iterdir())
     assert names == ["mine.zarr", "part-b.zarr", "part-c.zarr.bak", "part-other.zarr"]
+
+
+def test_half_precision_is_close_and_smaller(tmp_path):
+    """Every pixel within 1/4096; asked for in another type, the images are made again."""
+    images = np.random.default_rng(0).random((4, 16, 16, 3), np.float32)
+    image_store.write(tmp_path, "a", images, digest="d", dtype="float16")
+    assert np.abs(image_store.read(tmp_path, "a") - images).max() <= 1 / 4096
+    assert image_store.read(tmp_path, "a").dtype == np.float32
+    assert image_store.has(tmp_path, "a", digest="d")
+    assert image_store.has(tmp_path, "a", digest="d", dtype="float16")
+    assert not image_store.has(tmp_path, "a", digest="d", dtype="float32")
+    image_store.make_room(tmp_path, "a", digest="d")
+    assert not image_store.has(tmp_path, "a", digest="d")
