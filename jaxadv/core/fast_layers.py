@@ -151,6 +151,7 @@ def _convolution(image: Any, kernel: Any, **given: Any) -> Any:
     taps = lax.transpose(kernel, (*windows, inputs, outputs))
     strides, pads = tuple(given["window_strides"]), tuple(map(tuple, given["padding"]))
     precision = given["precision"]
+    y: Any
     if groups == 1:
         y = own_gradients.plain(x, taps, strides, pads, precision)
     elif groups == x.shape[3] and math.prod(taps.shape[:2]) <= MOST_TAPS:
@@ -167,7 +168,7 @@ def _convolution(image: Any, kernel: Any, **given: Any) -> Any:
     return lax.transpose(y, sorted(range(4), key=lambda axis: places[(0, 2, 3, 1)[axis]]))
 
 
-def _pool(function: Callable[..., jax.Array]) -> Callable[..., Any]:
+def _pool(function: Callable[..., Any]) -> Callable[..., Any]:
     """A pool over two axes of four with a fast gradient, which is None if it stays stock."""
 
     def pool(image: Any, **given: Any) -> Any:
