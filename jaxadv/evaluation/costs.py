@@ -17,7 +17,7 @@ from jaxadv.evaluation.plan import Job
 from jaxadv.evaluation.units import Unit
 
 TABLE = Path(__file__).with_name("flops.csv")
-"""GFLOP of one image of each network of the zoo, as XLA counts them for a CPU."""
+"""GFLOP of one image of each full-size network, as `jaxadv.evaluation.estimate.gigaflops` counts."""
 EARLY = 0.5
 """The share of its evaluations that an attack which may end early needs, before rows show it."""
 TOGETHER = 4
@@ -36,11 +36,11 @@ UNKNOWN = Gigaflops(3.0, 1.0)
 
 
 @functools.cache
-def table() -> dict[tuple[str, str], tuple[int, Gigaflops]]:
-    """The rows of flops.csv: (zoo, network) -> input size in pixels, and arithmetic."""
+def table() -> dict[str, tuple[int, Gigaflops]]:
+    """The rows of flops.csv: network -> input size in pixels, and arithmetic."""
     with open(TABLE, newline="") as file:
         return {
-            (row["zoo"], row["network"]): (
+            row["network"]: (
                 int(row["input_size"]),
                 Gigaflops(float(row["gradient"]), float(row["logits"])),
             )
@@ -51,6 +51,9 @@ def table() -> dict[tuple[str, str], tuple[int, Gigaflops]]:
 def of_zoo(zoo: str, name: str, input_size: int) -> Gigaflops | None:
     """The arithmetic of a network of the zoo. None if it is not in the table.
 
+    A small network of another zoo counts like the full-size one of its name, since costs are only
+    compared with each other.
+
     Args:
         zoo: the name of the zoo.
         name: the network.
@@ -59,10 +62,10 @@ def of_zoo(zoo: str, name: str, input_size: int) -> Gigaflops | None:
     Returns:
         GFLOP of one image.
     """
-    if (zoo, name) not in table():
+    if name not in table():
         return None
-    size, usual = table()[zoo, name]
-    scale = (input_size / size) ** 2
+    size, usual = table()[name]
+    scale = (input_size / size) ** 2 if zoo == "imagenet" else 1.0
     return Gigaflops(usual.gradient * scale, usual.logits * scale)
 
 

@@ -10,10 +10,11 @@ from models import random_linear
 
 import jaxadv
 from jaxadv.data.arrays import from_arrays
-from jaxadv.evaluation import estimate, plan, units
+from jaxadv.evaluation import estimate, networks, plan, units
 from jaxadv.evaluation.costs import Costs, Gigaflops, of_zoo
 from jaxadv.evaluation.settings import CleverSettings, Settings
 from jaxadv.evaluation.units import Unit
+from model_ports import facts, registry
 
 
 def a_job(**settings) -> plan.Job:
@@ -103,7 +104,18 @@ def test_arithmetic_of_the_zoo_grows_with_the_pixels():
     usual = of_zoo("imagenet", "mobilenet_v1_100", 224)
     half = of_zoo("imagenet", "mobilenet_v1_100", 112)
     assert usual.gradient == pytest.approx(4 * half.gradient) and usual.gradient > usual.logits
+    assert of_zoo("digits", "mobilenet_v1_100", 24) == usual
     assert of_zoo("imagenet", "unknown", 224) is None
+    assert all(of_zoo("imagenet", name, 224) for name in facts.NAMES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["alexnet", "mobilenet_v1_025"])
+def test_arithmetic_of_the_zoo_is_what_xla_counts(name):
+    network = registry.network(name, zoo="imagenet")
+    counted = estimate.gigaflops(networks.random_classifier(network))
+    known = of_zoo("imagenet", name, network.input_size)
+    assert tuple(known) == pytest.approx(counted, rel=0.02)
 
 
 def test_the_disk_of_a_plan_has_examples_scores_transfer_and_images(job):
