@@ -119,7 +119,7 @@ class Work:
         self.classifiers = classifiers
         self.attackable = attackable
         self.progress = progress
-        self._block: tuple[tuple[str, int, int], Block] | None = None
+        self._block: tuple[tuple[str, str, int, int], Block] | None = None
 
     def do(self, ticket: Ticket, follow: Follow) -> Iterator[Done]:
         """Do a unit and write its rows. The classifications of a network come first.
@@ -156,8 +156,8 @@ class Work:
     def _images_of(self, classifier: Classifier, unit: Unit) -> Block:
         """The images of a unit. Units of other attacks with the same images share them."""
         count = units.size(self.job, unit.what)
-        key = (unit.network, unit.block * count, count)
-        if self._block is None or self._block[0] != key or unit.stage != "attack":
+        key = (unit.network, unit.stage, unit.block * count, count)  # fewer images have scores
+        if self._block is None or self._block[0] != key:
             self._block = None
             chosen = self.attackable(unit.network).block(self.job, unit)
             pictures = self.job.pictures(classifier.input_size)
