@@ -8,7 +8,6 @@ import shutil
 import signal
 import threading
 import time
-from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -47,7 +46,7 @@ JOB += [
 ]
 JOB += ["--parts=attacks,transfer,clever", "--noprogress", "--save_seconds=0.1"]
 JOIN = [*JOB, "--join", "--claim_seconds=3", "--at_once=1"]
-LONG = [*JOIN, "--cw_steps=2000", "--ead_steps=2000", "--nocw_abort_early", "--noead_abort_early"]
+LONG = [*JOIN, "--cw_steps=1000", "--ead_steps=500", "--nocw_abort_early", "--noead_abort_early"]
 """The same with so much work that a unit is a small part of it."""
 
 
@@ -133,7 +132,7 @@ def calls(log: Path) -> tuple[int, float]:
     A process without a unit could have made as many as each of the others made meanwhile.
     """
     events = log.read_bytes()
-    idle: Counter[int] = Counter()  # process -> calls of others since it had no unit
+    processes = len({event % shims.FIRST_IDLE for event in events})
     lost = 0.0
     waiting: set[int] = set()
     for event in events:
@@ -141,10 +140,8 @@ def calls(log: Path) -> tuple[int, float]:
             waiting.add(event - shims.FIRST_IDLE)
             continue
         waiting.discard(event)
-        active = max(1, len({*events}) - len(waiting))
-        for process in waiting:
-            idle[process] += 1
-            lost += 1 / active
+        active = max(1, processes - len(waiting))
+        lost += len(waiting) / active
     return sum(event < shims.FIRST_IDLE for event in events), lost
 
 
