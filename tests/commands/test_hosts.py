@@ -132,16 +132,21 @@ def calls(log: Path) -> tuple[int, float]:
     A process without a unit could have made as many as each of the others made meanwhile.
     """
     events = log.read_bytes()
-    processes = len({event % shims.FIRST_IDLE for event in events})
+    first = {event: place for place, event in reversed([*enumerate(events)])}
+    last = {event: place for place, event in enumerate(events)}
+    ends = {last[event] for event in last if event < shims.FIRST_IDLE}
+    begins = {first[event] for event in first if event < shims.FIRST_IDLE}
+    at_work = 0  # processes between their first call and their last
     lost = 0.0
     waiting: set[int] = set()
-    for event in events:
+    for place, event in enumerate(events):
+        at_work += place in begins
         if event >= shims.FIRST_IDLE:
             waiting.add(event - shims.FIRST_IDLE)
             continue
         waiting.discard(event)
-        active = max(1, processes - len(waiting))
-        lost += len(waiting) / active
+        lost += len(waiting) / max(1, at_work - len(waiting))
+        at_work -= place in ends
     return sum(event < shims.FIRST_IDLE for event in events), lost
 
 
