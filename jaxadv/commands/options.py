@@ -112,7 +112,7 @@ def define() -> None:
     _switch(how, "any_machine", False, "continue a run that another kind of machine began; its rows may differ by rounding")
     _define(_define_plan, how, "dry_run", "", "print the evaluations and the disk that a run takes, and do nothing; =measure: also the time")
     _switch(how, "save_adversarial", False, "keep all adversarial images, as Zarr arrays in adversarial/")
-    _text(how, "save_dtype", "float32", "their type: float32, without loss, or float16, which takes a third as much disk")
+    _text(how, "save_dtype", "float32", "their type: float32, without loss, or float16, which takes half as much disk")
     _number(how, "save_seconds", 60.0, "seconds between saves of unfinished attacks and scores; a kill loses no more than this")
     _count(how, "lanes", None, "images side by side on the device; if not given 32 on a CPU, 256 elsewhere, or what memory allows")
     _text(how, "precision", "highest", "of gradients: highest, high, default, bfloat16, or auto: the fastest that attacks bear")
