@@ -137,9 +137,16 @@ def quiet() -> Iterator[None]:
 
 def _taken_apart(program: Any) -> Any:
     """The functional graph of operators that have a function in JAX, as far as torch can take them
-    apart."""
+    apart.
+
+    Most of the time of reading a network would go into that, so it is left out where it changes
+    nothing.
+    """
     import torch
 
+    targets = [node.target for node in program.graph.nodes if node.op == "call_function"]
+    if all(map(_is_final, targets)):
+        return program
     table = torch.export.default_decompositions()
     for target in list(table.keys()):
         if torch_graph.is_known(target):
@@ -152,6 +159,13 @@ def _taken_apart(program: Any) -> Any:
     }
     more = torch._decomp.get_decompositions(list(rest))
     return program.run_decompositions(more) if more else program
+
+
+def _is_final(target: Any) -> bool:
+    """Whether an operator is read as it is, and changes nothing in place."""
+    if not hasattr(target, "_schema"):
+        return getattr(target, "__module__", "") == "_operator"
+    return torch_graph.is_read(target) and not target._schema.is_mutable
 
 
 def _read(program: Any, name: str, one_by_one: bool) -> Exported:

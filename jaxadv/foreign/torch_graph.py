@@ -102,6 +102,11 @@ def is_known(target: Any) -> bool:
     return space == "aten" and operators.operator(name, overload) is not None
 
 
+def is_read(target: Any) -> bool:
+    """The same, or it is about lengths."""
+    return is_known(target) or names(target)[1:] in (("sym_size", "int"), ("size", "int"))
+
+
 def place(node: Any, name: str) -> str:
     """The operator of a node and the module it stands in, for messages."""
     target = getattr(node.target, "_schema", None)
