@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxadv.foreign import torch_graph
+from jaxadv.foreign import torch_graph, torch_in_place
 from jaxadv.foreign.silence import reason, silent
 from jaxadv.foreign.steps import Steps, references
 from model_ports.errors import InputError
@@ -144,9 +144,10 @@ def _taken_apart(program: Any) -> Any:
     """
     import torch
 
-    targets = [node.target for node in program.graph.nodes if node.op == "call_function"]
-    if all(map(_is_final, targets)):
+    calls = [node for node in program.graph.nodes if node.op == "call_function"]
+    if all(_is_read(node.target) for node in calls) and torch_in_place.replaced(program.graph):
         return program
+    program.graph_module.recompile()
     table = torch.export.default_decompositions()
     for target in list(table.keys()):
         if torch_graph.is_known(target):
@@ -161,11 +162,11 @@ def _taken_apart(program: Any) -> Any:
     return program.run_decompositions(more) if more else program
 
 
-def _is_final(target: Any) -> bool:
-    """Whether an operator is read as it is, and changes nothing in place."""
+def _is_read(target: Any) -> bool:
+    """Whether an operator is read as it is, but for what it changes in place."""
     if not hasattr(target, "_schema"):
         return getattr(target, "__module__", "") == "_operator"
-    return torch_graph.is_read(target) and not target._schema.is_mutable
+    return torch_graph.is_read(target)
 
 
 def _read(program: Any, name: str, one_by_one: bool) -> Exported:

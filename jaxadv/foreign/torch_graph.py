@@ -103,8 +103,11 @@ def is_known(target: Any) -> bool:
 
 
 def is_read(target: Any) -> bool:
-    """The same, or it is about lengths."""
-    return is_known(target) or names(target)[1:] in (("sym_size", "int"), ("size", "int"))
+    """The same, also of one that changes an array in place, or that is about lengths."""
+    space, name, overload = names(target)
+    if (name, overload) in (("sym_size", "int"), ("size", "int")):
+        return True
+    return space == "aten" and operators.operator(name.removesuffix("_"), overload) is not None
 
 
 def place(node: Any, name: str) -> str:

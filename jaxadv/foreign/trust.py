@@ -175,7 +175,7 @@ def answer(
         return array.astype(images.dtype) if np.issubdtype(array.dtype, np.floating) else array
 
     options = oracle.compiler_options()
-    if images.dtype == np.float64 and jax.default_backend() == "cpu":
+    if jax.default_backend() == "cpu":
         options = options | QUICK
     program = jax.jit(both, compiler_options=options)
     with jax.default_matmul_precision("highest"):
