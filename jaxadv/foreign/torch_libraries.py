@@ -74,8 +74,8 @@ def import_torchvision(full: str) -> Any:
         import torchvision
     except ImportError as error:
         raise InputError(
-            f"{full} needs {error.name or 'torchvision'}, which is not installed; run: pip "
-            "install 'jaxadv[torch]'"
+            f"{full} needs {error.name or 'torchvision'}, which is not installed; run: pip install "
+            "'jaxadv[torch]'"
         ) from error
     except (RuntimeError, OSError) as error:
         raise InputError(f"{full}: {other_build(error) or error}") from error

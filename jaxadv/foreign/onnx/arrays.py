@@ -35,7 +35,7 @@ def mean_of(*values: Value) -> Value:
     return arithmetic.div(reduce(arithmetic.add, values), len(values))
 
 
-# --- arithmetic ----------------------------------------------------------------------------------
+# --- arithmetic --------------------------------------------------------------
 
 
 def divide(A: Value, B: Value) -> Value:  # noqa: N803
@@ -93,7 +93,7 @@ def cast(input: Value, *, to: Any, saturate: int = 1, round_mode: str = "") -> V
     return types.cast(input, to)
 
 
-# --- reductions ----------------------------------------------------------------------------------
+# --- reductions --------------------------------------------------------------
 
 
 def reduction(function: Callable[..., Value]) -> Callable[..., Value]:

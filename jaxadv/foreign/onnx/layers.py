@@ -124,7 +124,7 @@ def einsum(*values: Value, equation: str) -> Array:
     return algebra.einsum(equation, list(values))
 
 
-# --- pooling -------------------------------------------------------------------------------------
+# --- pooling -----------------------------------------------------------------
 
 
 def max_pool(
@@ -198,7 +198,7 @@ def global_pool(function: Callable[..., Array]) -> Callable[..., Value]:
     return operator
 
 
-# --- normalisation -------------------------------------------------------------------------------
+# --- normalisation -----------------------------------------------------------
 
 
 def batch_norm(

@@ -14,7 +14,7 @@ from jaxadv.foreign.onnx.constants import is_known, known, shape, whole
 from jaxadv.foreign.operators import indexing, padding, reductions, shapes, types
 from model_ports.errors import InputError
 
-# --- shapes --------------------------------------------------------------------------------------
+# --- shapes ------------------------------------------------------------------
 
 
 def reshape(data: Value, shape: Any, *, allowzero: int = 0) -> Value:
@@ -97,7 +97,7 @@ def constant_of_shape(shape: Any, *, value: Any = None) -> Any:
     raise InputError("ConstantOfShape by a shape that depends on the image is not read")
 
 
-# --- parts ---------------------------------------------------------------------------------------
+# --- parts -------------------------------------------------------------------
 
 
 def gather(data: Value, indices: Any, *, axis: int = 0) -> Value:
