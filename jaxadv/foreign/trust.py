@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxadv.core import oracle
+from jaxadv.core import fast_layers, oracle
 from model_ports.errors import InputError
 
 DOUBLE = 1e-8
@@ -165,10 +165,12 @@ def answer(
     """Logits and gradient of the converted network, in the precision of the images. Without
     weights there is no gradient, which halves the time."""
 
+    run = fast_layers.rewritten(apply)  # what attacks call
+
     def both(params, images, weights):
         if weights is None:
-            return apply(params, images), None
-        logits, pull_back = jax.vjp(lambda pixels: apply(params, pixels), images)
+            return run(params, images), None
+        logits, pull_back = jax.vjp(lambda pixels: run(params, pixels), images)
         return logits, pull_back(weights.astype(logits.dtype))[0]
 
     def same(array: np.ndarray) -> np.ndarray:
