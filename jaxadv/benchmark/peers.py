@@ -82,7 +82,7 @@ def apply(params: Any, images: Any) -> Any:
 
 def module(params: Params) -> Any:
     """The same network in PyTorch, which counts images with a gradient, and without."""
-    import torch
+    torch: Any = importlib.import_module("torch")
 
     class Network(torch.nn.Module):
         def __init__(self) -> None:
@@ -118,8 +118,7 @@ def ours(clf: Classifier, attack: Any, images: np.ndarray, labels: np.ndarray) -
 
 def theirs(attack: Callable[..., Any], network: Any, images: np.ndarray, labels: Any) -> Measured:
     """An attack of PyTorch: a function of the network, images (N, 3, S, S) and labels."""
-    import torch
-
+    torch: Any = importlib.import_module("torch")
     network.gradients = network.forwards = 0
     given = torch.tensor(images.transpose(0, 3, 1, 2).copy())
     made = attack(network, given, torch.tensor(labels.astype(np.int64)))

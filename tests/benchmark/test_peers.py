@@ -11,10 +11,11 @@ SCALE = peers.Scale(images=2, steps=3, queries=4, search_steps=3)
 
 def test_a_row_for_each_attack_and_tool(monkeypatch):
     monkeypatch.setattr(peers, "_imported", lambda name: None)
-    table = peers.measure(SCALE).set_index("attack")
-    assert set(table["tool"]) == {"jaxadv"} and (table["images_per_second"] > 0).all()
-    assert table.loc["ddn", "gradients"] == 3 and table.loc["ddn", "forwards"] == 1
-    assert 0 < table.loc["autoattack", "gradients"] <= 4 + 9 * 4 + 9 * 3
+    rows = {row["attack"]: row for row in peers.measure(SCALE).to_dict("records")}
+    assert len(rows) == 4 and all(row["tool"] == "jaxadv" for row in rows.values())
+    assert all(row["images_per_second"] > 0 for row in rows.values())
+    assert (rows["ddn"]["gradients"], rows["ddn"]["forwards"]) == (3, 1)
+    assert 0 < rows["autoattack"]["gradients"] <= 4 + 9 * 4 + 9 * 3
 
 
 @pytest.mark.frameworks
