@@ -112,8 +112,8 @@ def load(
     for key, wanted in (("model", model), ("zoo", zoo)):
         if wanted is not None and meta[key] != wanted:
             raise InputError(
-                f"{directory} is a checkpoint of {key} {meta[key]!r}, not {wanted!r}; give "
-                "another path"
+                f"{directory} is a checkpoint of {key} {meta[key]!r}, not {wanted!r}; give another "
+                "path"
             )
     wanted_shapes = {name: tuple(leaf.shape) for name, leaf in _named(abstract)}
     index = meta["arrays"]
@@ -147,8 +147,8 @@ def read_meta(directory: str | os.PathLike) -> dict[str, Any]:
         )
     if not (path / META).is_file():
         raise InputError(
-            f"{path} is not a checkpoint: it has no {META}; give a directory that convert or "
-            "train wrote"
+            f"{path} is not a checkpoint: it has no {META}; give a directory that convert or train "
+            "wrote"
         )
     try:
         meta = json.loads((path / META).read_bytes())
@@ -341,9 +341,8 @@ def _compare(directory, actual: dict[str, tuple], wanted: dict[str, tuple]) -> N
             )
         if actual[name] != wanted[name]:
             raise InputError(
-                f"{directory}: array {name!r} has shape {actual[name]}, not {wanted[name]}: it "
-                "is of another network or"
-                " size; give another path"
+                f"{directory}: array {name!r} has shape {actual[name]}, not {wanted[name]}: it is "
+                "of another network or size; give another path"
             )
     for name in actual:
         if name not in wanted:

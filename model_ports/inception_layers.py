@@ -229,8 +229,7 @@ class Inception(nnx.Module):
         return self.logits(global_mean(x))
 
 
-# --- names
-# -------------------------------------------------------------------------------------------------------
+# --- names -------------------------------------------------------------------
 
 
 def stem_conv(position: str, *sizes) -> tuple[str, Conv]:

@@ -150,8 +150,7 @@ def global_mean(x: jax.Array) -> jax.Array:
     return jnp.mean(x, axis=(1, 2))
 
 
-# --- local response normalisation
-# --------------------------------------------------------------------------------
+# --- local response normalisation --------------------------------------------
 
 
 def local_response_normalization(x: jax.Array, *, radius: int, alpha: float) -> jax.Array:
@@ -177,8 +176,7 @@ def local_response_normalization(x: jax.Array, *, radius: int, alpha: float) -> 
     return x * (root * jnp.sqrt(root))
 
 
-# --- modules
-# -----------------------------------------------------------------------------------------------------
+# --- modules -----------------------------------------------------------------
 
 
 class ShapesOnly:

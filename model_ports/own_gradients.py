@@ -22,8 +22,7 @@ Pair = tuple[int, int]
 Pads = tuple[Pair, Pair]
 
 
-# --- the windows of an image
-# -------------------------------------------------------------------------------------
+# --- the windows of an image -------------------------------------------------
 
 
 def _padded(x: jax.Array, pads: Pads, value: float) -> jax.Array:
@@ -112,8 +111,7 @@ def _saved(x, kernel) -> tuple:
     return x.value, kernel.value, ((),) if kernel.perturbed else ()
 
 
-# --- depthwise convolution
-# ---------------------------------------------------------------------------------------
+# --- depthwise convolution ---------------------------------------------------
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -168,8 +166,7 @@ def _depthwise_backward(strides, pads, saved, gradient):
 depthwise.defvjp(_depthwise_forward, _depthwise_backward, symbolic_zeros=True)
 
 
-# --- ordinary convolution
-# ----------------------------------------------------------------------------------------
+# --- ordinary convolution ----------------------------------------------------
 
 _FEW = 8
 """The largest number of outputs for which `_of_few_outputs` is used. It takes a half to a third of
@@ -280,8 +277,7 @@ def _plain_input_gradient(kernel, gradient, shape, strides, pads, precision):
 plain.defvjp(_plain_forward, _plain_backward, symbolic_zeros=True)
 
 
-# --- pooling
-# -----------------------------------------------------------------------------------------------------
+# --- pooling -----------------------------------------------------------------
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))

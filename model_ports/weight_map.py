@@ -139,7 +139,7 @@ def assemble(
             )
     if problems:
         raise InputError(
-            f"{len(problems)} of {len(source)} arrays do not fit the network; convert the file "
-            "of this very model: " + "; ".join(problems)
+            f"{len(problems)} of {len(source)} arrays do not fit the network; convert the file of "
+            "this very model: " + "; ".join(problems)
         )
     return unflatten({path: filled[path] for path in wanted})

@@ -39,8 +39,8 @@ def find(network: Network, weights_dir: str | Path | None) -> Path | None:
         if place.exists():
             return place
     raise InputError(
-        f"no weights of {name} in {weights_dir}: neither {places[0].name}/ nor {places[1].name} "
-        "is there"
+        f"no weights of {name} in {weights_dir}: neither {places[0].name}/ nor {places[1].name} is "
+        "there"
     )
 
 
@@ -62,8 +62,8 @@ def load(network: Network, path: str | Path | None) -> tuple[dict[str, Any], dic
     if path is None:
         if zoo != "digits":
             raise InputError(
-                f"no weights given for {name} of the {zoo} zoo: name a converted checkpoint or "
-                "an .npz"
+                f"no weights given for {name} of the {zoo} zoo: name a converted checkpoint or an "
+                ".npz"
             )
         path = EMBEDDED / name
     elif not Path(path).is_dir():

@@ -91,6 +91,8 @@ def _not_run(node: ast.AST) -> list[ast.AST]:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         every = (*node.args.args, *node.args.kwonlyargs, *node.args.posonlyargs)
         return [*node.decorator_list, *filter(None, [node.returns, *(a.annotation for a in every)])]
+    if isinstance(node, ast.ClassDef):
+        return list(node.decorator_list)
     if isinstance(node, ast.AnnAssign):
         return [node.annotation]
     if isinstance(node, ast.JoinedStr):

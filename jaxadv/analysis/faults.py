@@ -50,9 +50,8 @@ def of_attempts(attempts: Iterable[Attempts]) -> list[str]:
         lines.append(
             "gradients of zero everywhere: "
             f"{_listed((one.who, one.zero_gradient, one.n) for one in masked)} attempts failed "
-            "without a direction, "
-            "which is no robustness: look for rounding or saturation in the network, use the "
-            "loss logit, not cross_entropy, "
+            "without a direction, which is no robustness: look for rounding or saturation in the "
+            "network, use the loss logit, not cross_entropy, "
             "and test how images of other networks transfer"
         )
     return lines

@@ -53,8 +53,8 @@ def name_family(run_rows: pd.DataFrame, unknown_rows: pd.DataFrame) -> Naming:
     names = unknown_rows["model"].unique()
     if len(names) != 1:
         raise InputError(
-            f"the unknown rows are of {len(names)} models; rows of one network are needed: "
-            "choose one"
+            f"the unknown rows are of {len(names)} models; rows of one network are needed: choose "
+            "one"
         )
     known = signatures(rates(run_rows[run_rows["model"] != names[0]]))
     alike = _alike(known.assign(**{"": signatures(rates(unknown_rows))[names[0]]}))[""].drop("")
@@ -66,8 +66,8 @@ def name_family(run_rows: pd.DataFrame, unknown_rows: pd.DataFrame) -> Naming:
     if alike.empty:
         raise InputError(
             f"no network of the run shares {LEAST_SHARED} entries (source, attack, setting, kind "
-            "of target) with the unknown rows; "
-            "test the unknown network with the adversarial images of this run"
+            "of target) with the unknown rows; test the unknown network with the adversarial "
+            "images of this run"
         )
     return Naming(family(alike.index[0]), alike.index[0], alike)
 

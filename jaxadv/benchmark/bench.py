@@ -58,9 +58,7 @@ UNITS = {
     "percent_low": "25 % of the turns are below",
     "percent_high": "25 % of the turns are above",
     "percent_of_pytorch": "speed of the gradient call, relative to timm's network in PyTorch "
-    "(channels "
-    "last); "
-    "median of the turns",
+    "(channels last); median of the turns",
     "gradients": "evaluations with gradient per item, which is an image with a target (CLEVER: a "
     "batch of samples)",
     "forwards": "evaluations of logits alone per item, including the final judgement",

@@ -114,6 +114,7 @@ def define() -> None:
     _number(how, "save_seconds", 60.0, "seconds between saves of unfinished attacks and scores; a kill loses no more than this")
     _count(how, "lanes", None, "images side by side on the device; if not given 32 on a CPU, 256 elsewhere, or what memory allows")
     _text(how, "precision", "highest", "of gradients: highest, high, default, bfloat16, or auto: the fastest that attacks bear")
+    _switch(how, "fast_layers", True, "the project's own convolutions and pools in networks that are not of the zoo, on a CPU")
     _count(how, "block_images", 256, "attacked images in memory at a time, and in a part of the rows")
     _count(how, "at_once", None, "networks that run at the same time; if not given 2 on a CPU, 1 on an accelerator")
     _count(how, "seed", 1215, "seed of random targets, of CLEVER's samples, and of training", lower_bound=0, upper_bound=MOST)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxadv.core import contract, metrics, oracle
+from jaxadv.core import contract, fast_layers, metrics, oracle
 from jaxadv.core.programs import Program
 from jaxadv.support import checks
 from model_ports.errors import InputError
@@ -48,7 +48,8 @@ class Classifier:
             to learn it. Tracing takes long for a large network.
         program: a name that no other function of this package has. `compile` keeps the traced
             program under it (see `jaxadv.core.programs`). None for a function whose code is not
-            part of this package.
+            part of this package. On a CPU such a function gets fast layers (see
+            `jaxadv.core.fast_layers`).
 
     Raises:
         InputError: if a number is out of range, if JAX cannot trace the function, or if its output
@@ -80,7 +81,11 @@ class Classifier:
         self.label_offset = label_offset
         self._copies: dict[Device, Classifier] = {}
         self._lock = threading.Lock()
-        self.oracle = oracle.Oracle(lambda params, images: apply(params, images)[:, label_offset:])
+        self.stock = lambda params, images: apply(params, images)[:, label_offset:]
+        """The function from params and images to the logits of the real classes, as it was given."""
+        self.oracle = oracle.Oracle(
+            fast_layers.rewritten(self.stock) if program is None else self.stock
+        )
         self._raw = oracle.Oracle(apply)
         self.contract = contract.Record(is_exempt=program is not None)
         shape = (1, outputs)
@@ -184,6 +189,14 @@ class Classifier:
                     "another precision"
                 ) from error
         return other
+
+    def with_stock_layers(self) -> "Classifier":
+        """The same classifier without `jaxadv.core.fast_layers`.
+
+        Returns:
+            A classifier whose programs are those of the function as it was given.
+        """
+        return self._with(oracle=oracle.Oracle(self.stock, self.oracle.gradient_precision))
 
     def check(self, images: ArrayLike) -> np.ndarray:
         """Check images for this network.

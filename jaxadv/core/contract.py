@@ -160,8 +160,8 @@ def _asked(classifier: Network, images: np.ndarray) -> np.ndarray:
         columns = classifier.label_offset + classifier.num_classes
         raise InputError(
             f"{classifier.name} gives {logits.shape[0]} rows for {len(images)} images; a row of "
-            f"{columns} for each is "
-            "needed: let apply use the first axis of images as the batch and nothing else"
+            f"{columns} for each is needed: let apply use the first axis of images as the batch "
+            "and nothing else"
         )
     return logits
 
@@ -174,17 +174,16 @@ def _check_values(name: str, logits: np.ndarray, label_offset: int) -> None:
         some = ", ".join(map(str, masked[:5])) + ("..." if len(masked) > 5 else "")
         raise InputError(
             f"{name} gives -inf for class {some}; finite logits are needed: leave masked classes "
-            "out of num_classes, "
-            "or give them a low finite number such as -1e4; compute log-probabilities with "
-            "jax.nn.log_softmax"
+            "out of num_classes, or give them a low finite number such as -1e4; compute "
+            "log-probabilities with jax.nn.log_softmax"
         )
     if not np.isfinite(logits).all():
         what = "NaN" if np.isnan(logits).any() else "infinite logits"
         count = int((~np.isfinite(logits)).any(axis=1).sum())
         raise InputError(
             f"{name} gives {what} for {count} of {len(logits)} pictures of noise in [0, 1]; "
-            "finite logits are needed: "
-            "check its preprocessing and weights, and look for 0 / 0 and logarithms of 0"
+            "finite logits are needed: check its preprocessing and weights, and look for 0 / 0 and "
+            "logarithms of 0"
         )
     sums = logits.sum(axis=1, dtype=np.float64)
     if logits.min() >= 0 and _are_shares(sums, label_offset):
@@ -262,23 +261,20 @@ def _unlike(
     if difference_twice > allowed:
         return InputError(
             f"{classifier.name} is random: two calls with the same images differ by "
-            f"{difference_twice:.2g}; "
-            "switch dropout and noise off, or fix their seed inside apply so that it is the same "
-            "for every image"
+            f"{difference_twice:.2g}; switch dropout and noise off, or fix their seed inside apply "
+            "so that it is the same for every image"
         )
     same = (others == images).all(axis=(1, 2, 3))
     beside, allowed = _difference(logits[same], _asked(classifier, others)[same])
     if beside > allowed:
         return InputError(
             f"{classifier.name} gives an image other logits beside other images, by "
-            f"{beside:.2g}; logits must not "
-            "depend on other images: run batch normalisation with stored statistics, and do not "
-            "reduce over the batch axis"
+            f"{beside:.2g}; logits must not depend on other images: run batch normalisation with "
+            "stored statistics, and do not reduce over the batch axis"
         )
     return InputError(
         f"{classifier.name} gives an image other logits at another position in the batch, by "
-        f"{difference:.2g}; "
-        "treat all positions alike: draw no noise of the batch's shape"
+        f"{difference:.2g}; treat all positions alike: draw no noise of the batch's shape"
     )
 
 

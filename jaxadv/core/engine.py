@@ -16,7 +16,7 @@ import functools
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeAlias
 
@@ -184,16 +184,11 @@ def run(
     known = journal.outcomes() if journal else {}
     for number, members in enumerate(groups.values()):
         first = members[0]
-        kind = jax.eval_shape(_result_at_once, _settings(probes[first]), items[first])
         asks_gradients = any(
             phase.gradient
             for phase in probes[first].schedule.prologue + probes[first].schedule.cycle
         )
-        before = (
-            (i, jax.tree.unflatten(jax.tree.structure(kind), known[i]))
-            for i in members
-            if i in known
-        )
+        before = _known(probes[first], items, [i for i in members if i in known], known)
         waiting = _Waiting([i for i in members if i not in known])
         group = _Group(probes, items, first, lanes, waiting, look)
         devices = classifier.devices[: max(1, -(-len(waiting) // lanes))]
@@ -209,6 +204,16 @@ def run(
         for i, (result, wrong) in itertools.chain(before, now):
             watch.note(i, wrong, asks_gradients=asks_gradients)
             yield i, result
+
+
+def _known(
+    probe: AnyProbe, items: Sequence[Any], members: Sequence[int], known: Mapping[int, Any]
+) -> Iterator[Outcome]:
+    """The outcomes of items that a journal holds. The probe is traced only if there are some."""
+    if members:
+        kind = jax.eval_shape(_result_at_once, _settings(probe), items[members[0]])
+        for i in members:
+            yield i, jax.tree.unflatten(jax.tree.structure(kind), known[i])
 
 
 def _result_at_once(probe: AnyProbe, item: Any) -> tuple[Any, Faults]:

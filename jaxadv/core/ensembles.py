@@ -53,7 +53,7 @@ def ensemble(
     def apply(params: Any, images: Array) -> Array:
         shown = [placed(images, member.input_size, pad=jnp.pad) for member in members]
         logits = [
-            member.oracle.apply(member_params, member_images)
+            member.stock(member_params, member_images)
             for member, member_params, member_images in zip(members, params, shown, strict=True)
         ]
         return sum(logits[1:], start=logits[0]) / len(members)

@@ -174,6 +174,11 @@ class Judge:
         adversarial = self._adversarial[rows]
         clean = self._images[rows]
         self._logits.append((numbers, list(self._clf.logits_of_batches(adversarial, self._lanes))))
+        if clean.size <= metrics.BLOCK:  # a thread would take longer to start
+            measured: Future[dict[str, np.ndarray]] = Future()
+            measured.set_result(metrics.distances(adversarial, clean))
+            self._distances.append((numbers, measured))
+            return
         share = max(-(-len(numbers) // WORKERS), metrics.BLOCK // clean[0].size)
         for part in (slice(start, start + share) for start in range(0, len(numbers), share)):
             self._distances.append(

@@ -75,8 +75,8 @@ def _lack(classifier: Classifier, lanes: int) -> str:
         needed = needed_bytes(classifier, lanes)
         if needed > free:
             return (
-                f"{what} needs {_gigabytes(needed)}, and may use {_gigabytes(free)} of the "
-                "free memory"
+                f"{what} needs {_gigabytes(needed)}, and may use {_gigabytes(free)} of the free "
+                "memory"
             )
         classifier.compile(lanes)
     except jax.errors.JaxRuntimeError as error:

@@ -243,8 +243,7 @@ def transfer_rates(
     if after.shape != before.shape or succeeded.shape != (count,):
         raise checks.InputError(
             f"adversarial has shape {after.shape} and success {succeeded.shape}; {before.shape} "
-            f"and ({count},) are needed: "
-            "one adversarial image and one success for each clean image"
+            f"and ({count},) are needed: one adversarial image and one success for each clean image"
         )
     failed = np.isnan(after).any((1, 2, 3)) & ~succeeded
     after = checks.images(np.where(failed[:, None, None, None], before, after))

@@ -34,9 +34,8 @@ T = TypeVar("T")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 FORMS = (
     f"a list of labels ({', '.join(LISTS)}), names LABEL.NNNNNNNN.jpg with LABEL 1..1000, names "
-    "ILSVRC2012_val_NNNNNNNN.JPEG, "
-    "or class folders named by WordNet ids, by numbers 0..999, or by names that classes.txt may "
-    "list"
+    "ILSVRC2012_val_NNNNNNNN.JPEG, or class folders named by WordNet ids, by numbers 0..999, or by "
+    "names that classes.txt may list"
 )
 
 

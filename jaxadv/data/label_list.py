@@ -95,8 +95,8 @@ def labels(path: Path, files: Sequence[Path], classes: Sequence[str] = ()) -> li
             else ""
         )
         raise InputError(
-            f"{str(path)!r}: {lacking or 'no pictures beside it'}; add a line with name and "
-            "label for each picture"
+            f"{str(path)!r}: {lacking or 'no pictures beside it'}; add a line with name and label "
+            "for each picture"
         )
     return [by_picture[file.name] for file in files]
 
@@ -147,8 +147,8 @@ def _rows(path: Path, known: _Names) -> Iterator[tuple[int, str, str]]:
         ]
     except csv.Error as error:
         raise InputError(
-            f"{str(path)!r} cannot be read as a table ({error}); write a name and a label in "
-            "each line"
+            f"{str(path)!r} cannot be read as a table ({error}); write a name and a label in each "
+            "line"
         ) from error
     name_at, label_at, has_head = _columns(path, rows, known)
     for number, row in rows[has_head:]:
@@ -202,8 +202,8 @@ def _columns(
     width = max(len(row) for _, row in rows)
     if width > MOST_COLUMNS:
         raise InputError(
-            f"{str(path)!r} has {width} columns; at most {MOST_COLUMNS} are allowed: keep name "
-            "and label alone"
+            f"{str(path)!r} has {width} columns; at most {MOST_COLUMNS} are allowed: keep name and "
+            "label alone"
         )
     has_head = (
         width > 1
@@ -250,8 +250,8 @@ def _label(text: str, where: str) -> int:
     if re.fullmatch(r"[0-9]{1,6}(\.0*)?", text) and float(text) < wordnet.COUNT:
         return int(float(text))
     raise InputError(
-        f"{where}: label {text[:40]!r}; it must be 0..999 in sorted WordNet order, or a WordNet "
-        "id such as n01440764"
+        f"{where}: label {text[:40]!r}; it must be 0..999 in sorted WordNet order, or a WordNet id "
+        "such as n01440764"
     )
 
 

@@ -152,8 +152,8 @@ class Pictures:
                 check_digest(self.source, index, digests[row], digest)
             if isinstance(picture, str):
                 raise InputError(
-                    f"{self.source.names[index]!r} of data {self.source.name!r} is {picture}; "
-                    "put it back as it was"
+                    f"{self.source.names[index]!r} of data {self.source.name!r} is {picture}; put "
+                    "it back as it was"
                 )
             images[row] = floats(picture)
 
@@ -236,7 +236,6 @@ def check_digest(source: Source, index: int, known: str, digest: str) -> None:
     if known and known != digest:
         raise InputError(
             f"{source.names[index]!r} of data {source.name!r} is not what it was when the run "
-            "classified it "
-            f"(SHA-256 {known[:12]}... then, {digest[:12] or 'unreadable'}... now); put it back, "
-            "or give another --out"
+            f"classified it (SHA-256 {known[:12]}... then, {digest[:12] or 'unreadable'}... now); "
+            "put it back, or give another --out"
         )

@@ -120,8 +120,8 @@ def _column(schema: pa.Schema, wanted: Sequence[str], name: str) -> str:
         if column in schema.names:
             return column
     raise InputError(
-        f"data {name!r}: its columns are {', '.join(schema.names)}; one of {', '.join(wanted)} "
-        "is needed"
+        f"data {name!r}: its columns are {', '.join(schema.names)}; one of {', '.join(wanted)} is "
+        "needed"
     )
 
 

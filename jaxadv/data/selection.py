@@ -64,8 +64,7 @@ def _of_study(source: Source, numbers: np.ndarray, selection: str, count: int | 
     if not source.validation:
         raise InputError(
             f"selection {selection!r} needs ILSVRC2012's validation images under their names, "
-            f"which data {source.name!r} are not; "
-            "take first or random"
+            f"which data {source.name!r} are not; take first or random"
         )
     places = dict(zip(source.ids.tolist(), range(len(source)), strict=True))
     wanted = numbers[:count].tolist()
@@ -73,8 +72,7 @@ def _of_study(source: Source, numbers: np.ndarray, selection: str, count: int | 
     if missing:
         raise InputError(
             f"selection {selection!r}: data {source.name!r} lack {len(missing)} of {len(wanted)} "
-            "images, such as "
-            f"ILSVRC2012_val_{missing[0]:08d}; add them, or take first or random"
+            f"images, such as ILSVRC2012_val_{missing[0]:08d}; add them, or take first or random"
         )
     return np.array([places[number] for number in wanted], np.int64)
 

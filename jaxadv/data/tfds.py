@@ -97,8 +97,8 @@ def _builder(tfds, what: str, name: str):
 
 def _remedy(data_set: str) -> str:
     return (
-        f"prepare it by: tfds build {data_set} --file_format=array_record (TFDS_DATA_DIR "
-        "names the folder)"
+        f"prepare it by: tfds build {data_set} --file_format=array_record (TFDS_DATA_DIR names the "
+        "folder)"
     )
 
 

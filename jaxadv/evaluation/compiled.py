@@ -30,16 +30,20 @@ class Loaded:
     Args:
         entries: the networks by name.
         precision: of their gradients, one of `jaxadv.core.oracle.PRECISIONS`.
+        fast_layers: whether networks that are not of the zoo keep `jaxadv.core.fast_layers`.
     """
 
-    def __init__(self, entries: Mapping[str, Entry], precision: str):
+    def __init__(self, entries: Mapping[str, Entry], precision: str, *, fast_layers: bool = True):
         self._entries = entries
         self._precision = precision
+        self._fast_layers = fast_layers
         self._classifiers: dict[str, Classifier] = {}
 
     def __getitem__(self, name: str) -> Classifier:
         if name not in self._classifiers:
             classifier = self._entries[name].load().with_gradient_precision(self._precision)
+            if not self._fast_layers:
+                classifier = classifier.with_stock_layers()
             self._classifiers[name] = (
                 classifier.at_rest() if memory.is_short(classifier) else classifier.awake()
             )
@@ -147,6 +151,6 @@ def _memory_suffices(name: str, lanes: int) -> Iterator[None]:
             raise
         what = f"{name} does not fit the device's memory with --lanes={lanes}"
         raise InputError(
-            f"{what}; give fewer lanes and, since a run keeps its number of lanes, --overwrite "
-            "or another --out"
+            f"{what}; give fewer lanes and, since a run keeps its number of lanes, --overwrite or "
+            "another --out"
         ) from None

@@ -86,6 +86,10 @@ class Evaluation:
         job = replace(job, settings=replace(settings, precision=chosen))
         return cls(entries, job, zoo)
 
+    def _loaded(self) -> Loaded:
+        settings = self.job.settings
+        return Loaded(self.entries, settings.precision, fast_layers=settings.fast_layers)
+
     def run(
         self,
         out: str | os.PathLike | None = None,
@@ -111,7 +115,7 @@ class Evaluation:
         began = time.time()
         host = host or hosts.Host()
         out = places.place("out", out or time.strftime("results/%Y%m%d-%H%M%S"))
-        loaded = Loaded(self.entries, self.job.settings.precision)
+        loaded = self._loaded()
         job = self._with_lanes(loaded, out, overwrite, host)
         lanes = job.settings.lanes
         assert lanes is not None
@@ -188,7 +192,7 @@ class Evaluation:
             lanes = self.job.settings.lanes or engine.DEFAULT_LANES
             job = replace(self.job, settings=replace(self.job.settings, lanes=lanes))
             return "".join(missing) + estimate.text(job, self.entries, out, processes=processes)
-        loaded = Loaded(self.entries, self.job.settings.precision)
+        loaded = self._loaded()
         job = self._with_lanes(loaded, out, False, hosts.Host(0, processes))
         classifiers = {name: loaded[name] for name in job.models}
         time = estimate.measured(job, classifiers, processes=processes, zoo=self.zoo.name)

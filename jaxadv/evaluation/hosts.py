@@ -65,9 +65,8 @@ def join(meeting: Meeting) -> Host:
         and meeting.process >= meeting.processes
     ):
         raise InputError(
-            f"--process={meeting.process} of --processes={meeting.processes}; processes count "
-            "from 0: "
-            "give a number below --processes"
+            f"--process={meeting.process} of --processes={meeting.processes}; processes count from "
+            "0: give a number below --processes"
         )
     # Without recoverability the death of one process ends all.
     jax.config.update("jax_enable_recoverability", True)
@@ -81,8 +80,7 @@ def join(meeting: Meeting) -> Host:
     except (RuntimeError, ValueError) as error:
         raise InputError(
             f"the processes cannot connect ({' '.join(str(error).split())[:200]}); give "
-            "--coordinator=HOST:PORT of process 0, "
-            "--processes and --process"
+            "--coordinator=HOST:PORT of process 0, --processes and --process"
         ) from error
     return Host(jax.process_index(), jax.process_count())
 

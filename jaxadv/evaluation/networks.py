@@ -203,8 +203,7 @@ def check_classes(entries: Mapping[str, Entry], source: Source) -> None:
             zoos = ", ".join(f"--zoo={zoo} has {count}" for zoo, count in registry.CLASSES.items())
             raise InputError(
                 f"--data={source.name} has {source.num_classes} classes, and {name} has "
-                f"{entry.num_classes}; "
-                f"give networks that fit the data ({zoos}), or other data"
+                f"{entry.num_classes}; give networks that fit the data ({zoos}), or other data"
             )
 
 

@@ -120,9 +120,9 @@ def fingerprint(classifier: Classifier, file: bytes = b"") -> str:
     leaves = jax.tree_util.tree_leaves_with_path(classifier.params)
     arrays = {jax.tree_util.keystr(key): np.asarray(_plain(leaf)) for key, leaf in leaves}
     images = jax.ShapeDtypeStruct((1, classifier.input_size, classifier.input_size, 3), jnp.float32)
-    program = classifier.oracle.logits.lower(classifier.params, images).as_text()
+    program = classifier.with_stock_layers().oracle.logits.lower(classifier.params, images)
     return hashlib.sha256(
-        f"{checkpoint.fingerprint(arrays)}\n{program}\n".encode() + file
+        f"{checkpoint.fingerprint(arrays)}\n{program.as_text()}\n".encode() + file
     ).hexdigest()
 
 

@@ -136,6 +136,8 @@ class Settings:
         precision: of gradients: "highest", "high", "default", "bfloat16" or "auto". "auto" takes
             the fastest one that does not change the attacks' results, by measurements on this kind
             of device.
+        fast_layers: whether networks that are not of the zoo get the project's own convolutions and
+            pools on a CPU (see `jaxadv.core.fast_layers`).
         seed: the seed of random targets and of CLEVER's samples.
         study_seed: the seed of the study's shuffle, which chooses its images and draws its targets.
         save_adversarial: whether to keep all adversarial images.
@@ -160,6 +162,7 @@ class Settings:
     block_images: int = 256
     lanes: int | None = None
     precision: str = "highest"
+    fast_layers: bool = True
     seed: int = 1215
     study_seed: int = 1215
     save_adversarial: bool = False
@@ -196,6 +199,7 @@ class Settings:
             _at_least_one(name, getattr(self, name))
         checks.count("block_images", self.block_images)
         checks.choice("precision", self.precision, PRECISIONS)
+        checks.choice("fast_layers", self.fast_layers, (True, False))
         checks.whole_numbers("seed", self.seed)
         checks.whole_numbers("study_seed", self.study_seed)
         checks.count("seed", self.seed, low=0)

@@ -119,9 +119,8 @@ def bring(
     if sha256 not in accepted and archive.sha256 not in (None, sha256):
         raise InputError(
             f"{where} has SHA-256 {sha256}, {archive.sha256} is recorded, by one source; nothing "
-            "was "
-            f"unpacked: remove {os.fspath(path)!r} to fetch it again, or give --sha256={sha256} "
-            "if you know that it is right"
+            f"was unpacked: remove {os.fspath(path)!r} to fetch it again, or give "
+            f"--sha256={sha256} if you know that it is right"
         )
     if accepted and archive.sha256 is None and sha256 not in accepted:
         raise InputError(

@@ -23,8 +23,7 @@ def fetch(what: str, order: Order, *, say: Callable[[str], None] = lambda line: 
         logits = meta["logit_checksum"]
         say(
             f"{name} from {meta['source']}, {meta['num_arrays']} arrays; logits of the test "
-            "picture: "
-            f"norm {logits['norm']:.6g}, largest {logits['largest']}"
+            f"picture: norm {logits['norm']:.6g}, largest {logits['largest']}"
         )
 
     if what == "study":

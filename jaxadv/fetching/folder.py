@@ -118,8 +118,7 @@ class Folder:
             return True
         raise InputError(
             f"{path} is there already, from {meta.get('source', 'another file')}; remove it, or "
-            "give "
-            "another --to"
+            "give another --to"
         )
 
     def has_pictures(self, hashes: Collection[str]) -> bool:

@@ -1,5 +1,6 @@
 """Converts networks from the study's archive of frozen graphs, one after another."""
 
+import gc
 import hashlib
 import os
 import shutil
@@ -71,12 +72,12 @@ def from_archive(
             if keep_graphs:
                 _keep(graph, folder.graphs)
             shutil.rmtree(graph.parent)
+            gc.collect()  # a network's arrays are in cycles; the next one needs their memory
     missing = [member for member in wanted if member not in seen]
     if missing:
         raise InputError(
-            f"{brought.path} lacks {', '.join(missing)}; {len(seen)} of {len(wanted)} networks "
-            "are in "
-            f"{folder.weights}: give an archive that has them, or --models without them"
+            f"{brought.path} lacks {', '.join(missing)}; {len(seen)} of {len(wanted)} networks are "
+            f"in {folder.weights}: give an archive that has them, or --models without them"
         )
 
 
@@ -100,8 +101,7 @@ def extract(member: tarball.Member, folder: Path, *, limit: int) -> Path:
     if member.size > limit:
         raise InputError(
             f"{member.path} has {member.size} bytes in the archive, more than the {limit} that "
-            "this "
-            "network can use; give another archive"
+            "this network can use; give another archive"
         )
     try:
         with open(path, "xb") as file:

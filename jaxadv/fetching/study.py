@@ -146,8 +146,7 @@ def fetch(
     if missing.most > _free(order.to):
         raise InputError(
             f"{_gb(missing.most)} of the disk are needed for {order.to}, {_gb(_free(order.to))} "
-            "are "
-            "free; free some, or give another --to"
+            "are free; free some, or give another --to"
         )
     folder = Folder(order.to)
     if not missing.networks and not missing.pictures and not folder.work.exists():

@@ -186,7 +186,7 @@ def _check(keras: Any, model: Any, name: str) -> None:
             )
 
 
-# --- the function --------------------------------------------------------------------------------
+# --- the function ------------------------------------------------------------
 
 
 def _params(model: Any) -> dict[str, np.ndarray]:
@@ -321,7 +321,7 @@ def _in_double(keras: Any, model: Any) -> Any:
     return twin
 
 
-# --- preprocessing -------------------------------------------------------------------------------
+# --- preprocessing -----------------------------------------------------------
 
 
 def _prepared(

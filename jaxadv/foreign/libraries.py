@@ -102,7 +102,7 @@ def fetched(request: Request, make: Callable[[], Any]) -> Any:
         ) from error
 
 
-# --- PyTorch's -----------------------------------------------------------------------------------
+# --- PyTorch's ---------------------------------------------------------------
 
 
 def _timm(request: Request) -> Classifier:
@@ -155,8 +155,8 @@ def import_torchvision(full: str) -> Any:
         import torchvision
     except ImportError as error:
         raise InputError(
-            f"{full} needs {error.name or 'torchvision'}, which is not installed; run: pip "
-            "install 'jaxadv[torch]'"
+            f"{full} needs {error.name or 'torchvision'}, which is not installed; run: pip install "
+            "'jaxadv[torch]'"
         ) from error
     except (RuntimeError, OSError) as error:
         raise InputError(f"{full}: {other_build(error) or error}") from error
@@ -262,7 +262,7 @@ def _torch(request: Request) -> Classifier:
     raise InputError(f"{request.full} is read by the evaluation; call jaxadv.from_torch instead")
 
 
-# --- others --------------------------------------------------------------------------------------
+# --- others ------------------------------------------------------------------
 
 
 def _is_keras_file(what: str) -> bool:

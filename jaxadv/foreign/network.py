@@ -33,8 +33,8 @@ def input_size(given: int | None, known: int | None, name: str) -> int:
     size = known if given is None else given
     if size is None:
         raise InputError(
-            f"input_size is not given, and {name} does not tell its own; give its pixels, such "
-            "as 224"
+            f"input_size is not given, and {name} does not tell its own; give its pixels, such as "
+            "224"
         )
     checks.count("input_size", size)
     return size

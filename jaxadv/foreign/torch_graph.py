@@ -204,8 +204,8 @@ def _region(node: Any, graph: Any, name: str) -> Callable[..., Any]:
         has_gradient, inner = True, node.args[4]
         if node.args[2]:
             return Unknown(
-                f"{place(node, name)} computes in lower precision; take torch.autocast out of "
-                "the module"
+                f"{place(node, name)} computes in lower precision; take torch.autocast out of the "
+                "module"
             )
     else:
         return Unknown(

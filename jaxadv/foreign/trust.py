@@ -101,8 +101,8 @@ def prove(
         warnings.warn(f"{said}, by rounding: in double they agree", stacklevel=3)
     elif found.gradient is not None and not found.gradient <= GRADIENT:
         said = (
-            f"{name}: the gradient differs by {found.gradient:.1e} from the original's in "
-            "single precision"
+            f"{name}: the gradient differs by {found.gradient:.1e} from the original's in single "
+            "precision"
         )
         warnings.warn(f"{said}; rounding flips units near their corner", stacklevel=3)
     return facts
@@ -120,8 +120,8 @@ def _check_original(
     again = original(images, weights)[0]
     if not relative(again, expected) <= SINGLE:
         raise InputError(
-            f"{name} gives other logits when called again; take the randomness or the state out "
-            "of it"
+            f"{name} gives other logits when called again; take the randomness or the state out of "
+            "it"
         )
     alone = original(images[:1], weights[:1])[0]
     if not relative(alone, expected[:1]) <= 100 * SINGLE:  # another batch size rounds otherwise

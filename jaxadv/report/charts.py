@@ -48,13 +48,11 @@ def scatters(chief: Iterable[Measure], drawn: Mapping[str, Rendered]) -> str:
         return ""
     lead = (
         "<p>Each point is a model, and its bar the 95 % interval of the mean. To the right is "
-        "more accurate, upwards is more robust. "
-        "No model is better in both than a model <em>on the frontier</em>.</p>"
-        "<p>The study's law is robustness = a + b ln(error) with b above 0: accuracy is then "
-        "paid for with robustness. "
-        "It is fitted to the frontier alone. A frontier of three or more models always has b "
-        "above 0, so "
-        "<em>Statements</em> asks all models too.</p>"
+        "more accurate, upwards is more robust. No model is better in both than a model <em>on the "
+        "frontier</em>.</p><p>The study's law is robustness = a + b ln(error) with b above 0: "
+        "accuracy is then paid for with robustness. "
+        "It is fitted to the frontier alone. A frontier of three or more models always has b above "
+        "0, so <em>Statements</em> asks all models too.</p>"
     )
     unfold = (
         "<details><summary>CLEVER in other norms</summary><div "
@@ -71,9 +69,8 @@ def fits(drawn: Mapping[str, Rendered]) -> str:
         return ""
     lead = (
         "<p>CLEVER estimates a lower bound of the distance that fools a model. It needs "
-        "gradients alone, and no attack. "
-        "The bound is a margin over a Lipschitz constant. That constant is the end point of a "
-        "reverse Weibull law. "
+        "gradients alone, and no attack. The bound is a margin over a Lipschitz constant. That "
+        "constant is the end point of a reverse Weibull law. "
         "The law is fitted to the largest gradient norms of batches of samples around an image. "
         "Where no fit is acceptable (p below 0.001), the largest norm is taken instead.</p>"
     )

@@ -63,8 +63,8 @@ COLUMNS: dict[str, Column] = {
     "n": Column(
         "count",
         "rows",
-        "What was counted: attempts, each an image and a target, without invalid ones; for "
-        "CLEVER, scores.",
+        "What was counted: attempts, each an image and a target, without invalid ones; for CLEVER, "
+        "scores.",
     ),
     "successes": Column(
         "count",
@@ -180,8 +180,8 @@ COLUMNS: dict[str, Column] = {
     "fitted": Column(
         "text",
         "",
-        "The models that the law is fitted to: frontier (no other is as accurate and as robust) "
-        "or all.",
+        "The models that the law is fitted to: frontier (no other is as accurate and as robust) or "
+        "all.",
     ),
     "models": Column(
         "count",
@@ -191,8 +191,8 @@ COLUMNS: dict[str, Column] = {
     "intercept": Column(
         "number",
         _PIXELS,
-        "a of the law, mean distance = a + b ln(error), error as a share: its value at an error "
-        "of 1.",
+        "a of the law, mean distance = a + b ln(error), error as a share: its value at an error of "
+        "1.",
     ),
     "slope": Column(
         "number",
@@ -281,8 +281,8 @@ COLUMNS: dict[str, Column] = {
     "difference": Column(
         "number",
         "",
-        "Mean of the first minus mean of the other over those images: a distance or score, or, "
-        "for success, a share.",
+        "Mean of the first minus mean of the other over those images: a distance or score, or, for "
+        "success, a share.",
     ),
     "family": Column("text", "", "The family of models."),
     "by_depth": Column("text", "", "Its models, from the fewest layers with weights to the most."),
@@ -336,8 +336,8 @@ COLUMNS: dict[str, Column] = {
     "about": Column(
         "text",
         "",
-        "The number that is looked at: a mean distance, a success rate, or the mean transfer "
-        "rate of a source.",
+        "The number that is looked at: a mean distance, a success rate, or the mean transfer rate "
+        "of a source.",
     ),
     "counted": Column("text", "", "How it is counted: as the study's code does, or otherwise."),
     "value": Column("number", "", "Its mean over models or sources: a distance or a share."),
@@ -366,8 +366,8 @@ COLUMNS: dict[str, Column] = {
     "has_relatives": Column(
         "text",
         "",
-        "Whether the run has another model of its family, without which no rule can be right: "
-        "yes or no.",
+        "Whether the run has another model of its family, without which no rule can be right: yes "
+        "or no.",
     ),
     "networks": Column(
         "count", "models", "Models of the family that have relatives: the rate is over these."

@@ -93,8 +93,8 @@ def _extremes(measure: Measure) -> Finding | None:
     verb = ("have" if is_score else "need") if len(first) > 1 else ("has" if is_score else "needs")
     top, bottom = (_value(rows, measure) for rows in (first, last))
     text = (
-        f"{_named(first)} {verb} the largest {measure.what}, {top}; {_named(last)} the "
-        f"smallest, {bottom}."
+        f"{_named(first)} {verb} the largest {measure.what}, {top}; {_named(last)} the smallest, "
+        f"{bottom}."
     )
     most = first[0]
     if len(first) == 1 and np.isfinite(most["low"]):
@@ -149,9 +149,8 @@ def _law(chief: list[Measure]) -> Finding | None:
             ).append(measure.short)
             continue
         told = (
-            f"{measure.short} (b = "
-            f"{interval(law['slope'], law['slope_low'], law['slope_high'])}, {law['models']} "
-            "models)"
+            f"{measure.short} (b = {interval(law['slope'], law['slope_low'], law['slope_high'])}, "
+            f"{law['models']} models)"
         )
         if law["slope_low"] > 0:
             verdicts.setdefault("holds (b is above 0) for", []).append(told)

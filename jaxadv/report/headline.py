@@ -153,8 +153,8 @@ def _transfers(spread: pd.DataFrame, *, out_of: int) -> Finding | None:
         text = f"{listed(names)} transfer equally well, {share_text(best['mean'])} on average"
         return Finding("Transfer", f"{text}.")
     text = (
-        f"{names[0]} transfers best, {share_text(best['mean'])} on average over "
-        f"{best['pairs']} pairs"
+        f"{names[0]} transfers best, {share_text(best['mean'])} on average over {best['pairs']} "
+        "pairs"
     )
     source = best["best"]
     if source == "all sources alike":

@@ -112,7 +112,6 @@ def _pictures(views: Views, order: Order | None) -> str:
             who = f" In sight are the most and the least robust model by {escape(order.name)}."
     lead = (
         "<p>The first attacked image, for each attack its last setting. Beside what the model is "
-        "shown stands what was changed, "
-        f"enlarged around grey.{who}</p>"
+        f"shown stands what was changed, enlarged around grey.{who}</p>"
     )
     return lead + gallery(views.adversarial, models, first)

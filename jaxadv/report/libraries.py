@@ -53,6 +53,6 @@ def other_pictures(manifest: Mapping[str, Any]) -> str:
         return ""
     return (
         f"Pictures were made by --preprocessing={used}. Some networks were made for others "
-        f"(interpolation, share of the side that is kept): {', '.join(asked)}. Their accuracy "
-        "may differ for it."
+        f"(interpolation, share of the side that is kept): {', '.join(asked)}. Their accuracy may "
+        "differ for it."
     )

@@ -66,8 +66,7 @@ def overview(views: Views, chief: list[Measure], order: Order | None) -> str:
     )
     lead = (
         "<p>Distances and scores: larger is more robust. Success: smaller is. Brackets hold 95 % "
-        "intervals. "
-        "Below are n and failed attempts."
+        "intervals. Below are n and failed attempts."
     )
     if order:
         lead += (

@@ -9,20 +9,18 @@ from jaxadv.report.views import Views
 
 HOW_TO_READ = (
     "Only images that a model classifies correctly are attacked. Distances are means over "
-    "successful attempts, as in the study. "
-    "A model on which an attack often fails can look closer than it is. So read distances beside "
-    "<em>n</em> and <em>failed</em>. "
+    "successful attempts, as in the study. A model on which an attack often fails can look closer "
+    "than it is. So read distances beside <em>n</em> and <em>failed</em>. "
     "Pixels have range 1. Brackets are 95 % intervals.",
     "A <em>near tie</em> is a targeted attempt whose target comes within 0.001 of the largest "
-    "output without being it. "
-    "The study's code counts it as a success. Here it is a failure, and counted apart.",
+    "output without being it. The study's code counts it as a success. Here it is a failure, and "
+    "counted apart.",
 )
 HOW_TO_READ_TRANSFER = (
     "In a transfer map a row is the model that the images were made for, and a column the model "
-    "that is shown them. "
-    "A cell is the share of images that fool the shown model, of those that it has right when "
-    "clean. "
-    "Untargeted, any wrong class counts. With a target, only the target does.",
+    "that is shown them. A cell is the share of images that fool the shown model, of those that it "
+    "has right when clean. Untargeted, any wrong class counts. With a target, only the target "
+    "does.",
     "Where a search failed, the study's code hands on an image of NaN, and it stays in the count. "
     "Untargeted it practically always counts as transferred, and with a target it does not. "
     "The maps follow that rule. Where it changes anything, they unfold to the two alternatives.",
@@ -38,8 +36,7 @@ def caveats(views: Views) -> str:
     if len(attempts) and attempts.min() < 100:
         notes.append(
             f"Few images: rates and means rest on {span(attempts)} attempts each. Intervals that "
-            "overlap do not order models. "
-            "The law rests on the few models of the frontier."
+            "overlap do not order models. The law rests on the few models of the frontier."
         )
     settings = views.manifest.get("settings")
     if isinstance(settings, dict) and settings.get("data") == "digits":

@@ -27,9 +27,8 @@ def robust_accuracy(views: Views, figures: str) -> str:
         "<p>The share of all images that a network has right and that no attack within the "
         "budget changes; an image that is wrong when "
         "clean counts as not robust. Brackets are 95 % intervals (Wilson). <em>Searched</em> is "
-        "the same share by the least distances "
-        "that searches found: an attack with a budget that breaks an image below them, or misses "
-        "one above, is counted beside it. "
+        "the same share by the least distances that searches found: an attack with a budget that "
+        "breaks an image below them, or misses one above, is counted beside it. "
         "Networks that are random or give probabilities were refused before anything was "
         "attacked.</p>"
     )
@@ -69,8 +68,7 @@ def _searches(views: Views) -> str:
             groups.append(body(rows, _NEAR, heading=heading))
     lead = (
         "<p>Optimality is AttackBench's: 1 for the best distances that any attack of this run "
-        "found, 0 for an attack that fools "
-        "nobody.</p>"
+        "found, 0 for an attack that fools nobody.</p>"
     )
     every = framed(head(_NEAR), "".join(groups))
     return f"<details><summary>How near the searches come</summary>{lead}{every}</details>"

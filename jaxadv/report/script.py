@@ -13,6 +13,6 @@ SCRIPT = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")
 # Nothing may be loaded, and no other script may run, whatever a name in the rows holds.
 POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action "
-    "'none'; "
-    f"script-src 'sha256-{base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()}'"
+    "'none'; script-src "
+    f"'sha256-{base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()}'"
 )

@@ -15,23 +15,21 @@ def signature(views: Views, figure: str) -> str:
         return ""
     total = table[table["family"] == ALL].iloc[0]
     rate = (
-        "none of them has another member of its family in this run, so that none could be "
-        "named rightly"
+        "none of them has another member of its family in this run, so that none could be named "
+        "rightly"
     )
     if total["networks"]:
         low, high = (show("right_rate", total[f"right_rate_{end}"]) for end in ("low", "high"))
         rate = (
             f"of the {total['networks']} whose family has another member, {total['right']} are "
-            "named rightly, "
-            f"{show('right_rate', total['right_rate'])} [{low}, {high}]; "
+            f"named rightly, {show('right_rate', total['right_rate'])} [{low}, {high}]; "
             f"a network drawn at random would be of the family {show('chance', total['chance'])} "
             "of the time"
         )
     lead = (
-        "<p>Which adversarial images fool a network can tell its family, where nothing else of "
-        "it is known. "
-        "Here each network in turn is the unknown one. It takes the family of the network that "
-        "the same images fool most alike, "
+        "<p>Which adversarial images fool a network can tell its family, where nothing else of it "
+        "is known. Here each network in turn is the unknown one. It takes the family of the "
+        "network that the same images fool most alike, "
         f"by correlation over sources, attacks, settings and targets. Result: {rate}. "
         "The interval takes networks for independent, which they hardly are.</p>"
     )

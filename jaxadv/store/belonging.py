@@ -81,8 +81,8 @@ class Belonging:
             raise Foreign(f"{str(path)!r} holds rows of kind {about.kind!r}")
         if path.name != place(self.directory, kind, about.unit).name:
             raise Foreign(
-                f"{str(path)!r} is a copy of {place(self.directory, kind, about.unit).name!r}, "
-                "or was renamed"
+                f"{str(path)!r} is a copy of {place(self.directory, kind, about.unit).name!r}, or "
+                "was renamed"
             )
         if about.digest != self.digest(kind):
             names = about.identity.differing(self.identity, [kind])

@@ -205,8 +205,8 @@ def table(kind: str, rows: pd.DataFrame) -> pa.Table:
             ) from error
         if array.null_count and dtype not in _MAY_BE_MISSING:
             raise InputError(
-                f"{kind} column {name!r} lacks {array.null_count} values; each row needs one: "
-                "fill them in"
+                f"{kind} column {name!r} lacks {array.null_count} values; each row needs one: fill "
+                "them in"
             )
         arrays.append(array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array)
     base = pa.Table.from_arrays(arrays, schema=columns)

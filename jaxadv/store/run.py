@@ -143,8 +143,8 @@ class Run:
             )
         elif kinds:
             raise InputError(
-                f"run directory {str(self.directory)!r} holds rows of an unknown run; give "
-                "another --out"
+                f"run directory {str(self.directory)!r} holds rows of an unknown run; give another "
+                "--out"
             )
         self.write_manifest(manifest.begun(known, identity, any_machine=any_machine))
 
@@ -155,8 +155,8 @@ class Run:
         """
         if not self.manifest():
             raise InputError(
-                f"run directory {str(self.directory)!r} holds rows of an unknown run; give "
-                "another --out"
+                f"run directory {str(self.directory)!r} holds rows of an unknown run; give another "
+                "--out"
             )
 
     def close(self) -> None:

@@ -127,8 +127,8 @@ def targets(value, labels: np.ndarray, *, num_classes: int) -> np.ndarray:
     if same.any():
         where = int(np.argmax(same))
         raise InputError(
-            f"targets[{where}] is {array[where]}, its label; a target must be another class: "
-            "leave the image out"
+            f"targets[{where}] is {array[where]}, its label; a target must be another class: leave "
+            "the image out"
         )
     return array
 
@@ -218,7 +218,6 @@ def whole_numbers(name: str, value, *, size: int | None = None) -> np.ndarray:
             )
         raise InputError(
             f"{name} have type {array.dtype} and shape {array.shape}; integers of shape "
-            f"({size},) between {-limit} and {limit} "
-            "are needed: one for each image"
+            f"({size},) between {-limit} and {limit} are needed: one for each image"
         )
     return array.astype(np.int32)

@@ -77,7 +77,7 @@ def file_to_write(flag: str, text: str, suffixes: Sequence[str]) -> Path:
     path = Path(text)
     if path.suffix not in suffixes or not path.parent.is_dir():
         raise InputError(
-            f"{flag} is {text!r}; a file name that ends in {', '.join(suffixes)}, in a folder "
-            "that exists, is needed"
+            f"{flag} is {text!r}; a file name that ends in {', '.join(suffixes)}, in a folder that "
+            "exists, is needed"
         )
     return path

@@ -244,15 +244,13 @@ def verdict(report: Report) -> list[str]:
     if explained:
         lines.append(
             f"another JPEG decoder or resampler may explain {explained} differences of clean "
-            "classes "
-            "and counts"
+            "classes and counts"
         )
     if failed:
         first = failed[0]
         lines.append(
             f"NOT the original's results: {len(failed)} differences that decoding does not "
-            "explain, "
-            f"such as {first.what} ({first.where}: {first.ours}, re-run {first.theirs})"
+            f"explain, such as {first.what} ({first.where}: {first.ours}, re-run {first.theirs})"
         )
     else:
         lines.append("the original's results")

@@ -61,8 +61,8 @@ def open_original(
     if source.format not in ORIGINALS:
         raise InputError(
             f"{path} ({source.format}) has weights but no graph to execute; validate needs a "
-            "frozen graph (.pb), a TensorFlow"
-            " checkpoint with its .meta, Keras's .h5, or PyTorch's .pth"
+            "frozen graph (.pb), a TensorFlow checkpoint with its .meta, Keras's .h5, or PyTorch's "
+            ".pth"
         )
     return ORIGINALS[source.format](path, spec, size=size, double=double)
 

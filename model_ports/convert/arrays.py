@@ -93,8 +93,8 @@ class Collector:
         if self._left < 0:
             raise InputError(
                 f"{self.path}: its arrays say to be larger than {self._limit} bytes, more than "
-                "the network can use: it is of another"
-                " network, or made to exhaust memory; give the file of this very model"
+                "the network can use: it is of another network, or made to exhaust memory; give "
+                "the file of this very model"
             )
         return True
 
@@ -111,8 +111,8 @@ class Collector:
         if not np.isfinite(array).all():
             count = array.size - np.count_nonzero(np.isfinite(array))
             raise InputError(
-                f"{self.path}: {name} has {count} values that are NaN or infinite in float32; "
-                "give an undamaged file"
+                f"{self.path}: {name} has {count} values that are NaN or infinite in float32; give "
+                "an undamaged file"
             )
         self.arrays[name] = array
 

@@ -33,8 +33,7 @@ def graph(prefix: Path) -> memoryview:
     if not path.is_file():
         raise InputError(
             f"{prefix} is a checkpoint without {path.name}: it has weights but no graph to "
-            "execute; put its .meta beside it,"
-            " or give the frozen graph (.pb)"
+            "execute; put its .meta beside it, or give the frozen graph (.pb)"
         )
     try:
         content = last(message(memoryview(path.read_bytes())), 2, memoryview(b""))
@@ -71,8 +70,8 @@ def freeze(node, values: Mapping[str, np.ndarray]) -> None:
     elif node.op in VARIABLES:
         if node.name not in values:
             raise InputError(
-                f"the checkpoint has no array for the variable {node.name!r} of its graph; give "
-                "a .meta saved with it"
+                f"the checkpoint has no array for the variable {node.name!r} of its graph; give a "
+                ".meta saved with it"
             )
         node.op = "Const"
         node.attr.clear()

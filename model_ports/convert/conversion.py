@@ -83,8 +83,8 @@ def convert(
     written = checkpoint.read_meta(target)
     return (
         f"{target}: {name} from {source.path.name} ({source.format}), {written['num_arrays']} "
-        "arrays;"
-        f" logits of the test picture: norm {logits['norm']:.6g}, largest {logits['largest']}"
+        f"arrays; logits of the test picture: norm {logits['norm']:.6g}, largest "
+        f"{logits['largest']}"
     )
 
 

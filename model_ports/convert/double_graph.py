@@ -46,8 +46,8 @@ def _batch_normalisation(node) -> list:
     """x * a + (offset - mean * a), where a = scale / sqrt(variance + epsilon)."""
     if node.attr["is_training"].b or node.attr["data_format"].s not in (b"", b"NHWC"):
         raise InputError(
-            f"{node.name} normalises by the batch, or has channels first; give a graph frozen "
-            "for inference, NHWC"
+            f"{node.name} normalises by the batch, or has channels first; give a graph frozen for "
+            "inference, NHWC"
         )
     x, scale, offset, mean, variance = node.input[:5]
     add = _Steps(node.name)

@@ -113,8 +113,7 @@ def originals(layers: Layers, rows: Iterable[Row], *, network) -> dict[str, np.n
     if problems:
         raise InputError(
             f"{len(problems)} layers or arrays do not fit {network.spec.name}; give the weights "
-            "of this very network, with its"
-            " classifier (include_top): "
+            "of this very network, with its classifier (include_top): "
             f"{'; '.join(problems[:40])}{' ...' if len(problems) > 40 else ''}"
         )
     return variables

@@ -79,8 +79,7 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
             if _OUTSIDE.fullmatch(node.op):
                 raise InputError(
                     f"{path} has an operation {node.op!r} ({node.name!r}), which reaches outside "
-                    "the graph; nothing was executed:"
-                    " give a graph frozen for inference"
+                    "the graph; nothing was executed: give a graph frozen for inference"
                 )
             if node.inside_function:
                 continue

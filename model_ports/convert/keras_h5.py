@@ -184,8 +184,7 @@ def _numbered(path: Path, top, h5py) -> list:
         if not isinstance(layer, str):
             raise InputError(
                 f"{path} does not say which layer {place!r} is, as early releases of Keras 3 did "
-                "not;"
-                " save it again with a later one, or as .h5"
+                "not; save it again with a later one, or as .h5"
             )
         arrays = [data for _, data in sorted(pairs, key=lambda pair: pair[0])]
         normalises = len(arrays) >= 3 and all(data.ndim == 1 for data in arrays)
@@ -198,8 +197,7 @@ def _numbered(path: Path, top, h5py) -> list:
     return named
 
 
-# --- names
-# -------------------------------------------------------------------------------------------------------
+# --- names -------------------------------------------------------------------
 
 
 def translate(arrays: dict[str, np.ndarray], network) -> dict[str, np.ndarray]:

@@ -28,9 +28,8 @@ _ARITHMETIC = frozenset(
     " Conv2D DepthwiseConv2dNative MatMul BatchMatMul BatchMatMulV2 BiasAdd"
     " Add AddV2 AddN Sub Mul RealDiv Div Neg Square Sqrt Rsqrt Pow Maximum Minimum Floor"
     " Relu Relu6 Softmax LogSoftmax LRN FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3"
-    " MaxPool AvgPool Mean Sum Max Prod"
-    " Concat ConcatV2 Split SplitV Pack Unpack Pad PadV2 Reshape Squeeze ExpandDims Transpose "
-    "Shape Slice StridedSlice Fill Range".split()
+    " MaxPool AvgPool Mean Sum Max Prod Concat ConcatV2 Split SplitV Pack Unpack Pad PadV2 Reshape "
+    "Squeeze ExpandDims Transpose Shape Slice StridedSlice Fill Range".split()
 )
 
 
@@ -87,8 +86,8 @@ class Original:
         for name in layers.order:
             if nodes[name].op not in _ARITHMETIC:
                 what = (
-                    f"an operation {nodes[name].op!r} ({name!r}), which no forward pass of "
-                    "these networks has"
+                    f"an operation {nodes[name].op!r} ({name!r}), which no forward pass of these "
+                    "networks has"
                 )
                 raise InputError(
                     f"{path} has {what}; nothing was executed: give the graph of this very "
@@ -98,8 +97,8 @@ class Original:
         wanted = [name for name in ("input", "Placeholder") if name in entries] or entries
         if len(wanted) != 1:
             raise InputError(
-                f"{path} has {len(entries)} placeholders before its logits {entries[:5]}; one "
-                "for the images is needed"
+                f"{path} has {len(entries)} placeholders before its logits {entries[:5]}; one for "
+                "the images is needed"
             )
         self.layers = layers.of_port
         self.input = f"{wanted[0]}:0"
@@ -131,8 +130,8 @@ class Original:
                     "is_training" not in node.attr or node.attr["is_training"].b
                 ):
                     raise InputError(
-                        f"{self.path}: {node.name} normalises by the batch; give a graph made "
-                        "for inference"
+                        f"{self.path}: {node.name} normalises by the batch; give a graph made for "
+                        "inference"
                     )
                 graph.node.append(node)
         del whole

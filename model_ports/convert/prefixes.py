@@ -51,9 +51,8 @@ def stripped(
     best = prefixes[counts.index(max(counts))]  # the shortest, if several fit equally well
     if len(prefixes) > 1 and not max(counts):
         raise InputError(
-            f"all {len(values)} names begin with {prefixes[-1]!r}, and do not fit the network "
-            "with it or without; "
-            "give the file of this very model"
+            f"all {len(values)} names begin with {prefixes[-1]!r}, and do not fit the network with "
+            "it or without; give the file of this very model"
         )
     return {name.removeprefix(best): value for name, value in values.items()}
 

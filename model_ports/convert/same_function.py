@@ -19,26 +19,19 @@ SAME = ""
 
 _NONE = "it has no such network"
 _SYMMETRIC = (
-    "strided layers pad alike on both sides, where the original pads as TensorFlow's "
-    "SAME, "
-    "less before than after"
+    "strided layers pad alike on both sides, where the original pads as TensorFlow's SAME, less "
+    "before than after"
 )
 _VGG = (
-    "its normalisation could move into the first layer, but that pads with zeros, which stand "
-    "for another mean"
-    " than the original's: the logits differ by 1e-4"
+    "its normalisation could move into the first layer, but that pads with zeros, which stand for "
+    "another mean than the original's: the logits differ by 1e-4"
 )
 _RESNET_KERAS = (
-    "the first pool pads with zeros, and alike on both sides, which the original's "
-    "does "
-    "not; "
+    "the first pool pads with zeros, and alike on both sides, which the original's does not; "
     "epsilon is 1.001e-5, not 1e-5"
 )
 _RESNET_TORCH = (
-    f"torchvision's are version 1; in timm's version 2 {_SYMMETRIC}, and the stride "
-    "is "
-    "in "
-    "a "
+    f"torchvision's are version 1; in timm's version 2 {_SYMMETRIC}, and the stride is in a "
     "block's first unit"
 )
 _DENSENET = (
@@ -104,6 +97,5 @@ def check(model: str, framework: str, path) -> None:
         same = ", ".join(name for name, verdicts in VERDICTS.items() if verdicts[framework] == SAME)
         raise InputError(
             f"{path}: {model} is not the same function in {FRAMEWORKS[framework]}: {reason}; "
-            "give the original's own file"
-            f" (networks that are the same there: {same})"
+            f"give the original's own file (networks that are the same there: {same})"
         )

@@ -50,10 +50,8 @@ _ENDINGS = {
 }
 """Files of other programs, which are not told by their first bytes alone."""
 _INSTEAD_OF_ONNX = (
-    "give the weights that it was exported from, or save its initializers under "
-    "the "
-    "original "
-    "names with numpy.savez"
+    "give the weights that it was exported from, or save its initializers under the original names "
+    "with numpy.savez"
 )
 
 
@@ -113,8 +111,7 @@ def saved_model(path: Path) -> InputError:
     """Make the error for a SavedModel."""
     return InputError(
         f"{path} is a SavedModel, whose graph is a program; give the checkpoint or frozen graph "
-        "that it was made from; "
-        "or load it with TensorFlow, and save its weights as .h5 or .npz"
+        "that it was made from; or load it with TensorFlow, and save its weights as .h5 or .npz"
     )
 
 

@@ -168,8 +168,8 @@ def read_v1(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
         import tensorflow as tf
     except ImportError:
         raise InputError(
-            f"{path} is a TensorFlow checkpoint of version 1, which takes TensorFlow: pip "
-            "install 'jaxadv[tf]'"
+            f"{path} is a TensorFlow checkpoint of version 1, which takes TensorFlow: pip install "
+            "'jaxadv[tf]'"
         ) from None
     collector = Collector(path, limit)
     try:

@@ -81,17 +81,15 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
     except ImportError:
         raise InputError(
             f"{path} is a pickle of PyTorch's, which was not loaded: reading it without running "
-            "it takes PyTorch: pip install"
-            " 'jaxadv[torch]', or save its arrays as .safetensors"
+            "it takes PyTorch: pip install 'jaxadv[torch]', or save its arrays as .safetensors"
         ) from None
     collector = Collector(path, limit)
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # many kinds, whose texts advise unsafe loading
         raise InputError(
-            f"{path} is a pickle of more than tensors, or it is damaged; it was not loaded, as "
-            "it could run code: save"
-            " model.state_dict() alone, or .safetensors"
+            f"{path} is a pickle of more than tensors, or it is damaged; it was not loaded, as it "
+            "could run code: save model.state_dict() alone, or .safetensors"
         ) from None
     for _ in range(2):  # the file of a training program may contain another one's
         inside = [
@@ -131,8 +129,7 @@ def _unpacked(path: Path) -> int:
         return 0  # torch.load reports the damage
 
 
-# --- names
-# -------------------------------------------------------------------------------------------------------
+# --- names -------------------------------------------------------------------
 
 
 def refuse_transformers(path: Path, names: Iterable[str]) -> None:
@@ -145,8 +142,8 @@ def refuse_transformers(path: Path, names: Iterable[str]) -> None:
     if odd is not None:
         raise InputError(
             f"{path} has names of Hugging Face's transformers ({odd[:80]!r}), whose layers are "
-            "others than timm's and torchvision's; "
-            "give timm's file of this very network, or the original's"
+            "others than timm's and torchvision's; give timm's file of this very network, or the "
+            "original's"
         )
 
 

@@ -39,14 +39,19 @@ ATTACKS = {
     "autoattack": jaxadv.AutoAttack(0.05, stages="apgd-ce+fab-t+square", steps=3, queries=6),
 }
 """An attack of each entry of the catalogue."""
+MODERN = ("apgd", "fab", "square", "ddn", "fmn", "pdpgd", "alma", "autoattack")
 UNTARGETED = {name for name, attack in ATTACKS.items() if needs_of(attack).untargeted}
 STARTS_AT_RANDOM = ("apgd", "square")
 PROBES = [name for name, attack in ATTACKS.items() if isinstance(attack, Probe)]
 """Without sequences of attacks, whose stages are queues of their own."""
 EVERY_ATTACK = pytest.mark.parametrize("name", ATTACKS)
+ONE_MODERN = pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in MODERN[1:] else ()) for name in ATTACKS],
+)
+"""Every attack. The quick suite has one of the modern ones."""
 EVERY_PROBE = pytest.mark.parametrize("name", PROBES)
 LANES = 4
-MODERN = ("apgd", "fab", "square", "ddn", "fmn", "pdpgd", "alma", "autoattack")
 
 
 def test_every_entry_of_the_catalogue_is_here():
@@ -92,7 +97,7 @@ def test_companions_change_no_bit(name):
             np.testing.assert_array_equal(among[field], value, err_msg=f"{images} {field}")
 
 
-@EVERY_ATTACK
+@ONE_MODERN
 def test_lane_count_and_order_change_rounding_only(name):
     images = tuple(range(10))
     base = rows(on_tiny(name, images, LANES), slice(None))
@@ -171,8 +176,8 @@ class Counting:
 
 
 def test_a_sweep_compiles_the_model_twice():
-    """Every attack, setting, kind of target, and CLEVER: one program for logits, one for logits
-    with gradient.
+    """Every attack of the study, setting, kind of target, and CLEVER: one program for logits, one
+    for logits with gradient.
     """
     model = Counting(5)
     clf, images = model.classifier, inner_images(12, 6)
@@ -213,10 +218,19 @@ def test_a_sweep_compiles_the_model_twice():
             )
             for attack in (cw, ead):
                 jaxadv.run_attack(clf, attack, images, labels, kind, lanes=LANES)
+    jaxadv.clever_scores(clf, images, labels, targets, batches=2, samples=3, lanes=LANES)
+    assert model.traced == 2
+
+
+@pytest.mark.slow
+def test_modern_attacks_compile_the_model_twice():
+    model = Counting(5)
+    clf, images = model.classifier, inner_images(12, LANES)
+    labels = clf.logits_in_batches(images, LANES).argmax(1).astype(np.int32)
+    for kind in (None, (labels + 1) % 5):
         for name in MODERN:
             if kind is None or name not in UNTARGETED:
                 jaxadv.run_attack(clf, ATTACKS[name], images, labels, kind, lanes=LANES)
-    jaxadv.clever_scores(clf, images, labels, targets, batches=2, samples=3, lanes=LANES)
     assert model.traced == 2
 
 
@@ -267,7 +281,7 @@ def test_whole_numbers_and_fractions_share_a_queue():
     )
 
 
-@EVERY_ATTACK
+@ONE_MODERN
 def test_a_constant_on_all_logits_changes_no_decision(name):
     """The release masks the label's logit by -10000, which does; here + 1000 only rounds the
     logits, to 6e-5.
@@ -288,7 +302,7 @@ def test_a_constant_on_all_logits_changes_no_decision(name):
     np.testing.assert_allclose(results[0].l2, results[1].l2, rtol=1e-2)
 
 
-@EVERY_ATTACK
+@ONE_MODERN
 @pytest.mark.parametrize("broken", [False, True])
 def test_failure_leaves_a_picture(name, broken):
     """A model whose output never changes cannot be fooled, nor can one that says NaN; its gradient
@@ -318,7 +332,7 @@ def test_failure_leaves_a_picture(name, broken):
         assert np.isnan(distance).all()
 
 
-@EVERY_ATTACK
+@ONE_MODERN
 @pytest.mark.parametrize("targeted", [False, True])
 def test_nan_logits_are_no_success(name, targeted):
     """Their argmax is class 0, which is neither another class than the label, nor the target 0."""
@@ -335,7 +349,7 @@ def test_nan_logits_are_no_success(name, targeted):
     assert np.isnan(result.l2).all()
 
 
-@EVERY_ATTACK
+@ONE_MODERN
 def test_a_model_that_breaks_on_the_way_gives_no_nan_image(name):
     """NaN for every image whose first pixel is below one half; half of the images begin there, the
     others are pushed there.
@@ -404,7 +418,7 @@ def test_counts_are_the_evaluations_that_were_made(name):
         assert result.forwards[0] == 1 + (iterations.sum() if name == "ead" else 0)
 
 
-@EVERY_ATTACK
+@ONE_MODERN
 def test_more_and_fewer_items_than_lanes(name):
     clf = random_linear(24, 3)
     images = inner_images(25, 23)

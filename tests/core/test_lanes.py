@@ -2,8 +2,9 @@
 
 import jax
 import pytest
-from models import random_linear
+from models import inner_images, linear_apply, random_linear
 
+import jaxadv
 from jaxadv.core import memory
 from model_ports.errors import InputError
 
@@ -84,3 +85,20 @@ def test_weights_at_rest_take_memory_for_each_call(classifier):
         memory.needed_bytes(classifier.at_rest(), 4) - memory.needed_bytes(classifier.awake(), 4)
         == classifier.bytes
     )
+
+
+@pytest.mark.parametrize("attack", [jaxadv.FGSM(0.1), jaxadv.DDN(steps=3)])
+def test_spare_lanes_change_no_shape(attack):
+    """The network is only ever called with all lanes, however few items there are."""
+    shapes = set()
+
+    def apply(params, images):
+        shapes.add(len(images))
+        return linear_apply(params, images)
+
+    source = random_linear(0, 4)
+    given = {"input_size": source.input_size, "num_classes": 4, "name": "watched", "outputs": 4}
+    watched = jaxadv.Classifier(apply, source.params, **given)
+    images = inner_images(0, 3)
+    jaxadv.run_attack(watched, attack, images, source.predict(images), lanes=4)
+    assert shapes == {4}

@@ -178,8 +178,8 @@ def test_class_folders_by_wordnet_id(tmp_path):
         ("labels.txt", "# by hand\na.jpg n15075141\n\nb-c 7\n"),
         (
             "LOC_val_solution.csv",
-            f"ImageId,PredictionString\nb c,{GOLDFISH} 1 2 3 4 {GOLDFISH} 5 6 7 8\na,{TISSUE} 1 "
-            "2 3 4\n",
+            f"ImageId,PredictionString\nb c,{GOLDFISH} 1 2 3 4 {GOLDFISH} 5 6 7 8\na,{TISSUE} 1 2 "
+            "3 4\n",
         ),
     ],
 )

@@ -165,8 +165,8 @@ def test_selections(clever):
             "study",
             None,
             [1, 2],
-            "lack 1000 of 1000 images, such as ILSVRC2012_val_00029510; add them, or take first "
-            "or random",
+            "lack 1000 of 1000 images, such as ILSVRC2012_val_00029510; add them, or take first or "
+            "random",
         ),
         ("study", 1001, range(1, 50001), "1001 images of 1000 that 'study' has"),
     ],

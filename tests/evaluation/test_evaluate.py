@@ -225,11 +225,10 @@ def test_answers_that_are_no_numbers_are_counted_in_rows_tables_page_and_last_li
     page = (tmp_path / "out" / "report.html").read_text()
     for line in (
         "clean images without finite logits: broken 2 of 12; they count as misclassified",
-        "NaN or infinite logits or gradients: broken, fgsm eps=0.1 10 of 10 attempts; they are "
-        "in no rate",
+        "NaN or infinite logits or gradients: broken, fgsm eps=0.1 10 of 10 attempts; they are in "
+        "no rate",
         f"adversarial images of others without finite logits: broken {shown['invalid'].sum()} of "
-        f"{len(shown)}; "
-        "they are in no transfer rate",
+        f"{len(shown)}; they are in no transfer rate",
     ):
         assert line in said and line in page, line
 

@@ -34,8 +34,11 @@ def processes():
     return context
 
 
-def run(job: Job, kill_at: int | None, counted=None) -> None:
-    """Fetch; before moment `kill_at` (from 1) the process kills itself. counted: gets the count."""
+def run(job: Job, kill_at: int | None, counted=None, networks: int = 0) -> None:
+    """Fetch; before moment `kill_at` (from 1) the process kills itself. counted: gets the count.
+
+    With ``networks`` it waits for the first later moment at which so many networks are there.
+    """
     from jaxadv.fetching import addresses, study, transfer
     from jaxadv.support.progress import Progress
 
@@ -44,7 +47,7 @@ def run(job: Job, kill_at: int | None, counted=None) -> None:
     def moment() -> None:
         nonlocal moments
         moments += 1
-        if moments == kill_at:
+        if kill_at and moments >= kill_at and len([*(job.to / "weights").glob("*")]) >= networks:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def watch(event: str, arguments: tuple) -> None:
@@ -72,12 +75,12 @@ def run(job: Job, kill_at: int | None, counted=None) -> None:
         counted.put(moments)
 
 
-def in_process(context, job: Job, kill_at: int | None) -> int | None:
+def in_process(context, job: Job, kill_at: int | None, networks: int = 0) -> int | None:
     """Run a job in a child; it must be killed at that moment, or end well and say how many it
     had.
     """
     counted = None if kill_at else context.Queue()
-    child = context.Process(target=run, args=(job, kill_at, counted))
+    child = context.Process(target=run, args=(job, kill_at, counted, networks))
     child.start()
     child.join(1800)
     assert child.exitcode == (-signal.SIGKILL if kill_at else 0), (kill_at, child.exitcode)

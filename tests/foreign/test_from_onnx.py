@@ -67,7 +67,7 @@ def test_a_fixed_batch_of_one_is_run_one_by_one(tmp_path, capfd):
     np.testing.assert_allclose(classifier.logits(images()), images().mean((1, 2)), rtol=1e-5)
 
 
-# --- files that are written here -----------------------------------------------------------------
+# --- files that are written here ---------------------------------------------
 
 
 def write(path, nodes, arrays=(), *, shape=("N", 3, SIZE, SIZE), opset=17, outputs=("y",), kind=1):

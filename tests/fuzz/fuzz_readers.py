@@ -52,8 +52,7 @@ def _put(folder: Path, name: str, content: bytes) -> Path:
     return path
 
 
-# --- weights
-# -------------------------------------------------------------------------------------------------------------
+# --- weights -----------------------------------------------------------------
 
 LIMIT = 2**24
 """Bytes that the arrays of a file may take: of a small network."""
@@ -112,8 +111,7 @@ def _plain(meta: Any) -> None:
     json.dumps(plain(meta))
 
 
-# --- data
-# ----------------------------------------------------------------------------------------------------------------
+# --- data --------------------------------------------------------------------
 
 
 def _picture(folder: Path, content: bytes, name: str) -> Any:
@@ -183,8 +181,7 @@ def _fetched(folder: Path, content: bytes, name: str) -> Any:
     return to.has_pictures(["0" * 64]), to.has_network("net", ["1" * 64]), Record(folder).content
 
 
-# --- runs
-# ----------------------------------------------------------------------------------------------------------------
+# --- runs --------------------------------------------------------------------
 
 
 def _run(folder: Path, content: bytes, name: str) -> Any:
@@ -265,8 +262,7 @@ def _compiled(folder: Path, content: bytes, name: str) -> Any:
         raise InputError("compiled again")
 
 
-# --- checksums
-# -----------------------------------------------------------------------------------------------------------
+# --- checksums ---------------------------------------------------------------
 
 
 def _sealed(content: bytes) -> bytes:

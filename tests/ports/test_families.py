@@ -39,8 +39,7 @@ def test_only_the_auxiliary_head_is_left_out(name):
     assert str(error.value).startswith(f"{len(meta['auxiliary'])} of ")
 
 
-# --- what the families add to the layers
-# -------------------------------------------------------------------------
+# --- what the families add to the layers -------------------------------------
 
 
 def _mean_weights(size: int, window: int, stride: int, padding: str) -> np.ndarray:
@@ -108,8 +107,7 @@ def test_residual_block_adds_its_scaled_branches_before_the_relu():
     np.testing.assert_array_equal(active, jnp.maximum(tenth, 0))
 
 
-# --- the small versions
-# ------------------------------------------------------------------------------------------
+# --- the small versions ------------------------------------------------------
 
 
 def _kernels(name: str) -> list[tuple[int, ...]]:

@@ -51,7 +51,21 @@ GEOMETRIES = [
 QUICK = {"xla_backend_optimization_level": 0}
 """Two thirds of the time to compile; what is compared is the arithmetic, not a processor's vectors.
 """
-IDS = ["k{}s{}{}n{}".format(*geometry) for geometry in GEOMETRIES]
+
+
+def cases(geometries, few: int = 3):
+    """Parameters of a test: the quick suite has one of a few, the slow one all others."""
+    return [
+        pytest.param(
+            *geometry,
+            id="k{}s{}{}n{}".format(*geometry),
+            marks=pytest.mark.slow if number % few else (),
+        )
+        for number, geometry in enumerate(geometries)
+    ]
+
+
+EVERY_GEOMETRY = pytest.mark.parametrize("kernel, stride, padding, size", cases(GEOMETRIES))
 
 
 @pytest.fixture(autouse=True)
@@ -109,20 +123,21 @@ def _convolutions(stride: int, padding, groups: int):
     return ours, stock
 
 
-@pytest.mark.parametrize("kernel, stride, padding, size", GEOMETRIES, ids=IDS)
+@EVERY_GEOMETRY
 def test_depthwise_convolution(kernel, stride, padding, size):
     x, weights = _draw(0, (2, size, size + 1, 3)), _draw(1, (kernel, kernel, 1, 3))
     _agree(*_convolutions(stride, padding, 3), x, weights, double=kernel % 2 == 1)
 
 
-@pytest.mark.parametrize("kernel, stride, padding, size", GEOMETRIES, ids=IDS)
+@EVERY_GEOMETRY
 def test_ordinary_convolution(kernel, stride, padding, size):
     x, weights = _draw(0, (2, size, size + 1, 3)), _draw(1, (kernel, kernel, 3, 4))
     _agree(*_convolutions(stride, padding, 1), x, weights, double=kernel % 2 == 0)
 
 
 @pytest.mark.parametrize(
-    "kernel, stride, padding, size", [geometry for geometry in GEOMETRIES if geometry[1] <= 2]
+    "kernel, stride, padding, size",
+    cases([geometry for geometry in GEOMETRIES if geometry[1] <= 2]),
 )
 @pytest.mark.parametrize("inputs, outputs", [(6, 2), (2, 12)], ids=["forward", "backward"])
 def test_convolution_of_few_outputs(kernel, stride, padding, size, inputs, outputs):
@@ -137,7 +152,7 @@ def test_convolution_that_is_a_dense_layer(stride):
     _agree(*_convolutions(stride, "VALID", 1), x, weights, double=stride == 2)
 
 
-@pytest.mark.parametrize("kernel, stride, padding, size", GEOMETRIES[::4], ids=IDS[::4])
+@pytest.mark.parametrize("kernel, stride, padding, size", cases(GEOMETRIES[::4]))
 def test_grouped_convolution(kernel, stride, padding, size):
     x, weights = _draw(0, (2, size, size, 4)), _draw(1, (kernel, kernel, 2, 6))
     _agree(*_convolutions(stride, padding, 2), x, weights, double=True)
@@ -159,7 +174,7 @@ def _stock_pool(pool, kernel: int, stride: int, padding: str):
     return partial(pool, window_shape=(kernel, kernel), strides=(stride, stride), padding=padding)
 
 
-@pytest.mark.parametrize("kernel, stride, padding, size", GEOMETRIES, ids=IDS)
+@EVERY_GEOMETRY
 @pytest.mark.parametrize("ties", [False, True], ids=["distinct", "ties"])
 def test_max_pool(kernel, stride, padding, size, ties):
     """With ties the gradient goes where the stock operation sends it: to the first maximum."""
@@ -170,7 +185,7 @@ def test_max_pool(kernel, stride, padding, size, ties):
     _agree(ours, _stock_pool(nnx.max_pool, kernel, stride, padding), x, double=ties)
 
 
-@pytest.mark.parametrize("kernel, stride, padding, size", GEOMETRIES[::2], ids=IDS[::2])
+@pytest.mark.parametrize("kernel, stride, padding, size", cases(GEOMETRIES[::2]))
 def test_average_pool(kernel, stride, padding, size):
     ours = partial(layers.average_pool, window=kernel, stride=stride, padding=padding)
     stock = partial(_stock_pool(nnx.avg_pool, kernel, stride, padding), count_include_pad=False)

@@ -156,8 +156,7 @@ def test_parameter_counts_are_the_originals(case):
     assert sum(jax.tree.leaves(trainable)) == record.meta["totals"]["trainable"]
 
 
-# --- the weight map
-# ----------------------------------------------------------------------------------------------
+# --- the weight map ----------------------------------------------------------
 
 
 def _source() -> tuple[registry.Network, dict]:
@@ -212,8 +211,7 @@ def test_assemble_refuses_two_sources_of_one_array():
         )
 
 
-# --- the registry
-# ------------------------------------------------------------------------------------------------
+# --- the registry ------------------------------------------------------------
 
 
 def test_unknown_names_are_answered_with_the_nearest():

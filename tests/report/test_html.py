@@ -159,8 +159,8 @@ def test_what_was_run(page):
     )
     assert about["FGSM"] == "eps=0.05; eps=0.3 (untargeted)"
     told = (
-        "steps 1000, search steps 9, learning rate 0.002, initial const 0.01, abort early "
-        "yes, warm start yes"
+        "steps 1000, search steps 9, learning rate 0.002, initial const 0.01, abort early yes, "
+        "warm start yes"
     )
     assert about["C&W L2"] == f"confidence=0 (untargeted, random target) · {told}"
     told = "batches 500, samples 1024, protocol released, method released"
@@ -593,9 +593,8 @@ def test_report_command_makes_the_same_again_without_jax(synthetic_run, tmp_path
     first = page.read_bytes()
     code = (
         "import sys; from jaxadv.report import remake as report; assert 'matplotlib' not in "
-        "sys.modules; "
-        f"report.remake({str(synthetic_run.directory)!r}); assert 'matplotlib.pyplot' not in "
-        "sys.modules; assert 'jax' not in sys.modules"
+        f"sys.modules; report.remake({str(synthetic_run.directory)!r}); assert 'matplotlib.pyplot' "
+        "not in sys.modules; assert 'jax' not in sys.modules"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(

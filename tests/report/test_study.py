@@ -68,8 +68,8 @@ def test_statements_fail_where_they_are_made_to(worlds_apart):
 def test_a_verdict_says_its_numbers(worlds_apart):
     _, claims = worlds_apart
     assert claims.loc["1", "evidence"] == (
-        "largest 50.0 % [42.1, 57.9] (alexnet, FGSM eps=0.3, random target, n 150); below 3 % on "
-        "0 of 10 models"
+        "largest 50.0 % [42.1, 57.9] (alexnet, FGSM eps=0.3, random target, n 150); below 3 % on 0 "
+        "of 10 models"
     )
     assert "EAD-L1, untargeted, confidence 0 to 20: 45.0 % → 36.0 %" in claims.loc["7d", "evidence"]
     assert (
@@ -362,8 +362,7 @@ def test_captions_say_what_how_many_and_how(synthetic_views):
     shown = {figure.stem: figure.caption for figure in planned(synthetic_views)}
     assert shown["sweep_fgsm_eps"] == (
         "Success rate of FGSM against budget ε, a panel a family, the other models in grey; n 12 "
-        "attempts a point. "
-        "Zoo digits, data digits."
+        "attempts a point. Zoo digits, data digits."
     )
     assert "n 12 a model, 18 failed" in shown["accuracy_cw_random_confidence_0"]
     assert shown["accuracy_cw_random_confidence_0"].endswith(

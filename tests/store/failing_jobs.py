@@ -38,8 +38,7 @@ class Job(NamedTuple):
     prepare: Callable[[Path], None] = lambda out: None  # what is there before, on a disk that works
 
 
-# --- a run without networks: its store alone
-# ---------------------------------------------------------------------------
+# --- a run without networks: its store alone ---------------------------------
 
 PICTURES = np.random.default_rng(0).random((3, 4, 4, 3), np.float32)
 
@@ -86,8 +85,7 @@ def kept(out: Path) -> dict[str, Any]:
 CHANGING = ("seconds", "checksum")
 """What a manifest says that is another each time."""
 
-# --- a run with networks, its page, a checkpoint
-# -----------------------------------------------------------------------
+# --- a run with networks, its page, a checkpoint -----------------------------
 
 
 def classifiers() -> list[Any]:
@@ -181,8 +179,7 @@ def jobs() -> dict[str, Callable[[Path], Job]]:
     }
 
 
-# --- trials
-# --------------------------------------------------------------------------------------------------------------
+# --- trials ------------------------------------------------------------------
 
 
 def tried(job: Job, out: Path) -> str:

@@ -229,7 +229,7 @@ def test_files_have_what_the_terminal_has(ours):
     assert "x.pb" in acceptance.text(report)
 
 
-# --- what is published -----------------------------------------------------------------------
+# --- what is published -------------------------------------------------------
 
 
 @pytest.fixture

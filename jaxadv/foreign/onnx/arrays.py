@@ -30,7 +30,7 @@ def _aten(name: str, overload: str = "default") -> Callable[..., Any]:
     return function
 
 
-# --- arithmetic ----------------------------------------------------------------------------------
+# --- arithmetic --------------------------------------------------------------
 
 
 def divide(A: Value, B: Value) -> Value:  # noqa: N803
@@ -88,7 +88,7 @@ def cast(input: Value, *, to: Any, saturate: int = 1, round_mode: str = "") -> V
     return types.cast(input, to)
 
 
-# --- shapes --------------------------------------------------------------------------------------
+# --- shapes ------------------------------------------------------------------
 
 
 def reshape(data: Value, shape: Any, *, allowzero: int = 0) -> Value:
@@ -171,7 +171,7 @@ def constant_of_shape(shape: Any, *, value: Any = None) -> Any:
     raise InputError("ConstantOfShape by a shape that depends on the image is not read")
 
 
-# --- parts ---------------------------------------------------------------------------------------
+# --- parts -------------------------------------------------------------------
 
 
 def gather(data: Value, indices: Any, *, axis: int = 0) -> Value:
@@ -241,7 +241,7 @@ def cumulative(x: Value, axis: Any, *, exclusive: int = 0, reverse: int = 0) -> 
     return _aten("cumsum")(x, whole(axis, "CumSum")[0])
 
 
-# --- reductions ----------------------------------------------------------------------------------
+# --- reductions --------------------------------------------------------------
 
 
 def reduction(function: Callable[..., Value]) -> Callable[..., Value]:

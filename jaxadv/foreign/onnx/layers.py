@@ -130,7 +130,7 @@ def einsum(*values: Value, equation: str) -> Array:
     return algebra.einsum(equation, list(values))
 
 
-# --- pooling -------------------------------------------------------------------------------------
+# --- pooling -----------------------------------------------------------------
 
 
 def max_pool(
@@ -204,7 +204,7 @@ def global_pool(function: Callable[..., Array]) -> Callable[..., Value]:
     return operator
 
 
-# --- normalisation -------------------------------------------------------------------------------
+# --- normalisation -----------------------------------------------------------
 
 
 def batch_norm(
@@ -262,7 +262,7 @@ def lp_norm(input, *, axis=-1, p=2) -> Value:  # noqa: A002
     return arithmetic.div(input, length)
 
 
-# --- other sizes ---------------------------------------------------------------------------------
+# --- other sizes -------------------------------------------------------------
 
 
 def resize(

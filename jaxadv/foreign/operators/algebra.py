@@ -93,7 +93,7 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8) -> Array:
     return jnp.sum((x / lengths[0]) * (y / lengths[1]), axis=dim)
 
 
-# --- attention -----------------------------------------------------------------------------------
+# --- attention ---------------------------------------------------------------
 
 
 def attention(
@@ -119,8 +119,8 @@ def attention(
     """
     if dropout_p:
         raise InputError(
-            f"attention with dropout {dropout_p:g} draws random numbers; call eval(), or set it "
-            "to 0"
+            f"attention with dropout {dropout_p:g} draws random numbers; call eval(), or set it to "
+            "0"
         )
     q, k, v = plain(query), plain(key), plain(value)
     if enable_gqa and q.shape[-3] != k.shape[-3]:
@@ -194,7 +194,7 @@ def native_multi_head_attention(
     return linear(out.reshape(*out.shape[:2], embed_dim), proj_weight, proj_bias), None
 
 
-# --- inverses and decompositions -----------------------------------------------------------------
+# --- inverses and decompositions ---------------------------------------------
 
 
 def cholesky(self, *, upper=False) -> Array:

@@ -107,7 +107,7 @@ def addcdiv(self, tensor1, tensor2, *, value=1) -> Value:
     return add(self, div(tensor1, tensor2), value)
 
 
-# --- comparisons and truth values ----------------------------------------------------------------
+# --- comparisons and truth values --------------------------------------------
 
 
 def compared(function: Callable[[Array, Array], Array]) -> Callable[..., Value]:

@@ -159,7 +159,7 @@ def embedding(weight, indices, padding_idx=-1, scale_grad_by_freq=False, sparse=
     return jnp.take(plain(weight), plain(indices), axis=0)
 
 
-# --- sorting -------------------------------------------------------------------------------------
+# --- sorting -----------------------------------------------------------------
 
 
 def sort(self, dim=-1, descending=False, *, stable=True) -> tuple[Array, Array]:
@@ -217,7 +217,7 @@ def isin(elements, test_elements, *, assume_unique=False, invert=False) -> Array
     return jnp.isin(plain(elements), plain(test_elements), invert=invert)
 
 
-# --- Fourier transforms --------------------------------------------------------------------------
+# --- Fourier transforms ------------------------------------------------------
 
 
 def _normed(x: Array, shape: Sequence[int], axes: Sequence[int], normalization: int) -> Array:

@@ -172,7 +172,7 @@ def lp_pool(self, norm_type, kernel_size, stride=(), ceil_mode=False) -> Value:
     return from_image_last(x ** (1 / norm_type))
 
 
-# --- windows that divide the image ---------------------------------------------------------------
+# --- windows that divide the image -------------------------------------------
 
 
 def parts(size: int, outputs: int) -> list[tuple[int, int]]:

@@ -127,7 +127,7 @@ def median(self, dim=None, keepdim=False) -> Any:
     return value, place.astype(types.canonical(np.int64))
 
 
-# --- norms ---------------------------------------------------------------------------------------
+# --- norms -------------------------------------------------------------------
 
 
 def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None) -> Value:  # noqa: A002
@@ -168,7 +168,7 @@ def logsumexp(self, dim, keepdim=False) -> Value:
     return reduced(jax.scipy.special.logsumexp, types.as_real(self), dim, keepdim)
 
 
-# --- running ones --------------------------------------------------------------------------------
+# --- running ones ------------------------------------------------------------
 
 
 def running(function: Callable[..., Array]) -> Callable[..., Value]:

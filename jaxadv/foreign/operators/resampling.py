@@ -187,7 +187,7 @@ def _nearest_along(x: Array, axis: int, outputs: int, factor: float | None, offs
     return jnp.take(x, np.minimum(place.astype(np.int32), size - 1), axis=axis)
 
 
-# --- channels and pixels -------------------------------------------------------------------------
+# --- channels and pixels -----------------------------------------------------
 
 
 def pixel_shuffle(self, upscale_factor) -> Value:

@@ -25,7 +25,7 @@ from jaxadv.foreign.layout import (
 from jaxadv.foreign.operators import types
 from model_ports.errors import InputError
 
-# --- views ---------------------------------------------------------------------------------------
+# --- views -------------------------------------------------------------------
 
 
 def view(self, size) -> Value:
@@ -135,7 +135,7 @@ def sliding(self, dimension, size, step) -> Array:
     return jnp.moveaxis(jnp.take(x, starts[:, None] + np.arange(size), axis=axis), axis + 1, -1)
 
 
-# --- parts ---------------------------------------------------------------------------------------
+# --- parts -------------------------------------------------------------------
 
 
 def slice_(self, dim=0, start=None, end=None, step=1) -> Value:
@@ -225,7 +225,7 @@ def rot90(self, k=1, dims=(0, 1)) -> Array:
     return jnp.rot90(plain(self), k, tuple(dims))
 
 
-# --- joins ---------------------------------------------------------------------------------------
+# --- joins -------------------------------------------------------------------
 
 
 def cat(tensors, dim=0) -> Value:
@@ -253,7 +253,7 @@ def broadcast_tensors(tensors) -> list[Array]:
     return list(jnp.broadcast_arrays(*(plain(t) for t in tensors)))
 
 
-# --- padding -------------------------------------------------------------------------------------
+# --- padding -----------------------------------------------------------------
 
 
 def _around(pad: Sequence[int], rank: int) -> list[tuple[int, int]]:

@@ -120,7 +120,7 @@ def folder(out: str | None) -> Path:
     path = Path(out or "results/compare")
     if (path / "manifest.json").exists():
         raise InputError(
-            f"--out is {str(path)!r}, which is a run; a comparison needs a folder of its own: "
-            "give another"
+            f"--out is {str(path)!r}, which is a run; a comparison needs a folder of its own: give "
+            "another"
         )
     return path

@@ -88,8 +88,8 @@ def _differences(found: Comparison) -> Iterable[tuple[str, str]]:
         equal = int((rows["difference"] == 0).sum())
         certain = int((rows["certain"] == "yes").sum())
         text = (
-            f"{certain} of {len(rows)} differences of a measure and a model are settled, "
-            f"{equal} are exactly 0"
+            f"{certain} of {len(rows)} differences of a measure and a model are settled, {equal} "
+            "are exactly 0"
         )
         unpaired = int((rows["same_images"] == "no").sum())
         if unpaired:
@@ -157,8 +157,8 @@ def _leaderboard(table: pd.DataFrame) -> str:
     parts = [(_about(rows.iloc[0]), rows) for _, rows in table.groupby(_HOW, sort=False)]
     shown = [(name, _leaders(rows)) for name, rows in parts]
     lead = (
-        "<p>All models of all runs. Equal values share a place. Of success the smallest is "
-        "the most robust.</p>"
+        "<p>All models of all runs. Equal values share a place. Of success the smallest is the "
+        "most robust.</p>"
     )
     more = "".join(
         f"<details><summary>{escape(name)}</summary>{rows}</details>" for name, rows in shown[1:]
@@ -184,10 +184,9 @@ def _difference_table(found: Comparison) -> str:
     if table.empty:
         return ""
     lead = (
-        f"<p>The other run minus {escape(found.names[0])}, on the images of both, with a paired "
-        "95 % interval. "
-        "Each interval stands by itself: of many, one in twenty errs. Distances are over "
-        "successes of both.</p>"
+        f"<p>The other run minus {escape(found.names[0])}, on the images of both, with a paired 95 "
+        "% interval. Each interval stands by itself: of many, one in twenty errs. Distances are "
+        "over successes of both.</p>"
     )
     sure = table["certain"] == "yes"
     parts = []

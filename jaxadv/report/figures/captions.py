@@ -35,8 +35,8 @@ def of_measures(views: Views, found: list[Measure]) -> str:
         "over successes with the 95 % interval, "
     )
     text += (
-        "larger is more robust; ringed: on the Pareto frontier, to which the dashed law a + "
-        "b ln(error) is fitted."
+        "larger is more robust; ringed: on the Pareto frontier, to which the dashed law a + b "
+        "ln(error) is fitted."
     )
     return text + _settings(views, [measure.attack for measure in found])
 

@@ -36,8 +36,8 @@ def _extreme(rows: pd.DataFrame, which: str) -> str:
     kind, name = KINDS.get(row["target_kind"], row["target_kind"]), catalog.title(row["attack"])
     ends = f"[{100 * row['success_rate_low']:.1f}, {100 * row['success_rate_high']:.1f}]"
     return (
-        f"{percent(row['success_rate'])} {ends} ({row['model']}, {name} {row['setting']}, "
-        f"{kind}, n {row['n']})"
+        f"{percent(row['success_rate'])} {ends} ({row['model']}, {name} {row['setting']}, {kind}, "
+        f"n {row['n']})"
     )
 
 

@@ -30,9 +30,8 @@ def statements(views: Views) -> str:
     )
     lead = (
         f"<p>The study's checkable statements, in parts: {told}.{note} They are asked of this "
-        "run's rows of the study's networks and "
-        "settings. A verdict goes by the numbers as they are. <em>Settled</em> says whether the "
-        "95 % intervals exclude the other "
+        "run's rows of the study's networks and settings. A verdict goes by the numbers as they "
+        "are. <em>Settled</em> says whether the 95 % intervals exclude the other "
         "verdict. Where the study gives no number, the rule is ours.</p>"
     )
     names = ["", "statement", "verdict", "settled", "numbers"]
@@ -106,16 +105,14 @@ def analysis(views: Views) -> str:
     leads = {
         "What explains "
         "robustness": "How much of the variance of the models' means their family explains, and "
-        "how "
-        "much their size does. "
-        "Many families explain much by chance alone. The p-value says how often chance explains "
-        "as much.",
+        "how much their size does. Many families explain much by chance alone. The p-value says "
+        "how often chance explains as much.",
         "Depth within a "
         "family": "In how many pairs of a family the deeper model is the more robust. "
         "The difference is the deepest minus the shallowest, on the images of both.",
         "CLEVER and the attacks": "Whether scores order models and images as attacks do. "
-        "A score is meant as a lower bound: the last column counts those that exceed the "
-        "distance of an attack.",
+        "A score is meant as a lower bound: the last column counts those that exceed the distance "
+        "of an attack.",
         "Symmetry of "
         "transfer": "Each map beside its transpose, and what counting noise alone would leave "
         "between the two.",
@@ -151,10 +148,9 @@ def _differences(views: Views) -> str:
         lines.append(f"<dt>{escape(about)}</dt><dd>{escape(ahead(rows))}</dd>")
     lead = (
         "<p>Two models are compared on the images of both, by a 95 % interval of the mean "
-        "difference. "
-        "Each interval stands by itself: of many, one in twenty errs. Of attacks with a fixed "
-        "budget success is compared. "
-        "All pairs are in <code>tables/comparison.csv</code>.</p>"
+        "difference. Each interval stands by itself: of many, one in twenty errs. Of attacks with "
+        "a fixed budget success is compared. All pairs are in "
+        "<code>tables/comparison.csv</code>.</p>"
     )
     return f'{lead}<dl class="findings">{"".join(lines)}</dl>' if lines else ""
 
@@ -208,9 +204,8 @@ def _counting(table: pd.DataFrame) -> str:
     ]
     lead = (
         "<p>Each number as the study's code counts it, and otherwise. A mean may leave failures "
-        "out, or take them as infinitely far. "
-        "It may be over all images, or over those that all models have right. Near ties and "
-        "failed sources may count or not. "
+        "out, or take them as infinitely far. It may be over all images, or over those that all "
+        "models have right. Near ties and failed sources may count or not. "
         "In sight is what changes who is first or last.</p>"
     )
     rest = (
