@@ -27,7 +27,7 @@ from model_ports import registry
 
 
 def measure(clf: Classifier, *, lanes: int, turns: int) -> dict[str, float]:
-    """Percent of a step that is the network's, by attack, at the first phase of its cycle.
+    """Percent of a step that is the network's, by attack, at its first phase.
 
     Args:
         clf: the network.
@@ -50,8 +50,7 @@ def measure(clf: Classifier, *, lanes: int, turns: int) -> dict[str, float]:
     for name, probe in bench.probes(8).items():
         if name == "clever":
             continue
-        phases = probe.schedule.cycle
-        phase, following = phases[0], phases[1 % len(phases)]
+        phase, following, *_ = probe.schedule.phases()
         untargeted = np.zeros(lanes, bool)
         logits = np.asarray(answers.logits)
         items = items_of(
