@@ -14,7 +14,7 @@ from jax import Array
 
 from jaxadv.attacks import climb
 from jaxadv.attacks.climb import Climb, Move
-from jaxadv.attacks.projections import length, onto_l1_ball_in_box
+from jaxadv.attacks.projections import onto_l1_ball_in_box
 from jaxadv.core import draws, oracle
 from jaxadv.core.probe import (
     AttackItem,
@@ -78,6 +78,9 @@ class APGD:
         as_released: the first checkpoint compares the first loss with 0, as the reference does,
             not with the loss of the start. A cross-entropy has always risen then. A DLR has not
             before it fools, so the first checkpoint is apt to halve the step without need.
+            In L1 the number of values that a step moves is rounded up, and values that rounding
+            alone has changed count. On linear networks it then succeeds only from 1.15 times the
+            least budget on, in float32 from 1.35 times. By default it does at 1.01 times.
 
     The image that is left is an iterate that fools, or the point of the highest loss.
     details: "loss" (), the highest of all finished runs.
@@ -147,7 +150,14 @@ class APGD:
         fools_now = fools(answer.logits, item) & is_last
         seen = climb.observe(state.climb, loss, gradient, first_is_zero=self.as_released)
         ended = seen.evaluation > jnp.array(self._lengths)[state.stage]
-        move = Move(item.image, budgets[state.stage], self.norm, self.steps, self.rho)
+        move = Move(
+            item.image,
+            budgets[state.stage],
+            self.norm,
+            self.steps,
+            self.rho,
+            self.as_released,
+        )
         state = state._replace(
             climb=climb.step(seen, gradient, move),
             fooled=state.fooled | fools_now,
@@ -233,7 +243,7 @@ class APGD:
         if last:
             stage = jnp.minimum(state.stage + 1, last)
             nearer = onto_l1_ball_in_box(present.best - item.image, item.image, budgets[stage])
-            changed = length(nearer, 0)
+            changed = climb.changed_values(nearer, self.as_released)
             kappa = changed / item.image.size / 1.5
             staged = self._begin(item.image + nearer, budgets[stage], stage, kappa, changed)
             present = select(ended & ~over, staged, present)

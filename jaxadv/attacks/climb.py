@@ -15,6 +15,8 @@ from jaxadv.core.probe import select
 MOMENTUM = 0.75
 """Share of the new step in the next point."""
 TINY = 1e-12
+UNCHANGED = 1e-6
+"""A value that has moved by less has not: rounding alone moves values so far in float32."""
 
 
 class Climb(NamedTuple):
@@ -45,6 +47,7 @@ class Move(NamedTuple):
     norm: float  # inf, 2 or 1
     steps: int  # of the whole run
     rho: Array | float  # share of the steps between checkpoints that must have raised the loss
+    as_released: bool  # L1: see `changed_values` and `_steepest`
 
 
 def begin(
@@ -113,7 +116,7 @@ def step(climb: Climb, gradient: Array, move: Move) -> Climb:
     climb, gradient = look_back(climb, gradient, move)
     image, eps, point = move.image, move.eps, climb.point
     if move.norm == 1:
-        moved = point + climb.step * _steepest(gradient, climb.kappa)
+        moved = point + climb.step * _steepest(gradient, climb.kappa, move.as_released)
         return climb._replace(
             previous=point, point=image + onto_l1_ball_in_box(moved - image, image, eps)
         )
@@ -150,10 +153,10 @@ def _look_back(climb: Climb, gradient: Array, move: Move) -> tuple[Climb, Array]
 def _look_back_in_l1(climb: Climb, gradient: Array, move: Move) -> tuple[Climb, Array]:
     """Go back, with the first step size, where the perturbation has become sparser.
 
-    Elsewhere the step size shrinks. Values that rounding alone has changed count, as released.
+    Elsewhere the step size shrinks.
     """
     due = climb.since == climb.interval
-    changed = length(climb.best - move.image, 0)
+    changed = changed_values(climb.best - move.image, move.as_released)
     sparser = changed / climb.changed < 0.95
     shorter = jnp.clip(climb.step / 1.5, move.eps / 10, move.eps)
     checked = climb._replace(
@@ -190,10 +193,28 @@ def into_ball(point: Array, image: Array, eps: Array, norm: float) -> Array:
     return jnp.clip(image + offset / (size + TINY) * jnp.minimum(eps, size), 0, 1)
 
 
-def _steepest(gradient: Array, kappa: Array) -> Array:
-    """Signs of the share kappa of the largest gradients, ties kept, with L1 norm 1."""
+def changed_values(perturbation: Array, as_released: bool) -> Array:
+    """How many values of a perturbation are not zero, (), in its dtype.
+
+    As released, those that rounding alone has moved count, too. In float32 they keep later steps
+    from becoming as sparse as they should.
+    """
+    if as_released:
+        return length(perturbation, 0)
+    return jnp.sum(jnp.abs(perturbation) > UNCHANGED).astype(perturbation.dtype)
+
+
+def _steepest(gradient: Array, kappa: Array, as_released: bool) -> Array:
+    """Signs of the share kappa of the largest gradients, ties kept, with L1 norm 1.
+
+    Their number is rounded down, to one at least. As released it is rounded up. Then two changed
+    values stay two for ever, since steps move both alike.
+    """
     size = jnp.abs(gradient)
-    smaller = jnp.clip((1 - kappa) * size.size, 0, size.size - 1).astype(jnp.int32)
-    chosen = size >= kth_largest(size, size.size - smaller)
+    if as_released:
+        rank = size.size - jnp.clip((1 - kappa) * size.size, 0, size.size - 1).astype(jnp.int32)
+    else:  # the product of a whole number may lie just below it
+        rank = jnp.clip(kappa * size.size + 1e-3, 1, size.size).astype(jnp.int32)
+    chosen = size >= kth_largest(size, rank)
     signs = jnp.where(chosen, jnp.sign(gradient), jnp.zeros_like(gradient))
     return signs / (length(signs, 1) + 1e-10)

@@ -9,7 +9,7 @@ from typing import Any
 from jaxadv.core.classifier import Classifier
 from jaxadv.evaluation import own_models
 from jaxadv.foreign import libraries
-from jaxadv.foreign.libraries import Request
+from jaxadv.foreign.request import Request
 from model_ports.errors import InputError
 
 SETTINGS = ("input_size", "mean", "std", "num_classes", "label_offset")

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxadv.core.classifier import Classifier
-from jaxadv.foreign.libraries import other_build
+from jaxadv.foreign.torch_libraries import other_build
 from jaxadv.support import places
 from model_ports import checkpoint
 from model_ports.errors import InputError, unknown

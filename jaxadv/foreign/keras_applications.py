@@ -78,13 +78,13 @@ def application(request: Any) -> Classifier:
     """A network of keras.applications by its name there, upper and lower case alike.
 
     Args:
-        request: a `jaxadv.foreign.libraries.Request`.
+        request: a `jaxadv.foreign.request.Request`.
 
     Raises:
         InputError: see `from_keras`; or there is no such network, or no connection for its weights.
     """
     from jaxadv.foreign.keras_models import from_keras, import_keras
-    from jaxadv.foreign.libraries import fetched, unknown_network
+    from jaxadv.foreign.request import fetched, unknown_network
 
     keras = import_keras()
     known = applications(keras)

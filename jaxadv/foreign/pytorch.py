@@ -76,12 +76,11 @@ def from_torch(
                 double.steps, (mean, std), double.one_by_one, working=np.float32
             ), double.params
 
-        original = _original(module, (mean, std))
         proof = trust.prove(
             name,
             apply,
             exported.params,
-            original,
+            original(module, (mean, std)),
             input_size=input_size,
             outputs=outputs,
             second=second,
@@ -111,13 +110,13 @@ def _first(given: Any, known: Any) -> Any:
     return known if given is None else given
 
 
-def _original(module: Any, normal: Normalisation) -> trust.Original:
+def original(module: Any, normal: Normalisation) -> trust.Original:
     """The module in PyTorch, on the CPU, in the precision that it is asked in."""
     import torch
 
     copies: dict[Any, Callable] = {}
 
-    def original(images: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def answers(images: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         kind = torch.from_numpy(images[:0]).dtype
         if kind not in copies:
             copies[kind] = copy.deepcopy(module).cpu().to(kind)
@@ -129,4 +128,4 @@ def _original(module: Any, normal: Normalisation) -> trust.Original:
             [gradient] = torch.autograd.grad((out * torch.from_numpy(weights)).sum(), asked)
         return out.detach().numpy(), gradient.numpy()
 
-    return original
+    return answers

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxadv.foreign import torch_graph
+from jaxadv.foreign import torch_graph, torch_in_place
 from jaxadv.foreign.silence import reason, silent
 from jaxadv.foreign.steps import Steps, references
 from model_ports.errors import InputError
@@ -137,9 +137,17 @@ def quiet() -> Iterator[None]:
 
 def _taken_apart(program: Any) -> Any:
     """The functional graph of operators that have a function in JAX, as far as torch can take them
-    apart."""
+    apart.
+
+    Most of the time of reading a network would go into that, so it is left out where it changes
+    nothing.
+    """
     import torch
 
+    calls = [node for node in program.graph.nodes if node.op == "call_function"]
+    if all(_is_read(node.target) for node in calls) and torch_in_place.replaced(program.graph):
+        return program
+    program.graph_module.recompile()
     table = torch.export.default_decompositions()
     for target in list(table.keys()):
         if torch_graph.is_known(target):
@@ -152,6 +160,13 @@ def _taken_apart(program: Any) -> Any:
     }
     more = torch._decomp.get_decompositions(list(rest))
     return program.run_decompositions(more) if more else program
+
+
+def _is_read(target: Any) -> bool:
+    """Whether an operator is read as it is, but for what it changes in place."""
+    if not hasattr(target, "_schema"):
+        return getattr(target, "__module__", "") == "_operator"
+    return torch_graph.is_read(target)
 
 
 def _read(program: Any, name: str, one_by_one: bool) -> Exported:

@@ -102,6 +102,14 @@ def is_known(target: Any) -> bool:
     return space == "aten" and operators.operator(name, overload) is not None
 
 
+def is_read(target: Any) -> bool:
+    """The same, also of one that changes an array in place, or that is about lengths."""
+    space, name, overload = names(target)
+    if (name, overload) in (("sym_size", "int"), ("size", "int")):
+        return True
+    return space == "aten" and operators.operator(name.removesuffix("_"), overload) is not None
+
+
 def place(node: Any, name: str) -> str:
     """The operator of a node and the module it stands in, for messages."""
     target = getattr(node.target, "_schema", None)

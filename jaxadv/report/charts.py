@@ -23,9 +23,16 @@ def figure(drawn: Rendered, kind: str = "") -> str:
 
 def curves(drawn: Mapping[str, Rendered]) -> str:
     """Robustness against what an attack may spend, from all figures that `CURVES` names."""
-    return "".join(
-        figure(one) for begin in CURVES for stem, one in drawn.items() if stem.startswith(begin)
-    )
+    return "".join(_beginning(begin, drawn) for begin in CURVES)
+
+
+def least_distances(drawn: Mapping[str, Rendered]) -> str:
+    """Robust accuracy at every budget, a figure for each norm."""
+    return _beginning("robustness_curves_", drawn)
+
+
+def _beginning(name: str, drawn: Mapping[str, Rendered]) -> str:
+    return "".join(figure(one) for stem, one in drawn.items() if stem.startswith(name))
 
 
 def scatters(chief: Iterable[Measure], drawn: Mapping[str, Rendered]) -> str:

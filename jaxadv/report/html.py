@@ -19,6 +19,7 @@ from jaxadv.report.overview import overview
 from jaxadv.report.published import published
 from jaxadv.report.ranking import Order, chosen, ranks
 from jaxadv.report.reading import caveats
+from jaxadv.report.robust_page import robust_accuracy
 from jaxadv.report.shell import Section, page, told
 from jaxadv.report.signature_page import signature
 from jaxadv.report.study.page import analysis, statements
@@ -59,6 +60,10 @@ def write(views: Views, path: str | os.PathLike, drawn: Mapping[str, Rendered]) 
         Section("Columns", glossary(views)),
         Section("What was run", _folded(views)),
     ]
+    robust = Section("Robust accuracy", robust_accuracy(views, charts.least_distances(drawn)))
+    # With AutoAttack it is what people look for. The study's attacks are compared by distances.
+    leads = "autoattack" in set(views.robust.robust_accuracy.get("attack", ()))
+    sections.insert(1 if leads else 4, robust)
     number = len(views.models)
     title = f"Robustness of {number} classifier{'s' * (number != 1)}"
     whole = page(name=views.name, title=title, lead=_facts(views), sections=sections, footer=FOOTER)

@@ -17,6 +17,7 @@ from jaxadv.store.identity import Identity, plain
 from jaxadv.store.parts import FORMAT, About
 from jaxadv.store.rows import KINDS, one_line
 from jaxadv.support.files import Damaged, Foreign, write_atomically
+from model_ports.errors import InputError
 
 NAME = "manifest.json"
 CHECKSUM = "checksum"
@@ -52,6 +53,7 @@ def read(directory: Path) -> dict[str, Any]:
 
     Raises:
         Damaged: if the file is damaged.
+        InputError: if the file cannot be read.
         Foreign: if this program did not write the file, or if it has another format.
     """
     path = directory / NAME
@@ -59,7 +61,14 @@ def read(directory: Path) -> dict[str, Any]:
         value = json.loads(path.read_bytes())
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except IsADirectoryError as error:
+        raise Damaged(f"{str(path)!r} is not a readable manifest ({one_line(error)})") from error
+    except OSError as error:  # it may be whole: its entries must not be lost
+        raise InputError(
+            f"{str(path)!r} cannot be read ({error.strerror or error}); run the command again, or "
+            "remove the file: its entries then come from the parts"
+        ) from error
+    except (ValueError, RecursionError) as error:
         raise Damaged(f"{str(path)!r} is not a readable manifest ({one_line(error)})") from error
     if not isinstance(value, dict):
         raise Foreign(

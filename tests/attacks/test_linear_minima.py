@@ -12,11 +12,6 @@ from jaxadv.api import run_attacks
 pytestmark = pytest.mark.usefixtures("strict_numerics")
 COUNT = 6
 NORMS = {"linf": np.inf, "l2": 2, "l1": 1}
-ABOVE = {"linf": 1.01, "l2": 1.01, "l1": 1.4}
-"""Budgets over the minimum at which APGD succeeds.
-
-In L1 the minimum moves one pixel, and APGD's steps move several at once.
-"""
 
 
 def least_linf(image, slope, need: float) -> float:
@@ -136,18 +131,24 @@ def test_apgd_succeeds_just_above_the_minimum_and_not_below(two_near, norm, loss
 
     With two classes in reach, the loss rises towards the nearest one.
     """
-    world = two_near
-    for factor, expected in ((ABOVE[norm], True), (0.999, False)):
-        queue = [jaxadv.APGD(float(factor * eps), NORMS[norm], loss) for eps in world.minima[norm]]
-        result = run_attacks(
-            world.classifier,
-            queue,
-            world.images,
-            world.labels,
-            np.zeros(COUNT, bool),
-            lanes=COUNT,
-        )
-        assert (result.success == expected).all()
+    for factor, expected in ((1.01, True), (0.999, False)):
+        assert (apgd_succeeds(two_near, factor, norm, loss) == expected).all()
+
+
+def test_released_apgd_needs_more_in_l1():
+    """Its steps move two values at least, and alike, so what a smaller one has stays there."""
+    inside = World(0, far=True)
+    assert not apgd_succeeds(inside, 1.10, "l1", "cross_entropy", as_released=True).any()
+    assert apgd_succeeds(inside, 1.40, "l1", "cross_entropy", as_released=True).all()
+
+
+def apgd_succeeds(world: World, factor: float, norm: str, loss: str, **more) -> np.ndarray:
+    """Of every image, at ``factor`` times its own least budget."""
+    queue = [
+        jaxadv.APGD(float(factor * eps), NORMS[norm], loss, **more) for eps in world.minima[norm]
+    ]
+    given = (world.images, world.labels, np.zeros(COUNT, bool))
+    return run_attacks(world.classifier, queue, *given, lanes=COUNT).success
 
 
 @pytest.mark.parametrize("norm", NORMS)

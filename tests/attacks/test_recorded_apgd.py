@@ -100,18 +100,22 @@ def test_apgd(net, norm, loss):
 def test_apgd_in_double_precision(norm, loss):
     """Steps and halvings as in the reference's float64 run, on the net without kinks.
 
-    In L1, and in L2 at 0.5, single images differ: rounding decides whether a value of 1e-12 counts
-    as changed.
+    Where the label has fallen to the third place, the DLR is d / (d + 1e-12): 1 but for a few
+    1e-13. Its gradient is the difference of two numbers that agree in eleven digits, so the steps
+    of such images are rounding's. In L1 rounding decides whether a value of 1e-12 counts as
+    changed. The recording's own repetition differs there at 1 to 3 of 32 images of a budget, at
+    losses by 2e-2.
     """
     for eps in BUDGETS["smooth", norm]:
         known = driven.fields("apgd_smooth", f"{norm}__eps{eps:g}__{loss}")
         best, stands, _, steps = run("smooth", norm, eps, LOSSES[loss], np.float64)
         np.testing.assert_array_equal(stands, known["robust64"])
+        decided = known["loss64"] < 1 - 1e-9 if loss == "dlr" else np.full(16, True)
         same = np.isclose(steps, known["step64"], rtol=1e-6).all(0)
-        assert same.sum() >= (13 if norm == "L1" or eps == 0.5 else 16), (eps, same)
-        comparable = stands if loss == "dlr" else np.full(16, True)
-        apart = driven.differences(best[comparable], known["loss64"][comparable])
-        assert np.median(apart) < 1e-10 if len(apart) else True, eps
+        assert (~same & decided).sum() <= (2 if norm == "L1" else 0), (eps, same)
+        apart = np.abs(best / known["loss64"] - 1)
+        assert apart[same].max(initial=0) < 1e-8, eps
+        assert apart.max(initial=0) < (2e-2 if norm == "L1" else 1e-8), eps
 
 
 @pytest.mark.long

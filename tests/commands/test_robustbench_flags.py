@@ -13,6 +13,7 @@ from absl.testing import flagsaver
 from jaxadv.commands import cli, evaluate, options
 
 FILES = Path(__file__).parents[2] / "flags" / "robustbench"
+OWN = ("autoattack", "fmn")
 VAL = ["--data=imagefolder:VAL", "--weights_dir=WEIGHTS", "--models=resnet_v2_50"]
 
 
@@ -63,3 +64,20 @@ def test_an_image_that_stands_takes_as_many_evaluations_as_the_files_say():
 def test_without_data_it_is_the_embedded_zoo():
     given = flags_of("linf")
     assert given.zoo == "digits" and given.attacked_images == 16
+    attack = attacks_of(given)["autoattack"]
+    assert (attack.steps, attack.queries, attack.targets) == (10, 50, 3)  # the embedded job's
+
+
+def test_the_embedded_job_has_robust_accuracy_at_one_budget_and_a_curve():
+    with flagsaver.flagsaver():
+        cli.parse(["run.py"])
+        names = [flag for group in options.GROUPS.values() for flag in group]
+        given = SimpleNamespace(**{flag: flags.FLAGS[flag].value for flag in names})
+    attempts = [one for one in evaluate.settings_of(given).attempts() if one.attack in OWN]
+    assert [(one.attack, one.target_kind) for one in attempts] == [
+        ("autoattack", "untargeted"),
+        ("fmn", "untargeted"),
+    ]
+    budget, search = (one.probe for one in attempts)
+    assert (budget.eps, budget.norm, budget.stages) == (3 / 255, np.inf, "standard")
+    assert search.norm == budget.norm  # so that the page holds one against the other

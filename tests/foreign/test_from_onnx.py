@@ -1,12 +1,11 @@
 """ONNX files as classifiers: networks as PyTorch exports them and in the form of tf2onnx, attacked
 and proven, and one line for what is not read."""
 
-import warnings
-
 import numpy as np
 import onnx
 import pytest
 import torch
+from exported import export
 from onnx import helper, numpy_helper
 from small_network import small
 from torch import nn
@@ -17,21 +16,6 @@ from model_ports.errors import InputError
 
 pytestmark = pytest.mark.frameworks
 SIZE = 16
-
-
-def export(module, path, size: int, *, opset: int, new: bool, any_batch: bool = True) -> None:
-    """By one of PyTorch's two exporters."""
-    images = torch.rand((2 if any_batch else 1, 3, size, size))
-    batch: dict = {}
-    if any_batch and new:
-        batch = {"dynamic_shapes": ({0: torch.export.Dim("batch", min=1)},)}
-    elif any_batch:
-        batch = {"input_names": ["x"], "dynamic_axes": {"x": {0: "batch"}}}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            module, (images,), path, opset_version=opset, dynamo=new, verbose=False, **batch
-        )
 
 
 def images(count: int = 3) -> np.ndarray:

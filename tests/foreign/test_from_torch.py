@@ -187,3 +187,36 @@ def test_a_module_that_stops_gradients_is_refused_by_the_proof():
 
     with pytest.raises(InputError, match="differs from the original in double precision.*gradient"):
         jaxadv.from_torch(Stops().eval(), input_size=SIZE, name="stops")
+
+
+def _changed_in_place(pixels):
+    means = _means(pixels)
+    return nn.functional.silu(means - 0.3, inplace=True) + means
+
+
+def _used_again(pixels):
+    before = _means(pixels) - 0.3
+    after = nn.functional.silu(before, inplace=True)
+    return before * 2 + after
+
+
+def _shared(pixels):
+    means = _means(pixels) - 0.3
+    part = means[:, :1]
+    means.mul_(3)
+    return means + part
+
+
+def _shared_later(pixels):
+    means = _means(pixels) - 0.3
+    larger = means.mul_(3)
+    part = means[:, :1]
+    return larger.add_(1) * part
+
+
+@pytest.mark.parametrize("function", [_changed_in_place, _used_again, _shared, _shared_later])
+def test_changes_in_place(function):
+    """They reach whatever uses the array later, also through a view of it."""
+    classifier = jaxadv.from_torch(Calls(function).eval(), input_size=SIZE)
+    expected = function(torch.from_numpy(images()).permute(0, 3, 1, 2))
+    np.testing.assert_allclose(classifier.logits(images()), expected, rtol=1e-5, atol=1e-6)

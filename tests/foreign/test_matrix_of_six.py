@@ -8,23 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-import onnx
 import pandas as pd
 import pytest
-from onnx import helper, numpy_helper
+from small_files import write_onnx
 
-ROOT = Path(__file__).parents[2]
-pytestmark = [pytest.mark.frameworks, pytest.mark.long]
-KERAS = """
-import sys, keras
-keras.utils.set_random_seed(0)
-layers = keras.layers
-keras.Sequential([
-    keras.Input((16, 16, 3)), layers.Conv2D(8, 3, strides=2), layers.BatchNormalization(), layers.ReLU(),
-    layers.GlobalAveragePooling2D(), layers.Dense(10, activation="softmax"),
-]).save(sys.argv[1])
-"""
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+pytestmark = pytest.mark.frameworks
 FULL = {
     "alexnet": "alexnet",
     "mobilenet_v1_025": "mobilenet_v1_025",
@@ -33,6 +23,25 @@ FULL = {
     "keras.mine": "keras:mine.keras",
     "onnx.mine": "onnx:mine.onnx",
 }
+ENSEMBLE = "ensemble.alexnet.timm.test_vit"
+CONTINUED = """
+import json, sys
+from pathlib import Path
+from absl.testing import flagsaver
+from jaxadv.commands import cli
+from model_ports.errors import InputError
+
+def run():
+    with flagsaver.flagsaver():
+        cli.main(cli.parse(["run.py", *sys.argv[1:]]))
+
+run()
+Path("mine.json").write_text(json.dumps({"mean": 0.4}))
+try:  # another network behind the same name
+    run()
+except InputError as error:
+    print("refused:", error)
+"""
 
 
 def environment() -> dict[str, str]:
@@ -42,10 +51,14 @@ def environment() -> dict[str, str]:
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "jaxadv", "evaluate", *arguments, "--noprogress"]
     pipe = subprocess.PIPE
     return subprocess.Popen(
-        command, cwd=folder, env=environment(), stdout=pipe, stderr=pipe, text=True
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=environment(),
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
     )
 
 
@@ -55,48 +68,24 @@ def ended(process: subprocess.Popen) -> str:
     return out
 
 
-def write_onnx(path: Path) -> None:
-    random = np.random.default_rng(0)
-    arrays = {
-        "k": random.normal(size=(8, 3, 3, 3)).astype(np.float32),
-        "w": random.normal(size=(8, 10)).astype(np.float32),
-    }
-    nodes = [
-        helper.make_node("Conv", ["x", "k"], ["a"], strides=[2, 2]),
-        helper.make_node("Relu", ["a"], ["b"]),
-        helper.make_node("GlobalAveragePool", ["b"], ["c"]),
-        helper.make_node("Flatten", ["c"], ["d"]),
-        helper.make_node("MatMul", ["d", "w"], ["y"]),
-    ]
-    described = [
-        [helper.make_tensor_value_info(name, 1, shape)]
-        for name, shape in (("x", ("N", 3, 16, 16)), ("y", ("N", 10)))
-    ]
-    stored = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
-    graph = helper.make_graph(nodes, "g", *described, stored)
-    opsets = [helper.make_opsetid("", 17)]
-    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
-    path.with_suffix(".json").write_text(json.dumps({"mean": [0.5] * 3, "std": [0.25] * 3}))
-
-
+@pytest.mark.slow
 def test_a_transfer_matrix_of_six(tmp_path):
-    made = [sys.executable, "-c", KERAS, str(tmp_path / "mine.keras")]
-    subprocess.run(made, env=environment(), check=True, capture_output=True)
+    """Two processes attack; a third one continues with transfer, and refuses a changed network."""
+    ended(start(tmp_path, str(HERE / "small_files.py"), "keras", "mine.keras"))
     write_onnx(tmp_path / "mine.onnx")
-    job = [f"--models={','.join(FULL.values())}", "--nopretrained", "--out=run", "--lanes=4"]
-    job += [
-        "--input_size=timm:test_resnet=32,timm:test_vit=32",
-        "--ensembles=alexnet+timm:test_vit",
-    ]
-    job += ["--num_images=60", "--attacked_images=2", "--attacks=fgsm", "--targets=untargeted"]
-    job += ["--eps=0.1", "--figures=none"]
-    for process in [start(tmp_path, *job, "--parts=attacks", "--join") for _ in range(2)]:
+    job = ["evaluate", f"--models={','.join(FULL.values())}", "--nopretrained", "--out=run"]
+    job += ["--input_size=timm:test_resnet=32,timm:test_vit=32", "--lanes=2", "--noprogress"]
+    job += ["--ensembles=alexnet+timm:test_vit", "--num_images=60", "--attacked_images=2"]
+    job += ["--attacks=fgsm", "--targets=untargeted", "--eps=0.1", "--figures=none"]
+    shared = [*job, "--parts=attacks", "--join"]
+    both = [start(tmp_path, "-m", "jaxadv", *shared) for _ in range(2)]
+    for process in both:
         ended(process)
-    names = [*FULL, "ensemble.alexnet.timm.test_vit"]
     run = tmp_path / "run"
-    assert set(pd.read_parquet(run / "examples").model) == set(names)
+    assert set(pd.read_parquet(run / "examples").model) == {*FULL, ENSEMBLE}
     assert not (run / "transfer").exists()
-    assert "report:" in ended(start(tmp_path, *job, "--parts=attacks,transfer,report"))
+    said = ended(start(tmp_path, "-c", CONTINUED, *job, "--parts=attacks,transfer,report"))
+    assert "report:" in said and "refused: " in said and "weights of onnx.mine" in said, said
     rows = pd.read_parquet(run / "transfer")
     pairs = set(zip(rows.source, rows.model, strict=True))
     assert pairs >= set(itertools.permutations(FULL, 2))
@@ -107,8 +96,3 @@ def test_a_transfer_matrix_of_six(tmp_path):
     assert told["onnx.mine"]["preprocessing"] == {"mean": [0.5] * 3, "std": [0.25] * 3}
     page = (run / "report.html").read_text()
     assert "timm.test_resnet = timm:test_resnet" in page and "made for others" in page
-    # another network behind the same name is refused
-    (tmp_path / "mine.json").write_text(json.dumps({"mean": 0.4}))
-    process = start(tmp_path, *job, "--parts=attacks,transfer,report")
-    _, error = process.communicate()
-    assert process.returncode == 2 and "weights of onnx.mine" in error, error

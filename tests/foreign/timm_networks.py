@@ -6,18 +6,18 @@ from model_ports.convert import frameworks
 
 SETTINGS: dict[str, tuple[int, dict]] = {
     "resnet18": (32, {}),
-    "resnet50": (32, {}),
-    "densenet121": (32, {}),
-    "inception_v3": (75, {}),
-    "vgg16_bn": (32, {}),
-    "mobilenetv3_small_100": (32, {}),
-    "efficientnet_b0": (32, {}),
-    "convnext_tiny": (32, {}),
     "vit_tiny_patch16_224": (32, {"img_size": 32}),
     "deit_tiny_patch16_224": (32, {"img_size": 32}),
-    "swin_tiny_patch4_window7_224": (64, {"img_size": 64}),
     "mixer_s32_224": (64, {"img_size": 64}),
+    "vgg16_bn": (32, {}),
+    "mobilenetv3_small_100": (32, {}),
+    "convnext_tiny": (32, {}),
+    "resnet50": (32, {}),
+    "swin_tiny_patch4_window7_224": (64, {"img_size": 64}),
     "coatnet_pico_rw_224": (64, {"img_size": 64}),
+    "efficientnet_b0": (32, {}),
+    "inception_v3": (75, {}),
+    "densenet121": (32, {}),
 }
 """Pixels, and how timm makes it."""
 CLASSES = 20

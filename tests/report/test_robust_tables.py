@@ -7,6 +7,7 @@ is nearer at image 1.
 """
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -150,6 +151,10 @@ def test_files_of_a_run(run):
             assert (run.directory / "tables" / f"{name}.{kind}").stat().st_size
     assert (run.directory / "tables" / "robustness_curves.csv").exists()
     assert (run.directory / "figures" / "robustness_curves_linf.svg").exists()
+    page = (run.directory / "report.html").read_text()
+    sections = re.findall('<section id="([a-z-]+)"', page)
+    assert sections.index("robust-accuracy") == 1  # after the findings
+    assert "Robust accuracy against the budget in L∞" in page
     content = json.loads(
         (run.directory / "robustbench" / "npz_some.npz" / "Linf" / "net.json").read_text()
     )

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxadv.foreign.onnx import arrays, constants, layers
+from jaxadv.foreign.onnx import arrays, constants, layers, shapes, sizes
 from jaxadv.foreign.operators.convolution import kernel_last
 from jaxadv.foreign.steps import Ref, Step, Steps, Type, needed, references
 from model_ports.errors import InputError
@@ -24,6 +24,8 @@ _RANDOM = {
     "Multinomial",
 }
 _DOMAINS = ("", "ai.onnx")
+OPERATORS = {**layers.LAYERS, **sizes.SIZES, **shapes.SHAPES, **arrays.ARRAYS}
+"""All that are read, by name."""
 
 
 class Graph(NamedTuple):
@@ -165,7 +167,7 @@ def _function(node: Any, opset: int, place: str) -> Callable[..., Any]:
         raise InputError(f"{place} draws random numbers, so that no two calls agree; take it out")
     known = constants.KNOWN.get(kind)
     function = arrays.BEFORE_13.get(kind) if opset < 13 else None
-    function = function or layers.LAYERS.get(kind) or arrays.ARRAYS.get(kind)
+    function = function or OPERATORS.get(kind)
     if node.domain not in _DOMAINS or (function is None and known is None):
         raise InputError(
             f"{place} is not read into JAX; export the network without it, "

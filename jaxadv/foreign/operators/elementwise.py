@@ -15,6 +15,7 @@ from jax import lax
 
 from jaxadv.foreign.layout import Array, Laid, Value, in_order, is_array, laid, plain, stored
 from jaxadv.foreign.operators import types
+from model_ports.errors import InputError
 
 
 def each(function: Callable[..., Array], *values: Any, dtype: Any = None) -> Value:
@@ -84,6 +85,15 @@ def to_copy(
 def passed(self, *_: Any, **__: Any) -> Value:
     """The array itself: copies, memory formats, devices and the like mean nothing here."""
     return self
+
+
+def dropout(input, p, train) -> Value:  # noqa: A002
+    if train and p:
+        raise InputError(
+            "draws random numbers, so that no two calls agree; call eval(), or take the "
+            "randomness out of the module"
+        )
+    return input
 
 
 def detached(self) -> Value:
@@ -190,6 +200,10 @@ ATEN: dict[str, Callable[..., Any]] = {
     "alias": passed,
     "lift_fresh_copy": passed,
     "detach": detached,
+    "dropout": dropout,
+    "feature_dropout": dropout,
+    "alpha_dropout": dropout,
+    "feature_alpha_dropout": dropout,
     "polar": polar,
     "view_as_complex": view_as_complex,
     "view_as_real": view_as_real,

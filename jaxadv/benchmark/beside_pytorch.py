@@ -1,0 +1,140 @@
+"""Measures gradients of networks of timm and torchvision here and in PyTorch, on one thread.
+
+    python -m jaxadv.benchmark.beside_pytorch timm:resnet18 timm:swin_tiny_patch4_window7_224
+
+Each call gives logits and the gradient of a logit at each image. Here, PyTorch, and PyTorch with
+channels last in memory take turns. Times are processor times, which other programs change little.
+The weights are random.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from absl import flags
+
+FLAGS = flags.FlagValues()
+"""The flags of this script alone."""
+flags.DEFINE_integer("images", 2, "images of a call", 1, flag_values=FLAGS)
+flags.DEFINE_integer("turns", 5, "calls of each kind that are timed", 1, flag_values=FLAGS)
+flags.DEFINE_integer("input_size", None, "pixels; each network's own by default", 1, None, FLAGS)
+
+HEAD = ("network", "pixels", "here, s", "PyTorch, s", "percent of PyTorch's speed", "range")
+
+
+class Speed(NamedTuple):
+    """The speed of a network."""
+
+    pixels: int
+    here: list[float]  # processor seconds of an image, of each turn
+    theirs: list[float]  # the same of PyTorch, in the layout that is faster in the median
+
+    def percent(self) -> list[float]:
+        """The speed here relative to PyTorch's: the lowest, the middle and the highest turn."""
+        shares = sorted(
+            100 * other / own for own, other in zip(self.here, self.theirs, strict=True)
+        )
+        return [shares[0], _middle(shares), shares[-1]]
+
+
+def _middle(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
+def measure(full: str, *, images: int, turns: int, input_size: int | None = None) -> Speed:
+    """Measure one network.
+
+    Args:
+        full: its name, such as "timm:resnet18".
+        images: the number of images of a call.
+        turns: the number of calls of each kind.
+        input_size: pixels; None: the network's own.
+
+    Raises:
+        InputError: the library does not know the network, or it is refused.
+    """
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from jaxadv.core import oracle
+    from jaxadv.foreign import torch_libraries
+    from jaxadv.foreign.pytorch import from_torch
+    from jaxadv.foreign.request import Request
+
+    module, settings = torch_libraries.make(Request(full, full, False, input_size))
+    classifier = from_torch(module, prove=False, **settings)
+    size, classes = classifier.input_size, classifier.num_classes
+    random = np.random.default_rng(0)
+    pixels = random.uniform(0.1, 0.9, (images, size, size, 3)).astype(np.float32)
+    chosen = random.integers(classes, size=images)
+    objectives = jax.vmap(oracle.linear)(jnp.eye(classes, dtype=jnp.float32)[chosen])
+    on_device, objectives = jax.device_put((pixels, objectives))
+
+    def here() -> None:
+        jax.block_until_ready(classifier.oracle.ask(classifier.params, on_device, objectives))
+
+    calls = [here, *_in_pytorch(module, pixels, chosen)]
+    for call in calls:
+        call()
+    times: list[list[float]] = [[] for _ in calls]
+    for _ in range(turns):
+        for call, spent in zip(calls, times, strict=True):
+            spent.append(_processor_seconds(call) / images)
+    return Speed(size, times[0], min(times[1:], key=_middle))
+
+
+def _processor_seconds(call: Callable[[], None]) -> float:
+    began = time.process_time()
+    call()
+    return time.process_time() - began
+
+
+def _in_pytorch(module: Any, pixels: Any, chosen: Any) -> Iterator[Callable[[], None]]:
+    """The same gradient of the module itself, in both layouts of its arrays."""
+    import copy
+
+    import torch
+
+    index = torch.from_numpy(chosen)[:, None]
+    given = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        network = copy.deepcopy(module).requires_grad_(False).to(memory_format=layout)
+        inputs = given.contiguous(memory_format=layout)
+
+        def call(network: Any = network, inputs: Any = inputs) -> None:
+            leaf = inputs.detach().requires_grad_()
+            torch.autograd.grad(network(leaf).gather(1, index).sum(), leaf)
+
+        yield call
+
+
+def line(*cells: Any) -> str:
+    """A line of a table in Markdown."""
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def main(arguments: list[str]) -> None:
+    """Print the table, a line as soon as it is measured."""
+    names = FLAGS(arguments)[1:]
+    os.environ["NPROC"] = "1"  # of XLA, which reads it when it starts
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    import jax
+    import torch
+
+    torch.set_num_threads(1)
+    print(f"jax {jax.__version__}, torch {torch.__version__}, one thread, {FLAGS.images} images\n")
+    print(line(*HEAD), line("---", *["--:"] * (len(HEAD) - 1)), sep="\n", flush=True)
+    for full in names:
+        speed = measure(full, images=FLAGS.images, turns=FLAGS.turns, input_size=FLAGS.input_size)
+        low, middle, high = speed.percent()
+        seconds = [f"{_middle(each):.3g}" for each in (speed.here, speed.theirs)]
+        cells = (*seconds, f"{middle:.0f}", f"{low:.0f}-{high:.0f}")
+        print(line(full.partition(":")[2], speed.pixels, *cells), flush=True)
+        jax.clear_caches()
+
+
+if __name__ == "__main__":
+    main(sys.argv)
