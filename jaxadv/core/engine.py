@@ -421,12 +421,14 @@ class _Queue:
         self.holds = taken + [-1] * free
         self.lanes = self._started(taken + taken[:1] * free)
 
-    def refill(self) -> None:
-        """Put the next items into the free lanes, while items are waiting."""
+    def refill(self) -> list[int]:
+        """Put the next items into the free lanes, while items are waiting. Returns these lanes."""
         free = [lane for lane, held in enumerate(self.holds) if held < 0]
-        for lane, number in zip(free, self.waiting.take(len(free)), strict=False):
+        filled = list(zip(free, self.waiting.take(len(free)), strict=False))
+        for lane, number in filled:
             self.lanes = _put(self.lanes, lane, self._started([number]))
             self.holds[lane] = number
+        return [lane for lane, _ in filled]
 
     def take(self, finished: Sequence[int], classifier: Classifier) -> "_Taken":
         """The results of finished lanes, which become free."""
@@ -559,8 +561,7 @@ def _run_until_done(classifier: Classifier, queue: _Queue) -> Iterator[Outcome]:
             ]
         if finished:
             results = queue.take(finished, classifier)
-            queue.refill()
-            for lane in finished:
+            for lane in queue.refill():  # some may have been idle for long
                 ages[lane] = 0
             question = queue.busy and _ask(
                 queue.lanes, phase=cycle[0], num_classes=classifier.num_classes
