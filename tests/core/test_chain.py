@@ -8,6 +8,7 @@ import pytest
 import recorded
 from test_journal import ATTACKS, LANES, Killed
 
+import jaxadv
 from jaxadv.api import Piece, run_attacks, run_chain
 from jaxadv.core.journal import Journal
 
@@ -159,3 +160,15 @@ def test_a_piece_without_attacks_has_a_result():
     )
     ((number, result),) = run_chain(recorded.net("tiny").classifier, none, lanes=LANES)
     assert number == 0 and len(result.success) == 0
+
+
+def test_lanes_that_were_idle_begin_at_age_zero():
+    """A piece that comes late, to lanes that have idled: its attacks are not cut short."""
+    attacks = [jaxadv.ElasticNetL1(steps=30, search_steps=1, abort_early=False)] * 3
+    pieces = [piece("ead", number) for number in (1, 0)]
+    first, late = (one._replace(attacks=attacks[: len(one.attacks)]) for one in pieces)
+    answers = iter([None] * 1 + [late])  # not now; then when the first attacks have ended
+    classifier = recorded.net("tiny").classifier
+    found = dict(run_chain(classifier, first, lanes=LANES, more=lambda: next(answers, None)))
+    assert len(found) == 2
+    assert {tuple(result.gradients) for result in found.values()} == {(30,) * 2, (30,) * 3}
