@@ -8,12 +8,14 @@ it is differentiated. Values and gradients stay the same up to rounding.
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.extend import core
+from jax.extend.core import jaxpr_as_fun as as_fun
 from jax.extend.core import primitives
 
 from model_ports import own_gradients
@@ -39,9 +41,8 @@ def rewritten(apply: Callable[[Any, jax.Array], jax.Array]) -> Callable[[Any, ja
         if jax.default_backend() != "cpu":
             return apply(params, images)
         program, shape = jax.make_jaxpr(apply, return_shape=True)(params, images)
-        if not _has_layers(program.jaxpr):
-            return apply(params, images)
-        outputs = _evaluate(program, *jax.tree.leaves((params, images)))
+        call = partial(_evaluate, program) if _has_layers(program.jaxpr) else as_fun(program)
+        outputs = call(*jax.tree.leaves((params, images)))
         return jax.tree.unflatten(jax.tree.structure(shape), outputs)
 
     return fast
@@ -100,7 +101,7 @@ def _step(program: core.Jaxpr, equation: core.JaxprEqn, given: Sequence[Any]) ->
         effects=equation.effects,
         debug_info=program.debug_info.with_unknown_names(),
     )
-    return core.jaxpr_as_fun(core.ClosedJaxpr(alone, ()))(*outside.values())
+    return as_fun(core.ClosedJaxpr(alone, ()))(*outside.values())
 
 
 def _is_named(variable: Any) -> bool:

@@ -19,7 +19,7 @@ def run(*arguments: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["fetch"], ["needs a word", "'study'"]),
+        (["fetch"], ["needs a word", "study, rerun"]),
         (["fetch", "study"], ["--to is not given"]),
         (["fetch", "study", "more", "--to=x"], ["'more' is one word too many"]),
         (["list", "study"], ["'study' is one word too many"]),
