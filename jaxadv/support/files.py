@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, and sealed files, which reveal later changes."""
 
+import errno
 import hashlib
 import io
 import json
@@ -49,6 +50,10 @@ class Foreign(InputError):
     """An undamaged file that belongs to another place or another run."""
 
 
+TRIES = 10
+"""How often a file is written whose temporary one is removed on the way."""
+
+
 def write_atomically(path: Path, content) -> None:
     """Write a file so that ``path`` has either the old or the new content, never a part of one.
 
@@ -59,21 +64,34 @@ def write_atomically(path: Path, content) -> None:
     Raises:
         InputError: if the file cannot be written.
     """
-    temporary = temporary_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(temporary, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        # A process that ends a run removes temporary files. It may meet one that is just written.
+        if not any(_replaced(path, content) for _ in range(TRIES)):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
         sync_folder(path.parent)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def _replaced(path: Path, content) -> bool:
+    """Write a file by way of a temporary one. False if that was removed on the way."""
+    temporary = temporary_of(path)
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.replace(temporary, path)
+        except FileNotFoundError:
+            if path.parent.is_dir():
+                return False
+            raise
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return True
 
 
 def temporary_of(path: Path) -> Path:
