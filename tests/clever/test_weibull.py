@@ -161,6 +161,7 @@ def mixed_rows():
     )
 
 
+@pytest.mark.slow
 def test_rows_do_not_see_each_other(monkeypatch):
     rows = mixed_rows()
     fit = fit_reverse_weibull(rows)

@@ -141,6 +141,7 @@ def ead_excess(two_classes):
     return dict(zip(attacks, result.l1.reshape(again, COUNT) / optimum, strict=True))
 
 
+@pytest.mark.slow
 def test_elastic_net_comes_near_the_least_l1(ead_excess):
     assert all(excess.min() >= 1 - 1e-4 for excess in ead_excess.values())
     assert ead_excess["patient"].mean() <= 1.20

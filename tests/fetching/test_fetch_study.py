@@ -108,6 +108,7 @@ def test_a_mirror_takes_the_place_of_the_addresses(serve, archives, published, t
     assert published.asked == [] and mirror.asked == [None, None]
 
 
+@pytest.mark.slow
 def test_twenty_cuts(published, tmp_path, impatient, monkeypatch):
     """Ten in each archive: the folder is the same as without."""
     monkeypatch.setattr(transfer, "BLOCK", 2**14)

@@ -91,6 +91,7 @@ def numbers(shown: Views, back: dict[str, str]) -> dict[str, pd.DataFrame]:
     return {text(name): table.map(text) for name, table in made.items()}
 
 
+@pytest.mark.slow
 def test_renamed_labels_change_no_number_and_no_figure(made_up, tmp_path):
     other, back = renamed(made_up, tmp_path / "renamed")
     before, after = views(made_up), views(other)
