@@ -13,6 +13,7 @@ from jaxadv.store.run import Run
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.long
 def test_a_node_that_is_killed_in_the_middle(tmp_path):
     """Three nodes of one worker each. The rows are those of one process alone."""
     try:
