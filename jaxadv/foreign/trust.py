@@ -23,8 +23,6 @@ GRADIENT = 0.1
 """Relative difference of the gradient in single precision that is warned of: one ReLU that
 rounding flips makes 0.05."""
 
-QUICK: dict[str, str | bool | int] = {"xla_backend_optimization_level": 0}
-"""Options that compile a program in a third of the time, where it runs only once."""
 
 Apply = Callable[[Any, jax.Array], jax.Array]
 Original = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray | None]]
@@ -176,10 +174,7 @@ def answer(
     def same(array: np.ndarray) -> np.ndarray:
         return array.astype(images.dtype) if np.issubdtype(array.dtype, np.floating) else array
 
-    options = oracle.compiler_options()
-    if jax.default_backend() == "cpu":
-        options = options | QUICK
-    program = jax.jit(both, compiler_options=options)
+    program = jax.jit(both, compiler_options=oracle.compiler_options())
     with jax.default_matmul_precision("highest"):
         return jax.device_get(program(jax.tree.map(same, dict(params)), images, weights))
 
