@@ -181,23 +181,7 @@ def run_chain(
         catalog.check(attack)
         check_classes(attack, clf.name, clf.num_classes)
     if any(isinstance(attack, AttackSequence) for attack in first.attacks):
-        yield (
-            0,
-            sequences.run(
-                clf,
-                first.attacks,
-                first.images,
-                first.classes,
-                first.targeted,
-                run_attacks,
-                lanes=lanes,
-                seed=seed,
-                ids=first.ids,
-                logits=first.logits,
-                advance=first.advance,
-                journal=first.journal,
-            ),
-        )
+        yield 0, sequences.run(clf, first, run_attacks, lanes=lanes, seed=seed)
         return
     clf = clf.awake()
     if first.attacks:

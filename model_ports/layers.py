@@ -12,6 +12,7 @@ output channel c * multiplier + m. The functions follow the dtype of their argum
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -42,8 +43,7 @@ def conv_general_dilated(
     """`jax.lax.conv_general_dilated` for NHWC images and HWIO kernels without dilation, for
     `nnx.Conv`.
 
-    On a CPU, a depthwise convolution is a sum over the kernel's taps. A grouped convolution is
-    split into ordinary ones.
+    On a CPU it is `own_gradients.convolution`.
     """
     assert set((*(lhs_dilation or ()), *(rhs_dilation or ()))) <= {1}, (
         "dilated convolutions are not used here"
@@ -51,30 +51,24 @@ def conv_general_dilated(
     numbers = lax.conv_dimension_numbers(lhs.shape, rhs.shape, NHWC)
     assert dimension_numbers in (None, NHWC, numbers), dimension_numbers
     groups = feature_group_count
-    if _platform() != "cpu":
-        return lax.conv_general_dilated(
-            lhs,
-            rhs,
-            window_strides,
-            padding,
-            dimension_numbers=NHWC,
-            feature_group_count=groups,
-            precision=precision,
-            out_sharding=out_sharding,
-        )
-    strides = tuple(window_strides)
-    if isinstance(padding, str):
-        padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], strides, padding)
-    pads = tuple((int(low), int(high)) for low, high in padding)
-    if groups > 1 and groups == lhs.shape[3]:
-        return own_gradients.depthwise(
-            jnp.repeat(lhs, rhs.shape[3] // groups, axis=3), rhs, strides, pads
-        )
-    if groups == 1:
-        return own_gradients.plain(lhs, rhs, strides, pads, precision)
-    parts = zip(jnp.split(lhs, groups, axis=3), jnp.split(rhs, groups, axis=3), strict=True)
-    return jnp.concatenate(
-        [own_gradients.plain(x, kernel, strides, pads, precision) for x, kernel in parts], axis=3
+    if _platform() == "cpu":
+        strides: Any = tuple(window_strides)
+        pads: Any = padding
+        if isinstance(pads, str):
+            pads = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], strides, pads)
+        pads = tuple((int(low), int(high)) for low, high in pads)
+        y = own_gradients.convolution(lhs, rhs, strides, pads, groups, precision)
+        if y is not None:
+            return y
+    return lax.conv_general_dilated(
+        lhs,
+        rhs,
+        window_strides,
+        padding,
+        dimension_numbers=NHWC,
+        feature_group_count=groups,
+        precision=precision,
+        out_sharding=out_sharding,
     )
 
 

@@ -9,8 +9,10 @@ Images are NHWC, kernels HWIO, paddings explicit. Each function has a custom rul
 reverse-mode derivative, and follows the dtype of its arguments.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial, reduce
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -275,6 +277,42 @@ def _plain_input_gradient(kernel, gradient, shape, strides, pads, precision):
 
 
 plain.defvjp(_plain_forward, _plain_backward, symbolic_zeros=True)
+
+
+# --- the choice for a convolution --------------------------------------------
+
+MOST_TAPS = 128
+"""Larger depthwise kernels stay stock: each tap is some lines of program."""
+MOST_GROUPS = 8
+"""Convolutions with more groups stay stock: each group is a convolution of its own."""
+
+
+def convolution(
+    x: jax.Array, kernel: jax.Array, strides: Pair, pads: Pads, groups: int, precision
+) -> jax.Array | None:
+    """A convolution of any number of groups by `plain` and `depthwise`.
+
+    Args:
+        x: (N, H, W, inputs).
+        kernel: (h, w, inputs / groups, outputs).
+        strides: in rows and columns.
+        pads: before and behind the rows and the columns.
+        groups: the number of groups. With as many groups as inputs it is depthwise.
+        precision: as for `jax.lax.conv_general_dilated`.
+
+    Returns:
+        (N, H', W', outputs), or None if the stock convolution is the better one.
+    """
+    y: Any = None
+    if groups == 1:
+        y = plain(x, kernel, strides, pads, precision)
+    elif groups == x.shape[3] and math.prod(kernel.shape[:2]) <= MOST_TAPS:
+        repeated = jnp.repeat(x, kernel.shape[3] // groups, axis=3)
+        y = depthwise(repeated, kernel, strides, pads)
+    elif groups <= MOST_GROUPS:
+        parts = zip(jnp.split(x, groups, axis=3), jnp.split(kernel, groups, axis=3), strict=True)
+        y = jnp.concatenate([plain(*part, strides, pads, precision) for part in parts], axis=3)
+    return y
 
 
 # --- pooling -----------------------------------------------------------------

@@ -20,11 +20,6 @@ from jax.extend.core import primitives
 
 from model_ports import own_gradients
 
-MOST_TAPS = 128
-"""Larger depthwise kernels and pooling windows stay stock: each tap is some lines of program."""
-MOST_GROUPS = 8
-"""Convolutions with more groups stay stock: each group is a convolution of its own."""
-
 
 def rewritten(apply: Callable[[Any, jax.Array], jax.Array]) -> Callable[[Any, jax.Array], Any]:
     """The same function with fast layers, where the default back end is a CPU.
@@ -135,7 +130,7 @@ def _fast_program(program: core.ClosedJaxpr) -> core.ClosedJaxpr:
 def _convolution(image: Any, kernel: Any, **given: Any) -> Any:
     """A convolution with fast gradients. None if it stays stock."""
     spread = (*given["lhs_dilation"], *given["rhs_dilation"], given["batch_group_count"])
-    numbers, groups = given["dimension_numbers"], given["feature_group_count"]
+    numbers = given["dimension_numbers"]
     kind = given["preferred_element_type"]
     if (
         image.ndim != 4
@@ -150,23 +145,16 @@ def _convolution(image: Any, kernel: Any, **given: Any) -> Any:
     outputs, inputs, *windows = numbers.rhs_spec
     x = lax.transpose(image, (batch, *sides, channels))
     taps = lax.transpose(kernel, (*windows, inputs, outputs))
-    strides, pads = tuple(given["window_strides"]), tuple(map(tuple, given["padding"]))
-    precision = given["precision"]
-    y: Any
-    if groups == 1:
-        y = own_gradients.plain(x, taps, strides, pads, precision)
-    elif groups == x.shape[3] and math.prod(taps.shape[:2]) <= MOST_TAPS:
-        many = jnp.repeat(x, taps.shape[3] // groups, axis=3)
-        y = own_gradients.depthwise(many, taps, strides, pads)
-    elif groups <= MOST_GROUPS:
-        parts = zip(jnp.split(x, groups, axis=3), jnp.split(taps, groups, axis=3), strict=True)
-        y = jnp.concatenate(
-            [own_gradients.plain(*part, strides, pads, precision) for part in parts], axis=3
-        )
-    else:
-        return None
+    strides: Any = tuple(given["window_strides"])
+    pads: Any = tuple(map(tuple, given["padding"]))
+    groups, precision = given["feature_group_count"], given["precision"]
+    y = own_gradients.convolution(x, taps, strides, pads, groups, precision)
     places = numbers.out_spec  # of N, C, H, W
-    return lax.transpose(y, sorted(range(4), key=lambda axis: places[(0, 2, 3, 1)[axis]]))
+    return (
+        y
+        if y is None
+        else lax.transpose(y, sorted(range(4), key=lambda axis: places[(0, 2, 3, 1)[axis]]))
+    )
 
 
 def _pool(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -187,7 +175,7 @@ def _pool(function: Callable[..., Any]) -> Callable[..., Any]:
             or not 1 <= len(moved) <= 2
             or {*given["base_dilation"], *given["window_dilation"]} != {1}
             or not jnp.issubdtype(image.dtype, jnp.floating)
-            or math.prod(window) > MOST_TAPS
+            or math.prod(window) > own_gradients.MOST_TAPS
             or any(pad < 0 for pair in pads for pad in pair)
         ):
             return None

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from jaxadv.core import metrics
+from jaxadv.core.chain import Piece
 from jaxadv.core.classifier import Classifier
-from jaxadv.core.journal import Journal
 from jaxadv.core.probe import AttackSequence, Stage
 from jaxadv.core.result import AttackResult
 from jaxadv.support import checks
@@ -23,35 +23,18 @@ RunAttacks = Callable[..., AttackResult]
 
 
 def run(
-    clf: Classifier,
-    attacks: Sequence[Any],
-    images: np.ndarray,
-    classes: np.ndarray,
-    targeted: np.ndarray,
-    run_attacks: RunAttacks,
-    *,
-    lanes: int,
-    seed: int = 0,
-    ids: Any = None,
-    logits: np.ndarray | None = None,
-    advance: Callable[[int, int | None], None] | None = None,
-    journal: Journal | None = None,
+    clf: Classifier, piece: Piece, run_attacks: RunAttacks, *, lanes: int, seed: int = 0
 ) -> AttackResult:
     """Sequence i on image i, away from class i, for all i: stage by stage.
 
     Args:
         clf: the network.
-        attacks: N sequences, their settings checked.
-        images: (N, S, S, 3) float32 in [0, 1], checked.
-        classes: (N,) int32, the true classes.
-        targeted: (N,) bool, none of them.
+        piece: N sequences with checked settings, N images and their true classes, no targets. Its
+            ``advance`` is called with how many images are through, and how many of them are broken.
+            Its journal has a journal for each stage.
         run_attacks: runs a stage.
         lanes: images of one call of the network.
         seed: of all draws.
-        ids: (N,) numbers of the images, which fix their draws; 0..N-1 if None.
-        logits: (N, K) of the images, if they are known.
-        advance: called with how many images are through, and how many of them are broken.
-        journal: has a journal for each stage.
 
     Returns:
         As `jaxadv.api.run_attacks`; details: "broken_by" (N,), the name of a stage, or "".
@@ -59,6 +42,8 @@ def run(
     Raises:
         InputError: for sequences mixed with other attacks, and for targets.
     """
+    attacks: Sequence[Any] = piece.attacks
+    _, images, classes, targeted, ids, logits, advance, journal = piece
     _check(attacks, targeted)
     ids = np.arange(len(images)) if ids is None else np.asarray(ids)
 

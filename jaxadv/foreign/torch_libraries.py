@@ -1,6 +1,7 @@
 """PyTorch's libraries of networks: timm, torchvision and RobustBench."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from jaxadv.core.classifier import Classifier
@@ -70,16 +71,22 @@ def _fixed_seed(make: Callable[[], Any]) -> Any:
 
 def import_torchvision(full: str) -> Any:
     """torchvision. Raises InputError where it is missing, or of another build than PyTorch."""
-    try:
+    with _importing(full, "torchvision", "run: pip install 'jaxadv[torch]'"):
         import torchvision
+    return torchvision
+
+
+@contextmanager
+def _importing(full: str, package: str, remedy: str) -> Iterator[None]:
+    """Raises InputError where an import fails."""
+    try:
+        yield
     except ImportError as error:
         raise InputError(
-            f"{full} needs {error.name or 'torchvision'}, which is not installed; run: pip install "
-            "'jaxadv[torch]'"
+            f"{full} needs {error.name or package}, which is not installed; {remedy}"
         ) from error
     except (RuntimeError, OSError) as error:
         raise InputError(f"{full}: {other_build(error) or error}") from error
-    return torchvision
 
 
 def other_build(error: BaseException) -> str:
@@ -135,16 +142,10 @@ def _torchvision(request: Request) -> Made:
 
 def _robustbench(request: Request) -> Made:
     """[DATASET/[THREAT/]]NAME: of cifar10 and Linf where it does not say."""
-    try:
+    remedy = "RobustBench's page says how to install it"
+    with _importing(request.full, "robustbench", remedy):
         from robustbench.model_zoo.models import model_dicts
         from robustbench.utils import load_model
-    except ImportError as error:
-        raise InputError(
-            f"{request.full} needs {error.name or 'robustbench'}, which is not installed; "
-            "RobustBench's page says how to install it"
-        ) from error
-    except (RuntimeError, OSError) as error:
-        raise InputError(f"{request.full}: {other_build(error) or error}") from error
     *where, what = request.what.split("/")
     data, threat = [*where, *("cifar10", "Linf")[len(where) :]][:2]
     zoo = {_text(d): {_text(t): ms for t, ms in ts.items()} for d, ts in model_dicts.items()}

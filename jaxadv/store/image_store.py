@@ -114,6 +114,10 @@ def exists(directory: Path, part: str, *, digest: str = "") -> bool:
         attributes = _attributes(_place(directory, part))
     except _UNREADABLE:
         return False
+    return _is_of(attributes, part, digest)
+
+
+def _is_of(attributes: Mapping[str, Any], part: str, digest: str) -> bool:
     return (attributes["digest"], attributes["part"]) == (digest, part)
 
 
@@ -131,10 +135,12 @@ def has(directory: Path, part: str, *, digest: str = "", dtype: str | None = Non
     """
     place = _place(directory, part)
     try:
-        if dtype and json.loads((place / _META).read_bytes())["data_type"] != dtype:
-            return False
-        return exists(directory, part, digest=digest) and all(
-            _sum(place / name) == known for name, known in _attributes(place)["files"].items()
+        metadata = _checked(place)
+        attributes = metadata["attributes"]
+        return (
+            dtype in (None, metadata["data_type"])
+            and _is_of(attributes, part, digest)
+            and all(_sum(place / name) == known for name, known in attributes["files"].items())
         )
     except _UNREADABLE:
         return False
@@ -238,12 +244,17 @@ def _seal(place: Path, digest: str) -> None:
         os.fsync(file.fileno())
 
 
-def _attributes(place: Path) -> dict[str, Any]:
-    """The attributes of an array. Raises one of _UNREADABLE if zarr.json is damaged."""
+def _checked(place: Path) -> dict[str, Any]:
+    """The metadata of an array. Raises one of _UNREADABLE if zarr.json is damaged."""
     metadata = json.loads((place / _META).read_bytes())
     if metadata["attributes"].pop("checksum") != _checksum(metadata):
         raise ValueError(f"{_META} was changed or damaged")
-    return metadata["attributes"]
+    return metadata
+
+
+def _attributes(place: Path) -> dict[str, Any]:
+    """The attributes of an array. Raises as `_checked`."""
+    return _checked(place)["attributes"]
 
 
 def _checksum(metadata: Mapping[str, Any]) -> int:

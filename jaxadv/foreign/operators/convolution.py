@@ -16,12 +16,6 @@ from jaxadv.foreign.layout import Array, Value, from_image_last, image_last, in_
 from jaxadv.foreign.operators import types
 from model_ports import own_gradients as own
 
-MOST_TAPS = 128
-"""A depthwise kernel of more is left to the stock convolution: each tap is some lines of
-program."""
-MOST_GROUPS = 8
-"""Convolutions of more groups are left to the stock one: each is a convolution of its own."""
-
 
 def several(value: int | Sequence[int], count: int) -> tuple[int, ...]:
     """One number for each dimension, from one for all or one each."""
@@ -91,18 +85,9 @@ def kernel_last(rank: int) -> tuple[int, ...]:
 def _ordinary(x, weight, stride, pads, dilation, _, groups) -> Array:
     kernel = in_order(weight, kernel_last(weight.ndim))
     if x.ndim == 4 and set(dilation) == {1} and jax.default_backend() == "cpu":
-        if groups == 1:
-            return own.plain(x, kernel, stride, pads, None)
-        if groups == x.shape[3] and kernel.shape[0] * kernel.shape[1] <= MOST_TAPS:
-            return own.depthwise(
-                jnp.repeat(x, kernel.shape[3] // groups, axis=3), kernel, stride, pads
-            )
-        if groups <= MOST_GROUPS:
-            parts = zip(
-                jnp.split(x, groups, axis=3), jnp.split(kernel, groups, axis=3), strict=True
-            )
-            done = [jnp.asarray(own.plain(part, some, stride, pads, None)) for part, some in parts]
-            return jnp.concatenate(done, axis=3)
+        y = own.convolution(x, kernel, stride, pads, groups, None)
+        if y is not None:
+            return y
     return lax.conv_general_dilated(
         x,
         kernel,
