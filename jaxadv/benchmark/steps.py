@@ -50,7 +50,8 @@ def measure(clf: Classifier, *, lanes: int, turns: int) -> dict[str, float]:
     for name, probe in bench.probes(8).items():
         if name == "clever":
             continue
-        phase, following, *_ = probe.schedule.phases()
+        phase, *later = probe.schedule.phases()
+        following = later[0] if later else None
         untargeted = np.zeros(lanes, bool)
         logits = np.asarray(answers.logits)
         items = items_of(

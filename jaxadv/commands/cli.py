@@ -41,7 +41,7 @@ WITHOUT = {("bench", "attacks"): "bench measures all attacks"}
 """Why a command lacks a flag that one may expect of it."""
 EXAMPLES = (
     "python run.py --models=alexnet,mobilenet_v1_025 --attacks=fgsm,cw --out=results/two",
-    "python run.py evaluate --models=alexnet --attacks=fgsm --eps=0.02,0.05 --out=results/sweep",
+    "python run.py evaluate --models=alexnet --attacks=fgsm --eps=0.02,0.05 --parts=attacks,report --out=results/sweep",
     "python run.py report --out=results/sweep",
     "python run.py evaluate --models=alexnet --attacks=ifgsm,ead --targets=least --dry_run",
     "python run.py list",

@@ -8,7 +8,6 @@ on it.
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,6 +49,8 @@ class _Begun:
 
     def forget(self) -> None:
         """Free the memory of its images."""
+        if self.judge:
+            self.judge.close()
         none = np.zeros(0)
         self.piece = Piece([], none, none, none)
         self.judge = None
@@ -63,14 +64,13 @@ class _Begun:
 class _Chain:
     """All pieces so far as one queue, with its journal, its judge and its watch."""
 
-    def __init__(self, clf: Classifier, lanes: int, seed: int, stack: ExitStack):
+    def __init__(self, clf: Classifier, lanes: int, seed: int):
         self.probes: list[AttackProbe[Any]] = []
         self.items: list[AttackItem | None] = []  # None after the end of a piece
         self.begun: list[_Begun] = []
         self._clf = clf
         self._lanes = lanes
         self._seed = seed
-        self._stack = stack
         self._starts: list[int] = []
 
     def add(self, piece: Piece) -> int:
@@ -87,7 +87,6 @@ class _Chain:
             logits=piece.logits,
         )
         judge = Judge(self._clf, piece.images, piece.classes, piece.targeted, self._lanes)
-        self._stack.enter_context(judge)
         self.begun.append(_Begun(piece, len(self.items), judge))
         self._starts.append(len(self.items))
         self.probes += piece.attacks
@@ -97,8 +96,7 @@ class _Chain:
     def result(self, one: _Begun) -> AttackResult:
         """The result of a piece that has ended. Its images are forgotten."""
         assert one.judge is not None
-        with one.judge as judge:
-            result = judge.result()
+        result = one.judge.result()
         one.forget()
         self.items[one.start : one.end] = [None] * (one.end - one.start)
         return result
@@ -218,16 +216,16 @@ def run(
     Yields:
         The number of a piece, and its result, in the order of finishing.
     """
-    with ExitStack() as stack:
-        chain = _Chain(clf, lanes, seed, stack)
-        chain.add(first)
+    chain = _Chain(clf, lanes, seed)
+    chain.add(first)
 
-        def refill() -> int | None:
-            if more is None or is_over():
-                return None
-            piece = more()
-            return 0 if piece is None else chain.add(piece)
+    def refill() -> int | None:
+        if more is None or is_over():
+            return None
+        piece = more()
+        return 0 if piece is None else chain.add(piece)
 
+    try:
         for index, outcome in engine.run(
             clf,
             chain.probes,
@@ -257,3 +255,6 @@ def run(
         for place, one in enumerate(chain.begun):
             if one.judge is not None:  # it had no attack at all
                 yield place, chain.result(one)
+    finally:
+        for one in chain.begun:
+            one.forget()

@@ -168,6 +168,7 @@ class Journal:
 
     def remove(self) -> None:
         """Remove all files, after the queue is finished and its rows are written."""
+        self._waiting = {}
         for stage in self._stages:
             stage.remove()
         for path in self._files(""):

@@ -62,7 +62,7 @@ def _distances(images: jax.Array, clean: jax.Array) -> dict[str, jax.Array]:
 
 
 class Judge:
-    """Judges finished attacks while others still run. Use it as a context manager.
+    """Judges finished attacks while others still run. It must be closed.
 
     The devices compute logits, and threads compute distances.
 
@@ -109,10 +109,8 @@ class Judge:
         ] = []
         self._workers = ThreadPoolExecutor(WORKERS)
 
-    def __enter__(self) -> "Judge":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
+    def close(self) -> None:
+        """End its threads."""
         self._workers.shutdown(cancel_futures=True)
 
     def add(

@@ -149,7 +149,9 @@ class Evaluation:
             if not join:
                 stack.enter_context(mine)
             stack.enter_context(log.to_file(run.directory, mine.owner if join else 0))
-            return self._finish(run, job, mine, loaded, joins=join, began=began)
+            finished = self._finish(run, job, mine, loaded, joins=join, began=began)
+            mine.sweep()
+            return finished
 
     def _finish(
         self,

@@ -252,6 +252,15 @@ class Claims:
         finally:
             self.close()
 
+    def sweep(self) -> None:
+        """Remove what dead processes have left. Call it at the end of a run."""
+        names = self.folder.names()
+        processes = [name for name in names if name.startswith(_ALIVE) and name != self._file]
+        living = {self._file, *(name for name in processes if not self._is_silent(name))}
+        for name in set(names) - living:
+            if _ALIVE + str(_read(self.folder.read(name)).get("owner")) not in living:
+                self.folder.remove(name)
+
     @property
     def _file(self) -> str:
         return _ALIVE + self.owner

@@ -1,5 +1,7 @@
 """Attacks are judged as they end, in whatever order that is, and all alike."""
 
+from contextlib import closing
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,7 +49,7 @@ def outcome(image, number: int) -> AttackOutcome:
 @pytest.mark.parametrize("order", [range(COUNT), (3, 0, 7, 1, 6, 2, 5, 4)])
 def test_every_attack_is_judged_by_its_own_image(ended, order, lanes):
     clf, images, adversarial, classes = ended
-    with Judge(clf, images, classes, np.zeros(COUNT, bool), lanes) as judge:
+    with closing(Judge(clf, images, classes, np.zeros(COUNT, bool), lanes)) as judge:
         for number in order:
             judge.add(number, outcome(adversarial[number], number), searches=number != 6)
         result = judge.result()
@@ -70,7 +72,7 @@ def test_every_attack_is_judged_by_its_own_image(ended, order, lanes):
 def test_a_revoked_success_is_the_clean_image(ended):
     clf, images, adversarial, _ = ended
     claimed = clf.predict(adversarial)  # untargeted attacks that ended where they had to leave
-    with Judge(clf, images, claimed, np.zeros(COUNT, bool), 3) as judge:
+    with closing(Judge(clf, images, claimed, np.zeros(COUNT, bool), 3)) as judge:
         for number in range(4):
             judge.add(number, outcome(adversarial[number], number), searches=True)
         for number in range(4, COUNT):
@@ -123,7 +125,7 @@ def test_judged_on_the_device_every_bit_is_the_same(ended, name, monkeypatch):
 
 def test_nothing_to_judge(ended):
     clf, images, _, classes = ended
-    with Judge(clf, images[:0], classes[:0], np.zeros(0, bool), 4) as judge:
+    with closing(Judge(clf, images[:0], classes[:0], np.zeros(0, bool), 4)) as judge:
         result = judge.result()
     assert (
         result.adversarial.shape == (0, *images.shape[1:])

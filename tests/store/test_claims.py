@@ -174,6 +174,22 @@ def test_the_end_gives_everything_back(tmp_path):
     assert not (tmp_path / "claims").exists()
 
 
+def test_the_end_removes_what_the_dead_have_left(tmp_path):
+    """Files of processes without a claim too. The living keep theirs."""
+    dead, idle, living, last = (opened(tmp_path, name) for name in ("dead", "idle", "b", "c"))
+    lost, kept = dead.take("lost"), living.take("kept")
+    assert lost is not None and kept is not None
+    (tmp_path / "claims" / "damaged+0").write_bytes(b"\xff")
+    for name in ("process@dead", "process@idle"):
+        age(tmp_path, name, SECONDS + 5)
+    last.sweep()
+    assert sorted(last.folder.names()) == ["kept+0", "process@b", "process@c"]
+    living.close()
+    last.close()
+    assert not (tmp_path / "claims").exists()
+    idle.close()
+
+
 def test_a_start_alone_is_refused_while_others_live(tmp_path):
     first = opened(tmp_path, "first", ClaimFolder)
     first.take("a")
