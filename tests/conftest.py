@@ -12,6 +12,8 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ.get(
     "JAX_COMPILATION_CACHE_DIR"
 ) or tempfile.mkdtemp(prefix="jaxadv-tests-")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+# Small programs compile faster in one piece: another tenth.
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_parallel_codegen_split_count=1")
 
 import jax
 import pytest
@@ -52,6 +54,13 @@ def pytest_ignore_collect(collection_path, config):
         asked = config.getoption("markexpr")  # such as "frameworks and long"
         return suite not in asked.split() or f"not {suite}" in asked
     return None
+
+
+def pytest_itemcollected(item):
+    """Of a test with the marker ``few``, the quick suite has only the cases that it names."""
+    few = item.get_closest_marker("few")
+    if few and item.callspec.id not in few.args:
+        item.add_marker("slow")
 
 
 def pytest_collection_modifyitems(config, items):

@@ -18,7 +18,11 @@ from jaxadv.support import machine
 
 PACKAGES = ("jaxadv", "jax", "jaxlib", "flax", "numpy", "scipy", "pillow")
 """Packages whose version may change rows."""
-HARMLESS = ("--xla_force_host_platform_device_count", "--xla_dump_")
+HARMLESS = (
+    "--xla_force_host_platform_device_count",
+    "--xla_cpu_parallel_codegen_split_count",
+    "--xla_dump_",
+)
 """Prefixes of XLA flags that change no row."""
 VARIABLES = (
     *(

@@ -84,6 +84,7 @@ def two_near(request) -> World:
     return World(request.param, far=True)
 
 
+@pytest.mark.few("inside-l2", "at the edge-l2")
 @pytest.mark.parametrize("norm", NORMS)
 def test_fab_comes_within_its_overshoot(world, norm):
     """(eta - 1) (1 - beta) is half a percent; through both classes it meets the nearest
@@ -124,6 +125,7 @@ def test_searches_come_as_near_as_the_references(world, name):
     assert np.median(ratios) < (limit if world.edge else SHORT.get(name, limit))
 
 
+@pytest.mark.few("inside-cross_entropy-l1", "at the edge-cross_entropy-l1", "inside-dlr-linf")
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("loss", ["cross_entropy", "dlr"])
 def test_apgd_succeeds_just_above_the_minimum_and_not_below(two_near, norm, loss):
@@ -151,6 +153,7 @@ def apgd_succeeds(world: World, factor: float, norm: str, loss: str, **more) -> 
     return run_attacks(world.classifier, queue, *given, lanes=COUNT).success
 
 
+@pytest.mark.few("inside-linf", "at the edge-linf")
 @pytest.mark.parametrize("norm", NORMS)
 def test_square_stays_in_the_ball(world, norm):
     eps = float(np.median(world.minima[norm]) * 3)

@@ -9,6 +9,7 @@ from jaxadv.core.classifier import Classifier
 SCALE = peers.Scale(images=2, steps=3, queries=4, search_steps=3)
 
 
+@pytest.mark.slow
 def test_a_row_for_each_attack_and_tool(monkeypatch):
     monkeypatch.setattr(peers, "_imported", lambda name: None)
     rows = {row["attack"]: row for row in peers.measure(SCALE).to_dict("records")}

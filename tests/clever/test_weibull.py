@@ -67,6 +67,7 @@ def test_recordings_cover_fits_and_fall_backs():
     )
 
 
+@pytest.mark.few("released")
 @pytest.mark.parametrize("method", METHODS)
 def test_each_of_the_seven_starts_ends_where_it_did(maxima, method):
     compared = 0
@@ -109,6 +110,7 @@ def location_deviation(shape, scale, batches):
     return np.sqrt(np.linalg.inv(batches * score @ score.T / x.size)[0, 0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_known_end_point_is_recovered(method):
     # 3 deviations hold 99.7 % of a normal law, the median of 200 has a deviation of 0.09 of one; 95

@@ -93,6 +93,15 @@ def test_a_log_of_somebody_else_is_not_continued(tmp_path):
     assert (tmp_path / "log" / "process-0.log").read_text() == "my diary\n"
 
 
+@pytest.mark.few(
+    "$RUN report --out=nowhere <&- >&- 2>&--2",
+    "$RUN --help > /dev/full-2",
+    "mkdir gone && cd gone && rmdir ../gone && $RUN report --out=here-2",
+    "mkfifo pipe && $RUN report --out=pipe-2",
+    "HOME= $RUN report '--out=~/run'-2",
+    "$RUN report --flagfile=.-2",
+    "$RUN $'\\e[2J'-2",
+)
 @pytest.mark.parametrize(
     ("command", "status"),
     [

@@ -82,6 +82,7 @@ def test_three_models_of_ones_own_stand_beside_two_of_the_zoo(tmp_path):
     assert all(name in (tmp_path / "run" / "report.html").read_text() for name in own)
 
 
+@pytest.mark.few("exported.py:exported")
 @pytest.mark.parametrize("example", ["nnx.py:convolutional", "exported.py:exported"])
 def test_the_other_examples_classify_and_have_gradients(example):
     ((classifier, facts),) = own_models.load([str(EXAMPLES / example)], reserved=()).values()

@@ -76,6 +76,7 @@ def test_learns(toy, capsys):
     )
 
 
+@pytest.mark.slow
 def test_moving_statistics_are_those_of_the_drawings(toy):
     """Whatever the momentum (0.99 here) and the starting values (7 here)."""
     ink, _, ids = digits.glyphs("train")

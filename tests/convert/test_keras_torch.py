@@ -130,6 +130,7 @@ def test_a_gamma_that_the_original_has_not_goes_into_the_kernel():
     np.testing.assert_allclose(mine, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.few("m.pth-alexnet", "m.h5-resnet_v2_50", "m.safetensors-densenet121_k32")
 @pytest.mark.parametrize("model", ["densenet121_k32", "resnet_v2_50", "nasnet_large", "alexnet"])
 @pytest.mark.parametrize("file", ["m.h5", "m.pth", "m.safetensors"])
 def test_another_function_is_refused_with_the_reason(tmp_path, model, file):

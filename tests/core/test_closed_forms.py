@@ -201,6 +201,7 @@ def test_soft_threshold_moves_towards_the_centre():
     np.testing.assert_allclose(moved, [0.29, 0.10, 0.10, 0.10, -0.19, 0.5, -0.5], atol=1e-7)
 
 
+@pytest.mark.slow
 def test_one_step_of_elastic_net(two_classes):
     """Gradient step at the slack point, shrinkage to the candidate, extrapolation to the next slack
     point.
@@ -238,6 +239,7 @@ def test_one_step_of_elastic_net(two_classes):
         )
 
 
+@pytest.mark.slow
 def test_the_tanh_variable_is_dear_at_the_edge_of_the_pixel_range(two_classes):
     """A pixel at exactly 0 or 1 has a slope of about 5e-7 in C&W's variable and practically stays;
     EAD moves it freely.

@@ -50,6 +50,7 @@ def test_members_of_other_sizes_see_the_image_by_the_studys_rule(input_size):
     np.testing.assert_allclose(both.logits(images), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_fooled_as_a_linear_model_is():
     """Its members' mean is one linear model, on which C&W finds the least L2."""
     first, second = random_linear(0, 2, scale=0.3), random_linear(1, 2, scale=0.3)

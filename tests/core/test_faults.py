@@ -44,6 +44,7 @@ def half_dark(count=4) -> np.ndarray:
     return images
 
 
+@pytest.mark.few("nan-column0-cw", "inf-column1-fgsm", "-inf-column2-ifgsm_search")
 @EVERY_ATTACK
 @pytest.mark.parametrize(
     ("value", "column"), [(np.nan, slice(None)), (np.inf, slice(0, 1)), (-np.inf, slice(1, 3))]
@@ -62,6 +63,7 @@ def test_an_image_whose_logits_are_no_numbers_is_neither_fooled_nor_robust(name,
     )
 
 
+@pytest.mark.few("cw", "ifgsm")
 @EVERY_ATTACK
 def test_infinite_logits_on_the_way_are_no_failure(name):
     """The network breaks where the attack must go: a search that finds nothing there has shown

@@ -87,6 +87,7 @@ def on_tiny(name: str, images: tuple[int, ...], lanes: int):
     return jaxadv.run_attack(known.classifier, ATTACKS[name], *arguments, lanes=lanes, ids=chosen)
 
 
+@pytest.mark.few("fgsm", "cw", "apgd")
 @EVERY_ATTACK
 def test_companions_change_no_bit(name):
     """Image 5 alone, among others, first or last, in the first wave of lanes or a later one."""
@@ -97,6 +98,7 @@ def test_companions_change_no_bit(name):
             np.testing.assert_array_equal(among[field], value, err_msg=f"{images} {field}")
 
 
+@pytest.mark.few("cw", "apgd")
 @ONE_MODERN
 def test_lane_count_and_order_change_rounding_only(name):
     images = tuple(range(10))
@@ -282,6 +284,7 @@ def test_whole_numbers_and_fractions_share_a_queue():
     )
 
 
+@pytest.mark.few("cw", "fgsm", "apgd")
 @ONE_MODERN
 def test_a_constant_on_all_logits_changes_no_decision(name):
     """The release masks the label's logit by -10000, which does; here + 1000 only rounds the
@@ -333,6 +336,7 @@ def test_failure_leaves_a_picture(name, broken):
         assert np.isnan(distance).all()
 
 
+@pytest.mark.few("False-fgsm", "True-cw", "False-apgd")
 @ONE_MODERN
 @pytest.mark.parametrize("targeted", [False, True])
 def test_nan_logits_are_no_success(name, targeted):
@@ -387,6 +391,7 @@ def test_fixed_budget_returns_its_last_iterate_search_the_clean_image():
     )
 
 
+@pytest.mark.few("ifgsm_search", "ead", "fab")
 @EVERY_PROBE
 def test_counts_are_the_evaluations_that_were_made(name):
     """A single lane and image: each count is a call of the model.
@@ -419,6 +424,7 @@ def test_counts_are_the_evaluations_that_were_made(name):
         assert result.forwards[0] == 1 + (iterations.sum() if name == "ead" else 0)
 
 
+@pytest.mark.few("fgsm", "ifgsm_search")
 @ONE_MODERN
 def test_more_and_fewer_items_than_lanes(name):
     clf = random_linear(24, 3)
@@ -480,6 +486,7 @@ def test_engine_yields_every_item_once_with_its_own_result():
             assert outcome.details["iterations"].max() <= 6
 
 
+@pytest.mark.slow
 def test_samples_lie_where_the_protocol_says():
     """Released: in the pixel range, distance uniform on [0, radius] as long as no pixel is clipped.
 

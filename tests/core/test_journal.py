@@ -52,6 +52,7 @@ def attack(name: str, journal: Journal | None = None):
     return run_attacks(known.classifier, ATTACKS[name], *arguments, lanes=LANES, journal=journal)
 
 
+@pytest.mark.few("ifgsm_search", "two kinds")
 @pytest.mark.parametrize("name", ATTACKS)
 def test_killed_again_and_again(tmp_path, name):
     """A kill every few writings, with the lanes in the middle of their items, until it ends."""

@@ -103,6 +103,7 @@ ATTACKS = {
 }
 
 
+@pytest.mark.few("cw", "fgsm")
 @pytest.mark.parametrize("name", ATTACKS)
 def test_judged_on_the_device_every_bit_is_the_same(ended, name, monkeypatch):
     """11 attacks in 4 lanes: whole waves, a part of one, and lanes that end one by one."""

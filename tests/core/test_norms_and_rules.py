@@ -152,6 +152,7 @@ def replay(classifier, attack, image, label):
     return np.stack(found)
 
 
+@pytest.mark.slow
 def test_each_rule_of_elastic_net_picks_its_least_success():
     """Rules change no step, so both choose from the same candidates."""
     classifier, images = random_linear(2, 5), inner_images(3, 2)

@@ -67,6 +67,7 @@ def test_bfloat16_rounds_the_whole_network_and_an_ensembles_members(network):
     )
 
 
+@pytest.mark.slow
 def test_a_success_of_rough_logits_alone_is_revoked():
     """C&W takes its gradient program's word.
 

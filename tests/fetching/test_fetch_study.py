@@ -33,6 +33,7 @@ def test_one_call_brings_all_and_the_next_one_nothing(published, tmp_path):
     assert published.asked == asked and (tmp_path / "fetched.json").read_bytes() == before
 
 
+@pytest.mark.few("deep")
 @pytest.mark.parametrize("form", ["folder", "dots", "deep", "labels"])
 def test_whatever_form_the_archives_have(archives, published, tmp_path, monkeypatch, form):
     """With and without a folder, entries for folders, other files: the same folder in the end."""

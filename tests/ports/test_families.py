@@ -24,6 +24,7 @@ from model_ports.weight_map import assemble
 WITH_AUXILIARY_HEAD = ("inception_v3", "inception_v4", "inception_resnet_v2", "nasnet_large")
 
 
+@pytest.mark.few("inception_v3", "inception_resnet_v2")
 @pytest.mark.parametrize("name", WITH_AUXILIARY_HEAD)
 def test_only_the_auxiliary_head_is_left_out(name):
     meta, net = golden.recording(name).meta, registry.network(name, zoo="imagenet")
@@ -53,6 +54,7 @@ def _mean_weights(size: int, window: int, stride: int, padding: str) -> np.ndarr
     return weights / weights.sum(axis=1, keepdims=True)
 
 
+@pytest.mark.few("2-2-SAME")
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 @pytest.mark.parametrize(
     "window, stride", [(2, 2), *(pytest.param(3, by, marks=pytest.mark.slow) for by in (1, 2))]

@@ -123,6 +123,7 @@ def _convolutions(stride: int, padding, groups: int):
     return ours, stock
 
 
+@pytest.mark.few("k3s2VALIDn8", "k5s2SAMEn9", "k8s1VALIDn8", "k1s1SAMEn6")
 @EVERY_GEOMETRY
 def test_depthwise_convolution(kernel, stride, padding, size):
     x, weights = _draw(0, (2, size, size + 1, 3)), _draw(1, (kernel, kernel, 1, 3))
@@ -174,6 +175,9 @@ def _stock_pool(pool, kernel: int, stride: int, padding: str):
     return partial(pool, window_shape=(kernel, kernel), strides=(stride, stride), padding=padding)
 
 
+@pytest.mark.few(
+    "ties-k11s3SAMEn8", "distinct-k3s2VALIDn8", "ties-k5s2SAMEn9", "distinct-k1s1SAMEn6"
+)
 @EVERY_GEOMETRY
 @pytest.mark.parametrize("ties", [False, True], ids=["distinct", "ties"])
 def test_max_pool(kernel, stride, padding, size, ties):

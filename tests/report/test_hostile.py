@@ -8,6 +8,7 @@ from jaxadv.report.remake import remake
 from jaxadv.report.views import views
 
 
+@pytest.mark.few("0", "5", "8")
 @pytest.mark.parametrize("seed", range(16))
 def test_tables_and_page_of_odd_rows(tmp_path, seed):
     run = hostile.write(tmp_path / "run", seed)

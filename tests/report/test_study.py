@@ -110,6 +110,7 @@ def test_what_a_run_lacks_is_not_tested(tmp_path):
     assert set(claims.index[claims["verdict"] == "not tested"]) == {"3b", "3c", "3d", "7d", "11"}
 
 
+@pytest.mark.slow
 def test_what_the_study_did_not_have_changes_no_verdict(tmp_path):
     """A network of one's own, an ensemble, other norms, losses and rules: everything here is
     against the study but its own part.
@@ -309,6 +310,7 @@ def test_every_table_has_a_name_and_is_removed_with_its_run(synthetic_views, tmp
     assert not list((tmp_path / "tables").iterdir())
 
 
+@pytest.mark.slow
 def test_page_shows_statements_and_published_numbers_apart_from_measured_ones(tmp_path):
     run = worlds.made_up(
         tmp_path / "run", otherwise=False, images=20, shown=10, left_out=[("ead", "confidence=20")]
