@@ -1,8 +1,10 @@
 """What is asked of a model of Keras: the function of its weights, its fingerprint, the same in double
 precision, and what no run may do, such as draw random numbers."""
 
+import contextlib
 import hashlib
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -26,9 +28,27 @@ def params_of(model: Any) -> dict[str, np.ndarray]:
 
 
 def called(model: Any, params: Any, pixels: jax.Array) -> jax.Array:
-    out: Any = model.stateless_call(*_split(params), pixels, training=False)[0]
+    with _wide_types():
+        out: Any = model.stateless_call(*_split(params), pixels, training=False)[0]
     logits: Any = out["logits"] if isinstance(out, dict) and "logits" in out else out
     return logits
+
+
+@contextlib.contextmanager
+def _wide_types() -> Iterator[None]:
+    """Let layers of float64 compute in it.
+
+    On JAX, Keras takes float32 for the common type of float64 and any other. BatchNormalization asks
+    for that, and would compute a model in double precision in single.
+    """
+    types = sys.modules.get("keras.src.backend.common.dtypes")
+    table: dict[str, str] = getattr(types, "BIT64_TO_BIT32_DTYPE", {})
+    before = dict(table)
+    table["float64"] = "float64"
+    try:
+        yield
+    finally:
+        table.update(before)
 
 
 def _split(params: Any) -> tuple[list[Any], list[Any]]:
@@ -70,7 +90,7 @@ def original(of: Callable[[Any], Any], prepared: Callable[[Any], Any]) -> trust.
     """The model as Keras itself predicts with it. Its gradient would be JAX's, as ours is."""
 
     def answers(images: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, None]:
-        with jax.enable_x64(images.dtype == np.float64), silent():
+        with jax.enable_x64(images.dtype == np.float64), _wide_types(), silent():
             pixels = np.asarray(prepared(jnp.asarray(images)))
             out = of(images.dtype).predict_on_batch(pixels)
         return np.asarray(out["logits"] if isinstance(out, dict) else out), None

@@ -2,6 +2,7 @@
 FOLDER`.
 """
 
+import functools
 import sys
 import warnings
 from pathlib import Path
@@ -11,7 +12,7 @@ import keras
 import numpy as np
 
 import jaxadv
-from jaxadv.foreign import trust
+from jaxadv.foreign import keras_function, trust
 from model_ports.errors import InputError
 
 SIZE = 16
@@ -67,11 +68,21 @@ def refused(model, *words: str, **settings) -> None:
         raise AssertionError(f"not refused: {words}")
 
 
+def computes_in_double() -> None:
+    """The twin that proofs ask, in all its layers."""
+    with jax.enable_x64(True):
+        twin = keras_function.in_double(keras, small())
+        arguments = keras_function.params_of(twin), np.float64(IMAGES)
+        program = str(jax.make_jaxpr(functools.partial(keras_function.called, twin))(*arguments))
+    assert "f64" in program and "f32" not in program, program
+
+
 def main(folder: Path) -> None:
     model = small()
     classifier = jaxadv.from_keras(model, mean=0.5, std=0.25, name="small")
     proof = classifier.facts["proof"]
     assert proof["double"]["logits"] < trust.DOUBLE and proof["single"]["logits"] < trust.SINGLE
+    computes_in_double()
     expected = np.asarray(model((IMAGES - 0.5) / 0.25, training=False))
     np.testing.assert_allclose(classifier.logits(IMAGES), expected, rtol=1e-4, atol=1e-5)
     labels = classifier.predict(IMAGES)
