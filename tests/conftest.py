@@ -57,10 +57,14 @@ def pytest_ignore_collect(collection_path, config):
 
 
 def pytest_itemcollected(item):
-    """Of a test with the marker ``few``, the quick suite has only the cases that it names."""
+    """Of a test with the marker ``few``, the quick suite has only the cases that it names.
+
+    The others are slow. If it names slow cases, all others are long.
+    """
     few = item.get_closest_marker("few")
-    if few and item.callspec.id not in few.args:
-        item.add_marker("slow")
+    case = item.callspec.id if few else ""
+    if few and case not in few.args:
+        item.add_marker("slow" if case in few.kwargs.get("slow", (case,)) else "long")
 
 
 def pytest_collection_modifyitems(config, items):

@@ -112,7 +112,17 @@ LIMITS = {
 SHORT = {"ddn": 1.12, "ddn with levels": 1.30, "pdpgd_l2": 1.05, "alma_l2": 1.03}
 
 
-@pytest.mark.slow
+@pytest.mark.few(
+    slow=(
+        "inside-ddn",
+        "inside-fmn_l2",
+        "inside-fmn_linf",
+        "inside-pdpgd_l2",
+        "at the edge-alma_l2",
+        "at the edge-ddn",
+        "at the edge-fmn_l1",
+    )
+)
 @pytest.mark.parametrize("name", LIMITS)
 def test_searches_come_as_near_as_the_references(world, name):
     """None is below the minimum.

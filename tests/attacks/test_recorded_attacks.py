@@ -102,7 +102,7 @@ def test_ifgsm_with_a_fixed_budget(net):
 @THE_OTHER_IS_SLOW
 @pytest.mark.parametrize(
     ("group", "steps", "attempts"),
-    [pytest.param("ifgsm_att9_N50", 50, 9, marks=pytest.mark.slow), ("ifgsm_att5_N10", 10, 5)],
+    [pytest.param("ifgsm_att9_N50", 50, 9, marks=pytest.mark.long), ("ifgsm_att5_N10", 10, 5)],
 )
 def test_ifgsm_search(net, group, steps, attempts):
     run = recorded.run(group, net)
@@ -148,7 +148,7 @@ def assert_same_search(run, net, *, same_iterations: float):
 
 
 @THE_OTHER_IS_SLOW
-@pytest.mark.parametrize("group", ["cw_short", pytest.param("cw_shortc1", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("group", ["cw_short", pytest.param("cw_shortc1", marks=pytest.mark.long)])
 def test_short_carlini_wagner(net, group):
     run = recorded.run(group, net)
     assert_same_search(run, net, same_iterations=0.98)
@@ -161,7 +161,7 @@ def test_short_carlini_wagner(net, group):
 
 @THE_OTHER_IS_SLOW
 @pytest.mark.parametrize(
-    "group", ["ead_short", pytest.param("ead_shortc1", marks=pytest.mark.slow)]
+    "group", ["ead_short", pytest.param("ead_shortc1", marks=pytest.mark.long)]
 )
 def test_short_elastic_net(net, group):
     run = recorded.run(group, net)
@@ -174,7 +174,7 @@ def test_short_elastic_net(net, group):
     np.testing.assert_array_equal(run.result.forwards, run.result.gradients + 1)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("group", "net"), list(LONG))
 def test_long_runs(group, net):
     """Long runs are chaotic (relu kinks; the stop rule flips, which is a tenth of the iterations):

@@ -233,7 +233,7 @@ def test_all_killed_at_once_and_one_started_again(tmp_path):
     assert made <= 1.1 * needed
 
 
-@pytest.mark.slow
+@pytest.mark.few(slow=("late lists",))
 @pytest.mark.parametrize(
     "shim",
     [

@@ -98,7 +98,7 @@ def test_companions_change_no_bit(name):
             np.testing.assert_array_equal(among[field], value, err_msg=f"{images} {field}")
 
 
-@pytest.mark.few("cw", "apgd")
+@pytest.mark.few("cw", "apgd", slow=("fgsm", "ifgsm", "ifgsm_search", "ead", "fab"))
 @ONE_MODERN
 def test_lane_count_and_order_change_rounding_only(name):
     images = tuple(range(10))
@@ -225,7 +225,7 @@ def test_a_sweep_compiles_the_model_twice():
     assert model.traced == 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_modern_attacks_compile_the_model_twice():
     model = Counting(5)
     clf, images = model.classifier, inner_images(12, LANES)
@@ -284,7 +284,7 @@ def test_whole_numbers_and_fractions_share_a_queue():
     )
 
 
-@pytest.mark.few("cw", "fgsm", "apgd")
+@pytest.mark.few("cw", "fgsm", "apgd", slow=("ifgsm", "ifgsm_search", "ead", "ddn"))
 @ONE_MODERN
 def test_a_constant_on_all_logits_changes_no_decision(name):
     """The release masks the label's logit by -10000, which does; here + 1000 only rounds the
@@ -424,7 +424,7 @@ def test_counts_are_the_evaluations_that_were_made(name):
         assert result.forwards[0] == 1 + (iterations.sum() if name == "ead" else 0)
 
 
-@pytest.mark.few("fgsm", "ifgsm_search")
+@pytest.mark.few("fgsm", "ifgsm_search", slow=("ifgsm", "cw", "ead", "apgd", "autoattack"))
 @ONE_MODERN
 def test_more_and_fewer_items_than_lanes(name):
     clf = random_linear(24, 3)

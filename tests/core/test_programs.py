@@ -91,7 +91,7 @@ def test_where_nothing_can_be_kept_it_is_traced(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "model", ["mobilenet_v1_025", pytest.param("vgg_16", marks=pytest.mark.slow)]
+    "model", ["mobilenet_v1_025", pytest.param("vgg_16", marks=pytest.mark.long)]
 )
 def test_a_network_of_the_zoo_answers_the_same_and_is_compiled_once(folder, model):
     lanes = 4

@@ -42,7 +42,7 @@ def test_memory_is_flat(folder):
     )  # all the pictures would be 98 MB, their files 187 MB
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_arithmetic_and_speed_of_a_bare_loop(folder):
     source = sources.open_source(f"imagefolder:{folder}")
     for size in (224, 227, 299, 331):

@@ -130,7 +130,7 @@ def of_tiny(tmp_path_factory) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_simulated_rounding_is_the_devices(of_tiny):
     """Of margins and gradients, as one H200 measured it at the same images: TF32 within a few
     percent.
@@ -150,7 +150,7 @@ def test_simulated_rounding_is_the_devices(of_tiny):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_rule_of_simulated_answers(of_tiny):
     """I-FGSM's search bears TF32, and C&W does not bear bfloat16: its logits see successes that are
     none.

@@ -57,7 +57,7 @@ def _mean_weights(size: int, window: int, stride: int, padding: str) -> np.ndarr
 @pytest.mark.few("2-2-SAME")
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 @pytest.mark.parametrize(
-    "window, stride", [(2, 2), *(pytest.param(3, by, marks=pytest.mark.slow) for by in (1, 2))]
+    "window, stride", [(2, 2), *(pytest.param(3, by, marks=pytest.mark.long) for by in (1, 2))]
 )
 def test_average_pool_leaves_the_padding_out(window, stride, padding):
     random = np.random.default_rng(0)

@@ -123,7 +123,13 @@ def _convolutions(stride: int, padding, groups: int):
     return ours, stock
 
 
-@pytest.mark.few("k3s2VALIDn8", "k5s2SAMEn9", "k8s1VALIDn8", "k1s1SAMEn6")
+@pytest.mark.few(
+    "k3s2VALIDn8",
+    "k5s2SAMEn9",
+    "k8s1VALIDn8",
+    "k1s1SAMEn6",
+    slow=("k4s3SAMEn8", "k6s3VALIDn13", "k3s1SAMEn7", "k11s3SAMEn8"),
+)
 @EVERY_GEOMETRY
 def test_depthwise_convolution(kernel, stride, padding, size):
     x, weights = _draw(0, (2, size, size + 1, 3)), _draw(1, (kernel, kernel, 1, 3))
@@ -176,7 +182,19 @@ def _stock_pool(pool, kernel: int, stride: int, padding: str):
 
 
 @pytest.mark.few(
-    "ties-k11s3SAMEn8", "distinct-k3s2VALIDn8", "ties-k5s2SAMEn9", "distinct-k1s1SAMEn6"
+    "ties-k11s3SAMEn8",
+    "distinct-k3s2VALIDn8",
+    "ties-k5s2SAMEn9",
+    "distinct-k1s1SAMEn6",
+    slow=(
+        "ties-k3s2VALIDn8",
+        "distinct-k11s3SAMEn8",
+        "ties-k2s2VALIDn6",
+        "distinct-k4s3SAMEn8",
+        "distinct-k6s3VALIDn13",
+        "ties-k3s1SAMEn7",
+        "ties-k8s1VALIDn8",
+    ),
 )
 @EVERY_GEOMETRY
 @pytest.mark.parametrize("ties", [False, True], ids=["distinct", "ties"])

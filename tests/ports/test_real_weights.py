@@ -46,7 +46,7 @@ def photographs(size: int) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(images), np.array([int(label) for _, label in rows])
 
 
-@pytest.mark.slow
+@pytest.mark.few(slow=("mobilenet_v1_050-160-0.477-0.773",))
 @pytest.mark.parametrize(
     ("model", "size", "top1", "top5"),
     # by an independent implementation

@@ -20,7 +20,7 @@ def test_tables_and_page_of_odd_rows(tmp_path, seed):
     figures.planned(shown)
 
 
-@pytest.mark.slow
+@pytest.mark.few(slow=("0", "4", "8", "11"))
 @pytest.mark.parametrize("seed", range(12))
 def test_figures_of_odd_rows(tmp_path, seed, capsys):
     run = hostile.write(tmp_path / "run", seed)

@@ -142,7 +142,7 @@ def blocks_of(directory, count: int, images: int = 250, settings=SETTINGS) -> Ru
     return run
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_blocks_add_up(tmp_path):
     run = blocks_of(tmp_path / "run", 3, images=20, settings=SETTINGS[::6])
     made = tables.compute(run)

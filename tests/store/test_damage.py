@@ -20,7 +20,7 @@ from model_ports.errors import InputError
 
 FEW = 120
 """Bits of each kind of file; `-m slow` takes MANY."""
-MANY = 3000
+MANY = 1000
 
 bits = pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
 

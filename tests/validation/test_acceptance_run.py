@@ -221,6 +221,7 @@ def test_another_class_of_one_image_fails_by_its_name(fetched, validated, column
     assert name in printed.splitlines()[-1] and str(rows.loc[at, column]) in printed
 
 
+@pytest.mark.long
 def test_another_picture_is_listed_first_and_may_be_decoding(fetched, validated, tmp_path):
     """Its clean class differs; with another image's adversarial class beside it the check fails."""
     folder, rows, _ = fetched
