@@ -40,6 +40,7 @@ def scored(classifier, monkeypatch, from_samples: int, *arguments, **options):
     return result, asked
 
 
+@pytest.mark.slow
 def test_rows_of_one_image_share_and_others_do_not(classifier, monkeypatch):
     """Three targets of one image, another image with one, and the first image under another
     number.

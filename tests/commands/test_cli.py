@@ -151,7 +151,7 @@ def test_predict_gradient_is_the_slope_of_the_logits_in_double_precision(tmp_pat
     )  # the second difference of a step of 1e-6
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_small_evaluation_end_to_end(tmp_path):
     """Two networks of different input sizes, every part: the rows and views that a run leaves are
     complete and consistent.
@@ -297,6 +297,7 @@ def test_a_dry_run_counts_what_the_attacks_then_take():
         ), attack  # the judgement's apart
 
 
+@pytest.mark.slow
 def test_a_dry_run_tells_disk_and_missing_weights(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     arguments = [

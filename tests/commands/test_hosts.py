@@ -213,7 +213,7 @@ def test_killed_at_random_moments(alone, tmp_path):
     done(out, alone)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_all_killed_at_once_and_one_started_again(tmp_path):
     """It goes on from the journals, and repeats no more than was done since the last save."""
     one, out = tmp_path / "one", tmp_path / "run"

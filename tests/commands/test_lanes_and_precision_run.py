@@ -4,6 +4,7 @@ gradients' precision.
 
 import json
 
+import pytest
 from absl.testing import flagsaver
 
 from jaxadv.commands import cli
@@ -11,6 +12,7 @@ from jaxadv.core import memory
 from jaxadv.store.run import Run
 
 
+@pytest.mark.slow
 def test_a_run_keeps_its_lanes_and_its_precision(tmp_path, refused, monkeypatch, capsys):
     given = [
         "run.py",

@@ -79,6 +79,7 @@ def undisturbed(tmp_path_factory) -> Path:
     return out
 
 
+@pytest.mark.few("15-143-terminated")
 @pytest.mark.parametrize(
     ("number", "status", "word"),
     [
@@ -122,6 +123,7 @@ def test_a_finished_run_is_known_at_once(undisturbed):
     assert {path.name for path in changed} <= {".lock", "manifest.json", "process-0.log"}
 
 
+@pytest.mark.slow
 def test_parts_cut_short_are_made_again(undisturbed, tmp_path):
     """Twenty parts at random lengths at once: a line for each, and the same rows as before."""
     out = tmp_path / "run"
@@ -173,7 +175,7 @@ def small_disk(tmp_path) -> tuple:
     return before, script
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_full_disk_loses_nothing(small_disk, tmp_path):
     """A full disk gives one line. With more room, the same command continues."""
     before, script = small_disk

@@ -215,6 +215,7 @@ def test_scopes_of_tensorflow_are_prefixes_too():
     ]  # `assemble` says that they are another network's
 
 
+@pytest.mark.few("resnet.embedder.embedder.convolution.weight")
 @pytest.mark.parametrize(
     "name",
     [

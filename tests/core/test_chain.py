@@ -111,6 +111,7 @@ def test_lanes_idle_only_at_the_end(monkeypatch):
     assert together == whole < apart
 
 
+@pytest.mark.few("ifgsm_search")
 @pytest.mark.parametrize("name", ["ifgsm_search", "cw", "ead"])
 def test_each_piece_continues_by_itself(tmp_path, name):
     """Killed in the middle again and again; then another process does one of the pieces."""

@@ -155,6 +155,7 @@ def test_elastic_net_comes_near_the_least_l1(ead_excess):
     )
 
 
+@pytest.mark.few("paper")
 @pytest.mark.parametrize("protocol", ["released", "paper"])
 def test_clever_of_a_linear_model_is_margin_over_dual_norm(two_classes, protocol):
     classifier, images, labels, margins, slopes = two_classes

@@ -104,6 +104,7 @@ MASKS = {
 }
 
 
+@pytest.mark.few("fgsm-none", "cw-rounded pixels", "ead-signs", "ifgsm_search-rounded pixels")
 @pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize("name", ["fgsm", "ifgsm_search", "cw", "ead"])
 def test_zero_gradients_are_told_from_robustness(name, mask):

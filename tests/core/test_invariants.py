@@ -119,6 +119,7 @@ def test_lane_count_and_order_change_rounding_only(name):
                 )
 
 
+@pytest.mark.slow
 def test_clever_does_not_depend_on_lanes_targets_or_companions():
     known = recorded.net("tiny")
     options = {"batches": 3, "samples": 5, "method": "max"}
@@ -178,6 +179,7 @@ class Counting:
         self.batches += 1
 
 
+@pytest.mark.slow
 def test_a_sweep_compiles_the_model_twice():
     """Every attack of the study, setting, kind of target, and CLEVER: one program for logits, one
     for logits with gradient.
@@ -441,6 +443,7 @@ def test_more_and_fewer_items_than_lanes(name):
     assert nothing.adversarial.shape == (0, SIZE, SIZE, 3) and nothing.success.shape == (0,)
 
 
+@pytest.mark.slow
 def test_a_mixed_queue_gives_what_each_attack_gives_alone():
     clf = random_linear(26, 3)
     images = inner_images(27, 4)

@@ -97,6 +97,7 @@ def refuted(monkeypatch):
     return attack
 
 
+@pytest.mark.few("cw", "ifgsm, one attempt")
 @pytest.mark.parametrize("name", SEARCHES)
 def test_a_search_that_the_last_word_refutes_is_revoked_and_handed_back_clean(refuted, name):
     images, result = refuted(SEARCHES[name])

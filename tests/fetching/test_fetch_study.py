@@ -60,6 +60,7 @@ def test_only_one_part_and_only_some_networks(published, tmp_path):
     whole(tmp_path / "b", names=SMALLEST[:2])
 
 
+@pytest.mark.slow
 def test_what_was_removed_is_brought_again(published, tmp_path):
     two = order(tmp_path, models=SMALLEST[:2])
     study.fetch(two)
@@ -71,6 +72,7 @@ def test_what_was_removed_is_brought_again(published, tmp_path):
     whole(tmp_path, SMALLEST[:2])
 
 
+@pytest.mark.slow
 def test_archives_and_graphs_are_kept_where_asked(archives, published, tmp_path):
     study.fetch(order(tmp_path, keep_archives=True, keep_graphs=True))
     kept = {path.name: path.read_bytes() for path in (tmp_path / "archives").iterdir()}
@@ -121,7 +123,7 @@ def test_twenty_cuts(published, tmp_path, impatient, monkeypatch):
     whole(tmp_path, SMALLEST)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_twenty_kills_one_after_another(published, tmp_path):
     """A killed fetch continues with the same command, at any stage.
 

@@ -205,6 +205,8 @@ def test_activations(check):
     check("celu", x, 0.6, tolerance=1e-7)  # torch rounds 1 / alpha to single precision
     check("softplus", x, 2.0, 3.0)
     check("threshold", x, 0.2, -1.0)
+    for name in ("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"):
+        check(name, x, 0.5, False)
     check("hardshrink", x, 0.8)
     check("rrelu", x, 0.1, 0.4, False)
     check("prelu", x, numbers(4))

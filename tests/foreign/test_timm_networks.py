@@ -16,13 +16,8 @@ pytestmark = [pytest.mark.frameworks, pytest.mark.slow]
 OTHER_LANES = ("resnet18", "efficientnet_b0", "vit_tiny_patch16_224")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=() if name in OTHER_LANES else pytest.mark.long)
-        for name in SETTINGS
-    ],
-)
+@pytest.mark.few("resnet18", "vit_tiny_patch16_224", slow=())
+@pytest.mark.parametrize("name", SETTINGS)
 def test_a_network_of_timm_is_the_same_function(name):
     size, _ = SETTINGS[name]
     with warnings.catch_warnings():

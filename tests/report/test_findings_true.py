@@ -17,7 +17,9 @@ from jaxadv.report.tables import Tables
 
 NAMES = ["alexnet", "vgg_16", "vgg_19", "resnet_v2_50", "mine"]
 HOW = {"attack": "cw", "target_kind": "random", "setting": "confidence=0"}
-SEEDS = range(60)
+CASES = pytest.mark.parametrize(
+    "seed", [*range(20), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(20, 60))]
+)
 
 
 class World:
@@ -109,7 +111,7 @@ def at(values: dict, best: float, text) -> set[str]:
     return {name for name, value in values.items() if value == value and text(value) == text(best)}
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@CASES
 def test_the_largest_and_the_smallest(seed):
     world = World(seed)
     finding = findings._extremes(world.measure)
@@ -141,7 +143,7 @@ def test_the_largest_and_the_smallest(seed):
         assert f"The intervals of {rivals} other" in text
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@CASES
 def test_accuracy(seed):
     world = World(seed)
     finding = findings._accuracy(world.accuracy)
@@ -158,7 +160,7 @@ def test_accuracy(seed):
     assert tells(large, tops) and tells(small, bottoms)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@CASES
 def test_transfer(seed):
     world = World(seed)
     finding = findings._transfer(world.transfer, world.spread)
@@ -180,7 +182,7 @@ def test_transfer(seed):
         assert tops != set(by_source.index)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@CASES
 def test_the_three_first_sentences(seed):
     world = World(seed)
     order = ranking.chosen([world.measure], world.robustness.assign(success_rate=0.5))
@@ -227,7 +229,7 @@ def test_the_three_first_sentences(seed):
     assert ("nothing transfers" in told["Transfer"]) == (not maps["mean"].any())
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@CASES
 def test_who_is_ahead_in_pairs(seed):
     world = World(seed)
     text = ahead(world.comparison)

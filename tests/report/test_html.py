@@ -580,7 +580,7 @@ def test_percent_never_claims_all_or_nothing_wrongly(share, text):
     assert heat.percent(share) == text
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_report_command_makes_the_same_again_without_jax(synthetic_run, tmp_path, capsys):
     page = synthetic_run.directory / "report.html"
     main(SimpleNamespace(out=str(synthetic_run.directory), figures=None, progress=False))

@@ -81,6 +81,7 @@ def test_a_verdict_says_its_numbers(worlds_apart):
     )
 
 
+@pytest.mark.slow
 def test_what_a_run_lacks_is_not_tested(tmp_path):
     run = Run.begin(tmp_path / "clean")
     clean = {

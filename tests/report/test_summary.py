@@ -68,6 +68,7 @@ def test_its_numbers_are_those_of_the_run(told):
     assert weiss["values"][2]["mean"] == pytest.approx(0.6) and weiss["values"][2]["n"] == 12
 
 
+@pytest.mark.few("0", "4")
 @pytest.mark.parametrize("seed", range(8))
 def test_it_stands_whatever_the_rows_hold(tmp_path, seed):
     run = hostile.write(tmp_path / "run", seed)
