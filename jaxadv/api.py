@@ -177,10 +177,11 @@ def run_chain(
     Raises:
         InputError: if a setting is out of range, or if the classifier breaks its contract.
     """
-    for attack in {id(attack): attack for attack in first.attacks}.values():
+    different = {id(attack): attack for attack in first.attacks}.values()
+    for attack in different:
         catalog.check(attack)
         check_classes(attack, clf.name, clf.num_classes)
-    if any(isinstance(attack, AttackSequence) for attack in first.attacks):
+    if any(isinstance(attack, AttackSequence) for attack in different):
         yield 0, sequences.run(clf, first, run_attacks, lanes=lanes, seed=seed)
         return
     clf = clf.awake()

@@ -1,219 +1,189 @@
-"""AutoAttack and searches for least distances beside torchattacks and adv_lib, in one run.
+"""bench --peers: attacks here and in other packages, on the same networks and images, in turn.
 
-``python -m jaxadv.benchmark.peers`` attacks one small convolutional network, here and in PyTorch,
-with the same weights, images and settings. It prints images per second, robust accuracy, distances
-and evaluations per image. Packages that are not installed are left out.
+`jaxadv.benchmark.peer_attacks` has the packages, `jaxadv.benchmark.peer_networks` the networks.
 """
 
-import argparse
 import importlib
-import sys
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import pandas as pd
-from jax import lax
 
-from jaxadv.api import run_attack
-from jaxadv.attacks.autoattack import AutoAttack
-from jaxadv.attacks.ddn import DDN
-from jaxadv.attacks.fmn import FMN
-from jaxadv.benchmark import bench
-from jaxadv.core.classifier import Classifier
-from jaxadv.support import log
+from jaxadv.benchmark import bench, peer_networks
+from jaxadv.benchmark.peer_attacks import PEERS, Done, Scale, Task, here
+from jaxadv.support import machine
+from jaxadv.support.files import write_atomically
+from jaxadv.support.progress import Progress
+from model_ports.errors import InputError
 
-SIZE, CLASSES = 32, 10
-LAYERS = ((3, 16, 1), (16, 32, 2), (32, 32, 2))
-"""Of each convolution of 3 x 3: channels before and after, and stride."""
-FEATURES = 32 * (SIZE // 4) ** 2
-Params = dict[str, np.ndarray]
-
-
-class Scale(NamedTuple):
-    """The amount of work."""
-
-    images: int = 16
-    eps: float = 2 / 255  # of AutoAttack in the infinity norm
-    steps: int = 20  # of APGD and of FAB
-    queries: int = 200  # of Square
-    search_steps: int = 100  # of DDN and FMN
+OURS = "jaxadv"
+DEFAULT = Scale()
+COLUMNS = {
+    "network": "",
+    "attack": "",
+    "tool": "",
+    "items_per_second": "images, judged or scored, per second of a processor; median of the turns",
+    "items_per_second_wall": "the same per second of the clock",
+    "times": "how many times as fast jaxadv is, by processor time; median of the turns",
+    "success_percent": "share of the images whose class changes, as jaxadv sees it",
+    "mean_l2": "mean L2 distance of the images where both tools succeed",
+    "agreement": "that, or the mean score of CLEVER, divided by jaxadv's",
+    "gradients": "evaluations of an image with gradient",
+    "forwards": "evaluations of an image without gradient, including the judgement",
+}
 
 
-class Measured(NamedTuple):
-    """What a tool has made of all images."""
-
-    adversarial: np.ndarray  # (N, S, S, 3)
-    gradients: float  # of an image, in the mean
-    forwards: float
+class _Timed(NamedTuple):
+    done: Done
+    processor: list[float]  # seconds, of each turn
+    wall: list[float]
 
 
-Work = Callable[[], Measured]
+def check(names: Sequence[str]) -> None:
+    """Raises InputError for an unknown name, or for a package that is missing or broken."""
+    for name in names:
+        if name not in PEERS:
+            raise InputError(f"--peers has {name!r}; give some of {', '.join(PEERS)}")
+        package = PEERS[name].package
+        try:
+            importlib.import_module(package)
+        except (ImportError, RuntimeError, OSError) as error:  # torchvision raises all three
+            raise InputError(
+                f"{package} cannot be imported ({' '.join(str(error).split())[:150]}); run: pip "
+                f"install 'jaxadv[peers]', or leave {name} out of --peers"
+            ) from error
 
 
-def weights(seed: int) -> Params:
-    """Random weights of the network: convolutions (3, 3, I, O) and the last layer (F, K)."""
-    random = np.random.default_rng(seed)
-    shapes = {f"conv{n}": (3, 3, before, after) for n, (before, after, _) in enumerate(LAYERS)}
-    drawn = {
-        name: random.normal(size=shape) * np.sqrt(2 / np.prod(shape[:-1]))
-        for name, shape in (shapes | {"dense": (FEATURES, CLASSES)}).items()
+def run(
+    names: Sequence[str],
+    *,
+    out: Path,
+    turns: int,
+    threads: int | None = None,
+    networks: Sequence[str] = tuple(peer_networks.DESIGNS),
+    scale: Scale = DEFAULT,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Measure every attack of some packages, and the same here.
+
+    Args:
+        names: keys of `PEERS`.
+        out: the folder for peers.csv and peers.md, which are written after each network.
+        turns: how often everything is measured.
+        threads: of PyTorch. JAX reads its own number from the variable NPROC when it starts. None:
+            as many as each takes.
+        networks: keys of `peer_networks.DESIGNS`.
+        scale: the settings of the attacks.
+        progress: whether a line shows the progress.
+
+    Returns:
+        The table, with the columns `COLUMNS`.
+
+    Raises:
+        InputError: as `check`, and for a folder that cannot be written.
+    """
+    check(names)
+    if threads and find_spec("torch"):
+        importlib.import_module("torch").set_num_threads(threads)
+    versions = {"jax": jax.__version__} | {
+        name: getattr(importlib.import_module(name), "__version__", "")
+        for name in sorted({PEERS[name].package for name in names} | {"torch"})
+        if find_spec(name)
     }
-    return {name: value.astype(np.float32) for name, value in drawn.items()}
+    rows: list[dict[str, Any]] = []
+    table = pd.DataFrame()
+    for network in networks:
+        task = _task(network, scale)
+        tools = {name: PEERS[name].attacks(task) for name in names}
+        works = here(task)
+        attacks = [name for name in works if any(name in each for each in tools.values())]
+        with Progress(f"peers on {network}", len(attacks), "attacks", show=progress) as bar:
+            for attack in attacks:
+                calls = {OURS: works[attack]}
+                calls |= {name: each[attack] for name, each in tools.items() if attack in each}
+                timed = _in_turn(calls, turns)
+                rows += [
+                    {"network": network, "attack": attack, "tool": tool} | row
+                    for tool, row in _rows(task, timed).items()
+                ]
+                bar.advance(1)
+        table = pd.DataFrame(rows, columns=list(COLUMNS))
+        _write(table, out, turns=turns, threads=threads, versions=versions)
+    return table
 
 
-def apply(params: Any, images: Any) -> Any:
-    """(N, S, S, 3) -> logits (N, K)."""
-    values = images - 0.5
-    for number, (_, _, stride) in enumerate(LAYERS):
-        values = lax.conv_general_dilated(
-            values,
-            params[f"conv{number}"],
-            (stride, stride),
-            ((1, 1), (1, 1)),
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
-        values = jax.nn.relu(values)
-    return values.reshape(len(images), -1) @ params["dense"]
+def _write(
+    table: pd.DataFrame, out: Path, *, turns: int, threads: int | None, versions: dict[str, str]
+) -> None:
+    facts = versions | {"machine": machine.kind(), "threads": threads or "all", "turns": turns}
+    facts |= {"date": time.strftime("%Y-%m-%d"), "commit": machine.commit()}
+    head = ", ".join(f"{name} {value}" for name, value in facts.items())
+    meaning = "\n".join(f"* {name}: {unit}" for name, unit in COLUMNS.items() if unit)
+    page = f"# Beside other packages\n\n{head}\n\n{bench.text(table, markdown=True)}\n\n{meaning}\n"
+    write_atomically(out / "peers.csv", table.to_csv(index=False, float_format="%.5g").encode())
+    write_atomically(out / "peers.md", page.encode())
 
 
-def module(params: Params) -> Any:
-    """The same network in PyTorch, which counts images with a gradient, and without."""
-    torch: Any = importlib.import_module("torch")
-
-    class Network(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.gradients = self.forwards = 0
-            self.kernels = torch.nn.ParameterList(
-                torch.nn.Parameter(
-                    torch.tensor(params[f"conv{n}"].transpose(3, 2, 0, 1).copy()), False
-                )
-                for n in range(len(LAYERS))
-            )
-            self.dense = torch.nn.Parameter(torch.tensor(params["dense"]), False)
-
-        def forward(self, images: Any) -> Any:
-            asks = images.requires_grad and torch.is_grad_enabled()
-            self.gradients += len(images) * asks
-            self.forwards += len(images) * (not asks)
-            values = images - 0.5
-            for kernel, (_, _, stride) in zip(self.kernels, LAYERS, strict=True):
-                values = torch.relu(
-                    torch.nn.functional.conv2d(values, kernel, stride=stride, padding=1)
-                )
-            return values.permute(0, 2, 3, 1).flatten(1) @ self.dense
-
-    return Network().eval()
+def _task(network: str, scale: Scale) -> Task:
+    design = peer_networks.DESIGNS[network]
+    clf = peer_networks.classifier(network)
+    shape = (design.images, design.size, design.size, 3)
+    images = np.random.default_rng(1).uniform(0.1, 0.9, shape).astype(np.float32)
+    module = peer_networks.module(network) if find_spec("torch") else None
+    return Task(clf, module, images, clf.predict(images), scale)
 
 
-def ours(clf: Classifier, attack: Any, images: np.ndarray, labels: np.ndarray) -> Measured:
-    """One of this package's attacks."""
-    result = run_attack(clf, attack, images, labels)
-    return Measured(result.adversarial, result.gradients.mean(), result.forwards.mean())
+def _in_turn(calls: dict[str, Callable[[], Done]], turns: int) -> dict[str, _Timed]:
+    """Run the calls one after another, several times. The first run, which compiles, is not timed."""
+    timed = {name: _Timed(call(), [], []) for name, call in calls.items()}
+    for _ in range(turns):
+        for name, call in calls.items():
+            processor, wall = time.process_time(), time.perf_counter()
+            call()
+            timed[name].processor.append(time.process_time() - processor)
+            timed[name].wall.append(time.perf_counter() - wall)
+    return timed
 
 
-def theirs(attack: Callable[..., Any], network: Any, images: np.ndarray, labels: Any) -> Measured:
-    """An attack of PyTorch: a function of the network, images (N, 3, S, S) and labels."""
-    torch: Any = importlib.import_module("torch")
-    network.gradients = network.forwards = 0
-    given = torch.tensor(images.transpose(0, 3, 1, 2).copy())
-    made = attack(network, given, torch.tensor(labels.astype(np.int64)))
-    adversarial = made.detach().numpy().transpose(0, 2, 3, 1)
-    return Measured(adversarial, network.gradients / len(images), network.forwards / len(images))
-
-
-def torchattacks_ensemble(package: Any, scale: Scale, network: Any, images: Any, labels: Any):
-    """torchattacks' AutoAttack with the steps and queries of ``scale``."""
-    attack = package.AutoAttack(network, norm="Linf", eps=scale.eps, n_classes=CLASSES, seed=0)
-    for stage in attack._autoattack.attacks:
-        if hasattr(stage, "n_queries"):
-            stage.n_queries = scale.queries
-        else:
-            stage.steps = scale.steps
-    return attack(images, labels)
-
-
-def works(scale: Scale) -> tuple[Classifier, np.ndarray, dict[tuple[str, str], Work]]:
-    """The network, the images, and what is measured, by attack and tool."""
-    params = weights(0)
-    clf = Classifier(apply, params, input_size=SIZE, num_classes=CLASSES, name="convolutions")
-    images = np.random.default_rng(1).uniform(size=(scale.images, SIZE, SIZE, 3))
-    images = images.astype(np.float32)
-    labels = clf.predict(images)
-    made = {
-        "autoattack": AutoAttack(scale.eps, steps=scale.steps, queries=scale.queries),
-        "fmn_linf": FMN(np.inf, scale.search_steps),
-        "fmn_l2": FMN(2, scale.search_steps),
-        "ddn": DDN(scale.search_steps, levels=0),
-    }
-    every: dict[tuple[str, str], Work] = {
-        (name, "jaxadv"): partial(ours, clf, attack, images, labels)
-        for name, attack in made.items()
-    }
-    network = module(params) if _imported("torch") else None
-    if network is not None and (package := _imported("torchattacks")):
-        attack = partial(torchattacks_ensemble, package, scale)
-        every["autoattack", "torchattacks"] = partial(theirs, attack, network, images, labels)
-    if network is not None and (package := _imported("adv_lib.attacks")):
-        steps = {"steps": scale.search_steps}
-        searches = {
-            "fmn_linf": partial(package.fmn, norm=float("inf"), **steps),
-            "fmn_l2": partial(package.fmn, norm=2, **steps),
-            "ddn": partial(package.ddn, levels=None, **steps),
+def _rows(task: Task, timed: dict[str, _Timed]) -> dict[str, dict[str, Any]]:
+    """What the table says of each tool."""
+    ours = timed[OURS]
+    count = len(task.images) if ours.done.scores is None else len(ours.done.scores)
+    fooled = {name: _fooled(task, each.done) for name, each in timed.items()}
+    rows: dict[str, dict[str, Any]] = {}
+    for name, each in timed.items():
+        row: dict[str, Any] = {
+            "items_per_second": count / np.median(each.processor),
+            "items_per_second_wall": count / np.median(each.wall),
+            "times": np.median(np.divide(each.processor, ours.processor)),
+            "gradients": each.done.gradients,
+            "forwards": each.done.forwards,
         }
-        for name, attack in searches.items():
-            every[name, "adv_lib"] = partial(theirs, attack, network, images, labels)
-    return clf, images, every
+        if each.done.scores is not None and ours.done.scores is not None:
+            row["agreement"] = each.done.scores.mean() / ours.done.scores.mean()
+        else:
+            both = fooled[name] & fooled[OURS]
+            mean, other = (_mean_l2(task, done, both) for done in (each.done, ours.done))
+            row |= {"success_percent": 100 * fooled[name].mean(), "mean_l2": mean}
+            row["agreement"] = mean / other if both.any() else np.nan
+        rows[name] = row
+    return rows
 
 
-def _imported(name: str) -> Any:
-    """A package, or None with a word about why not."""
-    try:
-        return importlib.import_module(name)
-    except (ImportError, RuntimeError) as error:  # torchvision raises both
-        log.warn(f"{name} cannot be imported and is left out ({error})")
-        return None
+def _fooled(task: Task, done: Done) -> np.ndarray:
+    """(N,) bool. Scores fool nobody."""
+    if done.adversarial is None:
+        return np.zeros(len(task.images), bool)
+    return task.clf.predict(np.ascontiguousarray(done.adversarial)) != task.labels
 
 
-def measure(scale: Scale) -> pd.DataFrame:
-    """A row for each attack and tool. The first run of each, which may compile, is not timed."""
-    clf, images, every = works(scale)
-    labels = clf.predict(images)
-    rows = []
-    for (attack, tool), work in sorted(every.items()):
-        work()
-        began = time.perf_counter()
-        done = work()
-        seconds = time.perf_counter() - began
-        robust = clf.predict(done.adversarial) == labels
-        moved = (done.adversarial - images).reshape(len(images), -1)[~robust]
-        norm = 2 if attack in ("ddn", "fmn_l2") else np.inf
-        distances = np.linalg.norm(moved, norm, axis=1)
-        rows.append(
-            {
-                "attack": attack,
-                "tool": tool,
-                "images_per_second": len(images) / seconds,
-                "robust_percent": 100 * robust.mean(),
-                "median_distance": np.median(distances) if len(distances) else np.nan,
-                "gradients": done.gradients,
-                "forwards": done.forwards,
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Print the table. arguments: flags such as --images=16, one for each field of `Scale`."""
-    parser = argparse.ArgumentParser("python -m jaxadv.benchmark.peers")
-    for name, value in Scale()._asdict().items():
-        parser.add_argument(f"--{name}", type=type(value), default=value)
-    print(bench.text(measure(Scale(**vars(parser.parse_args(arguments))))))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+def _mean_l2(task: Task, done: Done, chosen: np.ndarray) -> float:
+    if done.adversarial is None or not chosen.any():
+        return np.nan
+    moved = (done.adversarial - task.images)[chosen].reshape(chosen.sum(), -1)
+    return float(np.linalg.norm(moved, axis=1).mean())

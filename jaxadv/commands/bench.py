@@ -1,5 +1,6 @@
 """bench: the speed of attacks and CLEVER, compared with a network's raw gradient."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,14 +9,18 @@ from jaxadv.support import values
 
 
 def main(flags: SimpleNamespace) -> None:
-    """Measure the networks of --models.
+    """Measure the networks of --models, or other packages with --peers.
 
     Writes bench.csv, bench.md, bench.png and bench.svg to --out, and appends the rows to
-    history.csv there.
+    history.csv there. With --peers it writes peers.csv and peers.md.
 
     Raises:
         InputError: for a bad flag, or for weights that are missing.
     """
+    out = Path(flags.out or "results/bench")
+    if flags.peers:
+        _beside_others(flags, out)
+        return
     from jaxadv.benchmark import bench
     from jaxadv.core.engine import DEFAULT_LANES
     from jaxadv.evaluation import precision
@@ -31,7 +36,7 @@ def main(flags: SimpleNamespace) -> None:
         random_weights=flags.random_weights,
     )
     settings = bench.Bench(
-        out=Path(flags.out or "results/bench"),
+        out=out,
         zoo=flags.zoo,
         lanes=flags.lanes or DEFAULT_LANES,
         precision=precision.decided(flags.precision, [*catalog.names(), CLEVER]),
@@ -41,3 +46,19 @@ def main(flags: SimpleNamespace) -> None:
     )
     print(bench.text(bench.run(classifiers, settings)))
     print(f"written: {settings.out / 'bench.md'}")
+
+
+def _beside_others(flags: SimpleNamespace, out: Path) -> None:
+    if flags.bench_threads:
+        os.environ["NPROC"] = str(flags.bench_threads)  # of JAX, which reads it when it starts
+    from jaxadv.benchmark import bench, peers
+
+    table = peers.run(
+        flags.peers,
+        out=out,
+        turns=flags.bench_turns,
+        threads=flags.bench_threads,
+        progress=flags.progress,
+    )
+    print(bench.text(table))
+    print(f"written: {out / 'peers.md'}")

@@ -39,7 +39,7 @@ FLAGS_OF: dict[str, tuple[str, ...]] = {
     "train": ("models", "out", "epochs"),
     "bench": (
         *("zoo", "models", "weights_dir", "random_weights", "lanes", "precision"),
-        *("bench_steps", "bench_turns", "out"),
+        *("bench_steps", "bench_turns", "bench_threads", "peers", "out"),
     ),
     "list": ("zoo", "weights_dir", "study"),
 }
@@ -132,6 +132,8 @@ def define() -> None:
     _switch(bench, "random_weights", False, "give the networks random weights, which need no file")
     _count(bench, "bench_steps", 16, "evaluations of an attack, at least 4")
     _count(bench, "bench_turns", 5, "number of repetitions of every measurement")
+    _count(bench, "bench_threads", None, "threads of JAX and PyTorch with --peers; all if not given")
+    _names(bench, "peers", None, "measure small networks here and in these: pytorch, foolbox, foolbox_jax, torchattacks, art, adv_lib")
 
     fetch = "fetch"
     _text(fetch, "to", None, "folder to fill with weights/NAME, pictures and fetched.json")

@@ -149,8 +149,10 @@ class Progress:
         if successes is not None:
             self.judged += count
             self.successes += successes
+        if not self.show:
+            return
         pause = _QUICK if _overwrites() else _QUIET
-        if self.show and time.monotonic() - self.written > pause:
+        if time.monotonic() - self.written > pause:
             self._tell(final=False)
 
     def stage(self, title: str) -> None:

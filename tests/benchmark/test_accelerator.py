@@ -167,7 +167,7 @@ def test_answers_of_every_variant_are_compared_with_those_in_highest(tmp_path):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_speeds_of_a_small_network(tmp_path):
     """A raw gradient, and eight steps in one program, which change no bit."""
     scale = speeds.Scale("digits", 2, (4,), 0.01, 4, 1)

@@ -66,9 +66,9 @@ def _run(arguments: tuple[str, ...], said: Path, before: Callable[[], None] | No
     from jaxadv.commands import cli
     from jaxadv.support import ending
 
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # which a shell takes away from what it runs in the background
+    # A shell takes the first away from what it runs in the background, and nohup the second.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     with said.open("w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

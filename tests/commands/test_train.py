@@ -52,7 +52,7 @@ def toy(monkeypatch):
     monkeypatch.setitem(train.RECIPES, "toy", train.Recipe(epochs=80))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_same_seed_same_arrays(toy):
     first, metrics = train.train_network("toy", seed=3, epochs=1, pictures=128)
     again, _ = train.train_network("toy", seed=3, epochs=1, pictures=128)

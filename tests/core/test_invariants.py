@@ -87,7 +87,7 @@ def on_tiny(name: str, images: tuple[int, ...], lanes: int):
     return jaxadv.run_attack(known.classifier, ATTACKS[name], *arguments, lanes=lanes, ids=chosen)
 
 
-@pytest.mark.few("fgsm", "cw", "apgd")
+@pytest.mark.few("fgsm", "cw", "apgd", slow=("ead", "fab", "square", "ddn"))
 @EVERY_ATTACK
 def test_companions_change_no_bit(name):
     """Image 5 alone, among others, first or last, in the first wave of lanes or a later one."""
@@ -98,7 +98,7 @@ def test_companions_change_no_bit(name):
             np.testing.assert_array_equal(among[field], value, err_msg=f"{images} {field}")
 
 
-@pytest.mark.few("cw", "apgd", slow=("fgsm", "ifgsm", "ifgsm_search", "ead", "fab"))
+@pytest.mark.few("apgd", slow=("cw", "fgsm", "ifgsm_search", "fab"))
 @ONE_MODERN
 def test_lane_count_and_order_change_rounding_only(name):
     images = tuple(range(10))
@@ -286,7 +286,7 @@ def test_whole_numbers_and_fractions_share_a_queue():
     )
 
 
-@pytest.mark.few("cw", "fgsm", "apgd", slow=("ifgsm", "ifgsm_search", "ead", "ddn"))
+@pytest.mark.few("cw", "fgsm", "apgd", slow=("ead", "ddn"))
 @ONE_MODERN
 def test_a_constant_on_all_logits_changes_no_decision(name):
     """The release masks the label's logit by -10000, which does; here + 1000 only rounds the
@@ -393,7 +393,7 @@ def test_fixed_budget_returns_its_last_iterate_search_the_clean_image():
     )
 
 
-@pytest.mark.few("ifgsm_search", "ead", "fab")
+@pytest.mark.few("ifgsm_search", "ead", "fab", slow=("cw", "fmn", "square", "alma"))
 @EVERY_PROBE
 def test_counts_are_the_evaluations_that_were_made(name):
     """A single lane and image: each count is a call of the model.
@@ -426,7 +426,7 @@ def test_counts_are_the_evaluations_that_were_made(name):
         assert result.forwards[0] == 1 + (iterations.sum() if name == "ead" else 0)
 
 
-@pytest.mark.few("fgsm", "ifgsm_search", slow=("ifgsm", "cw", "ead", "apgd", "autoattack"))
+@pytest.mark.few("fgsm", slow=("ifgsm_search", "cw", "apgd", "autoattack"))
 @ONE_MODERN
 def test_more_and_fewer_items_than_lanes(name):
     clf = random_linear(24, 3)

@@ -25,7 +25,7 @@ def resident() -> float:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE") / 2**20
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_memory_is_flat(folder):
     source = sources.open_source(f"imagefolder:{folder}")
     assert (

@@ -63,7 +63,7 @@ def test_all_that_are_said_to_be_the_same_are_run():
     assert PIXELS.keys() == keras_h5.ROWS.keys() == originals_keras.NETWORKS.keys() == same
 
 
-@pytest.mark.few("vgg_16", "inception_v3", slow=())
+@pytest.mark.few("inception_v3", slow=())
 @pytest.mark.parametrize("model", PIXELS)
 def test_converted_it_is_the_same_function(tmp_path, command, model):
     """Logits of the 1000 classes and the input gradient, each with its own preprocessing; then a
