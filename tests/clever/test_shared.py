@@ -60,6 +60,7 @@ def test_rows_of_one_image_share_and_others_do_not(classifier, monkeypatch):
     np.testing.assert_array_equal(shared.margin, apart.margin)
 
 
+@pytest.mark.slow
 def test_the_classes_of_an_untargeted_score_share(classifier, monkeypatch):
     """Five, in groups of three and two."""
     question = (inner_images(2, 2), np.array([0, 3]), None)

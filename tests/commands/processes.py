@@ -39,9 +39,9 @@ class Command:
         Returns the status, below 0 for a signal, and the text of both streams.
         """
         self._process.join(seconds)
-        assert self._process.exitcode is not None, (
-            f"still running after {seconds} s: {self._said.read_text()}"
-        )
+        if self._process.exitcode is None:
+            self.kill()
+            raise AssertionError(f"still running after {seconds} s: {self._said.read_text()}")
         said = self._said.read_text()
         self._said.unlink()
         return self._process.exitcode, said

@@ -70,11 +70,13 @@ def rows(few_attacks) -> pd.DataFrame:
     return measured()
 
 
+@pytest.mark.slow
 def test_evaluations_of_an_item_are_counted(rows):
     counted = evaluations(rows)
     assert len(counted) == 6 and counted == {name: EVALUATIONS[name] for name in counted}
 
 
+@pytest.mark.slow
 def test_the_ceiling_is_itself(rows):
     raw = rows.loc[["gradient", "forward"]]
     np.testing.assert_allclose(raw[["percent", "percent_low", "percent_high"]], 100)
@@ -84,6 +86,7 @@ def test_the_ceiling_is_itself(rows):
     assert (rows["evaluations_per_second"] > 0).all() and (rows["compile_seconds"] >= 0).all()
 
 
+@pytest.mark.slow
 def test_arithmetic_is_counted(rows):
     """The operations are a matrix product forward and one backward.
 

@@ -52,6 +52,7 @@ def facts(classifier, images):
     )
 
 
+@pytest.mark.few("0.05-False-logit", "0.45-True-cross_entropy", "0.05-True-logit")
 @pytest.mark.parametrize("loss", fgsm.LOSSES)
 @pytest.mark.parametrize("targeted", [False, True])
 @pytest.mark.parametrize("eps", [0.05, 0.45])

@@ -308,6 +308,7 @@ def test_a_constant_on_all_logits_changes_no_decision(name):
     np.testing.assert_allclose(results[0].l2, results[1].l2, rtol=1e-2)
 
 
+@pytest.mark.few("False-fgsm", "True-cw", "False-ifgsm_search", "True-apgd")
 @ONE_MODERN
 @pytest.mark.parametrize("broken", [False, True])
 def test_failure_leaves_a_picture(name, broken):

@@ -33,7 +33,7 @@ PROBES = (
 )
 
 
-@pytest.mark.few("fgsm", "ifgsm", "ifgsm, attempts given", "search: cw", "clever")
+@pytest.mark.few("fgsm", "ifgsm", "ifgsm, attempts given", "clever")
 @pytest.mark.parametrize("name", PROBES)
 def test_every_probe_keeps_the_contract(name):
     """It has every member of the protocol, with the same names of arguments.

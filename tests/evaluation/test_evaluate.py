@@ -179,6 +179,7 @@ def test_a_network_that_breaks_its_contract_is_refused_before_anything_is_writte
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_answers_that_are_no_numbers_are_counted_in_rows_tables_page_and_last_lines(
     networks, data, tmp_path, capsys
 ):

@@ -68,6 +68,7 @@ def test_one_changed_row_is_found(first, tmp_path):
     assert "1 of " in page.brief(found)
 
 
+@pytest.mark.slow
 def test_another_seed_shows_paired_differences(first, tmp_path):
     def change(rows):
         draw = np.random.default_rng(rows["l2"].notna().sum())

@@ -44,6 +44,7 @@ def worlds_apart(tmp_path_factory):
     ]
 
 
+@pytest.mark.slow
 def test_statements_hold_where_they_are_made_to(worlds_apart):
     claims, _ = worlds_apart
     assert claims.index.tolist() == STATEMENTS
