@@ -123,7 +123,6 @@ def test_a_finished_run_is_known_at_once(undisturbed):
     assert {path.name for path in changed} <= {".lock", "manifest.json", "process-0.log"}
 
 
-@pytest.mark.slow
 def test_parts_cut_short_are_made_again(undisturbed, tmp_path):
     """Twenty parts at random lengths at once: a line for each, and the same rows as before."""
     out = tmp_path / "run"

@@ -118,6 +118,14 @@ def test_zero_gradients_are_told_from_robustness(name, mask):
     assert result.to_pandas()["zero_gradient"].sum() == (0 if mask == "none" else 3)
 
 
+@pytest.mark.parametrize("attack", [jaxadv.FGSM(1e-6), jaxadv.Square(1e-6, queries=3)])
+def test_a_failure_with_a_slope_is_robustness(attack):
+    """So is the failure of an attack that asks for no gradient."""
+    clf, images = random_linear(8, 4), inner_images(9, 3)
+    result = jaxadv.run_attack(clf, attack, images, clf.predict(images), lanes=LANES)
+    assert not result.success.any() and not result.zero_gradient.any()
+
+
 def test_a_network_that_is_broken_for_one_image_keeps_the_scores_of_the_others():
     images, options = half_dark(3), {"batches": 3, "samples": 4, "radius": 0.02, "lanes": LANES}
     images[2] = inner_images(10, 1)[0]

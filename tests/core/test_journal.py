@@ -11,6 +11,7 @@ import jaxadv
 from jaxadv.api import run_attacks
 from jaxadv.clever.sampler import CleverSampler, SampleItem
 from jaxadv.core import engine
+from jaxadv.core import journal as journal_module
 from jaxadv.core.journal import Journal
 
 pytestmark = pytest.mark.usefixtures("strict_numerics")
@@ -50,6 +51,25 @@ def attack(name: str, journal: Journal | None = None):
     known = recorded.net("tiny")
     arguments = known.images[:8], known.targets["random"][:8], np.full(8, True)
     return run_attacks(known.classifier, ATTACKS[name], *arguments, lanes=LANES, journal=journal)
+
+
+def test_a_quick_write_is_soon_followed_by_another(tmp_path, monkeypatch):
+    """After the pause that was asked for, or as much longer as the last write took."""
+    now = [1000.0]
+    monkeypatch.setattr(journal_module.time, "monotonic", lambda: now[0])
+    journal = Journal(tmp_path, "queue", seconds=5)
+    assert not journal.due()
+    now[0] += 6
+    assert journal.due()
+    journal.write()
+    now[0] += 4
+    assert not journal.due()
+    now[0] += 2
+    assert journal.due()
+    journal.took(1.0)
+    assert not journal.due()
+    now[0] += journal_module.SHARE
+    assert journal.due()
 
 
 @pytest.mark.few("ifgsm_search", "two kinds")

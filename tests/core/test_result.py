@@ -120,7 +120,6 @@ def test_scores_are_rows_and_a_summary(scored):
     assert table["not_fitted"].tolist() == np.isnan(scores.fit.shape).sum(0).tolist()
 
 
-@pytest.mark.slow
 def test_a_plot_has_clean_adversarial_and_difference(attacked):
     images, labels, result = attacked
     figure = result.plot([5, 0])

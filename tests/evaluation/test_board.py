@@ -1,5 +1,7 @@
 """Which unit a process does next: alone, beside others, and in the middle of a queue."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -89,6 +91,21 @@ def test_a_queue_of_attacks_gets_one_process_until_time_is_short(job):
         if unit.what != "cw":
             made.drop(unit)
     assert made.next(["a"], processes=2).what == "cw"
+
+
+@pytest.mark.parametrize(("lanes", "another"), [(1, False), (4, True)])
+def test_a_process_with_wide_lanes_has_two_units_at_a_time(job, lanes, another):
+    """Where 4 images fill a block and the lanes, two units that are taken are one process's."""
+    settings = dataclasses.replace(job.settings, lanes=lanes)
+    made = board(dataclasses.replace(job, settings=settings), a=1, b=1)
+    queue = [unit for unit in made.left if (unit.network, unit.what) == ("a", "cw")]
+    for unit in set(made.left) - set(queue):
+        made.drop(unit)
+    for unit in queue[:2]:
+        made.take(unit)
+    group = made._free()["a"]["cw"]
+    time_for_one_and_a_half = group.work / 1.5
+    assert made._wants(group, time_for_one_and_a_half) is another
 
 
 def test_units_that_somebody_has_are_not_free(job):
