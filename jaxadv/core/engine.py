@@ -160,10 +160,13 @@ def choose_lanes(items: int, lanes: int | None) -> int:
         lanes: the number that the caller chose, or None.
 
     Returns:
-        ``lanes`` if it is given; else the smallest power of two that holds the items, at most
-        `DEFAULT_LANES`.
+        ``lanes`` if it is given; else the smallest of 1, 2, 3, 4, 6, 8, 12, 16, 24, ... that holds
+        the items, at most `DEFAULT_LANES`. So few numbers need few programs, and at most a third of
+        the lanes idle.
     """
-    return lanes or min(DEFAULT_LANES, 1 << max(0, items - 1).bit_length())
+    power = 1 << max(0, items - 1).bit_length()
+    between = 3 * power // 4
+    return lanes or min(DEFAULT_LANES, between if 0 < items <= between else power)
 
 
 def run(

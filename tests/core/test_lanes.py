@@ -5,13 +5,21 @@ import pytest
 from models import inner_images, linear_apply, random_linear
 
 import jaxadv
-from jaxadv.core import memory
+from jaxadv.core import engine, memory
 from model_ports.errors import InputError
 
 
 @pytest.fixture
 def classifier():
     return random_linear(0, 4)
+
+
+def test_few_lanes_idle_where_nobody_chose_their_number():
+    chosen = [engine.choose_lanes(items, None) for items in range(40)]
+    assert set(chosen) == {1, 2, 3, 4, 6, 8, 12, 16, 24, 32}
+    assert chosen[:2] == [1, 1] and chosen[10] == 12 and engine.choose_lanes(10, 7) == 7
+    for items, lanes in enumerate(chosen):
+        assert lanes == 32 if items > 32 else items <= lanes <= max(1, 1.5 * items)
 
 
 def test_a_given_number_and_a_continued_runs_own_are_kept(classifier, monkeypatch):

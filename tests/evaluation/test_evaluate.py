@@ -55,6 +55,14 @@ def test_rows_are_dataframes_with_the_settings_as_columns(run, networks, data):
     assert len(run.clever) == 2 * 2 * 3 * 2 and len(run.transfer) == len(run.examples)
 
 
+def test_every_class_is_one_and_none_is_invalid(run, networks, data):
+    """Class 0 too."""
+    expected = np.concatenate([network.predict(data[0]) for network in networks])
+    assert set(expected) == {0, 1, 2, 3}
+    np.testing.assert_array_equal(run.clean["predicted"], expected)
+    assert not run.clean["invalid"].any() and not run.examples["invalid"].any()
+
+
 def test_attempts_are_those_of_run_attack(run, networks, data):
     images, labels = data
     rows = run.examples.query(
