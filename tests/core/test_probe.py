@@ -110,3 +110,17 @@ def test_a_fixed_budget_that_the_last_word_refutes_keeps_its_last_image(refuted,
     images, result = refuted(FIXED[name])
     assert not result.revoked.any() and not result.success.any()
     assert (np.abs(result.adversarial - images).max(axis=(1, 2, 3)) > 0.1).all()
+
+
+@pytest.mark.parametrize(
+    ("attack", "gradients", "forwards"),
+    [
+        (jaxadv.FGSM(0.1), 1, 0),
+        (jaxadv.IFGSM(eps=0.1, steps=4), 4, 0),
+        (jaxadv.IFGSM(initial_eps=0.1, attempts=3, steps=4), 1 + 3 * 3, 3),
+        (jaxadv.CarliniWagnerL2(steps=20, search_steps=3), 60, 0),
+        (jaxadv.ElasticNetL1(steps=20, search_steps=3), 60, 60),
+    ],
+)
+def test_a_schedule_says_the_most_evaluations(attack, gradients, forwards):
+    assert attack.schedule.evaluations() == (gradients, forwards)

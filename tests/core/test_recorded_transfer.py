@@ -167,6 +167,12 @@ def test_failed_sources_as_nan_count_as_the_release_has_them():
     assert as_nan.released.successes == expected.sum()
     kept = jaxadv.transfer_rates(pictures, *arguments, failed_kept=True)
     assert kept.released.successes == kept.success[kept.attacked].sum()
+    everything = np.ones(16, bool)
+    shown = jaxadv.transfer_rates(
+        pictures, known.images, known.labels, None, everything, classifier
+    )
+    np.testing.assert_array_equal(kept.success, shown.success)
+    assert (kept.success != as_clean.success).any()
 
 
 def test_rates_of_nothing_are_nan():
