@@ -70,6 +70,7 @@ def decoy(params, images):
     return jnp.column_stack([jnp.zeros_like(logit), logit, others])
 
 
+@pytest.mark.slow
 def test_steps_to_the_boundary_break_what_long_steps_leap_over():
     """APGD's first step is as long as the ball: it leaps over the bump, and climbs the slope that
     leads nowhere.

@@ -84,7 +84,7 @@ def two_near(request) -> World:
     return World(request.param, far=True)
 
 
-@pytest.mark.few("inside-l2")
+@pytest.mark.few("at the edge-l2")
 @pytest.mark.parametrize("norm", NORMS)
 def test_fab_comes_within_its_overshoot(world, norm):
     """(eta - 1) (1 - beta) is half a percent; through both classes it meets the nearest

@@ -172,6 +172,7 @@ def test_a_classifier_has_them_and_its_fingerprint_does_not():
     np.testing.assert_allclose(one.logits(images), stock.logits(images), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_they_can_be_switched_off(tmp_path):
     images = np.random.default_rng(0).random((4, 8, 8, 3), np.float32)
     labels = network().predict(images)

@@ -126,6 +126,7 @@ def test_a_failure_with_a_slope_is_robustness(attack):
     assert not result.success.any() and not result.zero_gradient.any()
 
 
+@pytest.mark.slow
 def test_a_network_that_is_broken_for_one_image_keeps_the_scores_of_the_others():
     images, options = half_dark(3), {"batches": 3, "samples": 4, "radius": 0.02, "lanes": LANES}
     images[2] = inner_images(10, 1)[0]

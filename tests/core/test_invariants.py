@@ -98,7 +98,7 @@ def test_companions_change_no_bit(name):
             np.testing.assert_array_equal(among[field], value, err_msg=f"{images} {field}")
 
 
-@pytest.mark.few("apgd", slow=("cw", "fgsm", "ifgsm_search", "fab"))
+@pytest.mark.few("fgsm", slow=("apgd", "cw", "ifgsm_search", "fab"))
 @ONE_MODERN
 def test_lane_count_and_order_change_rounding_only(name):
     images = tuple(range(10))

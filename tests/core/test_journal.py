@@ -117,6 +117,7 @@ def test_samples_of_clever_are_continued(tmp_path):
     np.testing.assert_array_equal(maxima(Impatient(tmp_path, writings=100)), maxima())
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_work_done_again(tmp_path):
     with pytest.raises(Killed):
         attack("ead", Impatient(tmp_path, writings=60))

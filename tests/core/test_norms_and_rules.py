@@ -73,7 +73,7 @@ def test_ifgsm_search_brackets_the_smallest_eps(norm):
     assert (smallest <= upper).all() and (upper < 1.01 * smallest).all()
 
 
-@pytest.mark.few("2")
+@pytest.mark.slow
 @NORMS
 def test_iterated_steps_are_those_of_the_release(norm):
     """Against its formulas in double precision, on a network with kinks and pictures that reach the

@@ -54,7 +54,7 @@ def _mean_weights(size: int, window: int, stride: int, padding: str) -> np.ndarr
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-@pytest.mark.few("2-2-SAME")
+@pytest.mark.slow
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 @pytest.mark.parametrize(
     "window, stride", [(2, 2), *(pytest.param(3, by, marks=pytest.mark.long) for by in (1, 2))]

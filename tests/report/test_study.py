@@ -56,6 +56,7 @@ def test_statements_hold_where_they_are_made_to(worlds_apart):
     assert unsettled <= {"8b", "4a", "4b", "4c"}  # no count is surely 100 %
 
 
+@pytest.mark.slow
 def test_statements_fail_where_they_are_made_to(worlds_apart):
     _, claims = worlds_apart
     assert claims["verdict"].drop(NO_VERDICT).eq("does not hold").all(), claims[
@@ -66,6 +67,7 @@ def test_statements_fail_where_they_are_made_to(worlds_apart):
     )
 
 
+@pytest.mark.slow
 def test_a_verdict_says_its_numbers(worlds_apart):
     _, claims = worlds_apart
     assert claims.loc["1", "evidence"] == (
