@@ -239,6 +239,7 @@ def test_modern_attacks_compile_the_model_twice():
     assert model.traced == 2
 
 
+@pytest.mark.slow
 def test_compiling_ahead_leaves_nothing_to_compile():
     model = Counting(5)
     clf, images = model.classifier, inner_images(12, LANES)
@@ -374,6 +375,7 @@ def test_a_model_that_breaks_on_the_way_gives_no_nan_image(name):
     np.testing.assert_array_equal(np.isnan(result.l2), ~result.success)
 
 
+@pytest.mark.slow
 def test_fixed_budget_returns_its_last_iterate_search_the_clean_image():
     clf, images = random_linear(21, 2), inner_images(22, 5)
     labels = clf.predict(images)

@@ -75,6 +75,7 @@ def test_attempts_are_those_of_run_attack(run, networks, data):
     np.testing.assert_allclose(rows["linf"], result.linf, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_tables_and_report_come_from_the_rows(run):
     table = run.table("robustness")
     first = table.query("model == 'first' and attack == 'fgsm' and target_kind == 'untargeted'")
