@@ -166,22 +166,18 @@ def adv_lib(task: Task) -> Works:
 def foolbox(task: Task) -> Works:
     """Foolbox on PyTorch. It judges its images itself."""
     package: Any = importlib.import_module("foolbox")
-    torch: Any = importlib.import_module("torch")
     model = package.PyTorchModel(task.module, bounds=(0, 1), device="cpu")
     images, labels = _tensors(task)
 
-    def run(attack: Any, eps: float | None) -> Done:
+    def run(attack: Callable[..., Any]) -> Done:
         task.module.gradients = task.module.forwards = 0
-        criterion = package.criteria.Misclassification(labels)
-        _, made, _ = attack(model, images, criterion, epsilons=eps)
-        assert isinstance(made, torch.Tensor)
-        return _counted(task, made)
+        return _counted(task, attack(images, labels))
 
-    return {name: partial(run, *each) for name, each in _of_foolbox(package, task.scale).items()}
+    return _with_foolbox(package, task.scale, model, run)
 
 
 def foolbox_jax(task: Task) -> Works:
-    """Foolbox on JAX. Its evaluations are those of Foolbox on PyTorch, and not counted again."""
+    """Foolbox on JAX. Its evaluations are those of Foolbox on PyTorch. They are not counted."""
     package: Any = importlib.import_module("foolbox")
 
     def logits(images: Any) -> Any:
@@ -190,12 +186,25 @@ def foolbox_jax(task: Task) -> Works:
     model = package.JAXModel(logits, bounds=(0, 1))
     images, labels = jnp.asarray(task.images), jnp.asarray(task.labels)
 
-    def run(attack: Any, eps: float | None) -> Done:
-        criterion = package.criteria.Misclassification(labels)
-        _, made, _ = attack(model, images, criterion, epsilons=eps)
-        return Done(np.asarray(made), None, np.nan, np.nan)
+    def run(attack: Callable[..., Any]) -> Done:
+        return Done(np.asarray(attack(images, labels)), None, np.nan, np.nan)
 
-    return {name: partial(run, *each) for name, each in _of_foolbox(package, task.scale).items()}
+    return _with_foolbox(package, task.scale, model, run)
+
+
+def _with_foolbox(
+    package: Any, scale: Scale, model: Any, run: Callable[[Callable[..., Any]], Done]
+) -> Works:
+    """Foolbox's attacks on a model. ``run`` gets a function of images and labels."""
+
+    def attacked(attack: Any, eps: float | None, images: Any, labels: Any) -> Any:
+        criterion = package.criteria.Misclassification(labels)
+        return attack(model, images, criterion, epsilons=eps)[1]
+
+    return {
+        name: partial(run, partial(attacked, *each))
+        for name, each in _of_foolbox(package, scale).items()
+    }
 
 
 def _of_foolbox(package: Any, scale: Scale) -> dict[str, tuple[Any, float | None]]:
@@ -308,6 +317,7 @@ class Peer(NamedTuple):
 
     package: str
     attacks: Callable[[Task], Works]
+    install: str = "'jaxadv[peers]'"
 
 
 PEERS = {
@@ -316,6 +326,6 @@ PEERS = {
     "foolbox_jax": Peer("foolbox", foolbox_jax),
     "torchattacks": Peer("torchattacks", torchattacks),
     "art": Peer("art", art),
-    "adv_lib": Peer("adv_lib", adv_lib),
+    "adv_lib": Peer("adv_lib", adv_lib, "adv-lib"),
 }
 """All that `jaxadv bench --peers` knows."""

@@ -49,13 +49,13 @@ def check(names: Sequence[str]) -> None:
     for name in names:
         if name not in PEERS:
             raise InputError(f"--peers has {name!r}; give some of {', '.join(PEERS)}")
-        package = PEERS[name].package
+        package, _, install = PEERS[name]
         try:
             importlib.import_module(package)
         except (ImportError, RuntimeError, OSError) as error:  # torchvision raises all three
             raise InputError(
                 f"{package} cannot be imported ({' '.join(str(error).split())[:150]}); run: pip "
-                f"install 'jaxadv[peers]', or leave {name} out of --peers"
+                f"install {install}, or leave {name} out of --peers"
             ) from error
 
 
@@ -90,11 +90,7 @@ def run(
     check(names)
     if threads and find_spec("torch"):
         importlib.import_module("torch").set_num_threads(threads)
-    versions = {"jax": jax.__version__} | {
-        name: getattr(importlib.import_module(name), "__version__", "")
-        for name in sorted({PEERS[name].package for name in names} | {"torch"})
-        if find_spec(name)
-    }
+    facts = _facts(names) | {"threads": threads or "all", "turns": turns}
     rows: list[dict[str, Any]] = []
     table = pd.DataFrame()
     for network in networks:
@@ -113,15 +109,28 @@ def run(
                 ]
                 bar.advance(1)
         table = pd.DataFrame(rows, columns=list(COLUMNS))
-        _write(table, out, turns=turns, threads=threads, versions=versions)
+        _write(table, out, facts)
     return table
 
 
-def _write(
-    table: pd.DataFrame, out: Path, *, turns: int, threads: int | None, versions: dict[str, str]
-) -> None:
-    facts = versions | {"machine": machine.kind(), "threads": threads or "all", "turns": turns}
-    facts |= {"date": time.strftime("%Y-%m-%d"), "commit": machine.commit()}
+def _facts(names: Sequence[str]) -> dict[str, Any]:
+    """What the speeds depend on."""
+    packages = sorted({"torch", *(PEERS[name].package for name in names)})
+    versions = {
+        name: getattr(importlib.import_module(name), "__version__", "")
+        for name in packages
+        if find_spec(name)
+    }
+    return {
+        "jax": jax.__version__,
+        **versions,
+        "machine": machine.kind(),
+        "date": time.strftime("%Y-%m-%d"),
+        "commit": machine.commit(),
+    }
+
+
+def _write(table: pd.DataFrame, out: Path, facts: dict[str, Any]) -> None:
     head = ", ".join(f"{name} {value}" for name, value in facts.items())
     meaning = "\n".join(f"* {name}: {unit}" for name, unit in COLUMNS.items() if unit)
     page = f"# Beside other packages\n\n{head}\n\n{bench.text(table, markdown=True)}\n\n{meaning}\n"

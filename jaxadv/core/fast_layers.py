@@ -149,12 +149,10 @@ def _convolution(image: Any, kernel: Any, **given: Any) -> Any:
     pads: Any = tuple(map(tuple, given["padding"]))
     groups, precision = given["feature_group_count"], given["precision"]
     y = own_gradients.convolution(x, taps, strides, pads, groups, precision)
+    if y is None:
+        return None
     places = numbers.out_spec  # of N, C, H, W
-    return (
-        y
-        if y is None
-        else lax.transpose(y, sorted(range(4), key=lambda axis: places[(0, 2, 3, 1)[axis]]))
-    )
+    return lax.transpose(y, sorted(range(4), key=lambda axis: places[(0, 2, 3, 1)[axis]]))
 
 
 def _pool(function: Callable[..., Any]) -> Callable[..., Any]:

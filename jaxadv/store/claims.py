@@ -225,11 +225,15 @@ class Claims:
     def others(self) -> list[str]:
         """The other processes that have the run open, as words; without the dead."""
         found = []
-        for name in sorted(self.folder.names()):
-            if name.startswith(_ALIVE) and name != self._file and not self._is_silent(name):
-                about = _read(self.folder.read(name))
-                found.append(f"process {about.get('pid', '?')} on {about.get('host', '?')}")
+        for name in sorted(self._living(self.folder.names())):
+            about = _read(self.folder.read(name))
+            found.append(f"process {about.get('pid', '?')} on {about.get('host', '?')}")
         return found
+
+    def _living(self, names: list[str]) -> list[str]:
+        """The files of other processes that live, among the names of files."""
+        others = [name for name in names if name.startswith(_ALIVE) and name != self._file]
+        return [name for name in others if not self._is_silent(name)]
 
     def refuse_others(self) -> None:
         """Remove what dead processes have left.
@@ -247,16 +251,14 @@ class Claims:
                     f"run directory {str(self.folder_place.parent)!r} is in use by {others[0]}"
                     f"{more}; add --join to work on it together, wait for it, or give another --out"
                 )
-            for name in self.folder.names():
-                self.folder.remove(name)
+            self.sweep()
         finally:
             self.close()
 
     def sweep(self) -> None:
-        """Remove what dead processes have left. Call it at the end of a run."""
+        """Remove what dead processes have left. Call it where nothing of theirs is wanted."""
         names = self.folder.names()
-        processes = [name for name in names if name.startswith(_ALIVE) and name != self._file]
-        living = {self._file, *(name for name in processes if not self._is_silent(name))}
+        living = {self._file, *self._living(names)}
         for name in set(names) - living:
             if _ALIVE + str(_read(self.folder.read(name)).get("owner")) not in living:
                 self.folder.remove(name)

@@ -2,8 +2,6 @@
 other runs.
 """
 
-from collections.abc import Iterator
-
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
@@ -15,7 +13,6 @@ from jaxadv.benchmark import bench
 from jaxadv.commands import cli
 from jaxadv.evaluation import estimate
 
-PROBES = bench.probes
 EVALUATIONS = {
     "gradient": (1, 0),
     "forward": (0, 1),
@@ -40,40 +37,17 @@ pass.
 """
 
 
-def measured() -> pd.DataFrame:
+@pytest.fixture(scope="module")
+def rows() -> pd.DataFrame:
     return pd.DataFrame(bench.measure(random_linear(0, 4), lanes=4, steps=6, turns=2)).set_index(
         "what"
     )
 
 
-def evaluations(rows: pd.DataFrame) -> dict[str, tuple[int, int]]:
-    return {str(name): (row.gradients, row.forwards) for name, row in rows.iterrows()}
-
-
-@pytest.mark.slow
-def test_evaluations_are_counted_of_every_attack(monkeypatch):
-    monkeypatch.setattr(bench, "probes", PROBES)  # another test may have patched it for the module
-    assert evaluations(measured()) == EVALUATIONS
-
-
-@pytest.fixture(scope="module")
-def few_attacks() -> Iterator[None]:
-    """Let bench measure some attacks."""
-    some = ("fgsm", "ifgsm_search", "ead", "clever")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench, "probes", lambda steps: {name: PROBES(steps)[name] for name in some})
-        yield
-
-
-@pytest.fixture(scope="module")
-def rows(few_attacks) -> pd.DataFrame:
-    return measured()
-
-
 @pytest.mark.slow
 def test_evaluations_of_an_item_are_counted(rows):
-    counted = evaluations(rows)
-    assert len(counted) == 6 and counted == {name: EVALUATIONS[name] for name in counted}
+    counted = {name: (row.gradients, row.forwards) for name, row in rows.iterrows()}
+    assert counted == EVALUATIONS
 
 
 @pytest.mark.slow
@@ -121,8 +95,10 @@ def test_raw_calls_wait_for_each_other():
 
 
 @pytest.mark.slow
-def test_the_command_writes_tables_and_keeps_history(few_attacks, tmp_path, monkeypatch, capsys):
+def test_the_command_writes_tables_and_keeps_history(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    every, some = bench.probes, ("fgsm", "ifgsm_search", "ead", "clever")
+    monkeypatch.setattr(bench, "probes", lambda steps: {name: every(steps)[name] for name in some})
     times = iter(["2026-01-01 00:00", "2026-01-02 00:00"])
     monkeypatch.setattr(bench.time, "strftime", lambda _: next(times))
     for _ in range(2):

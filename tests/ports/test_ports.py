@@ -29,7 +29,7 @@ RECORDINGS = {
 NAMES = [entry.name for entry in registry.MODELS]
 BRIEF = ("mobilenet_v1_025_128",)
 """Recordings of the quick suite; the others are slow."""
-DEEPEST = (
+LONG = (
     "resnet_v2_101",
     "resnet_v2_152",
     "densenet169",
@@ -51,13 +51,13 @@ BRIEF_NAMES = ("mobilenet_v1_025",)
 def slow_but(brief: tuple[str, ...], names) -> list:
     """The names as parameters.
 
-    All but a few are slow, and the deepest of each family take minutes.
+    All but a few are slow. Those of `LONG` take minutes.
     """
 
     def marks(name: str) -> tuple:
         if name in brief:
             return ()
-        deep = any(name.startswith(one) for one in DEEPEST)
+        deep = any(name.startswith(one) for one in LONG)
         return (pytest.mark.long if deep else pytest.mark.slow,)
 
     return [pytest.param(name, marks=marks(name)) for name in names]
