@@ -40,6 +40,7 @@ def test_cross_entropy_breaks_a_plain_network(pictures):
     assert found == ["apgd-ce"] * COUNT
 
 
+@pytest.mark.slow
 def test_ratios_of_logits_break_a_saturated_network():
     """Logits so large that the cross-entropy's gradient is 0 in float32. DLR does not mind their
     size.
@@ -100,6 +101,7 @@ def flat():
     return clf, images, np.zeros(COUNT, int)
 
 
+@pytest.mark.slow
 def test_questions_of_logits_alone_break_a_network_without_gradients(flat):
     result = jaxadv.run_attack(flat[0], jaxadv.AutoAttack(0.05, **SHORT), *flat[1:], lanes=4)
     assert result.details["broken_by"].tolist() == ["square"] * COUNT

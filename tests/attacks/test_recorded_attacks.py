@@ -76,6 +76,7 @@ def test_fgsm(net):
     assert (run.result.gradients == 1).all() and (run.result.forwards == 1).all()
 
 
+@pytest.mark.slow
 @THE_OTHER_IS_SLOW
 def test_ifgsm_with_a_fixed_budget(net):
     """Compares the last iterate of every image, successful or not.

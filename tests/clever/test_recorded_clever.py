@@ -82,6 +82,7 @@ def ours():
     return sampled(method="max")
 
 
+@pytest.mark.slow
 def test_margins_are_the_recorded_ones(ours):
     np.testing.assert_allclose(
         ours.margin, [facts(f"tiny__{name}__S1")["margin"] for name in PAIRS], atol=1e-4
@@ -103,6 +104,7 @@ def p_values(maxima) -> np.ndarray:
     )
 
 
+@pytest.mark.slow
 def test_batch_maxima_follow_the_recorded_law(ours):
     """With one seed the nine p-values are fixed numbers; were the laws equal, one below 1e-3 / 9
     had a chance of 1e-3. The recording cannot be had sample for sample: its scale array was

@@ -89,6 +89,7 @@ def test_moving_statistics_are_those_of_the_drawings(toy):
     np.testing.assert_allclose(params["variance"], many.var(0), atol=0.02)
 
 
+@pytest.mark.slow
 def test_drawings_are_new_in_range_and_partly_on_grey():
     ink, _, ids = digits.glyphs("train")
     draw = train.drawer(ink, digits.colours(ids), 32)

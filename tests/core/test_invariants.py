@@ -87,7 +87,7 @@ def on_tiny(name: str, images: tuple[int, ...], lanes: int):
     return jaxadv.run_attack(known.classifier, ATTACKS[name], *arguments, lanes=lanes, ids=chosen)
 
 
-@pytest.mark.few("fgsm", "cw", "apgd", slow=("ead", "fab", "square", "ddn"))
+@pytest.mark.few("cw", "apgd", slow=("fgsm", "ead", "fab", "square", "ddn"))
 @EVERY_ATTACK
 def test_companions_change_no_bit(name):
     """Image 5 alone, among others, first or last, in the first wave of lanes or a later one."""
@@ -287,7 +287,7 @@ def test_whole_numbers_and_fractions_share_a_queue():
     )
 
 
-@pytest.mark.few("cw", "fgsm", "apgd", slow=("ead", "ddn"))
+@pytest.mark.few("cw", "fgsm", slow=("apgd", "ead", "ddn"))
 @ONE_MODERN
 def test_a_constant_on_all_logits_changes_no_decision(name):
     """The release masks the label's logit by -10000, which does; here + 1000 only rounds the
@@ -396,7 +396,7 @@ def test_fixed_budget_returns_its_last_iterate_search_the_clean_image():
     )
 
 
-@pytest.mark.few("ifgsm_search", "ead", "fab", slow=("cw", "fmn", "square", "alma"))
+@pytest.mark.few("ifgsm_search", "fab", slow=("ead", "cw", "fmn", "square", "alma"))
 @EVERY_PROBE
 def test_counts_are_the_evaluations_that_were_made(name):
     """A single lane and image: each count is a call of the model.

@@ -133,3 +133,19 @@ def test_nothing_to_judge(ended):
         and len(result.success) == len(result.l1) == 0
         and result.details == {}
     )
+
+
+@pytest.mark.parametrize("workers", [1, 3, 20])
+def test_distances_of_large_images_are_shared_by_threads(ended, monkeypatch, workers):
+    """Each image is in one share, however many threads there are."""
+    clf, images, adversarial, classes = ended
+    monkeypatch.setattr(metrics, "BLOCK", images[0].size)
+    monkeypatch.setattr(judge, "WORKERS", workers)
+    with closing(Judge(clf, images, classes, np.zeros(COUNT, bool), COUNT)) as one:
+        for number in range(COUNT):
+            one.add(number, outcome(adversarial[number], number), searches=False)
+        shares = [list(numbers) for numbers, _ in one._distances]
+        result = one.result()
+    assert sum(shares, []) == list(range(COUNT)) and len(shares) == min(workers, COUNT)
+    expected = metrics.distances(adversarial, images)["l1"]
+    np.testing.assert_array_equal(result.l1, np.where(result.success, expected, np.nan))

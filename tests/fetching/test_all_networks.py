@@ -18,7 +18,7 @@ from jaxadv.fetching.addresses import GRAPHS, Archive
 from model_ports import registry, weights
 
 FAMILIES = [
-    "mobilenet_v1_025",
+    pytest.param("mobilenet_v1_025", marks=pytest.mark.slow),
     *(
         pytest.param(name, marks=pytest.mark.long)
         for name in (

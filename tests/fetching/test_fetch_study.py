@@ -51,6 +51,7 @@ def test_whatever_form_the_archives_have(archives, published, tmp_path, monkeypa
     whole(tmp_path, names=[name])
 
 
+@pytest.mark.slow
 def test_only_one_part_and_only_some_networks(published, tmp_path):
     study.fetch(order(tmp_path / "a", only="pictures"))
     whole(tmp_path / "a", names=())
