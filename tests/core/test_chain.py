@@ -2,6 +2,8 @@
 with fewer steps; interrupted, each piece continues by itself.
 """
 
+from types import SimpleNamespace
+
 import jax
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from test_journal import ATTACKS, LANES, Killed
 
 import jaxadv
 from jaxadv.api import Piece, run_attacks, run_chain
+from jaxadv.core.chain import _Journals
 from jaxadv.core.journal import Journal
 
 pytestmark = pytest.mark.usefixtures("strict_numerics")
@@ -174,3 +177,33 @@ def test_lanes_that_were_idle_begin_at_age_zero():
     found = dict(run_chain(classifier, first, lanes=LANES, more=lambda: next(answers, None)))
     assert len(found) == 2
     assert {tuple(result.gradients) for result in found.values()} == {(30,) * 2, (30,) * 3}
+
+
+def test_a_journal_gets_the_lanes_of_its_own_piece():
+    """Of three pieces the third waits, so its journal holds outcomes alone."""
+    written: list[list] = [[], [], []]
+
+    def begun(place: int, start: int, end: int):
+        journal = SimpleNamespace(
+            write=lambda *given: written[place].append(given), took=lambda _: None
+        )
+        return SimpleNamespace(start=start, end=end, left=1, piece=SimpleNamespace(journal=journal))
+
+    pieces = [begun(0, 0, 2), begun(1, 2, 5), begun(2, 5, 6)]
+    journals = _Journals(SimpleNamespace(begun=pieces))  # type: ignore[arg-type]
+    lanes = {"holds": np.array([3, 1, -1, 0]), "phase": np.array(7), "leaf0": np.arange(4) * 10}
+    journals.write("lanes", lanes)
+    (first,), (second,), (third,) = written
+    assert first[0] == second[0] == "lanes" and third == ("lanes",)
+    assert {name: leaf.tolist() for name, leaf in first[1].items()} == {
+        "holds": [1, 0],
+        "phase": 7,
+        "leaf0": [10, 30],
+    }
+    assert {name: leaf.tolist() for name, leaf in second[1].items()} == {
+        "holds": [1],
+        "phase": 7,
+        "leaf0": [0],
+    }
+    journals.write("lanes")
+    assert all(calls[-1] == ("lanes",) for calls in written)

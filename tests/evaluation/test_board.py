@@ -127,6 +127,31 @@ def test_networks_are_drawn_by_their_work(job):
     assert 100 < drawn.count("b") < 190
 
 
+def test_attacks_to_come_count_where_a_network_is_not_classified_yet(job):
+    """Network a is classified, so its attacks are known; b costs the same."""
+    drawn = []
+    for seed in range(200):
+        costs = Costs(job, {name: Gigaflops(2, 1) for name in "ab"})
+        made = Board(job, costs, seed=seed)
+        made.drop(next(unit for unit in made.left if unit.network == "a"))
+        made.know("a", IMAGES)
+        drawn.append(made.next([], processes=4).network)
+    assert 60 < drawn.count("b") < 140
+
+
+def test_whoever_has_nothing_to_do_helps_with_a_network_that_is_ready(job):
+    """Both queues of C&W have as many processes as they need, so whoever is ready takes more."""
+    made = board(job, a=1, b=1)
+    for unit in list(made.left):
+        if unit.what != "cw":
+            made.drop(unit)
+    for unit in list(made.left):
+        if unit.block == 0:
+            made.take(unit)
+    for ready, expected in ((["b"], "b"), (["a"], "a"), (["c", "b"], "b"), (["c"], "a")):
+        assert made.next(ready, processes=2).network == expected
+
+
 def test_a_queue_goes_on_with_fresh_units_of_the_same_attack(job):
     made = board(job, a=1, b=1)
     first = Unit("a", "attack", "cw", 0)

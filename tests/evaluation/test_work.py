@@ -3,9 +3,12 @@
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from jaxadv.data.arrays import from_arrays
+from jaxadv.data.loader import Batch, Dropped
 from jaxadv.evaluation import units
 from jaxadv.evaluation.units import Unit
 from jaxadv.evaluation.work import Lost, Work
@@ -46,3 +49,23 @@ def test_rows_are_written_once(monkeypatch):
     monkeypatch.setattr(units, "exists", lambda *_: False)
     work(lambda kind, rows, part: written.append((kind, part)))._commit(UNIT, ROWS)
     assert written == [("examples", UNIT.part)]
+
+
+def test_a_picture_that_changed_since_another_network_read_it_is_named():
+    """Also one that was left out, then or now."""
+    pictures = np.arange(3 * 8 * 8 * 3, dtype=np.uint8).reshape(3, 8, 8, 3)
+    source = from_arrays(pictures, np.zeros(3, int), name="mine")
+    made = work(None)
+    made.job = SimpleNamespace(source=source)  # type: ignore[assignment]
+    empty = np.zeros((0, 8, 8, 3), np.float32)
+    ids = source.ids[1:]
+    batch = Batch(
+        empty, np.zeros(2), ids, [Dropped(int(source.ids[0]), "", 0, "", "c")], ["a", "b"]
+    )
+    first, second, third = map(int, source.ids)
+    made._compare({}, batch)
+    made._compare({first: "c", second: "a", third: "b"}, batch)
+    made._compare({second: "a"}, batch)
+    for changed, index in ((first, 0), (third, 2)):
+        with pytest.raises(InputError, match=f"{source.names[index]!r}.*then"):
+            made._compare({changed: "other"}, batch)
