@@ -18,6 +18,9 @@ os.environ.setdefault("XLA_FLAGS", "--xla_cpu_parallel_codegen_split_count=1")
 import jax
 import pytest
 
+LONGEST = ("test_ports.py", "test_hosts.py", "test_acceptance_run.py", "test_matrix_of_six.py")
+"""Files with the tests of a suite that take longest."""
+
 
 @pytest.fixture(scope="module")
 def strict_numerics():
@@ -80,7 +83,7 @@ def pytest_collection_modifyitems(config, items):
         _leave_out(config, items, "long")
     if not named and not asked:
         _leave_out(config, items, "slow", "fuzz")
-    items.sort(key=lambda item: item.path.name != "test_ports.py")
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 def _leave_out(config, items, *markers):

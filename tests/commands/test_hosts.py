@@ -115,7 +115,7 @@ def test_three_share_a_run_and_one_ends_it(alone, tmp_path):
     assert not (out / "claims").exists() and not list(out.rglob("*.tmp"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_one_is_killed_for_good(alone, tmp_path):
     """In the middle of a unit. The others take it over, and go on in its middle."""
     out = tmp_path / "run"
@@ -150,7 +150,7 @@ def calls(log: Path) -> tuple[int, float]:
     return sum(event < shims.FIRST_IDLE for event in events), lost
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_stopped_killed_and_late(tmp_path):
     """Four processes: one is stopped half of the time, one is killed for good, one joins late.
 
