@@ -4,7 +4,9 @@ import threading
 from typing import Any
 
 import jax
+import numpy as np
 import pytest
+from models import inner_images, random_linear
 
 from jaxadv.core import engine
 
@@ -74,3 +76,17 @@ def test_one_device_needs_no_thread():
     assert list(engine._side_by_side(DEVICES[:1], [alone()], waiting())) == [
         (0, threading.current_thread())
     ]
+
+
+def test_each_device_has_one_copy_of_the_weights(monkeypatch):
+    """It is made at the first use. A network at rest has none, since its weights go by turns."""
+    classifier = random_linear(0, 4).awake()
+    assert classifier.on(DEVICES[0]) is classifier
+    monkeypatch.setattr(type(classifier), "devices", DEVICES)
+    copy = classifier.on(DEVICES[0])
+    assert copy is not classifier and classifier.on(DEVICES[0]) is copy
+    assert {leaf.device for leaf in jax.tree.leaves(copy.params)} == {DEVICES[0]}
+    images = inner_images(1, 2)
+    np.testing.assert_array_equal(copy.logits(images), classifier.logits(images))
+    resting = classifier.at_rest()
+    assert resting.on(DEVICES[0]) is resting
