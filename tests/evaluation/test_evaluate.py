@@ -12,6 +12,7 @@ import pytest
 from models import inner_images, linear_apply, random_linear
 
 import jaxadv
+from jaxadv.evaluation.evaluate import Evaluation
 from jaxadv.evaluation.settings import CleverSettings, Settings
 
 CLEVER = CleverSettings(images=2, batches=4, samples=4)
@@ -101,7 +102,10 @@ def test_a_run_on_disk_is_opened_and_says_what_it_is(run, tmp_path):
 
 
 def test_the_same_call_finds_nothing_to_do_and_another_is_refused(run, networks, data):
+    times = {part: part.stat().st_mtime_ns for part in run.directory.rglob("*.parquet")}
     assert jaxadv.evaluate(networks, data, SMALL, out=run.directory).was_finished
+    assert Evaluation.of(networks, data, SMALL).run(run.directory).was_finished
+    assert {part: part.stat().st_mtime_ns for part in times} == times
     other = replace(SMALL, attacks=(jaxadv.FGSM(eps=0.3),))
     with pytest.raises(jaxadv.InputError, match="fgsm --eps"):
         jaxadv.evaluate(networks, data, other, out=run.directory)
