@@ -191,7 +191,7 @@ def test_a_journal_gets_the_lanes_of_its_own_piece():
 
     pieces = [begun(0, 0, 2), begun(1, 2, 5), begun(2, 5, 6)]
     journals = _Journals(SimpleNamespace(begun=pieces))  # type: ignore[arg-type]
-    lanes = {"holds": np.array([3, 1, -1, 0]), "phase": np.array(7), "leaf0": np.arange(4) * 10}
+    lanes = {"holds": np.array([3, 1, -1, 0, 2]), "phase": np.array(7), "leaf0": np.arange(5) * 10}
     journals.write("lanes", lanes)
     (first,), (second,), (third,) = written
     assert first[0] == second[0] == "lanes" and third == ("lanes",)
@@ -201,9 +201,9 @@ def test_a_journal_gets_the_lanes_of_its_own_piece():
         "leaf0": [10, 30],
     }
     assert {name: leaf.tolist() for name, leaf in second[1].items()} == {
-        "holds": [1],
+        "holds": [1, 0],
         "phase": 7,
-        "leaf0": [0],
+        "leaf0": [0, 40],
     }
     journals.write("lanes")
     assert all(calls[-1] == ("lanes",) for calls in written)
