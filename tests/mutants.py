@@ -87,7 +87,9 @@ def _sites(path: Path) -> Iterator[tuple[int, int, int, str, str]]:
 
 
 def _not_run(node: ast.AST) -> list[ast.AST]:
-    """Annotations, decorators and texts of errors: nothing that computes a result."""
+    """Annotations, decorators, texts of errors, assertions, and whether `zip` is strict: nothing that
+    computes a result.
+    """
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         every = (*node.args.args, *node.args.kwonlyargs, *node.args.posonlyargs)
         return [*node.decorator_list, *filter(None, [node.returns, *(a.annotation for a in every)])]
@@ -95,8 +97,10 @@ def _not_run(node: ast.AST) -> list[ast.AST]:
         return list(node.decorator_list)
     if isinstance(node, ast.AnnAssign):
         return [node.annotation]
-    if isinstance(node, ast.JoinedStr):
+    if isinstance(node, ast.JoinedStr | ast.Assert):
         return [node]
+    if isinstance(node, ast.keyword) and node.arg == "strict":
+        return [node.value]
     if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
         return [node]
     return []

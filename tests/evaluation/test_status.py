@@ -159,3 +159,16 @@ def test_a_claim_shows_its_owner_and_its_silence(tmp_path):
     )
     assert second.silent == pytest.approx(0, abs=5)
     assert sorted(os.listdir(tmp_path / "claims")) == before
+
+
+def test_a_folder_that_nobody_may_write_shows_its_claims(run, monkeypatch):
+    claims = Claims(run, owner="mine")
+    claims.open()
+    assert claims.take("first-fgsm-0003") is not None
+
+    def refuse(*_):
+        raise PermissionError(13, "not for you")
+
+    monkeypatch.setattr(status.ClaimFolder, "create", refuse)
+    (held,) = status._held(run)
+    assert held.silent == 0
