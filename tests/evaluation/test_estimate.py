@@ -107,7 +107,7 @@ def test_the_text_says_what_and_where(tmp_path):
     assert "time: 3 s" in text and "--dry_run" not in text
 
 
-@pytest.mark.parametrize("devices", [1, 4])
+@pytest.mark.parametrize("devices", [1, 2, 4])
 def test_the_time_is_that_of_all_steps(monkeypatch, devices):
     monkeypatch.setattr(estimate, "measure", lambda *_: (30.0, 2.0, 0.5))
     monkeypatch.setattr(estimate, "gigaflops", lambda _: (3.0, 1.0))
@@ -121,7 +121,7 @@ def test_the_time_is_that_of_all_steps(monkeypatch, devices):
     minutes = int(-(-2 * seconds // 60))
     assert f"time: at most {minutes} min" in text
     shared = int(-(-2 * seconds / devices // 60))
-    assert (f"shared by 4 devices {shared} min" in text) is (devices == 4)
+    assert (f"shared by {devices} devices {shared} min" in text) is (devices > 1)
     row = next(line for line in text.splitlines() if line.startswith("  a  "))
     assert row.split()[:8] == ["a", "2000.0", "ms", "500.0", "ms", "3", "and", "1"]
     work = estimate.rates.Work(8 * counted.gradients, 8 * counted.forwards, (3.0, 1.0))

@@ -79,6 +79,15 @@ def test_alone_everything_is_compiled_in_the_order_of_need(job, tmp_path):
     assert one.compiled == [(["a", "b"], PROGRAMS), (shown, LOGITS), (["c"], PROGRAMS)]
 
 
+@pytest.mark.parametrize("others", [0, 1])
+def test_only_who_is_alone_compiles_everything_ahead(job, tmp_path, monkeypatch, others):
+    one = Process(job, tmp_path)
+    beside = [Process(job, tmp_path, f"other{number}") for number in range(others)]
+    monkeypatch.setattr(one.scheduler, "_seat", lambda *_: None)
+    assert not one.scheduler.work() and len(beside) == others
+    assert bool(one.compiled) is (others == 0)
+
+
 def test_beside_others_a_unit_gets_what_it_needs(job, tmp_path):
     one, other = Process(job, tmp_path), Process(job, tmp_path, "other")
     one.scheduler._look()

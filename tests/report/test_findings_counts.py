@@ -35,6 +35,27 @@ def test_the_first_ones_rivals_are_the_others_whose_intervals_reach_it(means, wo
     assert finding and words in finding.text and finding.text.startswith("a needs the largest")
 
 
+@pytest.mark.parametrize(
+    ("models", "low", "words"),
+    [
+        (2, 0.3, "cannot be tested (fewer than 3 models on the frontier)"),
+        (3, 0.3, "holds (b is above 0)"),
+        (3, 0.0, "is not settled (the interval of b includes 0)"),
+        (3, -0.1, "is not settled (the interval of b includes 0)"),
+    ],
+)
+def test_the_law_needs_three_models_and_a_slope_that_is_surely_above_zero(models, low, words):
+    law = {"models": models, "slope": 0.5, "slope_low": low, "slope_high": 0.9}
+    finding = findings._law([measure([1.0, 0.5, 0.4], 0.1)._replace(law=law)])
+    assert finding and words in finding.text
+
+
+def test_the_law_is_not_spoken_of_without_three_models():
+    law = {"models": 3, "slope": 0.5, "slope_low": 0.1, "slope_high": 0.9}
+    assert findings._law([measure([1.0, 0.5], 0.1)._replace(law=law)]) is None
+    assert findings._law([measure([1.0, 0.5, 0.4], 0.1)]) is None
+
+
 def test_a_map_without_a_success_at_its_source_is_not_the_best():
     """Untargeted, an image of NaN counts as transferred: such a map would win with 100 %."""
     how = {"attack": ["cw", "fgsm"], "target_kind": "untargeted", "setting": ["c", "e"]}
