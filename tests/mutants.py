@@ -51,6 +51,9 @@ COMPUTED = {
     ast.BitOr: ast.BitAnd,
 }
 
+ONLY_FORM = ("strict", "copy", "indent", "daemon")
+"""Arguments that change no result of right code: of zip, astype, json.dumps and Thread."""
+
 
 def main(count: int, seed: int) -> None:
     """Draw the mutants, test them, and print the score."""
@@ -87,8 +90,8 @@ def _sites(path: Path) -> Iterator[tuple[int, int, int, str, str]]:
 
 
 def _not_run(node: ast.AST) -> list[ast.AST]:
-    """Annotations, decorators, texts of errors, assertions, and whether `zip` is strict: nothing that
-    computes a result.
+    """What computes no result: annotations, decorators, texts, assertions, and `ONLY_FORM`; and the
+    values of named constants, which are choices.
     """
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         every = (*node.args.args, *node.args.kwonlyargs, *node.args.posonlyargs)
@@ -99,11 +102,17 @@ def _not_run(node: ast.AST) -> list[ast.AST]:
         return [node.annotation]
     if isinstance(node, ast.JoinedStr | ast.Assert):
         return [node]
-    if isinstance(node, ast.keyword) and node.arg == "strict":
+    if isinstance(node, ast.keyword) and node.arg in ONLY_FORM:
         return [node.value]
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+        return [node.value] if all(_is_constant(target) for target in node.targets) else []
     if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
         return [node]
     return []
+
+
+def _is_constant(target: ast.expr) -> bool:
+    return isinstance(target, ast.Name) and target.id.isupper()
 
 
 def _changed(node: ast.expr) -> str | None:

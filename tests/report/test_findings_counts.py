@@ -71,6 +71,21 @@ def test_a_map_without_a_success_at_its_source_is_not_the_best():
     assert finding and finding.text.startswith("Nothing can transfer")
 
 
+def test_the_best_sources_are_named_in_the_order_of_the_table():
+    rates = {"z": 0.5, "m": 0.2, "a": 0.5}
+    rows = pd.DataFrame(
+        [
+            {"source": source, "model": model, "released": rate, "n_released": 7 + (model == "a")}
+            for source, rate in rates.items()
+            for model in rates
+            if model != source
+        ]
+    ).assign(attack="cw", target_kind="random", setting="c")
+    (found,) = findings.panel_means(rows).to_dict("records")
+    assert (found["best"], found["best_mean"], found["pairs"]) == ("z and a", 0.5, 6)
+    assert found["mean"] == pytest.approx(0.4) and (found["n_low"], found["n_high"]) == (7, 8)
+
+
 def test_fixed_budgets_are_those_of_the_last_setting():
     """A sweep ends with its largest budget, and that one is reported."""
     rows = pd.DataFrame(

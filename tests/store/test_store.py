@@ -334,6 +334,23 @@ def test_a_run_is_continued_with_its_own_identity_only(tmp_path):
         Run.begin(tmp_path / "other")
 
 
+def test_whoever_joins_begins_a_run_and_writes_nothing_that_is_there(tmp_path, monkeypatch):
+    """Whoever is alone writes the manifest each time."""
+    written: list[dict] = []
+    write = Run.write_manifest
+    monkeypatch.setattr(
+        Run, "write_manifest", lambda run, content: (written.append(content), write(run, content))
+    )
+    with Run.begin(tmp_path, {"--seed": 2}, joins=True) as run:
+        assert run.manifest()["identity"] == {"--seed": 2} and len(written) == 1
+        Run.begin(tmp_path, {"--seed": 2}, joins=True).close()
+        assert len(written) == 1
+    with pytest.raises(InputError, match="--seed"):
+        Run.begin(tmp_path, {"--seed": 3}, joins=True)
+    Run.begin(tmp_path, {"--seed": 2}).close()
+    assert len(written) == 2
+
+
 def test_files_that_are_not_rows_are_in_nobodys_way(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     Run.begin(tmp_path).close()
