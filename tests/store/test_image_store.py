@@ -152,3 +152,64 @@ def test_half_precision_is_close_and_smaller(tmp_path):
     assert not image_store.has(tmp_path, "a", digest="d", dtype="float32")
     image_store.make_room(tmp_path, "a", digest="d")
     assert not image_store.has(tmp_path, "a", digest="d")
+
+
+def test_images_exist_if_they_are_of_this_run_and_unit(tmp_path):
+    """No picture is read."""
+    assert not image_store.exists(tmp_path, "a", digest="d")
+    image_store.write(tmp_path, "a", pictures(2), digest="d")
+    place = tmp_path / "adversarial" / "part-a.zarr"
+    (place / "c" / "0" / "0" / "0" / "0").unlink()
+    assert image_store.exists(tmp_path, "a", digest="d")
+    assert not image_store.exists(tmp_path, "a", digest="e")
+    place.rename(place.with_name("part-b.zarr"))
+    assert not image_store.exists(tmp_path, "b", digest="d")
+
+
+def test_images_of_another_run_are_renamed_and_ours_are_not(tmp_path, capsys):
+    place = tmp_path / "adversarial" / "part-a.zarr"
+    for seed, digest in ((0, "theirs"), (1, "ours"), (2, "ours")):
+        image_store.write(tmp_path, "a", pictures(2, seed=seed), digest=digest)
+    (place / "zarr.json").write_text("{")
+    image_store.write(tmp_path, "a", pictures(2, seed=3), digest="ours")  # over a damaged one
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is of another run; it is renamed to 'part-a.zarr.set-aside'" in line
+    assert sorted(path.name for path in place.parent.iterdir()) == [
+        "part-a.zarr",
+        "part-a.zarr.set-aside",
+    ]
+    aside = zarr.open_array(place.with_name("part-a.zarr.set-aside"), mode="r")
+    assert np.array_equal(aside[:], pictures(2, seed=0))
+    assert np.array_equal(image_store.read(tmp_path, "a"), pictures(2, seed=3))
+    image_store.make_room(tmp_path, "a", digest="ours")
+    image_store.make_room(tmp_path, "a", digest="ours")  # there is nothing: nothing to do
+    assert [path.name for path in place.parent.iterdir()] == ["part-a.zarr.set-aside"]
+
+
+def test_the_form_of_an_array_is_as_described(tmp_path):
+    """A chunk is one picture, and a file is SHARD; another order of the entries is the same."""
+    image_store.write(tmp_path, "a", pictures(3, size=8), dtype="float16")
+    path = tmp_path / "adversarial" / "part-a.zarr" / "zarr.json"
+    metadata = json.loads(path.read_text())
+    inner = metadata["codecs"][0]["configuration"]
+    assert inner["chunk_shape"] == [1, 8, 8, 3]
+    assert metadata["chunk_grid"]["configuration"]["chunk_shape"] == [128, 8, 8, 3]
+    smaller = inner["codecs"][1]["configuration"]
+    assert smaller == {
+        "cname": "zstd",
+        "clevel": 1,
+        "shuffle": "bitshuffle",
+        "typesize": 2,  # bytes of a float16
+        "blocksize": 0,  # the library's choice
+    }
+    path.write_text(json.dumps(metadata, sort_keys=True))
+    assert image_store.has(tmp_path, "a")
+
+
+def test_an_interruption_before_the_first_byte_is_one_too(tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "mkdir", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        image_store.write(tmp_path, "a", pictures())
