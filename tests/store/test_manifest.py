@@ -34,6 +34,7 @@ def test_a_manifest_is_text_that_people_read_and_is_compared_without_its_form(tm
     [
         ({"format": 2, "a": 1}, Damaged, "was changed or damaged"),  # its checksum is gone
         ({"checksum": "ab", "a": 1}, Damaged, "was changed or damaged"),  # or its format
+        ({"checksum": manifest._checksum({})}, Damaged, "was changed or damaged"),
         ({"identity": {}}, Foreign, "of a run of format 1"),
         ({"identity": 3}, Foreign, "is not the manifest of a run$"),
         ([], Foreign, "it holds a JSON list"),
