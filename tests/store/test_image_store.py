@@ -123,6 +123,7 @@ def test_overwriting_a_run_removes_its_images_and_nothing_of_others(tmp_path):
     image_store.write(tmp_path, "b", pictures(), digest=digest)
     image_store.write(tmp_path, "other", pictures(), digest="of another run")
     foreign = ["part-b.zarr/notes.txt", "mine.zarr/zarr.json", "part-c.zarr.bak/zarr.json"]
+    foreign += ["part-d.zarr/zarr.json"]  # which is unreadable
     for name in (*foreign, ".part-c.zarr.12.tmp/c/0/0/0/0.__lock"):
         (tmp_path / "adversarial" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "adversarial" / name).write_text("x")
@@ -138,7 +139,9 @@ def test_overwriting_a_run_removes_its_images_and_nothing_of_others(tmp_path):
     theirs = ["part-other.zarr/c/0/0/0/0", "part-other.zarr/zarr.json"]
     assert files(tmp_path / "adversarial") == sorted([*foreign, *theirs])
     names = sorted(path.name for path in (tmp_path / "adversarial").iterdir())
-    assert names == ["mine.zarr", "part-b.zarr", "part-c.zarr.bak", "part-other.zarr"]
+    assert names == [
+        *("mine.zarr", "part-b.zarr", "part-c.zarr.bak", "part-d.zarr", "part-other.zarr")
+    ]
 
 
 def test_half_precision_is_close_and_smaller(tmp_path):
