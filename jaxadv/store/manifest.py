@@ -85,7 +85,7 @@ def read(directory: Path) -> dict[str, Any]:
         whole = value.pop(CHECKSUM, None) == _checksum(value)
     except RecursionError:  # JSON that is nested too deeply
         whole = False
-    if not whole:
+    if not whole or "format" not in value:
         raise Damaged(f"{str(path)!r} was changed or damaged")
     if value["format"] != FORMAT:
         raise Foreign(

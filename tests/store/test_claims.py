@@ -205,3 +205,122 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / claims.FOLDER).write_text("a file")
     with pytest.raises(InputError, match="^cannot write [^\n]*$"):
         Claims(tmp_path).open()
+
+
+class Told(Elsewhere):
+    """A folder whose locks and times a test says; None: as they are."""
+
+    locks: list[int | None] = []
+    now: float | None = None
+
+    def lock(self, name: str) -> int | None:
+        return self.locks.pop(0) if self.locks else None
+
+    def time(self, name: str) -> float | None:
+        then = super().time(name)
+        return self.now if then is not None and self.now is not None and "@" in name else then
+
+
+def test_what_was_known_before_is_not_asked_again(tmp_path):
+    """As of old a unit is free, or taken, though the folder says otherwise now."""
+    first, second = opened(tmp_path, "first"), opened(tmp_path, "second")
+    assert first.take("a", {"a": 3}) is None and first.taken() == {}
+    later = first.take_over("a", {"b": 1})
+    assert later is not None and later.generation == 0
+    assert second.take("a", {}) is None  # the file system lets one alone create it
+    assert second.take_over("c", {"c": 0}) is None  # its claim has vanished
+
+
+def test_the_first_owner_may_come_late(tmp_path):
+    claim = opened(tmp_path, "first").take_over("a")
+    assert claim is not None and (claim.generation, claim.writer) == (0, "0-first")
+
+
+def test_the_living_keep_their_file_when_they_lose_a_claim(tmp_path):
+    first, second = opened(tmp_path, "first"), opened(tmp_path, "second")
+    claim = first.take("a")
+    age(tmp_path, claim.name, 2 * SECONDS)
+    assert second.take_over("a") is not None and "process@first" in second.folder.names()
+    age(tmp_path, "process@second", 2 * SECONDS)
+    age(tmp_path, "a+1", 2 * SECONDS)
+    assert first.take_over("a") is not None and "process@second" not in first.folder.names()
+
+
+@pytest.mark.parametrize(("past", "free"), [(SECONDS, False), (SECONDS + 1, True)])
+def test_a_claim_is_free_only_after_its_seconds(tmp_path, past, free):
+    first, second = opened(tmp_path, "first"), opened(tmp_path, "second", Told)
+    claim = first.take("a")
+    os.utime(tmp_path / "claims" / claim.name, (1000, 1000))
+    second.folder.now = 1000 + past
+    assert (second.take_over("a") is not None) == free
+
+
+def test_a_lock_that_came_late_is_kept_until_the_end(tmp_path):
+    handle = os.open(tmp_path, os.O_RDONLY)
+    late = Claims(tmp_path, folder=Told(tmp_path / "claims"), owner="late")
+    late.open()
+    late.folder.locks = [handle, None]
+    late.renew()
+    late.renew()
+    assert late._handle == handle and late.folder.locks == [None]
+    late.close()
+    with pytest.raises(OSError):
+        os.fstat(handle)
+
+
+def test_the_file_of_a_process_that_vanished_comes_back(tmp_path):
+    first = opened(tmp_path, "first")
+    (tmp_path / "claims" / "process@first").unlink()
+    first.renew()
+    assert first.folder.names() == ["process@first"]
+
+
+def test_files_that_are_no_claims_are_no_units(tmp_path):
+    first = opened(tmp_path, "first")
+    for name in ("notes+old", "+3", "7", "b+2", "b+1"):
+        (tmp_path / "claims" / name).write_text("")
+    assert first.look() == ({"b": 2}, 1)
+
+
+@pytest.mark.parametrize(("others", "words"), [(1, "; add"), (2, " and 1 more; add")])
+def test_a_refusal_names_one_process_and_counts_the_rest(tmp_path, others, words):
+    for number in range(others):
+        opened(tmp_path, f"p{number}")
+    with pytest.raises(InputError, match=rf"in use by process \d+ on [^ ;]+{words} --join"):
+        Claims(tmp_path, folder=Elsewhere(tmp_path / "claims")).refuse_others()
+
+
+def test_a_claim_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
+    first = opened(tmp_path, "first")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(first.folder, "create", full)
+    with pytest.raises(InputError, match=r"^cannot write '.*claims/a\+0': No space left[^\n]*$"):
+        first.take("a")
+
+
+def test_an_owner_begins_with_the_name_of_its_machine(tmp_path, monkeypatch):
+    """Forty letters at most, and a hyphen for what some file system refuses."""
+    for name, begin in (("n1.lab:x", "n1-lab-x"), ("m" * 41, "m" * 40)):
+        monkeypatch.setattr(claims.socket, "gethostname", lambda name=name: name)
+        assert Claims(tmp_path).owner.startswith(f"{begin}-{os.getpid()}-")
+
+
+def test_a_folder_creates_a_file_once(tmp_path):
+    """Others may read it. A missing file is none, and no error."""
+    folder = ClaimFolder(tmp_path / "run" / "claims")
+    folder.open()
+    before = os.umask(0)
+    try:
+        assert folder.create("a+0", "first") and not folder.create("a+0", "second")
+        (tmp_path / "run" / "claims" / "a+0").rename(tmp_path / "a+0")
+        folder.vanish()
+        assert folder.create("b+0", "first")  # in a new folder
+    finally:
+        os.umask(before)
+    for path in (tmp_path / "a+0", folder.directory / "b+0"):
+        assert path.read_text() == "first" and path.stat().st_mode & 0o777 == 0o644
+    assert not folder.touch("a+0") and folder.touch("b+0")
+    assert folder.time("a+0") is None and folder.read("a+0") == "" and folder.lock("a+0") is None

@@ -183,3 +183,40 @@ def test_rows_are_not_written_over_a_folder_of_rows_of_nobody(tmp_path):
     with pytest.raises(InputError, match="of an unknown run"):
         Run.begin(tmp_path / "b", identity())
     assert Run(tmp_path / "a").read("clean").shape == rows("clean").shape
+
+
+def test_a_list_with_files_elsewhere_removes_none_of_them(tmp_path):
+    """A manifest that somebody wrote, or a folder that was moved."""
+    run = made(tmp_path / "run", identity(), "a", kinds=("clean",))
+    put(tmp_path, ["mine.txt", "run/report.html", "run/tables/a.csv"])
+    run.write_manifest(
+        run.manifest() | {"files": [str(tmp_path / "mine.txt"), "../mine.txt", "report.html"]}
+    )
+    Run.begin(tmp_path / "run", identity(), overwrite=True).close()
+    assert set(state(tmp_path)) == {
+        "mine.txt",
+        "run/.lock",
+        "run/manifest.json",
+        "run/tables/a.csv",
+    }
+
+
+def test_overwriting_removes_a_damaged_part_too(tmp_path):
+    run = made(tmp_path, identity(), "a", kinds=("clean",))
+    path = tmp_path / "clean" / "part-a.parquet"
+    path.write_bytes(path.read_bytes()[:-20])
+    Run.begin(tmp_path, identity(), overwrite=True).close()
+    assert not path.exists() and not run.count_parts()
+
+
+def test_the_journals_of_a_unit_go_when_its_rows_are_written(tmp_path):
+    """Those of its parts and stages too, and of no unit whose name only begins alike."""
+    ends = ["@0-+lanes-0-0.npz", "-2@1-x+outcomes-00000.npz", ".stage3@0-+lanes-0.npz"]
+    ours = [f"unfinished/a.b{end}" for end in (*ends, "-2.stage3@0-+lanes-0.npz")]
+    theirs = [
+        *(f"unfinished/a.b{end}" for end in ("0@0-+lanes-0.npz", "-x@0-+lanes-0.npz", "@0.npz")),
+        *(f"unfinished/{name}@0-+lanes-0.npz" for name in ("aXb", "xa.b")),
+    ]
+    put(tmp_path, [*ours, *theirs])
+    Run(tmp_path).remove_journals("a.b")
+    assert set(state(tmp_path)) == set(theirs)

@@ -123,6 +123,7 @@ def test_overwriting_a_run_removes_its_images_and_nothing_of_others(tmp_path):
     image_store.write(tmp_path, "b", pictures(), digest=digest)
     image_store.write(tmp_path, "other", pictures(), digest="of another run")
     foreign = ["part-b.zarr/notes.txt", "mine.zarr/zarr.json", "part-c.zarr.bak/zarr.json"]
+    foreign += ["part-d.zarr/zarr.json"]  # which is unreadable
     for name in (*foreign, ".part-c.zarr.12.tmp/c/0/0/0/0.__lock"):
         (tmp_path / "adversarial" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "adversarial" / name).write_text("x")
@@ -138,7 +139,9 @@ def test_overwriting_a_run_removes_its_images_and_nothing_of_others(tmp_path):
     theirs = ["part-other.zarr/c/0/0/0/0", "part-other.zarr/zarr.json"]
     assert files(tmp_path / "adversarial") == sorted([*foreign, *theirs])
     names = sorted(path.name for path in (tmp_path / "adversarial").iterdir())
-    assert names == ["mine.zarr", "part-b.zarr", "part-c.zarr.bak", "part-other.zarr"]
+    assert names == [
+        *("mine.zarr", "part-b.zarr", "part-c.zarr.bak", "part-d.zarr", "part-other.zarr")
+    ]
 
 
 def test_half_precision_is_close_and_smaller(tmp_path):
@@ -152,3 +155,64 @@ def test_half_precision_is_close_and_smaller(tmp_path):
     assert not image_store.has(tmp_path, "a", digest="d", dtype="float32")
     image_store.make_room(tmp_path, "a", digest="d")
     assert not image_store.has(tmp_path, "a", digest="d")
+
+
+def test_images_exist_if_they_are_of_this_run_and_unit(tmp_path):
+    """No picture is read."""
+    assert not image_store.exists(tmp_path, "a", digest="d")
+    image_store.write(tmp_path, "a", pictures(2), digest="d")
+    place = tmp_path / "adversarial" / "part-a.zarr"
+    (place / "c" / "0" / "0" / "0" / "0").unlink()
+    assert image_store.exists(tmp_path, "a", digest="d")
+    assert not image_store.exists(tmp_path, "a", digest="e")
+    place.rename(place.with_name("part-b.zarr"))
+    assert not image_store.exists(tmp_path, "b", digest="d")
+
+
+def test_images_of_another_run_are_renamed_and_ours_are_not(tmp_path, capsys):
+    place = tmp_path / "adversarial" / "part-a.zarr"
+    for seed, digest in ((0, "theirs"), (1, "ours"), (2, "ours")):
+        image_store.write(tmp_path, "a", pictures(2, seed=seed), digest=digest)
+    (place / "zarr.json").write_text("{")
+    image_store.write(tmp_path, "a", pictures(2, seed=3), digest="ours")  # over a damaged one
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is of another run; it is renamed to 'part-a.zarr.set-aside'" in line
+    assert sorted(path.name for path in place.parent.iterdir()) == [
+        "part-a.zarr",
+        "part-a.zarr.set-aside",
+    ]
+    aside = zarr.open_array(place.with_name("part-a.zarr.set-aside"), mode="r")
+    assert np.array_equal(aside[:], pictures(2, seed=0))
+    assert np.array_equal(image_store.read(tmp_path, "a"), pictures(2, seed=3))
+    image_store.make_room(tmp_path, "a", digest="ours")
+    image_store.make_room(tmp_path, "a", digest="ours")  # there is nothing: nothing to do
+    assert [path.name for path in place.parent.iterdir()] == ["part-a.zarr.set-aside"]
+
+
+def test_the_form_of_an_array_is_as_described(tmp_path):
+    """A chunk is one picture, and a file is SHARD; another order of the entries is the same."""
+    image_store.write(tmp_path, "a", pictures(3, size=8), dtype="float16")
+    path = tmp_path / "adversarial" / "part-a.zarr" / "zarr.json"
+    metadata = json.loads(path.read_text())
+    inner = metadata["codecs"][0]["configuration"]
+    assert inner["chunk_shape"] == [1, 8, 8, 3]
+    assert metadata["chunk_grid"]["configuration"]["chunk_shape"] == [128, 8, 8, 3]
+    smaller = inner["codecs"][1]["configuration"]
+    assert smaller == {
+        "cname": "zstd",
+        "clevel": 1,
+        "shuffle": "bitshuffle",
+        "typesize": 2,  # bytes of a float16
+        "blocksize": 0,  # the library's choice
+    }
+    path.write_text(json.dumps(metadata, sort_keys=True))
+    assert image_store.has(tmp_path, "a")
+
+
+def test_an_interruption_before_the_first_byte_is_one_too(tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "mkdir", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        image_store.write(tmp_path, "a", pictures())

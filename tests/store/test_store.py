@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 
 import jaxadv
+from jaxadv.store import parts, sums
 from jaxadv.store import run as store
-from jaxadv.store import sums
+from jaxadv.store.identity import Identity
 from jaxadv.store.rows import KINDS
 from jaxadv.store.run import Run
 from jaxadv.support import files as written
@@ -82,6 +83,9 @@ def test_what_is_appended_is_read_in_order_and_type(tmp_path, monkeypatch):
     assert [str(part["model"].dtype) for part in run.parts("clean", ["model"])] == ["category"]
     monkeypatch.setattr(store, "TOGETHER", 100)  # bytes: two parts of two rows
     assert [len(part) for part in run.parts("clean")] == [4, 4, 4, 4, 4, 2]
+    two = 2 * parts.read(run.directory / "clean" / "part-00.parquet").rows().nbytes
+    monkeypatch.setattr(store, "TOGETHER", two)  # it takes a third to have more
+    assert [len(part) for part in run.parts("clean")] == [6, 6, 6, 4]
     assert run.count_parts() == 11
 
 
@@ -95,6 +99,7 @@ def test_without_parts_there_are_columns(tmp_path):
             for name, dtype in columns.items()
             if dtype not in ("str", "list<float32>")
         )
+    assert list(run.read("clean", ["label", "eps", "model"]).columns) == ["label", "model"]
     assert not (tmp_path / "nothing").exists()
     assert run.manifest() == {} and run.count_parts() == 0
 
@@ -349,6 +354,47 @@ def test_whoever_joins_begins_a_run_and_writes_nothing_that_is_there(tmp_path, m
         Run.begin(tmp_path, {"--seed": 3}, joins=True)
     Run.begin(tmp_path, {"--seed": 2}).close()
     assert len(written) == 2
+
+
+def test_whoever_joins_agrees_on_all_kinds_and_replaces_nothing(tmp_path):
+    """Others may be about to write rows of a kind that has none yet."""
+    ours, theirs = (Identity({"--n": n}, {"--n": ["clever"]}) for n in (1, 2))
+    with Run.begin(tmp_path, ours) as run:
+        run.append("clean", clean(), part="a")
+    with pytest.raises(InputError, match="--n 1 there, 2 now"):
+        Run.begin(tmp_path, theirs, joins=True)
+    with pytest.raises(InputError, match="--overwrite with --join: other processes may be at work"):
+        Run.begin(tmp_path, ours, joins=True, overwrite=True)
+    Run.begin(tmp_path, theirs).close()  # alone: nobody has rows of CLEVER
+    assert len(run.read("clean")) == 3
+
+
+def test_two_who_begin_in_the_same_moment_agree_or_one_is_refused(tmp_path, monkeypatch):
+    """The other's manifest is there when this process reads its own again."""
+    write = Run.write_manifest
+
+    def beaten(run, content):
+        write(run, content | {"identity": {"--seed": 5}})
+
+    monkeypatch.setattr(Run, "write_manifest", beaten)
+    with pytest.raises(InputError, match="--seed 5 there, 2 now"):
+        Run.begin(tmp_path, {"--seed": 2}, joins=True)
+
+
+def test_parts_of_a_machine_that_joined_later_are_ours(tmp_path):
+    here, there = (Identity({"--n": 1}, {}, {"cpu": cpu}) for cpu in "ab")
+    with Run.begin(tmp_path, here, joins=True) as run:
+        with Run.begin(tmp_path, there, joins=True, any_machine=True) as other:
+            other.append("clean", clean(), part="x")
+        assert run.has("clean", "x") and len(run.read("clean")) == 3
+
+
+def test_rows_of_an_unknown_run_are_told(tmp_path):
+    with pytest.raises(InputError, match="holds rows of an unknown run; give another --out"):
+        Run(tmp_path).check_format()
+    Run.begin(tmp_path).close()
+    Run(tmp_path).check_format()
+    assert Run(tmp_path).unfinished == tmp_path / "unfinished"
 
 
 def test_files_that_are_not_rows_are_in_nobodys_way(tmp_path):
