@@ -23,3 +23,11 @@ def test_one_process_begins_and_the_others_wait(tmp_path, monkeypatch):
     assert answers == [None]
     first.release(beginning)
     assert hosts.begins(tmp_path, first) is None and not first.taken()
+
+
+def test_who_claims_a_run_that_has_just_begun_gives_the_claim_back(tmp_path, monkeypatch):
+    manifests = iter([{}, {"identity": {}}])
+    monkeypatch.setattr(store.Run, "manifest", lambda self: next(manifests))
+    claims = Claims(tmp_path, owner="late")
+    claims.open()
+    assert hosts.begins(tmp_path, claims) is None and not claims.taken()
