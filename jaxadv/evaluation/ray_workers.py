@@ -7,6 +7,7 @@ cluster grows. Each worker runs the same command with --join. Claims share the w
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -69,7 +70,10 @@ def run(address: str, arguments: Sequence[str], *, out: str | None) -> str:
         for _ in range(int(ray.cluster_resources().get(kind, 0) // amount) - len(running)):
             actor = actors.remote()
             running[actor.work.remote(command, os.getcwd())] = actor
-        ready, _ = ray.wait(list(running), timeout=LOOK) if running else ([], [])
+        if not running:  # the cluster has no device yet
+            time.sleep(LOOK)
+            continue
+        ready, _ = ray.wait(list(running), timeout=LOOK)
         for promise in ready:
             try:
                 status, line = ray.get(promise)

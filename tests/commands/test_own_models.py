@@ -6,12 +6,14 @@ import itertools
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
 from absl.testing import flagsaver
 from test_cli import run
 
+import jaxadv
 from jaxadv.commands import cli
 from jaxadv.data import digits
 from jaxadv.evaluation import own_models
@@ -141,6 +143,10 @@ def test_the_fingerprint_sees_parameters_and_what_a_function_closes_over(tmp_pat
         ("no.py:make", LINEAR, ["no.py", "no file"]),
         ("own.py:mak", LINEAR, ["own.py", "'mak'", "did you mean 'make'"]),
         ("own.py:FACTOR", LINEAR, ["own.py", "'FACTOR'", "make"]),
+        ("own.py:", LINEAR, ["'own.py:'", "FILE.py:FUNCTION"]),
+        ("own.txt:make", LINEAR, ["'own.txt:make'", "FILE.py:FUNCTION"]),
+        ("own.py:len", "from builtins import len", ["unknown function of own.py 'len'"]),
+        ("own.py:make", "\0", ["own.py:1: "]),
         ("own.py:make", "def make():\n    return 3", ["own.py:1", "int", "jaxadv.Classifier"]),
         ("own.py:make", "def make():\n    return []", ["own.py:1", "list", "jaxadv.Classifier"]),
         (
@@ -183,3 +189,39 @@ def test_several_functions_and_a_list(tmp_path):
     assert list(found) == ["one", "two", "mine"]
     with pytest.raises(InputError, match="'mine'"):
         own_models.load([f"{tmp_path / 'own.py'}:make"], reserved=("mine",))
+
+
+def test_only_the_functions_of_a_file_itself_are_suggested(tmp_path):
+    own = tmp_path / "own.py"
+    own.write_text("from inspect import getsource\n\ndef make():\n    pass\n")
+    with pytest.raises(InputError, match="known: make$"):
+        own_models.load([f"{own}:get"], reserved=())
+
+
+def test_a_file_may_import_the_files_beside_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "beside_own_models.py").write_text("NAME = 'named_beside'\n")
+    body = LINEAR.replace('"mine"', "NAME")
+    (tmp_path / "own.py").write_text(f"from beside_own_models import NAME\n{body}")
+    assert list(own_models.load([f"{tmp_path / 'own.py'}:make"], reserved=())) == ["named_beside"]
+
+
+@pytest.mark.parametrize("name", ["all", "none", "taken", "my-own", ""])
+def test_a_classifier_has_a_name_of_its_own_that_is_fit_for_files(name):
+    with pytest.raises(InputError, match="rename it$"):
+        own_models._check_name(name, {"taken"})
+    own_models._check_name("my_own.1", {"taken"})
+
+
+def test_a_fingerprint_sees_random_keys():
+    def made(seed: int) -> jaxadv.Classifier:
+        return jaxadv.Classifier(
+            lambda params, images: images[:, 0, 0, :] + params["shift"],
+            {"shift": np.zeros(3, np.float32), "key": jax.random.key(seed)},
+            input_size=2,
+            num_classes=3,
+            name="keyed",
+        )
+
+    prints = [own_models.fingerprint(made(seed)) for seed in (0, 1, 0)]
+    assert prints[0] == prints[2] != prints[1]

@@ -41,11 +41,33 @@ def test_an_attack_bears_one_other_success_and_half_a_percent_at_every_network()
         ([("a", "cw", 0, 0.0), ("b", "cw", 1, -0.0051)], "other distances (median -0.51 %)"),
         ([("a", "cw", 0, 0.001), ("b", "cw", 0, np.nan)], "cw has no distances to compare at b"),
         ([("a", "ead", 0, 0.0)], "cw has not been measured"),
+        ([("a", "cw", 0, 0.001), ("b", "cw", 0, -0.02)], "other distances (median -2.00 %)"),
     ],
 )
 def test_what_one_network_does_not_bear_is_said(rows, why):
     chosen, told = precision.choose(["cw"], "fast", answers(*rows))
     assert chosen == "highest" and why in told
+
+
+def test_of_clever_the_scores_are_compared():
+    told = precision.choose(["clever"], "fast", answers(("a", "clever", 0, 0.01)))[1]
+    assert told == "on fast: clever has other scores (median +1.00 %)"
+
+
+def test_other_devices_and_precisions_do_not_count():
+    bad = answers(("a", "cw", 9, 0.5))
+    table = pd.concat(
+        [answers(("a", "cw", 0, 0.0)), bad.assign(device="slow"), bad.assign(precision="bfloat16")]
+    )
+    assert precision.choose(["cw"], "fast", table)[0] == "default"
+    assert precision.choose(["cw"], "slow", table)[0] == "highest"
+    only = precision.choose(["cw"], "fast", bad.assign(precision="bfloat16"))
+    assert only == ("highest", "attacks on fast have not been measured in other precisions")
+
+
+def test_a_precision_that_is_asked_for_is_taken_without_a_word(capsys):
+    assert precision.decided("bfloat16", ["cw"]) == "bfloat16"
+    assert capsys.readouterr().err == ""
 
 
 def test_a_device_that_was_not_measured_has_the_highest():

@@ -1,6 +1,7 @@
 """Who ends a run, and who waits for that."""
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -32,7 +33,12 @@ def waits(tmp_path, claims: Claims) -> tuple[threading.Thread, list[bool]]:
 
 
 @pytest.mark.parametrize(
-    ("ended", "expected"), [(["attacks", "report", "transfer"], True), (["attacks"], False)]
+    ("ended", "expected"),
+    [
+        (["attacks", "report", "transfer"], True),
+        (["report", "attacks"], True),
+        (["attacks"], False),
+    ],
 )
 def test_whoever_waits_hears_whether_the_run_has_ended(tmp_path, monkeypatch, two, ended, expected):
     first, second = two
@@ -54,3 +60,24 @@ def test_the_end_of_a_process_that_is_silent_has_an_heir(tmp_path, two):
     thread, answers = waits(tmp_path, second)
     thread.join(20)
     assert answers == [False] and hosts.END not in second.taken()
+
+
+def test_a_wait_looks_ever_less_often_and_says_so_from_time_to_time(monkeypatch):
+    """After 30 s and then every 600 s, whatever the pace of the looks, which is 0.5 s in the end."""
+    now, pauses, said = [1000.0], [], []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        now[0] += seconds
+
+    monkeypatch.setattr(hosts, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+    monkeypatch.setattr(hosts, "LONGEST_PAUSE", 0.5)
+    monkeypatch.setattr(hosts.log, "warn", lambda line: said.append((now[0] - 1000, line)))
+    hosts.wait(lambda: now[0] > 2300, "them")
+    assert pauses[:3] == pytest.approx([0.1, 0.12, 0.144]) and max(pauses) == 0.5
+    assert [round(at) // 600 for at, _ in said] == [0, 1, 2]
+    for (at, line), expected in zip(said, (30, 630, 1230), strict=True):
+        assert expected < at < expected + 1.6
+        assert line == f"waiting for them, for {at:.0f} s so far"
+    hosts.wait(lambda: True, "nothing")
+    assert len(said) == 3

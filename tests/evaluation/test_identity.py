@@ -3,6 +3,8 @@ names what differs.
 """
 
 import json
+from types import SimpleNamespace
+from typing import Any
 
 import jax
 import numpy as np
@@ -10,7 +12,9 @@ import pytest
 from models import inner_images, linear, random_linear
 
 import jaxadv
-from jaxadv.evaluation import identity
+from jaxadv.data.arrays import from_arrays
+from jaxadv.evaluation import identity, plan
+from jaxadv.evaluation.networks import Zoo
 
 IMAGES, LABELS = inner_images(0, 4), np.array([0, 1, 2, 0])
 NETWORK = random_linear(0, 3, name="mine")
@@ -126,6 +130,43 @@ def test_flags_in_a_file_and_harmless_ones(tmp_path, monkeypatch):
     assert identity.xla_flags("--b=1 --a=2") == identity.xla_flags(" --a=2  --b=1 ") != []
     assert identity.xla_flags("--xla_force_host_platform_device_count=4") == []
     assert identity.xla_flags(str(tmp_path / "gone")) == [str(tmp_path / "gone")]
+    assert identity.xla_flags(" ") == []
+
+
+def test_flags_are_no_name_of_a_file(tmp_path, monkeypatch):
+    (tmp_path / "--a=1").write_text("--b=2")
+    monkeypatch.chdir(tmp_path)
+    assert identity.xla_flags(" --a=1") == ["--a=1"]
+
+
+def test_input_sizes_and_ensembles_are_named_where_there_are_any(out, monkeypatch):
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    source = from_arrays((IMAGES * 255).astype(np.uint8), LABELS)
+    settings = jaxadv.Settings(**SETTINGS)
+    entry: Any = SimpleNamespace(facts={"sha256": "abc"})
+    facts = []
+    for sizes, ensembles in (({}, {}), ({"a": 8, "b": 9}, {"ensemble.a.b": ["a", "b"]})):
+        job = plan.job(settings, ["a"], ensembles, source)
+        facts.append(identity.identity(job, Zoo("imagenet", input_sizes=sizes), {"a": entry}).facts)
+    names = ("--input_size", "--ensembles", "XLA_FLAGS")
+    assert [facts[0][name] for name in names] == [None, None, None]
+    assert [facts[1][name] for name in names] == [["a=8", "b=9"], ["a+b"], None]
+    assert facts[0]["weights of a"] == "abc" and facts[0]["--zoo"] == "imagenet"
+    assert "MKL_CBWR" not in facts[0]
+
+
+@pytest.mark.parametrize(("platform", "threads"), [("cpu", 3), ("gpu", None)])
+def test_the_machine_is_its_device_and_on_a_cpu_its_threads(monkeypatch, platform, threads):
+    client = SimpleNamespace(platform_version="PJRT 1.2\nbuilt today")
+    device = SimpleNamespace(device_kind="fast", client=client, platform=platform)
+    monkeypatch.setattr(jax, "devices", lambda: [device, None])
+    monkeypatch.setattr(jax, "local_device_count", lambda: 1)
+    monkeypatch.setattr(identity.machine, "threads", lambda: 3)
+    known = identity.this_machine()
+    assert (known["device"], known["platform"]) == ("fast", "PJRT 1.2")
+    assert known.get("threads") == threads
+    monkeypatch.setattr(jax, "local_device_count", lambda: 8)
+    assert identity.this_machine().get("threads") == (8 if threads else None)
 
 
 @pytest.mark.parametrize("fact", ["scipy", "pillow", "numpy", "jaxlib", "sources"])
@@ -155,6 +196,50 @@ def test_the_code_is_hashed_as_it_is(monkeypatch, tmp_path):
     (copy / "layers.py").write_text("x = 1\n")
     assert len({before, first, identity.sources()}) == 3
     identity.sources.cache_clear()
+
+
+@pytest.fixture
+def code(tmp_path, monkeypatch):
+    """The sha256 of the sources after a change of a file, in a small copy of the project."""
+    import model_ports
+
+    for name in (
+        *("jaxadv/api.py", "jaxadv/core/engine.py", "jaxadv/core/memory.py"),
+        *("jaxadv/evaluation/identity.py", "jaxadv/report/html.py", "model_ports/report/x.py"),
+        *("model_ports/__init__.py", "setup.py", "jaxadv/core/notes.txt"),
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x = 1\n")
+    monkeypatch.setattr(identity, "__file__", str(tmp_path / "jaxadv" / "evaluation" / "i.py"))
+    monkeypatch.setattr(model_ports, "__file__", str(tmp_path / "model_ports" / "__init__.py"))
+
+    def changed(name: str = "setup.py") -> str:
+        (tmp_path / name).write_text("x = 2\n")
+        identity.sources.cache_clear()
+        try:
+            return identity.sources()
+        finally:
+            (tmp_path / name).write_text("x = 1\n")
+            identity.sources.cache_clear()
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("jaxadv/api.py", True),
+        ("jaxadv/core/engine.py", True),
+        ("model_ports/report/x.py", True),
+        ("jaxadv/core/memory.py", False),
+        ("jaxadv/evaluation/identity.py", False),
+        ("jaxadv/report/html.py", False),
+        ("jaxadv/core/notes.txt", False),
+        ("setup.py", False),
+    ],
+)
+def test_code_counts_if_rows_may_depend_on_it(code, name, counts):
+    assert (code(name) != code()) is counts
 
 
 def test_the_manifest_says_all_of_it(out):

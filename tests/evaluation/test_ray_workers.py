@@ -3,6 +3,7 @@
 tests/programs/test_ray_cluster.py has a real one.
 """
 
+import os
 import sys
 import types
 
@@ -33,7 +34,8 @@ class Cluster(types.ModuleType):
         self.begun: list[tuple] = []
         self.asked: list[dict] = []
 
-    def init(self, address, **more):
+    def init(self, address, *, ignore_reinit_error: bool = False):
+        assert ignore_reinit_error  # who is connected already goes on
         if address == "nowhere:1":
             raise ConnectionError("no cluster\nthere")
 
@@ -42,6 +44,7 @@ class Cluster(types.ModuleType):
 
     def remote(self, **asked):
         self.asked.append(asked)
+        assert len(self.asked) < 100, "it has no end"
         return lambda worker: types.SimpleNamespace(remote=lambda: Actor(self))
 
     def begin(self, *given) -> int:
@@ -64,9 +67,55 @@ def cluster(monkeypatch):
     def make(ends: list, *sizes: dict[str, float]) -> Cluster:
         made = Cluster(ends, list(sizes))
         monkeypatch.setitem(sys.modules, "ray", made)
+        monkeypatch.setattr(ray_workers.time, "sleep", lambda seconds: None)
         return made
 
     return make
+
+
+@pytest.mark.parametrize(
+    ("resources", "expected"),
+    [
+        ({"GPU": 2.0}, ("GPU", 1.0)),
+        ({"GPU": 0.5, "TPU": 4.0, "CPU": 9.0}, ("GPU", 0.5)),
+        ({"TPU": 8.0}, ("TPU", 4.0)),
+        ({"TPU": 1.0, "CPU": 9.0}, ("TPU", 1.0)),
+        ({"CPU": 9.0}, ("CPU", 2.0)),
+        ({}, ("CPU", 2.0)),
+    ],
+)
+def test_what_one_worker_takes(resources, expected):
+    assert ray_workers._devices(resources) == expected
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--ray=auto", "a", "--out=x"],
+        ["--ray", "auto", "a", "--out=x"],
+        ["a", "-ray", "auto", "--out=x"],
+        ["a", "--out=x", "-ray=auto"],
+    ],
+)
+def test_workers_get_the_command_without_ray(given):
+    assert ray_workers._without_ray(given) == ["a", "--out=x"]
+    assert ray_workers._without_ray(["ray", "--rays=1", "--out", "ray"]) == [
+        *("ray", "--rays=1", "--out", "ray")
+    ]
+
+
+def test_a_cluster_without_devices_is_waited_for(cluster, monkeypatch):
+    made = cluster([(0, "done")], {})
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 3:
+            made.sizes = [{"GPU": 1.0}]
+
+    monkeypatch.setattr(ray_workers.time, "sleep", sleep)
+    assert ray_workers.run("auto", ["--out=here"], out="here") == "done"
+    assert slept == 3 * [ray_workers.LOOK] and len(made.begun) == 1
 
 
 def test_one_worker_a_device_as_long_as_the_cluster_has_them(cluster):
@@ -79,7 +128,7 @@ def test_one_worker_a_device_as_long_as_the_cluster_has_them(cluster):
     assert ray_workers.run("auto", arguments, out="here") == "report: here"
     assert len(made.begun) == 5
     assert {one["num_gpus"] for one in made.asked} == {1.0}
-    assert all(one["max_restarts"] == -1 for one in made.asked)
+    assert all(one["max_restarts"] == one["max_task_retries"] == -1 for one in made.asked)
     command = made.begun[0][0]
     assert command[1:] == ["-m", "jaxadv", "evaluate", "--models=alexnet", "--out=here", "--join"]
 
@@ -117,4 +166,8 @@ def test_what_is_missing_is_one_line(cluster, monkeypatch):
 
 def test_a_worker_tells_its_status_and_its_last_line(tmp_path):
     command = ["sh", "-c", "pwd; echo last >&2; echo; exit 3"]
-    assert ray_workers.Worker().work(command, str(tmp_path)) == (3, "last")
+    worker = ray_workers.Worker()
+    assert worker.work(command, str(tmp_path)) == (3, "last")
+    assert worker.work(["pwd"], str(tmp_path)) == (0, str(tmp_path))
+    assert worker.work(["pwd"], str(tmp_path / "gone")) == (0, os.getcwd())
+    assert worker.work(["true"], str(tmp_path)) == (0, "")
