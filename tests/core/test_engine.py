@@ -196,6 +196,25 @@ def test_no_more_devices_run_than_there_is_work_for(count, devices, used, more, 
     assert seen == [devices if more else used]
 
 
+@pytest.mark.parametrize("structures", [1, 2])
+def test_more_items_join_those_of_one_structure(structures):
+    probes = [Writer(True), Writer(structures == 1)]
+    every = items(1, 1)
+    calls = []
+
+    def more():
+        calls.append(1)
+        if len(every) > 3:
+            return None
+        probes.append(probes[0])
+        every.append(items(1)[0])
+        return 1
+
+    found = dict(engine.run(Network(), probes, every, lanes=2, more=more))
+    assert sorted(found) == ([0, 1, 2, 3] if structures == 1 else [0, 1])
+    assert bool(calls) == (structures == 1)
+
+
 def test_a_device_runs_though_a_journal_has_everything(monkeypatch):
     known = {0: [np.float32(3), np.bool_(False), np.bool_(True)]}
     found = digits(Network(3), True, 0, lanes=2, journal=Notebook(known))
