@@ -239,7 +239,7 @@ def test_journals_of_pieces_number_their_attacks_from_0(monkeypatch):
 
     pieces = [begun(0, 0), begun(1, 2)]
     of = lambda number: pieces[number >= 2]  # noqa: E731
-    journals = _Journals(SimpleNamespace(begun=pieces, of=of))  # type: ignore[arg-type]
+    journals = _Journals(SimpleNamespace(begun=pieces, of=of))
     assert journals.outcomes() == {
         0: "first of 0",
         1: "second of 0",
@@ -276,14 +276,14 @@ def test_attacks_are_looked_at_by_the_judges_of_their_pieces():
     judges = [
         Judge(look=lambda *given, place=place: looked[place].append(given)) for place in range(2)
     ]
-    chain = _Chain(None, 2, 0)  # type: ignore[arg-type]
+    chain = _Chain(None, 2, 0)
     for judge, start, count in ((judges[0], 0, 3), (Judge(), 3, 1), (judges[1], 4, 2)):
         attacks: list = [None] * count
-        chain.begun.append(_Begun(Piece(attacks, *[np.zeros(0)] * 3), start, judge))  # type: ignore[arg-type]
+        chain.begun.append(_Begun(Piece(attacks, *[np.zeros(0)] * 3), start, judge))
         chain._starts.append(start)
         chain.items += range(start, start + count)
     assert chain.looks and chain.journal is None
-    chain.look("there", [5, 0, 3, 2], [1, 4, 6, 7], "items", "outcomes")  # type: ignore[arg-type]
+    chain.look("there", [5, 0, 3, 2], [1, 4, 6, 7], "items", "outcomes")
     assert looked[0] == [("there", [0, 2], [4, 7], "items", "outcomes")]
     assert looked[1] == [("there", [1], [1], "items", "outcomes")]
     chain.note(5, SimpleNamespace(invalid=True, sloped=True), asks_gradients=True)
@@ -291,9 +291,10 @@ def test_attacks_are_looked_at_by_the_judges_of_their_pieces():
     chain.result(chain.begun[1])
     chain.result(chain.begun[2])
     assert chain.items == [0, 1, 2, None, None, None]
-    chain.look("there", [4], [0], "items", "outcomes")  # type: ignore[arg-type]
+    chain.look("there", [4], [0], "items", "outcomes")
     assert len(looked[1]) == 1  # its judge is gone
-    chain.begun[0].judge.look = None  # type: ignore[union-attr]
+    assert chain.begun[2].piece.images.size == 0 and chain.begun[2].end == 6
+    chain.begun[0].judge.look = None
     assert not chain.looks
 
 
@@ -322,14 +323,14 @@ def played(monkeypatch):
     monkeypatch.setattr(chain_module, "items_of", items_of)
     monkeypatch.setattr(chain_module, "Judge", Judge)
     return lambda first, **more: (
-        dict(chain_module.run(None, first, lanes=2, **more)),  # type: ignore[arg-type]
+        dict(chain_module.run(None, first, lanes=2, **more)),
         given,
     )
 
 
 def played_piece(searches: bool, *images: str, **more) -> Piece:
     attacks: list = [SimpleNamespace(searches=searches)] * len(images)
-    return Piece(attacks, images, *[np.zeros(len(images))] * 2, **more)  # type: ignore[arg-type]
+    return Piece(attacks, images, *[np.zeros(len(images))] * 2, **more)
 
 
 def test_each_piece_gets_its_own_outcomes_and_tells_its_progress(played):

@@ -34,9 +34,9 @@ def test_background_columns_come_before_the_classes():
     one = Classifier(apply, (), **given)
     np.testing.assert_array_equal(one.logits(image), image[0, 0, :, 1:])
     np.testing.assert_array_equal(one.raw_logits(image), image[0, 0])
-    Classifier(None, (), **given, outputs=3)  # type: ignore[arg-type]
+    Classifier(None, (), **given, outputs=3)
     with pytest.raises(InputError, match=r"shape \(1, 2\) for one image; \(1, 3\) is needed"):
-        Classifier(None, (), **given, outputs=2)  # type: ignore[arg-type]
+        Classifier(None, (), **given, outputs=2)
 
 
 def test_the_last_batch_is_filled_with_copies_of_its_first_image():
