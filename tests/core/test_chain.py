@@ -12,7 +12,8 @@ from test_journal import ATTACKS, LANES, Killed
 
 import jaxadv
 from jaxadv.api import Piece, run_attacks, run_chain
-from jaxadv.core.chain import _Journals
+from jaxadv.core import chain as chain_module
+from jaxadv.core.chain import _Begun, _Chain, _Journals
 from jaxadv.core.journal import Journal
 
 pytestmark = pytest.mark.usefixtures("strict_numerics")
@@ -207,3 +208,157 @@ def test_a_journal_gets_the_lanes_of_its_own_piece():
     }
     journals.write("lanes")
     assert all(calls[-1] == ("lanes",) for calls in written)
+    written[0].clear()
+    pieces[0].left = 0  # it has ended
+    pieces[1].piece.journal = None
+    journals.write("lanes")
+    assert not written[0] and len(written[1]) == 2 and len(written[2]) == 3
+
+
+def test_journals_of_pieces_number_their_attacks_from_0(monkeypatch):
+    """They are all told how long the writing took."""
+    added: list[list] = [[], []]
+    took: list[float] = []
+    now = [100.0]
+    monkeypatch.setattr(chain_module.time, "monotonic", lambda: now[0])
+
+    def write(name):
+        now[0] += 3
+
+    def begun(place: int, start: int):
+        journal = SimpleNamespace(
+            outcomes=lambda: {0: f"first of {place}", 1: f"second of {place}"},
+            add=lambda *given: added[place].append(given),
+            lanes=lambda name: f"{name} of {place}",
+            due=lambda name: place == 1,
+            write=write,
+            took=took.append,
+        )
+        piece = SimpleNamespace(journal=journal)
+        return SimpleNamespace(start=start, end=start + 2, left=1, piece=piece)
+
+    pieces = [begun(0, 0), begun(1, 2)]
+    of = lambda number: pieces[number >= 2]  # noqa: E731
+    journals = _Journals(SimpleNamespace(begun=pieces, of=of))
+    assert journals.outcomes() == {
+        0: "first of 0",
+        1: "second of 0",
+        2: "first of 1",
+        3: "second of 1",
+    }
+    journals.add(1, "b")
+    journals.add(3, "d")
+    assert added == [[(1, "b")], [(1, "d")]]
+    assert journals.lanes("a") == "a of 0" and journals.due("a")
+    journals.write("a")
+    assert took == [6, 6]
+
+
+class Judge:
+    """Says which attacks it was given, and looks at none on a device unless it is told to."""
+
+    def __init__(self, *_, look=None):
+        self.look = look
+        self.added: list[tuple] = []
+
+    def add(self, number, outcome, *, searches, invalid, zero_gradient):
+        self.added.append((number, outcome.image, searches, invalid, zero_gradient))
+
+    def result(self):
+        return self.added
+
+    def close(self):
+        pass
+
+
+def test_attacks_are_looked_at_by_the_judges_of_their_pieces():
+    looked: list[list] = [[], [], []]
+    judges = [
+        Judge(look=lambda *given, place=place: looked[place].append(given)) for place in range(2)
+    ]
+    chain = _Chain(None, 2, 0)
+    for judge, start, count in ((judges[0], 0, 3), (Judge(), 3, 1), (judges[1], 4, 2)):
+        attacks: list = [None] * count
+        chain.begun.append(_Begun(Piece(attacks, *[np.zeros(0)] * 3), start, judge))
+        chain._starts.append(start)
+        chain.items += range(start, start + count)
+    assert chain.looks and chain.journal is None
+    chain.look("there", [5, 0, 3, 2], [1, 4, 6, 7], "items", "outcomes")
+    assert looked[0] == [("there", [0, 2], [4, 7], "items", "outcomes")]
+    assert looked[1] == [("there", [1], [1], "items", "outcomes")]
+    chain.note(5, SimpleNamespace(invalid=True, sloped=True), asks_gradients=True)
+    assert chain.begun[2].watch.invalid.tolist() == [False, True]
+    chain.result(chain.begun[1])
+    chain.result(chain.begun[2])
+    assert chain.items == [0, 1, 2, None, None, None]
+    chain.look("there", [4], [0], "items", "outcomes")
+    assert len(looked[1]) == 1  # its judge is gone
+    assert chain.begun[2].piece.images.size == 0 and chain.begun[2].end == 6
+    chain.begun[0].judge.look = None
+    assert not chain.looks
+
+
+@pytest.fixture
+def played(monkeypatch):
+    """Runs a chain whose attacks succeed as soon as they wait. Returns results and what the engine
+    was given.
+    """
+    given = {}
+
+    def engine_run(clf, probes, items, **rest):
+        given.update(rest)
+        index = 0
+        while index < len(items) or (rest["more"] and rest["more"]()):
+            rest["watch"].note(
+                index, SimpleNamespace(invalid=index == 1, sloped=index != 2), asks_gradients=True
+            )
+            yield index, SimpleNamespace(image=items[index], found=np.bool_(index != 1))
+            index += 1
+
+    def items_of(clf, attacks, images, *rest, seed, **_):
+        given["seed"] = seed
+        return list(images)
+
+    monkeypatch.setattr(chain_module.engine, "run", engine_run)
+    monkeypatch.setattr(chain_module, "items_of", items_of)
+    monkeypatch.setattr(chain_module, "Judge", Judge)
+    return lambda first, **more: (
+        dict(chain_module.run(None, first, lanes=2, **more)),
+        given,
+    )
+
+
+def played_piece(searches: bool, *images: str, **more) -> Piece:
+    attacks: list = [SimpleNamespace(searches=searches)] * len(images)
+    return Piece(attacks, images, *[np.zeros(len(images))] * 2, **more)
+
+
+def test_each_piece_gets_its_own_outcomes_and_tells_its_progress(played):
+    told: list[tuple] = []
+    first, second = (
+        played_piece(searches, *images, advance=lambda *given: told.append(given))
+        for searches, images in ((True, "abc"), (False, "de"))
+    )
+    answers = iter([second, None])
+    results, given = played(first, more=lambda: next(answers))
+    assert results == {
+        0: [
+            (0, "a", True, False, False),
+            (1, "b", True, True, False),
+            (2, "c", True, False, True),
+        ],
+        1: [(0, "d", False, False, False), (1, "e", False, False, False)],
+    }
+    assert told == [(1, 1), (1, 0), (1, 1), (1, None), (1, None)]
+    assert given["seed"] == 0 and given["look"] is None
+
+
+def test_a_chain_asks_for_no_piece_when_it_is_over(played):
+    empty = played_piece(True)
+    results, given = played(empty, more=lambda: 1 / 0, is_over=lambda: True, seed=3)
+    assert results == {0: []} and given["seed"] == 3 and given["more"]() is None
+    results, given = played(empty)
+    assert results == {0: []} and given["more"] is None
+    waiting = iter([None, played_piece(True, "a", "b")])
+    _, given = played(empty, more=lambda: next(waiting))
+    assert given["more"]() == 2

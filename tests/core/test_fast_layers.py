@@ -93,6 +93,34 @@ def test_pools(window, strides, padding):
         )
 
 
+def test_an_output_with_its_width_before_its_height():
+    image, taps = draw(0, 2, 5, 6, 3), draw(1, 3, 2, 3, 4)
+    names = ("NHWC", "HWIO", "NWHC")
+    assert_same(
+        lambda x, w: lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=names),
+        image,
+        taps,
+    )
+
+
+@pytest.mark.parametrize(
+    ("window", "layers"),
+    [
+        ((1, 3, 1, 1), 1),
+        ((1, 16, 8, 1), 1),
+        ((1, 16, 9, 1), 0),  # of 144 taps
+        ((1, 2, 2, 2), 0),
+        ((1, 1, 1, 1), 0),
+    ],
+)
+def test_pools_of_one_or_two_axes_and_of_128_taps_at_most(window, layers):
+    assert_same(
+        lambda x: lax.reduce_window(x, 0.0, lax.add, window, (1, 1, 1, 1), "VALID"),
+        draw(0, 2, 17, 10, 3),
+        layers=layers,
+    )
+
+
 def test_layers_that_stay_stock():
     image, taps = draw(0, 1, 8, 8, 4), draw(1, 3, 3, 4, 4)
     numbers = LAYOUTS["NHWC"]

@@ -59,7 +59,9 @@ def test_a_quick_write_is_soon_followed_by_another(tmp_path, monkeypatch):
     monkeypatch.setattr(journal_module.time, "monotonic", lambda: now[0])
     journal = Journal(tmp_path, "queue", seconds=5)
     assert not journal.due()
-    now[0] += 6
+    now[0] += 5
+    assert not journal.due()
+    now[0] += 1
     assert journal.due()
     journal.write()
     now[0] += 4
@@ -70,6 +72,77 @@ def test_a_quick_write_is_soon_followed_by_another(tmp_path, monkeypatch):
     assert not journal.due()
     now[0] += journal_module.SHARE
     assert journal.due()
+
+
+def written(folder, writer: str, *, lane: int) -> Journal:
+    """The journal of a writer that has written its lane."""
+    journal = Journal(folder, "queue", seconds=0, writer=writer)
+    journal.write("a", {"holds": np.array([lane])})
+    return journal
+
+
+def files(folder) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_lanes_replace_those_of_earlier_writers_alone(tmp_path):
+    """Those of a writer without a number are the earliest. Of two with one number, both stay."""
+    written(tmp_path, "x", lane=9)
+    assert files(tmp_path) == ["queue@x+lanes-a.npz"]
+    written(tmp_path, "10-b", lane=2)
+    first = written(tmp_path, "2-a", lane=1)
+    written(tmp_path, "2-c", lane=3)
+    assert files(tmp_path) == [f"queue@{one}+lanes-a.npz" for one in ("10-b", "2-a", "2-c")]
+    assert first.lanes("a")["holds"] == [2]
+    written(tmp_path, "11-a", lane=4)
+    assert files(tmp_path) == ["queue@11-a+lanes-a.npz"]
+    assert first.lanes("a")["holds"] == [4] and first.lanes("b") == {}
+
+
+def test_of_lanes_with_one_number_the_own_are_read(tmp_path):
+    journals = [written(tmp_path, f"1-{name}", lane=lane) for lane, name in enumerate("abc")]
+    assert [int(journal.lanes("a")["holds"][0]) for journal in journals] == [0, 1, 2]
+
+
+def test_outcomes_of_all_writings_are_kept(tmp_path):
+    """The files of a writer are numbered from 0; whoever goes on begins behind the last."""
+    for item in range(4):
+        journal = Journal(tmp_path, "queue", seconds=0)
+        journal.add(item, [np.arange(item), np.float32(item)])
+        journal.write()
+        journal.add(10 + item, [np.float32(item)])
+        journal.write()
+        journal.write()  # nothing new
+    assert files(tmp_path) == [f"queue@0-+outcomes-{number:05d}.npz" for number in range(8)]
+    found = Journal(tmp_path, "queue", seconds=0, writer="1-").outcomes()
+    assert sorted(found) == [0, 1, 2, 3, 10, 11, 12, 13]
+    assert [len(found[item]) for item in (3, 13)] == [2, 1]
+    assert found[3][0].tolist() == [0, 1, 2] and found[3][1] == found[13][0] == 3
+
+
+def test_outcomes_of_several_shapes_share_a_file(tmp_path):
+    journal = Journal(tmp_path, "queue", seconds=0)
+    for item in range(4):
+        journal.add(item, [np.full(1 + item % 2, item), np.float32(-item)])
+    journal.write()
+    assert len(files(tmp_path)) == 1
+    found = journal.outcomes()
+    assert {item: [leaf.tolist() for leaf in leaves] for item, leaves in found.items()} == {
+        0: [[0], 0],
+        1: [[1, 1], -1],
+        2: [[2], -2],
+        3: [[3, 3], -3],
+    }
+
+
+def test_a_block_that_ends_well_leaves_no_file(tmp_path):
+    with pytest.raises(Killed), written(tmp_path, "0-", lane=0):
+        raise Killed
+    assert len(files(tmp_path)) == 1
+    with written(tmp_path, "1-", lane=0) as journal:
+        journal.of_stage(1).write("a", {"holds": np.array([0])})
+        assert len(files(tmp_path)) == 2
+    assert files(tmp_path) == []
 
 
 @pytest.mark.few("ifgsm_search", "two kinds")

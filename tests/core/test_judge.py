@@ -1,5 +1,7 @@
 """Attacks are judged as they end, in whatever order that is, and all alike."""
 
+import threading
+import time
 from contextlib import closing
 
 import jax
@@ -65,6 +67,7 @@ def test_every_attack_is_judged_by_its_own_image(ended, order, lanes):
         )
     np.testing.assert_array_equal(result.gradients, np.arange(COUNT))
     np.testing.assert_array_equal(result.forwards, 2 * np.arange(COUNT) + 1)
+    assert not (result.invalid | result.zero_gradient | result.near_tie).any()
     assert set(result.details) == {"best_const"}
     np.testing.assert_array_equal(result.details["best_const"], np.arange(COUNT))
 
@@ -135,11 +138,78 @@ def test_nothing_to_judge(ended):
     )
 
 
+def test_a_success_is_neither_invalid_nor_without_gradient(ended):
+    """A failure is invalid, or had no gradient, or neither."""
+    clf, images, adversarial, classes = ended
+    clf = broken_at(clf, adversarial[7])
+    with closing(Judge(clf, images, classes, np.zeros(COUNT, bool), COUNT)) as one:
+        for number in range(COUNT):
+            image = images[number] if number in (1, 3, 5) else adversarial[number]
+            one.add(
+                number,
+                outcome(image, 0)._replace(found=np.bool_(number in (0, 2, 4, 7))),
+                searches=True,
+                invalid=number in (0, 1, 5),
+                zero_gradient=number in (2, 3, 5, 7),
+            )
+        result = one.result()
+    assert result.success.tolist() == [True, False, True, False, True, False, False, False]
+    assert result.invalid.tolist() == [False, True, False, False, False, True, False, True]
+    assert result.zero_gradient.tolist() == [False, False, False, True] + [False] * 4
+
+
+def broken_at(clf: jaxadv.Classifier, image: np.ndarray) -> jaxadv.Classifier:
+    """The network, but with NaN for one image."""
+
+    def apply(params, images):
+        broken = images[:, :1, 0, 0] == image[0, 0, 0]
+        return jnp.where(broken, jnp.nan, clf.oracle.apply(params, images))
+
+    return jaxadv.Classifier(
+        apply, clf.params, input_size=clf.input_size, num_classes=CLASSES, name="broken"
+    )
+
+
+@pytest.mark.parametrize(("lanes", "devices", "batches"), [(3, 1, 2), (2, 2, 2), (8, 1, 1)])
+def test_attacks_are_judged_as_soon_as_they_fill_the_lanes(
+    ended, lanes, devices, batches, monkeypatch
+):
+    clf, images, adversarial, classes = ended
+    monkeypatch.setattr(type(clf), "devices", jax.local_devices()[:1] * devices)
+    with closing(Judge(clf, images, classes, np.zeros(COUNT, bool), lanes)) as one:
+        for number in range(COUNT):
+            one.add(number, outcome(adversarial[number], number), searches=True)
+        assert [len(numbers) for numbers, _ in one._logits] == [lanes * devices] * batches
+
+
+def test_a_closed_judge_measures_no_more(ended):
+    clf, images, _, classes = ended
+    one = Judge(clf, images, classes, np.zeros(COUNT, bool), 4)
+    may_end = threading.Event()
+    busy = [one._workers.submit(may_end.wait, 1) for _ in range(judge.WORKERS)]
+    waiting = one._workers.submit(int)
+    thread = threading.Thread(target=one.close)
+    thread.start()
+    while not (waiting.cancelled() or all(work.done() for work in busy)):
+        time.sleep(0.01)
+    may_end.set()
+    thread.join()
+    assert waiting.cancelled()
+
+
+def test_one_large_image_is_measured(ended, monkeypatch):
+    clf, images, adversarial, classes = ended
+    monkeypatch.setattr(metrics, "BLOCK", 1)
+    with closing(Judge(clf, images[:1], classes[:1], np.zeros(1, bool), 1)) as one:
+        one.add(0, outcome(adversarial[0], 0), searches=False)
+        assert one.result().l1 == metrics.distances(adversarial[:1], images[:1])["l1"]
+
+
 @pytest.mark.parametrize("workers", [1, 3, 20])
 def test_distances_of_large_images_are_shared_by_threads(ended, monkeypatch, workers):
     """Each image is in one share, however many threads there are."""
     clf, images, adversarial, classes = ended
-    monkeypatch.setattr(metrics, "BLOCK", images[0].size)
+    monkeypatch.setattr(metrics, "BLOCK", images[0].size * 3 // 2)
     monkeypatch.setattr(judge, "WORKERS", workers)
     with closing(Judge(clf, images, classes, np.zeros(COUNT, bool), COUNT)) as one:
         for number in range(COUNT):

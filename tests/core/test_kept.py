@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from jax._src import compilation_cache
 from program_files import Files
 
 from jaxadv.core import kept
@@ -79,6 +80,30 @@ def test_a_disk_that_takes_or_gives_nothing_is_told_once(cache, monkeypatch, cap
     assert "are not kept in" in line and "No space left on device" in line
     monkeypatch.setattr(Files, "get", fail)
     assert cache.get("f") is None and not lines(capsys)
+
+
+def test_programs_of_jax_lie_sealed_in_a_folder_of_their_own(tmp_path, monkeypatch, capsys):
+    """However often that is asked for. A version of JAX without these files stays as it is."""
+    monkeypatch.delattr(compilation_cache, "get_file_cache", raising=False)
+    kept.install()
+    assert not hasattr(compilation_cache, "get_file_cache")
+    opened: list[str] = []
+
+    def original(path: str):
+        opened.append(path)
+        return (Files(tmp_path), path) if len(opened) == 1 else None
+
+    monkeypatch.setattr(compilation_cache, "get_file_cache", original, raising=False)
+    kept.install()
+    installed = compilation_cache.get_file_cache
+    kept.install()
+    assert compilation_cache.get_file_cache is installed is not original
+    cache, path = installed("folder")
+    assert opened == [path] == [str(Path("folder") / "sealed")]
+    cache.put("f", CONTENT)
+    assert (tmp_path / "f-cache").read_bytes().endswith(CONTENT) and cache.get("f") == CONTENT
+    assert (tmp_path / "f-cache").read_bytes() != CONTENT
+    assert installed("folder") is None and not lines(capsys)
 
 
 @pytest.mark.long

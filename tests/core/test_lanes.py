@@ -1,5 +1,8 @@
 """The number of lanes follows from the device's free memory, unless it is given or known."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import jax
 import pytest
 from models import inner_images, linear_apply, random_linear
@@ -17,6 +20,7 @@ def classifier():
 def test_few_lanes_idle_where_nobody_chose_their_number():
     chosen = [engine.choose_lanes(items, None) for items in range(40)]
     assert set(chosen) == {1, 2, 3, 4, 6, 8, 12, 16, 24, 32}
+    assert {type(lanes) for lanes in chosen} == {int}
     assert chosen[:2] == [1, 1] and chosen[10] == 12 and engine.choose_lanes(10, 7) == 7
     for items, lanes in enumerate(chosen):
         assert lanes == 32 if items > 32 else items <= lanes <= max(1, 1.5 * items)
@@ -93,6 +97,78 @@ def test_weights_at_rest_take_memory_for_each_call(classifier):
         memory.needed_bytes(classifier.at_rest(), 4) - memory.needed_bytes(classifier.awake(), 4)
         == classifier.bytes
     )
+
+
+def network(size: int, **facts) -> SimpleNamespace:
+    return SimpleNamespace(name=f"net{size}", input_size=size, **facts)
+
+
+def test_an_image_has_three_channels_of_four_bytes():
+    assert memory.image_bytes(network(8)) == 8 * 8 * 3 * 4
+
+
+def test_the_largest_network_is_asked_first(monkeypatch):
+    """It halves the lanes; the smaller ones fit at the first try."""
+    asked = []
+
+    def lack(classifier, lanes):
+        asked.append((classifier.name, lanes))
+        return "too large" if lanes > 8 else ""
+
+    monkeypatch.setattr(memory, "_lack", lack)
+    monkeypatch.setattr(memory, "MOST", {"cpu": 16})
+    assert memory.choose([network(4), network(9), network(6)]) == 8
+    assert asked == [("net9", 16), ("net9", 8), ("net6", 8), ("net4", 8)]
+
+
+def test_memory_that_is_just_enough_is_enough(monkeypatch):
+    """1000 images for each lane fit without a question; else what a program needs may be all."""
+    compiled, one = [], network(1, compile=lambda lanes: compiled.append(lanes))
+    monkeypatch.setattr(memory, "SHARE", 0.5)
+    monkeypatch.setattr(memory, "needed_bytes", lambda classifier, lanes: 2400)
+    monkeypatch.setattr(memory, "free_bytes", lambda: 2 * 2400)
+    assert memory._lack(one, 2) == "" and compiled == [2]
+    monkeypatch.setattr(memory, "free_bytes", lambda: 2 * 2399)
+    assert memory._lack(one, 2).startswith("net1 with 2 lanes needs 2.4e-06 GB")
+    monkeypatch.setattr(memory, "needed_bytes", None)
+    monkeypatch.setattr(memory, "free_bytes", lambda: 2 * (2 * 1000 * 12 + 1))
+    assert memory._lack(one, 2) == "" and compiled == [2]
+
+
+def test_a_call_needs_its_program_and_the_state_of_its_lanes():
+    used = SimpleNamespace(temp_size_in_bytes=1000, output_size_in_bytes=200)
+    program = SimpleNamespace()
+    program.lower = lambda *_: program
+    program.compile = lambda: program
+    program.memory_analysis = lambda: used
+    one = network(2, bytes=7, is_at_rest=False, params=(), devices=jax.devices())
+    one.kept = lambda name, lanes: (program, ())
+    state = 16 * 5 * 2 * 2 * 3 * 4  # images of the lanes
+    assert memory.needed_bytes(one, 5) == 1000 + 200 + state
+    one.is_at_rest = True
+    assert memory.needed_bytes(one, 5) == 7 + 1000 + 200 + state
+
+
+def test_weights_of_more_than_half_of_the_free_memory_stay_with_the_host(monkeypatch):
+    monkeypatch.setattr(memory, "free_bytes", lambda: 100)
+    assert [memory.is_short(network(1, bytes=size)) for size in (1, 50, 51)] == [False, False, True]
+
+
+def test_free_memory_is_what_the_device_says(monkeypatch):
+    device = SimpleNamespace(memory_stats=lambda: {"bytes_limit": 100, "bytes_in_use": 30})
+    monkeypatch.setattr(memory.jax, "local_devices", lambda: [device])
+    assert memory.free_bytes() == 70
+
+
+def test_free_memory_of_a_processor_is_what_the_system_says(monkeypatch):
+    """Without a file of Linux, half of all memory."""
+    text = "MemTotal: 90 kB\nMemAvailable:   12 kB\nCached: 5 kB\n"
+    monkeypatch.setattr(Path, "read_text", lambda path: text)
+    assert memory.free_bytes() == 12 * 1024
+    monkeypatch.setattr(Path, "read_text", lambda path: "MemTotal: 90 kB\n")
+    sizes = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 10}
+    monkeypatch.setattr(memory.os, "sysconf", sizes.get)
+    assert memory.free_bytes() == 20480
 
 
 @pytest.mark.parametrize("attack", [jaxadv.FGSM(0.1), jaxadv.DDN(steps=3)])

@@ -60,6 +60,18 @@ def test_another_name_or_shape_is_another_program(folder):
     assert len(list(folder.iterdir())) == 3
 
 
+def test_arguments_of_other_types_are_traced_as_usual(folder):
+    function = Counted()
+    program = Program(function, {})
+    program.keep("sine", PARAMS, IMAGES)
+    program.keep("sine", PARAMS, IMAGES)
+    assert function.times == 1
+    np.testing.assert_allclose(program(PARAMS, IMAGES[:1]), np.sin(2 * IMAGES[:1]), rtol=1e-6)
+    assert function.times == 2
+    assert program.lower(PARAMS, IMAGES[:1]).out_info.shape == (1, 3)
+    assert program.eval_shape(PARAMS, IMAGES).shape == (2, 3)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
