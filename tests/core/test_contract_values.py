@@ -26,7 +26,7 @@ def network(answer, *, label_offset: int = 0, exempt: bool = False) -> Any:
         input_size=SIZE,
         num_classes=CLASSES,
         label_offset=label_offset,
-        contract=contract.Record(is_exempt=exempt),
+        contract=contract.Record(is_exempt=True) if exempt else contract.Record(),
         logits_of_batches=of_batches,
         asked=asked,
     )
