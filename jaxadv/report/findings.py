@@ -280,11 +280,8 @@ def _transfer(transfer: pd.DataFrame, spread: pd.DataFrame, *, out_of: int = 0) 
         text = f"{names[0]} transfers best: {share_text(best['mean'])} on average over {pairs}"
         text += f", and {_from(best)} ({share_text(best['best_mean'])})"
     text += "."
-    aimed, free = (
-        spread[spread["target_kind"] != "untargeted"],
-        spread[spread["target_kind"] == "untargeted"],
-    )
-    if len(aimed) and len(free) and best["target_kind"] == "untargeted":
+    aimed = spread[spread["target_kind"] != "untargeted"]
+    if len(aimed) and best["target_kind"] == "untargeted":
         top = aimed.iloc[int(aimed["mean"].argmax())]
         name = panel_name(top["attack"], top["target_kind"], top["setting"])
         if top["mean"] > 0:
