@@ -248,11 +248,12 @@ NO_SUCCESS = "no attack fooled the model that it was made for"
 
 def share_text(share: float) -> str:
     """A share in whole percent. Only what is exactly nothing is 0 %, and only all is 100 %."""
-    if 0 < share < 0.005:
+    percent = 100 * share
+    if 0 < percent <= 0.5:  # 0.5 is rounded to the even number, 0
         return "less than 1 %"
-    if 0.995 <= share < 1:
+    if 99.5 <= percent < 100:
         return "more than 99 %"
-    return f"{100 * share:.0f} %"
+    return f"{percent:.0f} %"
 
 
 def _transfer(transfer: pd.DataFrame, spread: pd.DataFrame, *, out_of: int = 0) -> Finding | None:
@@ -279,11 +280,8 @@ def _transfer(transfer: pd.DataFrame, spread: pd.DataFrame, *, out_of: int = 0) 
         text = f"{names[0]} transfers best: {share_text(best['mean'])} on average over {pairs}"
         text += f", and {_from(best)} ({share_text(best['best_mean'])})"
     text += "."
-    aimed, free = (
-        spread[spread["target_kind"] != "untargeted"],
-        spread[spread["target_kind"] == "untargeted"],
-    )
-    if len(aimed) and len(free) and best["target_kind"] == "untargeted":
+    aimed = spread[spread["target_kind"] != "untargeted"]
+    if len(aimed) and best["target_kind"] == "untargeted":
         top = aimed.iloc[int(aimed["mean"].argmax())]
         name = panel_name(top["attack"], top["target_kind"], top["setting"])
         if top["mean"] > 0:

@@ -8,7 +8,8 @@ import pytest
 from models import inner_images, linear_apply, random_linear
 
 import jaxadv
-from jaxadv.core import metrics
+from jaxadv.core import faults, metrics
+from jaxadv.core.oracle import Answer
 from jaxadv.core.transfer import judge_transfer, seen
 
 pytestmark = pytest.mark.usefixtures("strict_numerics")
@@ -193,3 +194,33 @@ def test_transfer_leaves_out_what_has_no_class():
         found, labels, labels, targets, np.ones(4, bool), source_success=np.ones(4, bool), clf=clf
     )
     assert aimed.released.n == 0 and not aimed.top5.any() and not aimed.released_top5.any()
+
+
+def test_faults_add_up_over_the_answers():
+    """A slope seen once stays, and so does a number that is none."""
+    flat, slope = jnp.zeros((2, 2, 3)), jnp.zeros((2, 2, 3)).at[0, 1, 2].set(-0.5)
+    fine, broken = jnp.array([0.0, 1.0]), jnp.array([0.0, jnp.inf])
+
+    def seen(*answers):
+        found = faults.none_yet()
+        for answer in answers:
+            found = faults.after(found, Answer(*answer))
+        return bool(found.invalid), bool(found.sloped)
+
+    assert seen() == (False, False)
+    assert seen((fine, None)) == (False, False) and seen((broken, None)) == (True, False)
+    assert seen((fine, flat)) == (False, False) and seen((fine, slope)) == (False, True)
+    assert seen((fine, flat + 1)) == (False, True)
+    assert seen((fine, slope), (fine, flat)) == (False, True)
+    assert seen((broken, flat), (fine, None), (fine, flat)) == (True, False)
+    assert seen((fine, slope), (broken, None)) == (True, True)
+    assert seen((fine, flat.at[0, 0, 0].set(jnp.nan)))[0]
+
+
+def test_faults_are_noted_of_each_item():
+    watch = faults.Watch(4)
+    watch.note(0, faults.Faults(jnp.array(True), jnp.array(False)), asks_gradients=True)
+    watch.note(1, faults.Faults(jnp.array(False), jnp.array(True)), asks_gradients=True)
+    watch.note(3, faults.Faults(jnp.array(False), jnp.array(False)), asks_gradients=False)
+    assert watch.invalid.tolist() == [True, False, False, False]
+    assert watch.zero_gradient.tolist() == [True, False, False, False]

@@ -106,3 +106,82 @@ def test_terms_of_an_objective_are_their_formulas():
     made = oracle.signed_margin(jnp.int32(0), jnp.float32(-1), 4)
     slope = jax.grad(oracle.value, argnums=1)(made, jnp.asarray(logits))
     np.testing.assert_array_equal(slope, [-1, 0, 1, 0])
+
+
+def test_a_ratio_has_no_offset_and_next_to_no_floor_unless_given():
+    """(1 - 4) / (4 - 2): the spread is between the largest and the third logit."""
+    logits = jnp.array([1.0, 4.0, 3.0, 2.0])
+    made = oracle.ratio(
+        jnp.int32(0), jnp.float32(1), 4, aim=jnp.int32(oracle.NO_AIM), fourth=jnp.array(False)
+    )
+    assert float(oracle.value(made, logits)) == pytest.approx(-1.5, rel=1e-6)
+
+
+def test_a_ratio_may_aim_at_the_first_class():
+    """(4 - 1) / (4 - 2), also where the first class is not the best other one."""
+    made = oracle.ratio(
+        jnp.int32(1), jnp.float32(1), 4, aim=jnp.int32(0), fourth=jnp.array(False), floor=0.0
+    )
+    assert float(oracle.value(made, jnp.array([1.0, 4.0, 3.0, 2.0]))) == pytest.approx(1.5)
+
+
+def test_the_spread_of_two_classes_is_their_difference():
+    made = oracle.ratio(
+        jnp.int32(0),
+        jnp.float32(1),
+        2,
+        aim=jnp.int32(oracle.NO_AIM),
+        fourth=jnp.array(False),
+        floor=0.5,
+    )
+    assert float(oracle.value(made, jnp.array([1.0, 3.0]))) == pytest.approx(-0.8)
+
+
+def test_a_hinge_of_exactly_zero_has_no_slope():
+    made = oracle.hinge(jnp.int32(0), jnp.array(False), 0.0, 3)
+    slope = jax.grad(oracle.value, argnums=1)
+    assert slope(made, jnp.array([1.0, 1.0, 0.0])).tolist() == [0, 0, 0]
+    assert slope(made, jnp.array([1.5, 1.0, 0.0])).tolist() == [1, -1, 0]
+
+
+def test_no_infinite_logit_enters_by_a_ratio_that_is_not_asked_for():
+    made = oracle.cross_entropy(jnp.int32(0), jnp.float32(1), 3)
+    slope = jax.grad(oracle.value, argnums=1)(made, jnp.array([0.0, 0.0, -jnp.inf]))
+    assert slope.tolist()[:2] == [-0.5, 0.5]
+
+
+def test_several_objectives_share_a_forward_pass():
+    """Logits are sums of pixels, so the gradient of an objective is its weights everywhere."""
+    made = oracle.Oracle(lambda scale, x: scale * x.sum((1, 2)), "highest")
+    images = jnp.ones((2, 1, 1, 3))
+    weights = jnp.arange(18, dtype=jnp.float32).reshape(2, 3, 3)
+    answer = made.ask(jnp.float32(2), images, jax.vmap(oracle.linear)(weights))
+    assert answer.logits.tolist() == [[2, 2, 2], [2, 2, 2]]
+    np.testing.assert_array_equal(answer.asked_gradient()[:, :, 0, 0], 2 * weights)
+    one = made.ask(jnp.float32(2), images, oracle.linear(weights[:, 1]))
+    np.testing.assert_array_equal(one.asked_gradient()[:, 0, 0], 2 * weights[:, 1])
+
+
+def test_linear_objectives_have_the_leading_axis_of_their_weights():
+    made = oracle.linear(jnp.ones((5, 3)))
+    shapes = [leaf.shape for leaf in jax.tree.leaves(made)]
+    assert shapes == [(5, 3)] + [(5,)] * 9
+
+
+def test_an_answer_without_a_gradient_says_so():
+    logits = jnp.zeros(3)
+    assert oracle.Answer(logits, logits).asked_gradient() is logits
+    with pytest.raises(TypeError, match="no gradient"):
+        oracle.Answer(logits, None).asked_gradient()
+
+
+def test_only_floating_point_is_rounded_to_bfloat16():
+    numbers = jnp.array([1.0, 1 + 2.0**-12])
+    assert oracle._rounded(numbers).tolist() == [1, 1]
+    assert oracle._rounded(jnp.array([257])).tolist() == [257]
+    assert oracle._rounded(jnp.array([257])).dtype == jnp.int32
+
+
+def test_a_gpu_adds_in_one_order():
+    assert oracle._OPTIONS["gpu"] == {"xla_gpu_exclude_nondeterministic_ops": True}
+    assert oracle.NO_AIM == -1

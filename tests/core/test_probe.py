@@ -13,7 +13,19 @@ from models import inner_images, random_linear
 import jaxadv
 from jaxadv.clever.sampler import CleverSampler, SampleItem
 from jaxadv.core.classifier import Classifier
-from jaxadv.core.probe import AttackItem, AttackProbe, Probe
+from jaxadv.core.probe import (
+    AttackItem,
+    AttackNeeds,
+    AttackProbe,
+    Phase,
+    Probe,
+    Schedule,
+    centred,
+    fools,
+    needs_of,
+    never_done,
+    uncentred,
+)
 
 SEARCHES = {
     "ifgsm, one attempt": jaxadv.IFGSM(initial_eps=0.5, attempts=1, steps=2),
@@ -124,3 +136,47 @@ def test_a_fixed_budget_that_the_last_word_refutes_keeps_its_last_image(refuted,
 )
 def test_a_schedule_says_the_most_evaluations(attack, gradients, forwards):
     assert attack.schedule.evaluations() == (gradients, forwards)
+
+
+@pytest.mark.parametrize("cycles", [4, None])
+def test_a_schedule_is_its_prologue_and_its_cycles(cycles):
+    first, second, third = Phase("first", True), Phase("second", False), Phase("third", True)
+    schedule = Schedule((first,), (second, third, third), cycles, most=4)
+    assert schedule.phases() == (first, *(second, third, third) * 4)
+    assert schedule.evaluations() == (1 + 4 * 2, 4)
+    assert Schedule((), (first,), None).phases() == ()
+
+
+def test_cycles_and_the_most_of_them_are_told_apart():
+    looks = (Phase("look", False),)
+    assert Schedule((), looks, 2, most=7).evaluations() == (0, 2)
+    assert len(Schedule((), looks, 2, most=7).phases()) == 2
+
+
+def test_an_attack_that_says_no_needs_has_none():
+    assert needs_of(object()) == AttackNeeds(
+        draw=False, others=0, classes=2, most_classes=None, untargeted=False
+    )
+    assert not never_done()
+
+
+def test_an_unchanged_pixel_gets_back_its_value():
+    """0.1 is not what 0.1 - 0.5 + 0.5 is in float32."""
+    image = jnp.full((1, 2, 3), 0.1, jnp.float32)
+    item = AttackItem(image, jnp.int32(0), jnp.array(False))
+    point = centred(image)
+    assert point.tolist() == [[[pytest.approx(-0.4)] * 3] * 2] and ((point + 0.5) != image).all()
+    moved = uncentred(point.at[0, 1, 2].set(0.25), item)
+    np.testing.assert_array_equal(moved, image.at[0, 1, 2].set(0.75))
+
+
+@pytest.mark.parametrize("targeted", [True, False])
+@pytest.mark.parametrize(("lead", "confidence"), [(0.5, None), (0.5, 0.25), (0.5, 1.0), (-1, None)])
+def test_a_success_has_the_confidence(targeted, lead, confidence):
+    """The class that should win leads by ``lead``; it must lead by more than the confidence."""
+    item = AttackItem(jnp.zeros((1, 1, 3)), jnp.int32(1), jnp.array(targeted))
+    logits = jnp.array([0.0, lead if targeted else -lead, -9.0])
+    expected = lead > (confidence or 0)
+    assert bool(fools(logits, item, confidence)) == expected
+    assert not fools(logits.at[2].set(jnp.nan), item, confidence)
+    assert not fools(logits.at[2].set(-jnp.inf), item, confidence)

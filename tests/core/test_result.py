@@ -6,6 +6,7 @@ import pytest
 from models import inner_images, random_linear
 
 import jaxadv
+from jaxadv.core.result import AttackResult
 from model_ports.errors import InputError
 
 COUNT = 6
@@ -145,7 +146,58 @@ def test_a_plot_has_clean_adversarial_and_difference(attacked):
     figure.canvas.draw()
 
 
-@pytest.mark.parametrize("images", [[6], [-1], [], [0.5], 3])
+@pytest.mark.parametrize("images", [[6], [-1], [], [0.5], 3, np.zeros(0, int), [[0]]])
 def test_a_plot_of_what_is_not_there_is_one_line(attacked, images):
     with pytest.raises(InputError, match="give at least one image number, from 0 to 5"):
         attacked[2].plot(images)
+
+
+def test_an_image_that_did_not_move_has_a_grey_difference(attacked):
+    result = attacked[2]
+    failed = int(np.flatnonzero(~result.success)[0])
+    figure = result.plot([failed, failed, failed])
+    assert (np.asarray(figure.axes[2].images[0].get_array()) == 0.5).all()
+    assert figure.axes[0].get_title().startswith(f"image {failed}, true class")
+    assert figure.get_size_inches().tolist() == pytest.approx([6.6, 3 * 2.4])
+
+
+def test_a_result_of_targets_and_of_invalid_attempts():
+    """By hand: image 0 reached its target, image 1 is invalid, image 2 was not fooled."""
+    pixels, count = np.zeros((3, 2, 4, 3), np.float32), np.full(3, 7, np.int32)
+    no, distance = np.zeros(3, bool), np.array([0.5, np.nan, np.nan], np.float32)
+    success = np.array([True, False, False])
+    result = AttackResult(
+        adversarial=pixels,
+        success=success,
+        near_tie=no,
+        revoked=no,
+        invalid=np.array([False, True, False]),
+        zero_gradient=no,
+        predicted=np.array([4, -1, 5], np.int32),
+        l0=distance,
+        l1=distance,
+        l2=distance,
+        linf=distance,
+        gradients=count,
+        forwards=count,
+        details={"eps": np.zeros((3, 2)), "loss": np.array([1.0, 2.0, 3.0])},
+        clean=pixels,
+        classes=np.array([4, 5, 5], np.int32),
+        targeted=np.array([True, False, False]),
+    )
+    assert repr(result) == (
+        "<AttackResult: 3 images of 2 x 4 pixels, 1 succeeded (33 %), 1 with NaN or infinite "
+        "logits or gradients; median l1 0.5, l2 0.5, linf 0.5>"
+    )
+    table = result.summary()
+    assert table.loc["success"].tolist() == [2, 0.5, 0.5, 0, 1]
+    assert table.loc["l2"].tolist() == [1, 0.5, 0.5, 0.5, 0.5]
+    rows = result.to_pandas()
+    assert rows["loss"].tolist() == [1, 2, 3] and "eps" not in rows
+    assert rows["class"].tolist() == [4, 5, 5] and rows["invalid"].tolist() == [False, True, False]
+    failures = result.part(slice(1, 3))
+    assert failures.summary().loc["l1", "n"] == 0 and np.isnan(failures.summary().loc["l1", "mean"])
+    assert repr(failures) == (
+        "<AttackResult: 2 images of 2 x 4 pixels, 0 fooled (0 %), 1 with NaN or infinite logits "
+        "or gradients>"
+    )

@@ -170,3 +170,27 @@ def test_targets_and_mixtures_are_refused():
     mixed = Piece([Two(), jaxadv.FGSM(0.1)], IMAGES[:2], CLASSES[:2], np.zeros(2, bool))
     with pytest.raises(jaxadv.InputError, match="mixed"):
         sequences.run(CLF, mixed, Stages({}), lanes=1)
+
+
+def test_nothing_is_asked_for_no_images():
+    asked.clear()
+    told: list[tuple[int, int | None]] = []
+    piece = Piece([], IMAGES[:0], CLASSES[:0], np.zeros(0, bool), advance=lambda *a: told.append(a))
+    stages = Stages({})
+    result = sequences.run(CLF, piece, stages, lanes=4)
+    assert len(result) == len(result.predicted) == 0
+    assert not asked and not stages.calls and told == [(0, 0)]
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, 0), ({"seed": 5}, 5)])
+def test_stages_draw_by_the_seed_of_the_run(given, expected):
+    seeds: list[int] = []
+    stages = Stages({})
+
+    def noting(*of_stage, seed, **more):
+        seeds.append(seed)
+        return stages(*of_stage, **more)
+
+    piece = Piece([Two()] * COUNT, IMAGES, CLASSES, np.zeros(COUNT, bool), ids=10 + CLASSES)
+    sequences.run(CLF, piece, noting, lanes=4, **given)  # type: ignore[arg-type]
+    assert seeds == [expected, expected]
