@@ -1,14 +1,16 @@
 """Which unit a process does next: alone, beside others, and in the middle of a queue."""
 
 import dataclasses
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 import jaxadv
 from jaxadv.data.arrays import from_arrays
-from jaxadv.evaluation import plan
-from jaxadv.evaluation.board import Board
+from jaxadv.evaluation import plan, units
+from jaxadv.evaluation.board import Board, _Group
 from jaxadv.evaluation.costs import Costs, Gigaflops
 from jaxadv.evaluation.dispatcher import Dispatcher
 from jaxadv.evaluation.settings import CleverSettings, Settings
@@ -159,6 +161,142 @@ def test_a_queue_goes_on_with_fresh_units_of_the_same_attack(job):
     following = made.following(first, lambda unit: unit.block != 1)
     assert following == Unit("a", "attack", "cw", 2)
     assert made.following(first, lambda unit: False) is None
+
+
+def test_a_board_is_empty_when_every_network_is_known_and_done(job):
+    """A network is known when its images are; what comes later changes nothing."""
+    made = Board(job, Costs(job, {}))
+    assert list(made._left) == ["a", "b"] and not made.is_classified("a")
+    for unit in made.left:
+        made.drop(unit)
+    assert made.is_classified("a") and not made.is_known("a") and not made.is_empty()
+    for name in job.models:
+        made.know(name, 0)
+    assert made.is_known("a") and made.is_empty()
+    made.know("a", IMAGES)
+    assert made.is_empty() and made.next([], processes=1) is None
+    unit = Unit("a", "clean", "", 0)
+    made.put_back(unit)
+    assert made.left == [unit] and not made.is_empty() and made.is_classified("a")
+    assert made.all_of("a") == [unit]
+
+
+def test_claims_of_done_or_unknown_units_do_not_count(job):
+    made = board(job, a=1, b=1)
+    first, second = (Unit("a", "attack", "cw", block) for block in range(2))
+    made.see({"unknown-0000": 2})
+    made.take(first)
+    made.take(second)
+    assert made.generations == {"unknown-0000": 2, first.part: 0, second.part: 0}
+    made.drop(first)
+    assert made.taken() == [second]
+    group = made._free()["a"]["cw"]
+    assert (group.first.block, group.number, group.taken) == (2, 4, 1)
+    made.free(second)
+    assert made._free()["a"]["cw"].number == 5 and made.taken() == []
+
+
+class Fixed:
+    """Costs that are known: of an image by the kind of unit, and of a unit its images."""
+
+    images = {"": 1.0, "fgsm": 2.0, "cw": 3.0, "clever": 10.0}
+
+    def of_image(self, network: str, what: str) -> float:
+        return self.images[what]
+
+    def of(self, unit: Unit, images: int) -> float:
+        return float(images)
+
+
+@pytest.mark.parametrize(("scored", "images"), [(None, 20), (6, 6), (30, 20)])
+def test_a_unit_costs_by_the_images_of_its_kind(job, scored, images):
+    """Of 24 images, 20 are attacked."""
+    clever = dataclasses.replace(job.settings.clever, images=scored)
+    settings = dataclasses.replace(job.settings, clever=clever)
+    costs: Any = Fixed()
+    made = Board(dataclasses.replace(job, settings=settings), costs)
+    made.know("a", 20)
+    for stage, what, count in (
+        ("clean", "", 24),
+        ("attack", "cw", 20),
+        ("clever", "clever", images),
+    ):
+        assert made.cost(Unit("a", stage, what, 0)) == count
+    planned = 24 * 2 + 24 * 3 + min(24, scored or 24) * 10
+    assert made.planned("b") == planned
+    assert made._rest({}) == planned  # b is not known yet
+    without = dataclasses.replace(settings, parts=("attacks",))
+    assert Board(dataclasses.replace(job, settings=without), costs).planned("a") == 24 * 5
+
+
+def test_what_is_left_is_as_planned_until_a_network_is_known(job):
+    made = Board(job, Costs(job, {}))
+    made.know("a", 8)
+    counted = made.counted()
+    assert counted["a"] == {"classification": 1, "fgsm": 2, "cw": 2, "clever": 2}
+    assert counted["b"] == {"classification": 1, "fgsm": 6, "cw": 6, "clever": 6}
+
+
+def wants(lanes: int | None, attempts: int, taken: int, work: float, time: float) -> bool:
+    """Whether a queue of FGSM in units of four images wants another process."""
+    job: Any = SimpleNamespace(
+        settings=SimpleNamespace(lanes=lanes, block_images=4),
+        attempts=[SimpleNamespace(attack="fgsm")] * attempts + [SimpleNamespace(attack="cw")] * 7,
+        models=[],
+        evaluations={"fgsm": (1, 0)},
+    )
+    costs: Any = Fixed()
+    group = _Group(Unit("a", "attack", "fgsm", 0), 1, work, taken)
+    return Board(job, costs)._wants(group, time)
+
+
+@pytest.mark.parametrize(
+    ("lanes", "attempts", "taken", "work", "time", "expected"),
+    [
+        (4, 1, 2, 1, 1, False),  # one process has both units
+        (4, 1, 2, 3, 2, True),  # the queue needs a process and a half
+        (4, 1, 3, 3, 2, False),  # two processes have three units
+        (4, 1, 0, 1, 9, True),  # nobody has begun
+        (4, 2, 2, 3, 2, False),  # units of eight attempts: each has its own process
+        (None, 1, 6, 9, 2, False),  # five processes, and four and a half are needed
+        (None, 1, 6, 11, 2, True),
+    ],
+)
+def test_a_queue_wants_as_many_processes_as_the_time_demands(
+    lanes, attempts, taken, work, time, expected
+):
+    assert wants(lanes, attempts, taken, work, time) is expected
+
+
+@pytest.mark.parametrize(
+    ("cost", "processes", "is_urgent"), [(3, 1, True), (2.9, 1, False), (1.5, 2, True)]
+)
+def test_a_unit_is_urgent_from_three_tenths_of_the_rest_on(
+    job, monkeypatch, cost, processes, is_urgent
+):
+    made = board(job, a=1, b=1)
+    monkeypatch.setattr(made, "_rest", lambda _: 10.0)
+    small, large = (
+        _Group(Unit("a", "attack", "cw", block), 1, size, 0)
+        for block, size in enumerate((0.5, cost))
+    )
+    found = made._urgent({"a": {"fgsm": large}, "b": {"cw": small}}, processes)
+    assert found == (large.first if is_urgent else None)
+
+
+def test_alone_a_process_does_attacks_in_the_order_of_their_images(job, monkeypatch):
+    """Two images of C&W and four of FGSM are a unit."""
+    monkeypatch.setattr(units, "size", lambda _, what: {"cw": 2}.get(what, 4))
+    settings = dataclasses.replace(job.settings, parts=("attacks",))
+    made = Board(dataclasses.replace(job, settings=settings), Costs(job, {}))
+    for unit in made.left:
+        made.drop(unit)
+    made.know("a", 6)
+    order: list[tuple[str, int]] = []
+    while unit := made.next([], processes=1):
+        order.append((unit.what, unit.block))
+        made.drop(unit)
+    assert order == [("fgsm", 0), ("cw", 0), ("cw", 1), ("fgsm", 1), ("cw", 2)]
 
 
 def dispatcher(job: plan.Job, directory, owner: str, done: set[Unit]) -> Dispatcher:

@@ -37,6 +37,15 @@ def test_a_network_that_was_not_measured_has_the_arithmetic_of_its_family():
     assert found.borrowed == {"vgg_19": "vgg_16"}
 
 
+def test_a_network_that_was_measured_lends_nothing_from_its_family():
+    """The day is that of the first row."""
+    rows = table(("vgg_19", "highest", 50.0, 3.0), ("vgg_16", "highest", 100.0, 6.0))
+    rows["date"] = ["2026-01-01", "2026-02-02"]
+    (found,) = rates.hours({"vgg_16": Work(360_000, 0, (60.0, 20.0))}, rows)
+    assert found.hours["highest"] == pytest.approx(1) and not found.borrowed
+    assert found.date == "2026-01-01"
+
+
 def test_networks_of_no_measured_family_are_left_out():
     rows = table(("vgg_16", "highest", 100.0, 6.0))
     assert (

@@ -3,6 +3,8 @@
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from models import inner_images, random_linear
 import jaxadv
 from jaxadv.evaluation import status
 from jaxadv.evaluation.settings import Settings
+from jaxadv.evaluation.units import Unit
+from jaxadv.store.belonging import file_name
 from jaxadv.store.claims import Claims
 from jaxadv.store.run import Run
 
@@ -78,6 +82,40 @@ def test_the_time_left_is_by_the_rate_of_what_was_done_lately(run, monkeypatch):
         os.utime(part, 2 * (DONE_AT + 7200 * (number + 1),))
     monkeypatch.setattr(status, "LATELY", 36000)
     assert status.text(run).endswith("about 2.0 h left, by what was done in 600 min")
+
+
+def test_the_hours_are_exact(tmp_path):
+    """A unit of cost 1 took 1000 s; 25920 are left."""
+    folder = tmp_path / "clever"
+    folder.mkdir()
+    units = [Unit("net", "clever", "clever", block) for block in range(2)]
+    for number, unit in enumerate(units):
+        path = folder / file_name(unit.part)
+        path.touch()
+        os.utime(path, (DONE_AT + 1000 * number, DONE_AT + 1000 * number))
+    nothing: Any = None
+    run: Any = SimpleNamespace(directory=tmp_path)
+    board: Any = SimpleNamespace(
+        left=["rest"], cost=lambda unit: 25920 if unit == "rest" else 1, planned=nothing
+    )
+    job: Any = SimpleNamespace(models=[], settings=SimpleNamespace(save_adversarial=False))
+    said = status._time(run, job, board, units, {})
+    assert said == "about 7200.0 h left, by what was done in 17 min"
+
+
+def test_an_ensemble_of_a_run_has_its_members_and_networks_of_the_zoo_their_arithmetic():
+    manifest = {
+        "settings": SETTINGS.to_dict() | {"zoo": "imagenet", "data": "mine"},
+        "identity": {"--ensembles": ["alexnet+vgg_16"]},
+        "chosen_images": 3,
+        "classes": 4,
+        "models": ["alexnet", "mine", "ensemble.alexnet.vgg_16"],
+    }
+    job = status._job(manifest)
+    assert job.ensembles == {"ensemble.alexnet.vgg_16": ["alexnet", "vgg_16"]}
+    assert len(job.chosen) == 3 and job.source.num_classes == 4
+    found = status._gigaflops(manifest, job)
+    assert list(found) == ["alexnet"] and found["alexnet"].gradient > found["alexnet"].logits
 
 
 def test_what_is_not_classified_counts_as_if_it_were_right(run):

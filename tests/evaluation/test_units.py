@@ -2,6 +2,8 @@
 
 import time
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ from jaxadv.evaluation import estimate, networks, plan, units
 from jaxadv.evaluation.costs import Costs, Gigaflops, of_zoo
 from jaxadv.evaluation.settings import CleverSettings, Settings
 from jaxadv.evaluation.units import Unit
+from jaxadv.store.belonging import file_name
 from model_ports import facts, registry
 
 
@@ -47,6 +50,128 @@ def test_units_of_costly_attacks_and_scores_are_small():
     assert sizes == {"": 2048, "fgsm": 256, "cw": 64, "ead": 32, "clever": 1}
     small = replace(job, settings=replace(job.settings, clever=CleverSettings(samples=4)))
     assert units.size(small, "clever") == 256
+
+
+@pytest.mark.parametrize(
+    ("evaluations", "block", "expected"),
+    [
+        ((0, units.MOST // 5), 64, 8),  # 15 images of logits alone, which cost a third
+        ((units.MOST // 12, 0), 12, 12),  # exactly a block, which is no power of two
+        ((units.MOST // 12, 0), 13, 8),
+        ((units.MOST // 12, units.MOST // 4), 64, 4),  # 6 images
+        ((4 * units.MOST, 0), 64, 1),
+    ],
+)
+def test_a_unit_ends_at_the_most_evaluations(evaluations, block, expected):
+    job: Any = SimpleNamespace(
+        settings=SimpleNamespace(block_images=block), evaluations={"attack": evaluations}
+    )
+    assert units.size(job, "attack") == expected
+
+
+def test_blocks_of_classifications_have_eight_blocks_of_attacked_images():
+    job = a_job(block_images=2)
+    assert [unit.block for unit in units.classifications(job, "a")] == [0, 1, 2, 3]
+    assert units.classified(job, 1).tolist() == list(range(16, 32))
+    assert units.classified(job, 3).tolist() == [48, 49]
+
+
+def test_attempts_are_in_the_order_of_their_images(monkeypatch):
+    """Two images of I-FGSM for four of FGSM."""
+    monkeypatch.setattr(units, "MOST", 14)
+    job = a_job(parts=("attacks",))
+    order = [(unit.what, unit.block) for unit in units.attempts(job, "a", 6)]
+    assert order == [("fgsm", 0), ("ifgsm", 0), ("ifgsm", 1), ("fgsm", 1), ("ifgsm", 2)]
+    assert units.counted(units.planned(job, "a")) == {"classification": 2, "fgsm": 5, "ifgsm": 10}
+    assert units.most_images(a_job(attacked_images=None)) == 50
+
+
+def test_a_block_has_the_targets_of_its_images():
+    job = a_job(clever=CleverSettings(images=6))
+    ids = np.arange(10)
+    images = units.Attackable(ids, ids % 4, ids + 100, np.array([f"d{i}" for i in ids]))
+    found = images.block(job, Unit("a", "attack", "fgsm", 1))
+    assert found.ids.tolist() == [4, 5, 6, 7] and found.labels.tolist() == [0, 1, 2, 3]
+    assert found.drawn is not None and found.drawn.tolist() == [104, 105, 106, 107]
+    assert found.digests.tolist() == ["d4", "d5", "d6", "d7"]
+
+
+@pytest.mark.parametrize(
+    ("selection", "shared", "expected"),
+    [("first", None, [0, 1, 4]), ("common", None, [1, 4, 5]), ("common", [4], [4])],
+)
+def test_attacked_images_are_the_first_right_ones(selection, shared, expected):
+    """Network a is right on 0, 1, 4 and 5, and b on 1, 2, 4 and 5. Three are attacked."""
+    right = {"a": [0, 1, 4, 5], "b": [1, 2, 4, 5], "c": range(50)}
+
+    def read(kind: str, columns: list[str], part: str) -> pd.DataFrame:
+        number = int(part[-1])
+        ids = np.arange(32 * number, min(50, 32 * (number + 1)))
+        wrong = ~np.isin(ids, list(right[part[0]]))
+        frame = {"image_id": ids, "label": ids % 4, "predicted": ids % 4 + wrong, "digest": ""}
+        return pd.DataFrame(frame)[columns]
+
+    job = a_job(attacked_images=3)
+    job = replace(job, settings=replace(job.settings, selection=selection))
+    run: Any = SimpleNamespace(read=read)
+    given = None if shared is None else np.array(shared)
+    found = units.attackable(run, job, "a", shared=given)
+    assert found.ids.tolist() == expected
+    assert found.labels.tolist() == (found.ids % 4).tolist() and found.drawn is None
+
+
+def an_ensemble(**settings: Any) -> plan.Job:
+    return replace(a_job(**settings), ensembles={"c": ["a"]})
+
+
+def test_adversarial_images_are_shown_to_networks_that_are_not_in_an_ensemble_with_theirs():
+    job = an_ensemble()
+    assert [units.shown_to(job, name) for name in "abc"] == [["b"], ["a"], ["b"]]
+    assert units.shown_to(an_ensemble(parts=("attacks",)), "a") == []
+
+
+@pytest.mark.parametrize("save", [False, True])
+def test_the_parts_of_a_unit(save):
+    """The first block has pictures for the report. Only attacks have adversarial images to save."""
+    job = a_job(save_adversarial=save)
+    assert [
+        units.kinds(job, Unit("a", *rest))
+        for rest in (("clean", "", 0), ("clever", "clever", 0), ("attack", "fgsm", 1))
+    ] == [["dropped", "clean"], ["clever"], ["examples", "transfer"]]
+    first = Unit("a", "attack", "fgsm", 0)
+    assert units.kinds(job, first) == ["examples", "adversarial", "transfer"]
+    alone = a_job(parts=("attacks",))
+    assert units.kinds(alone, first) == ["examples", "adversarial"]
+    names = [(kind, file_name("a-fgsm-0001")) for kind in ("examples", "transfer")]
+    images = [(units.image_store.FOLDER, units.image_store.name("a-fgsm-0001"))] * save
+    assert units.files(job, Unit("a", "attack", "fgsm", 1)) == names + images
+    scores = Unit("a", "clever", "clever", 0)
+    assert units.files(job, scores) == [("clever", file_name("a-clever-0000"))]
+
+
+@pytest.mark.parametrize("save", [False, True])
+@pytest.mark.parametrize("stage", ["clever", "attack"])
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_unit_is_done_when_its_rows_and_saved_images_are_whole(
+    monkeypatch, save, stage, stored, whole
+):
+    """Damaged images make room for others."""
+    removed: list[str] = []
+    monkeypatch.setattr(units.image_store, "has", lambda *_, **__: stored)
+    monkeypatch.setattr(
+        units.image_store, "make_room", lambda _, part, digest: removed.append(part)
+    )
+    run: Any = SimpleNamespace(
+        directory="there",
+        has=lambda kind, part: whole,
+        belonging=SimpleNamespace(digest=lambda kind: kind),
+    )
+    unit = Unit("a", stage, "fgsm" if stage == "attack" else "clever", 0)
+    saves = save and stage == "attack"
+    done = units.is_done(run, a_job(save_adversarial=save), unit)
+    assert done is (whole and (stored or not saves))
+    assert removed == ([unit.part] if saves and not stored else [])
 
 
 def test_every_image_is_in_one_unit_of_each_attack(job):
