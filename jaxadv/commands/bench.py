@@ -9,7 +9,8 @@ from jaxadv.support import values
 
 
 def main(flags: SimpleNamespace) -> None:
-    """Measure the networks of --models, or other packages with --peers.
+    """Measure the networks of --models. With --peers these are small networks, in other packages
+    too.
 
     Writes bench.csv, bench.md, bench.png and bench.svg to --out, and appends the rows to
     history.csv there. With --peers it writes peers.csv and peers.md.
@@ -51,10 +52,14 @@ def main(flags: SimpleNamespace) -> None:
 def _beside_others(flags: SimpleNamespace, out: Path) -> None:
     if flags.bench_threads:
         os.environ["NPROC"] = str(flags.bench_threads)  # of JAX, which reads it when it starts
-    from jaxadv.benchmark import bench, peers
+    from jaxadv.benchmark import bench, peer_networks, peers
 
+    networks = list(peer_networks.DESIGNS)
+    if flags.models != ["all"]:
+        networks = values.chosen("models", flags.models, networks)
     table = peers.run(
         flags.peers,
+        networks=networks,
         out=out,
         turns=flags.bench_turns,
         threads=flags.bench_threads,

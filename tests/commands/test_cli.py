@@ -77,6 +77,7 @@ GREY = np.full((1, 24, 24, 3), 0.5, np.float32)
         ),
         (["evaluate", "--nofloat64"], ["--float64", "predict"]),
         (["report", "--eps=0.1"], ["--eps", "evaluate"]),
+        (["bench", "--peers=pytorch", "--models=vgg_16"], ["'vgg_16'", "tiny, small, large"]),
         (["bench", "--attacks=fgsm"], ["--attacks", "evaluate", "bench measures all attacks"]),
         (["evaluate", "--eps=1/0"], ["1/0", "numbers"]),
         (["evaluate", "--eps=8"], ["eps is 8", "range 1", "8/255 = 0.0314"]),
