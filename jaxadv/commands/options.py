@@ -133,7 +133,7 @@ def define() -> None:
     _count(bench, "bench_steps", 16, "evaluations of an attack, at least 4")
     _count(bench, "bench_turns", 5, "number of repetitions of every measurement")
     _count(bench, "bench_threads", None, "threads of JAX and PyTorch with --peers; all if not given")
-    _names(bench, "peers", None, "small networks (--models=tiny,small,large) here and in pytorch, foolbox, foolbox_jax, torchattacks, art, adv_lib")
+    _names(bench, "peers", None, "small networks (--models) here and in pytorch, foolbox, foolbox_jax, torchattacks, art, adv_lib")
 
     fetch = "fetch"
     _text(fetch, "to", None, "folder to fill with weights/NAME, pictures and fetched.json")
