@@ -33,6 +33,7 @@ def pictures():
     return inner_images(50, COUNT)
 
 
+@pytest.mark.slow
 def test_cross_entropy_breaks_a_plain_network(pictures):
     clf = random_linear(51, 5)
     labels = clf.predict(pictures)

@@ -135,7 +135,7 @@ def test_searches_come_as_near_as_the_references(world, name):
     assert np.median(ratios) < (limit if world.edge else SHORT.get(name, limit))
 
 
-@pytest.mark.few("at the edge-cross_entropy-l1")
+@pytest.mark.few(slow=("inside-cross_entropy-l1", "at the edge-cross_entropy-l1"))
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("loss", ["cross_entropy", "dlr"])
 def test_apgd_succeeds_just_above_the_minimum_and_not_below(two_near, norm, loss):

@@ -148,6 +148,7 @@ def assert_same_search(run, net, *, same_iterations: float):
     assert_clean_where_failed(run, net)
 
 
+@pytest.mark.slow
 @THE_OTHER_IS_SLOW
 @pytest.mark.parametrize("group", ["cw_short", pytest.param("cw_shortc1", marks=pytest.mark.long)])
 def test_short_carlini_wagner(net, group):

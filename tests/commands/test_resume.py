@@ -201,6 +201,7 @@ def test_a_full_disk_loses_nothing(small_disk, tmp_path):
     same_rows(tmp_path / "run", rows_of(tmp_path / "whole"))
 
 
+@pytest.mark.slow
 def test_a_read_only_disk_is_one_line(small_disk, tmp_path):
     before, script = small_disk
     script += (

@@ -45,7 +45,7 @@ def half_dark(count=4) -> np.ndarray:
     return images
 
 
-@pytest.mark.few("nan-column0-cw", "inf-column1-fgsm", "-inf-column2-ifgsm_search")
+@pytest.mark.few("inf-column1-fgsm", slow=("nan-column0-cw", "-inf-column2-ifgsm_search"))
 @EVERY_ATTACK
 @pytest.mark.parametrize(
     ("value", "column"), [(np.nan, slice(None)), (np.inf, slice(0, 1)), (-np.inf, slice(1, 3))]

@@ -87,7 +87,7 @@ def on_tiny(name: str, images: tuple[int, ...], lanes: int):
     return jaxadv.run_attack(known.classifier, ATTACKS[name], *arguments, lanes=lanes, ids=chosen)
 
 
-@pytest.mark.few("cw", "apgd", slow=("fgsm", "ead", "fab", "square", "ddn"))
+@pytest.mark.few("apgd", slow=("cw", "fgsm", "ead", "fab", "square", "ddn"))
 @EVERY_ATTACK
 def test_companions_change_no_bit(name):
     """Image 5 alone, among others, first or last, in the first wave of lanes or a later one."""
@@ -358,6 +358,7 @@ def test_nan_logits_are_no_success(name, targeted):
     assert np.isnan(result.l2).all()
 
 
+@pytest.mark.few("fgsm", "cw", slow=("ead", "ifgsm", "ifgsm_search", "apgd", "ddn"))
 @ONE_MODERN
 def test_a_model_that_breaks_on_the_way_gives_no_nan_image(name):
     """NaN for every image whose first pixel is below one half; half of the images begin there, the

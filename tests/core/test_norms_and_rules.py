@@ -46,6 +46,7 @@ def test_fgsm_moves_by_exactly_eps_along_the_gradient(norm, targeted):
     assert len(measured) and np.abs(measured / eps - 1).max() < 1e-5
 
 
+@pytest.mark.few("2")
 @NORMS
 def test_ifgsm_search_brackets_the_smallest_eps(norm):
     """With weights w and -w the search ends at margin / (slope . direction): margin / ||slope||_2

@@ -87,10 +87,8 @@ def sources(net: str) -> dict[str, tuple]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("source", "target"),
-    [pytest.param("tiny", "smooth", marks=pytest.mark.slow), ("smooth", "tiny")],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("source", "target"), [("tiny", "smooth"), ("smooth", "tiny")])
 def test_transfer_rates(source, target):
     """Compares predictions and successes of every image, and the three rates.
 

@@ -278,6 +278,7 @@ def test_counting_otherwise_can_change_the_conclusion(tmp_path):
     ].startswith("largest, smallest")
 
 
+@pytest.mark.few("imagenet")
 @pytest.mark.parametrize("zoo", registry.ZOOS)
 def test_sizes_are_those_of_the_ports(zoo):
     assert list(SIZES[zoo]) == [entry.name for entry in registry.MODELS]
@@ -337,6 +338,7 @@ def test_page_shows_statements_and_published_numbers_apart_from_measured_ones(tm
     assert published(digits) == "" and "ten classes" in statements(digits)
 
 
+@pytest.mark.slow
 def test_published_files_are_those_of_the_repository_and_may_be_missing(
     tmp_path, monkeypatch, worlds_apart
 ):
