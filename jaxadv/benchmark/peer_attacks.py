@@ -326,6 +326,6 @@ PEERS = {
     "foolbox_jax": Peer("foolbox", foolbox_jax),
     "torchattacks": Peer("torchattacks", torchattacks),
     "art": Peer("art", art),
-    "adv_lib": Peer("adv_lib", adv_lib, "adv-lib"),
+    "adv_lib": Peer("adv_lib.attacks", adv_lib, "adv-lib"),
 }
 """All that `jaxadv bench --peers` knows."""
