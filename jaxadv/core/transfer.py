@@ -295,7 +295,7 @@ def judge_transfer(
     nan_predicted = (
         -clf.label_offset
     )  # for NaN the release predicts the first output; a negative number is no class
-    nan_top_five = np.arange(clf.num_classes)[-5:]  # NaN logits sort so that the last five win
+    nan_top_five = max(0, clf.num_classes - 5)  # NaN logits sort so that this class and later win
     released_predicted = np.where(has_image, predicted, nan_predicted)
     targeted = targets >= 0
     hit = np.where(targeted, predicted == targets, predicted != clean_predicted) & ~invalid
@@ -303,9 +303,7 @@ def judge_transfer(
     released = np.where(
         targeted, released_predicted == targets, released_predicted != clean_predicted
     ) & ~(invalid & has_image)
-    released5 = np.where(
-        targeted, np.where(has_image, top5, np.isin(targets, nan_top_five)), released
-    )
+    released5 = np.where(targeted, np.where(has_image, top5, targets >= nan_top_five), released)
     return TransferRates(
         attacked,
         invalid,

@@ -421,7 +421,11 @@ class Work:
             ):
                 block.seen[other.name] = classes.predicted
             seen = transfer.show(others, adversarial, self._lanes, advance=advance)
-        judged = [_judge(*pair, rows, block) for pair in zip(others, seen, strict=True)]
+        attempted = _Attempted.of(rows, block)
+        judged = [
+            attempted.judged(other, one, block.seen[other.name])
+            for other, one in zip(others, seen, strict=True)
+        ]
         shown = (
             "attacked",
             "invalid",
@@ -580,17 +584,37 @@ def _example_rows(
     )
 
 
-def _judge(
-    other: Classifier, seen: transfer.Seen, rows: pd.DataFrame, block: Block
-) -> transfer.TransferRates:
-    """The transfer to one network, from its predictions ``seen`` and the attempts' rows."""
-    kept = {attack.name for attack in catalog.ATTACKS if attack.hands_on_failures}
-    return transfer.judge_transfer(
-        seen,
-        block.seen[other.name][pd.Index(block.ids).get_indexer(pd.Index(rows["image_id"]))],
-        rows["label"].to_numpy(),
-        rows["target"].to_numpy(),
-        (rows["success"] | rows["attack"].isin(kept)).to_numpy(),
-        source_success=rows["success"].to_numpy(),
-        clf=other,
-    )
+class _Attempted(NamedTuple):
+    """What the transfer to any network needs of the attempts of a block."""
+
+    places: np.ndarray  # of their images in the block
+    labels: np.ndarray
+    targets: np.ndarray
+    has_image: np.ndarray  # in the release
+    success: np.ndarray
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame, block: Block) -> "_Attempted":
+        kept = {attack.name for attack in catalog.ATTACKS if attack.hands_on_failures}
+        success = rows["success"].to_numpy()
+        return cls(
+            pd.Index(block.ids).get_indexer(pd.Index(rows["image_id"])),
+            rows["label"].to_numpy(),
+            rows["target"].to_numpy(),
+            success | rows["attack"].isin(kept).to_numpy(),
+            success,
+        )
+
+    def judged(
+        self, other: Classifier, seen: transfer.Seen, clean: np.ndarray
+    ) -> transfer.TransferRates:
+        """The transfer to one network, from its predictions ``seen``, and ``clean`` of the block."""
+        return transfer.judge_transfer(
+            seen,
+            clean[self.places],
+            self.labels,
+            self.targets,
+            self.has_image,
+            source_success=self.success,
+            clf=other,
+        )

@@ -240,7 +240,8 @@ def test_of_failures_only_fgsm_has_an_image(monkeypatch):
     monkeypatch.setattr(transfer, "judge_transfer", lambda *given, **more: asked.append(given))
     block = a_block(seen={"other": np.array([10, 11, 12])})
     other: Any = SimpleNamespace(name="other")
-    work._judge(other, "seen", examples(), block)  # type: ignore[arg-type]
+    seen: Any = "seen"
+    work._Attempted.of(examples(), block).judged(other, seen, block.seen["other"])
     ((_, clean, labels, _, has_image),) = asked
     assert clean.tolist() == [12, 11, 10] and labels.tolist() == [2, 1, 0]
     assert has_image.tolist() == [True, False, True]
