@@ -147,6 +147,7 @@ def test_apgd_succeeds_just_above_the_minimum_and_not_below(two_near, norm, loss
         assert (apgd_succeeds(two_near, factor, norm, loss) == expected).all()
 
 
+@pytest.mark.slow
 def test_released_apgd_needs_more_in_l1():
     """Its steps move two values at least, and alike, so what a smaller one has stays there."""
     inside = World(0, far=True)

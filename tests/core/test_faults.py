@@ -64,7 +64,7 @@ def test_an_image_whose_logits_are_no_numbers_is_neither_fooled_nor_robust(name,
     )
 
 
-@pytest.mark.few("cw", "ifgsm")
+@pytest.mark.few("ifgsm", slow=("cw",))
 @EVERY_ATTACK
 def test_infinite_logits_on_the_way_are_no_failure(name):
     """The network breaks where the attack must go: a search that finds nothing there has shown

@@ -98,7 +98,7 @@ def test_companions_change_no_bit(name):
             np.testing.assert_array_equal(among[field], value, err_msg=f"{images} {field}")
 
 
-@pytest.mark.few("fgsm", slow=("apgd", "cw", "ifgsm_search", "fab"))
+@pytest.mark.few(slow=("fgsm", "apgd", "cw", "ifgsm_search", "fab"))
 @ONE_MODERN
 def test_lane_count_and_order_change_rounding_only(name):
     images = tuple(range(10))
@@ -287,7 +287,7 @@ def test_whole_numbers_and_fractions_share_a_queue():
     )
 
 
-@pytest.mark.few("cw", "fgsm", slow=("apgd", "ead", "ddn"))
+@pytest.mark.few("fgsm", slow=("cw", "apgd", "ead", "ddn"))
 @ONE_MODERN
 def test_a_constant_on_all_logits_changes_no_decision(name):
     """The release masks the label's logit by -10000, which does; here + 1000 only rounds the
@@ -397,7 +397,7 @@ def test_fixed_budget_returns_its_last_iterate_search_the_clean_image():
     )
 
 
-@pytest.mark.few("ifgsm_search", "fab", slow=("ead", "cw", "fmn", "square", "alma"))
+@pytest.mark.few("ifgsm_search", slow=("fab", "ead", "cw", "fmn", "square", "alma"))
 @EVERY_PROBE
 def test_counts_are_the_evaluations_that_were_made(name):
     """A single lane and image: each count is a call of the model.
