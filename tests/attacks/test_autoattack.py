@@ -221,7 +221,7 @@ def test_each_stage_is_a_queue_of_those_who_stand(flat, monkeypatch):
     assert sizes == [("Square", COUNT), ("APGD", COUNT - broken)]
 
 
-@pytest.mark.few(slow=("smooth-Linf-0.1", "smooth-L2-4"))
+@pytest.mark.few(slow=("smooth-Linf-0.1",))
 @pytest.mark.parametrize(
     ("net", "norm", "eps"),
     [("smooth", "Linf", 0.1), ("smooth", "L2", 4), ("tiny", "Linf", 0.02), ("tiny", "L2", 1)],

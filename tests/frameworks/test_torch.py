@@ -73,7 +73,7 @@ def test_all_that_are_said_to_be_the_same_are_run():
     assert torch_state.ROWS.keys() == same
 
 
-@pytest.mark.few("inception_v4", slow=())
+@pytest.mark.few(slow=())
 @pytest.mark.parametrize("model", torch_state.ROWS)
 def test_converted_it_is_the_same_function(tmp_path, command, model):
     """Logits of the 1000 classes to 1e-5, and the input gradient, each with its own preprocessing;
