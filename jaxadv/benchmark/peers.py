@@ -4,6 +4,7 @@
 """
 
 import importlib
+import os
 import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -16,7 +17,7 @@ import pandas as pd
 
 from jaxadv.benchmark import bench, peer_networks
 from jaxadv.benchmark.peer_attacks import PEERS, Done, Scale, Task, here
-from jaxadv.support import machine
+from jaxadv.support import machine, values
 from jaxadv.support.files import write_atomically
 from jaxadv.support.progress import Progress
 from model_ports.errors import InputError
@@ -65,7 +66,7 @@ def run(
     out: Path,
     turns: int,
     threads: int | None = None,
-    networks: Sequence[str] = tuple(peer_networks.DESIGNS),
+    networks: Sequence[str] = ("all",),
     scale: Scale = DEFAULT,
     progress: bool = True,
 ) -> pd.DataFrame:
@@ -75,9 +76,9 @@ def run(
         names: keys of `PEERS`.
         out: the folder for peers.csv and peers.md, which are written after each network.
         turns: how often everything is measured.
-        threads: of PyTorch. JAX reads its own number from the variable NPROC when it starts. None:
-            as many as each takes.
-        networks: keys of `peer_networks.DESIGNS`.
+        threads: of PyTorch and of JAX, which reads the number when it starts. None: as many as each
+            takes.
+        networks: keys of `peer_networks.DESIGNS`, or "all".
         scale: the settings of the attacks.
         progress: whether a line shows the progress.
 
@@ -85,11 +86,16 @@ def run(
         The table, with the columns `COLUMNS`.
 
     Raises:
-        InputError: as `check`, and for a folder that cannot be written.
+        InputError: as `check`, for an unknown network, and for a folder that cannot be written.
     """
+    if list(networks) == ["all"]:
+        networks = list(peer_networks.DESIGNS)
+    networks = values.chosen("models", networks, list(peer_networks.DESIGNS))
     check(names)
-    if threads and find_spec("torch"):
-        importlib.import_module("torch").set_num_threads(threads)
+    if threads:
+        os.environ["NPROC"] = str(threads)  # of JAX
+        if find_spec("torch"):
+            importlib.import_module("torch").set_num_threads(threads)
     facts = _facts(names) | {"threads": threads or "all", "turns": turns}
     rows: list[dict[str, Any]] = []
     table = pd.DataFrame()

@@ -1,6 +1,5 @@
 """bench: the speed of attacks and CLEVER, compared with a network's raw gradient."""
 
-import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,7 +19,12 @@ def main(flags: SimpleNamespace) -> None:
     """
     out = Path(flags.out or "results/bench")
     if flags.peers:
-        _beside_others(flags, out)
+        from jaxadv.benchmark import bench, peers
+
+        turns, threads = flags.bench_turns, flags.bench_threads
+        how = {"turns": turns, "threads": threads, "progress": flags.progress}
+        print(bench.text(peers.run(flags.peers, networks=flags.models, out=out, **how)))
+        print(f"written: {out / 'peers.md'}")
         return
     from jaxadv.benchmark import bench
     from jaxadv.core.engine import DEFAULT_LANES
@@ -47,23 +51,3 @@ def main(flags: SimpleNamespace) -> None:
     )
     print(bench.text(bench.run(classifiers, settings)))
     print(f"written: {settings.out / 'bench.md'}")
-
-
-def _beside_others(flags: SimpleNamespace, out: Path) -> None:
-    if flags.bench_threads:
-        os.environ["NPROC"] = str(flags.bench_threads)  # of JAX, which reads it when it starts
-    from jaxadv.benchmark import bench, peer_networks, peers
-
-    networks = list(peer_networks.DESIGNS)
-    if flags.models != ["all"]:
-        networks = values.chosen("models", flags.models, networks)
-    table = peers.run(
-        flags.peers,
-        networks=networks,
-        out=out,
-        turns=flags.bench_turns,
-        threads=flags.bench_threads,
-        progress=flags.progress,
-    )
-    print(bench.text(table))
-    print(f"written: {out / 'peers.md'}")

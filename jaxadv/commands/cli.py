@@ -81,14 +81,15 @@ def _help() -> None:
 
 def _parsed(arguments: list[str]) -> list[str]:
     try:
-        given, words = _split(arguments[1:])
+        given, words = precedence.split(arguments[1:], _takes_value)
         files = [
             flagfiles.find(flag.partition("=")[2])
             for flag in given
             if precedence.name(flag) == "flagfile"
         ]
         given = [flag for flag in given if precedence.name(flag) != "flagfile"]
-        filed, _ = _split([flag for file in files for flag in flagfiles.read(file)])
+        in_files = [flag for file in files for flag in flagfiles.read(file)]
+        filed, _ = precedence.split(in_files, _takes_value)
         command = words[0] if words else DEFAULT
         if command in WITH_A_STUDY:
             expand = partial(
@@ -103,25 +104,9 @@ def _parsed(arguments: list[str]) -> list[str]:
     return parsed
 
 
-def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Separate flags, each with its value as --name=value, from the words between them."""
-    split: list[str] = []
-    words: list[str] = []
-    rest = list(arguments)
-    while rest:
-        argument = rest.pop(0)
-        if argument == "--":
-            return split, [*words, *rest]
-        if not argument.startswith("-") or argument == "-":
-            words.append(argument)
-            continue
-        name = argument.lstrip("-")
-        known = flags.FLAGS[name] if name in flags.FLAGS else None  # None if it has "=" in it
-        takes_next = name == "flagfile" or (known is not None and not known.boolean)
-        if "=" not in name and takes_next and rest:
-            argument = f"{argument}={rest.pop(0)}"
-        split.append(argument)
-    return split, words
+def _takes_value(name: str) -> bool:
+    """Whether a flag's value may be the next word."""
+    return name == "flagfile" or (name in flags.FLAGS and not flags.FLAGS[name].boolean)
 
 
 def _flag_of(flag: str) -> str:

@@ -1,6 +1,6 @@
 """Flags that stand for other flags: the base, which all others override, and --study."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from jaxadv.support import flagfiles, places
 from model_ports.errors import InputError
@@ -18,6 +18,35 @@ GONE = ("multihost", "coordinator", "processes", "process")
 def name(flag: str) -> str:
     """The name in a flag as it is given, such as "--eps=0.1"."""
     return flag.lstrip("-").partition("=")[0]
+
+
+def split(
+    arguments: Sequence[str], takes_value: Callable[[str], bool]
+) -> tuple[list[str], list[str]]:
+    """Separate flags from the words between them.
+
+    Args:
+        arguments: the words of a command line.
+        takes_value: whether the value of the flag of a name may be the next word.
+
+    Returns:
+        The flags, each with its value as --name=value, and the words. What follows -- are words.
+    """
+    found: list[str] = []
+    words: list[str] = []
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if argument == "--":
+            return found, [*words, *rest]
+        if not argument.startswith("-") or argument == "-":
+            words.append(argument)
+            continue
+        plain = argument.lstrip("-")
+        if "=" not in plain and takes_value(plain) and rest:
+            argument = f"{argument}={rest.pop(0)}"
+        found.append(argument)
+    return found, words
 
 
 def base(given: Sequence[str], *, is_bare: bool) -> list[str]:
