@@ -121,7 +121,7 @@ def run(
 
 def _facts(names: Sequence[str]) -> dict[str, Any]:
     """What the speeds depend on."""
-    packages = sorted({"torch", *(PEERS[name].package for name in names)})
+    packages = sorted({"torch", *(PEERS[name].package.partition(".")[0] for name in names)})
     versions = {
         name: getattr(importlib.import_module(name), "__version__", "")
         for name in packages

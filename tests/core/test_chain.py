@@ -238,8 +238,7 @@ def test_journals_of_pieces_number_their_attacks_from_0(monkeypatch):
         return SimpleNamespace(start=start, end=start + 2, left=1, piece=piece)
 
     pieces = [begun(0, 0), begun(1, 2)]
-    of = lambda number: pieces[number >= 2]  # noqa: E731
-    journals = _Journals(SimpleNamespace(begun=pieces, of=of))
+    journals = _Journals(SimpleNamespace(begun=pieces, of=lambda number: pieces[number >= 2]))
     assert journals.outcomes() == {
         0: "first of 0",
         1: "second of 0",

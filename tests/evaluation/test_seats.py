@@ -107,7 +107,10 @@ def test_attempts_are_known_when_their_images_are(tmp_path, monkeypatch, selecti
     monkeypatch.setattr(made, "_attackable", lambda name: SimpleNamespace(ids=np.arange(8)))
     looks: list[None] = []
     monkeypatch.setattr(made._dispatcher, "look", lambda: looks.append(None))
-    known = lambda: [name for name in NAMES if made._board.is_known(name)]  # noqa: E731
+
+    def known() -> list[str]:
+        return [name for name in NAMES if made._board.is_known(name)]
+
     made._look()
     assert known() == [] and len(looks) == 1
     for unit in CLEAN[:2]:

@@ -6,15 +6,7 @@ import pytest
 from jaxadv.store import sums
 
 KEYS = {"source": "s", "model": "m", "attack": "a", "setting": "e", "target_kind": "t"}
-FLAGS = [
-    "attacked",
-    "invalid",
-    "source_success",
-    "success",
-    "top5",
-    "released_success",
-    "released_top5",
-]
+FLAGS = [name for name in sums.COLUMNS if name not in KEYS]  # from attacked to released_top5
 
 
 def shown(*outcomes: str, **keys: str) -> pd.DataFrame:
