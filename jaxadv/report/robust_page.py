@@ -36,23 +36,27 @@ def robust_accuracy(views: Views, figures: str) -> str:
 
 
 def _budgets(views: Views) -> str:
-    """A group for each budget and attack, AutoAttack first; searches unfold."""
+    """A group for each budget and attack. Only AutoAttack's are open where the run has it, else
+    those of the attacks with a budget. The others unfold.
+    """
     table = views.robust.robust_accuracy
-    shown, more = [], []
+    kinds: dict[str, list[str]] = {name: [] for name in ("autoattack", "budget", "search")}
+    columns = [*_AT_BUDGETS, *_WHO]
     for key, rows in table.groupby(["norm", "attack", "setting", "eps"], sort=False):
         norm, attack, setting = map(str, key[:3])
         eps = key[3]
         what = f"{panel_name(attack, 'untargeted', setting)} · {DISTANCES[norm]} {eps:.3g}"
         is_read_off = rows["within_100"].isna().all()
-        (more if is_read_off else shown).append((attack != "autoattack", what, rows))
-    columns = [*_AT_BUDGETS, *_WHO]
-    parts = []
-    for groups in (sorted(shown, key=lambda group: group[0]), more):
-        told = "".join(body(rows, columns, heading=what) for _, what, rows in groups)
-        parts.append(framed(head(columns), told) if told else "")
-    if not parts[0] or not parts[1]:
-        return "".join(parts)
-    return f"{parts[0]}<details><summary>Read off the searches</summary>{parts[1]}</details>"
+        kind = "autoattack" if attack == "autoattack" else "search" if is_read_off else "budget"
+        kinds[kind].append(body(rows, columns, heading=what))
+    tables = {kind: framed(head(columns), "".join(made)) for kind, made in kinds.items() if made}
+    first, *others = tables
+    names = {"budget": "Attacks with a budget", "search": "Read off the searches"}
+    return tables[first] + "".join(_folded(names[kind], tables[kind]) for kind in others)
+
+
+def _folded(summary: str, content: str) -> str:
+    return f"<details><summary>{summary}</summary>{content}</details>"
 
 
 def _searches(views: Views) -> str:
@@ -71,4 +75,4 @@ def _searches(views: Views) -> str:
         "found, 0 for an attack that fools nobody.</p>"
     )
     every = framed(head(_NEAR), "".join(groups))
-    return f"<details><summary>How near the searches come</summary>{lead}{every}</details>"
+    return _folded("How near the searches come", lead + every)

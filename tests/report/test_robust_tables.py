@@ -180,6 +180,15 @@ def test_a_run_of_the_studys_attacks_alone_has_what_its_rows_give(synthetic_run)
     assert views(synthetic_run).robust.optimality["attack"].nunique() == 3
 
 
+def test_only_autoattack_is_open_where_a_run_has_it(run, synthetic_run):
+    with_it = robust_page.robust_accuracy(views(run), "")
+    assert with_it.index("AutoAttack") < with_it.index("<details>")
+    assert with_it.count("<summary>Attacks with a budget") == ("FGSM" in with_it)
+    without = robust_page.robust_accuracy(views(synthetic_run), "")
+    assert without.index("FGSM") < without.index("<details>")
+    assert "Attacks with a budget" not in without
+
+
 def test_the_pages_section_has_budgets_first(run):
     section = robust_page.robust_accuracy(views(run), "<figure>curves</figure>")
     assert section.index("AutoAttack") < section.index("Read off the searches")
