@@ -7,7 +7,7 @@ from jaxadv.report.figures import Rendered
 from jaxadv.report.figures.canvas import inline
 from jaxadv.report.measures import Measure
 
-CURVES = ("curve_", "robust_", "sweep_")
+CURVES = ("robustness_curves_", "curve_", "robust_", "sweep_")
 """A figure whose name begins so stands in the section of robustness curves, in this order."""
 
 
@@ -22,17 +22,17 @@ def figure(drawn: Rendered, kind: str = "") -> str:
 
 
 def curves(drawn: Mapping[str, Rendered]) -> str:
-    """Robustness against what an attack may spend, from all figures that `CURVES` names."""
-    return "".join(_beginning(begin, drawn) for begin in CURVES)
+    """Robustness against what an attack may spend, from all figures that `CURVES` names.
 
-
-def least_distances(drawn: Mapping[str, Rendered]) -> str:
-    """Robust accuracy at every budget, a figure for each norm."""
-    return _beginning("robustness_curves_", drawn)
-
-
-def _beginning(name: str, drawn: Mapping[str, Rendered]) -> str:
-    return "".join(figure(one) for stem, one in drawn.items() if stem.startswith(name))
+    The first is in sight; the others unfold.
+    """
+    shown = [
+        figure(one) for begin in CURVES for stem, one in drawn.items() if stem.startswith(begin)
+    ]
+    if len(shown) < 2:
+        return "".join(shown)
+    more = "".join(shown[1:])
+    return f"{shown[0]}<details><summary>Other norms and attacks</summary>{more}</details>"
 
 
 def scatters(chief: Iterable[Measure], drawn: Mapping[str, Rendered]) -> str:

@@ -1,5 +1,5 @@
-"""The page's section on robust accuracy: the numbers at each budget, the curves, and how near the
-searches come to the best.
+"""The page's section on robust accuracy: the numbers at each budget, and how near the searches come
+to the best.
 """
 
 from jaxadv.report.attempted import NORMS
@@ -13,12 +13,11 @@ _WHO = ["below_minimum", "missed", "broken_by", "gradients_mean", "forwards_mean
 _NEAR = ["model", "n", "successes", "optimality", "distance_median", "best_median", "ratio_median"]
 
 
-def robust_accuracy(views: Views, figures: str) -> str:
+def robust_accuracy(views: Views) -> str:
     """The section, or "" for a run without budgets and searches.
 
     Args:
         views: of the run.
-        figures: the figures ``robustness_curves_*`` as HTML.
     """
     table = views.robust.robust_accuracy
     if table.empty:
@@ -32,7 +31,7 @@ def robust_accuracy(views: Views, figures: str) -> str:
         "Networks that are random or give probabilities were refused before anything was "
         "attacked.</p>"
     )
-    return f"{lead}{_budgets(views)}{figures}{_searches(views)}"
+    return f"{lead}{_budgets(views)}{_searches(views)}"
 
 
 def _budgets(views: Views) -> str:

@@ -100,16 +100,16 @@ def classifiers() -> list[Any]:
     ]
 
 
-def evaluation() -> Callable[[Path], None]:
-    """Two networks, four images, an attack, CLEVER, transfer; all that can be kept is kept."""
+def evaluation(*parts: str, networks: int = 2) -> Callable[[Path], None]:
+    """Some linear networks, four images, one attack; all that can be kept is kept."""
     from models import inner_images
 
     import jaxadv
 
-    networks, images = classifiers(), inner_images(0, 4)
-    labels = networks[0].predict(images)
+    chosen, images = classifiers()[:networks], inner_images(0, 4)
+    labels = chosen[0].predict(images)
     settings = jaxadv.Settings(
-        parts=("attacks", "transfer", "clever"),
+        parts=parts,
         attacks=(jaxadv.FGSM(eps=0.1),),
         targets=("random",),
         clever=jaxadv.CleverSettings(batches=2, samples=2),
@@ -121,7 +121,7 @@ def evaluation() -> Callable[[Path], None]:
     )
 
     def do(out: Path) -> None:
-        jaxadv.evaluate(networks, (images, labels), settings, out=out)
+        jaxadv.evaluate(chosen, (images, labels), settings, out=out)
 
     return do
 
@@ -165,10 +165,10 @@ def jobs() -> dict[str, Callable[[Path], Job]]:
     """Makers of each job; the folder given is for what it needs before."""
 
     def run(folder: Path) -> Job:
-        return Job(evaluation(), kept)
+        return Job(evaluation("attacks", "transfer", "clever"), kept)
 
     def report(folder: Path) -> Job:
-        evaluation()(folder)
+        evaluation("attacks", networks=1)(folder)  # a page of few figures, for time
         return Job(page, views, lambda out: shutil.copytree(folder, out))
 
     return {
