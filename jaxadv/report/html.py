@@ -62,7 +62,7 @@ def write(views: Views, path: str | os.PathLike, drawn: Mapping[str, Rendered]) 
     ]
     # With AutoAttack it is what people look for. The study's attacks are compared by distances.
     leads = "autoattack" in set(views.robust.robust_accuracy.get("attack", ()))
-    sections.insert(1 if leads else 3, Section("Robust accuracy", robust_accuracy(views)))
+    sections.insert(1 if leads else 4, Section("Robust accuracy", robust_accuracy(views)))
     number = len(views.models)
     title = f"Robustness of {number} classifier{'s' * (number != 1)}"
     whole = page(name=views.name, title=title, lead=_facts(views), sections=sections, footer=FOOTER)
