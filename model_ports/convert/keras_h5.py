@@ -9,6 +9,7 @@ outside, is refused.
 """
 
 import io
+import mmap
 import re
 import zipfile
 import zlib
@@ -26,6 +27,9 @@ FORMAT = "Keras HDF5"
 ARCHIVE = "Keras archive"
 WEIGHTS = "model.weights.h5"
 """The member of an archive that has the weights."""
+
+_HEAP = b"GCOL\x01"
+"""The first bytes of a global heap of HDF5, where names of Keras 3 lie."""
 
 _PART = re.compile(
     r"(?:.*_)?(?:(?P<kernel>kernel|W)|(?P<bias>bias|b)|(?P<gamma>gamma)|(?P<beta>beta)"
@@ -94,6 +98,7 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
             f"{path} is an HDF5 file, which takes h5py: pip install 'jaxadv[keras]', or save its "
             "arrays by original names as .npz"
         ) from None
+    _refuse_endless_heaps(path, source)
     collector = Collector(path, limit)
     try:
         with h5py.File(source, "r") as file:
@@ -117,6 +122,36 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
             "them, or .npz of original names"
         )
     return collector.arrays
+
+
+def _refuse_endless_heaps(path: Path, source: Path | BinaryIO) -> None:
+    """Refuse a file whose global heap has an object without length, or one that reaches beyond it.
+
+    The HDF5 library reads such an object again and again, without end. Lengths have 8 bytes, as
+    h5py writes them (HDF5 file format, section III.E).
+    """
+    if isinstance(source, Path):
+        if not source.stat().st_size:
+            return
+        with source.open("rb") as file:
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    else:
+        content = source.read()
+        source.seek(0)
+    heap = content.find(_HEAP)
+    while heap >= 0:
+        at, end = heap + 16, heap + int.from_bytes(content[heap + 8 : heap + 16], "little")
+        while at + 16 <= min(end, len(content)):
+            index = int.from_bytes(content[at : at + 2], "little")
+            size = int.from_bytes(content[at + 8 : at + 16], "little")
+            length = 16 + (size + 7) // 8 * 8 if index else size
+            if not 16 <= length <= end - at:
+                raise InputError(
+                    f"{path} is damaged: an object in an HDF5 heap has the length {length}; copy "
+                    "it again"
+                )
+            at += length
+        heap = content.find(_HEAP, heap + 1)
 
 
 def _refuse_other_files(path: Path, file, h5py) -> None:

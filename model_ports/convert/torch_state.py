@@ -6,10 +6,12 @@ that asks for more is refused.
 """
 
 import os
+import pickletools
 import re
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -42,6 +44,11 @@ _AVERAGED = (
 )
 """Entries of a training program's file that hold the arrays. Averages are read only if nothing else
 is there."""
+_NAME = 1000
+"""Characters of the longest name of a function in a pickle that PyTorch gets. It searches its own
+error message with a pattern whose time grows with the square of the name's length."""
+_PICKLES = 5
+"""The pickles in a file of PyTorch before 1.6, before the arrays."""
 _TRANSFORMERS = re.compile(
     r"(?:\w+\.)?(?:embedder|embeddings|encoder\.(?:layers?|stages))\..+"
     r"|(?:\w+\.)?(?:conv_stem|layer\.\d+)\.(?:convolution|normalization)\..+"
@@ -85,6 +92,8 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
         ) from None
     collector = Collector(path, limit)
     try:
+        if _has_long_name(path):
+            raise ValueError("no function has such a name")
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # many kinds, whose texts advise unsafe loading
         raise InputError(
@@ -119,6 +128,30 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
     if not collector.arrays:
         raise InputError(f"{path} has no weights; save model.state_dict()")
     return collector.arrays
+
+
+def _has_long_name(path: Path) -> bool:
+    """Whether a pickle in a file names a function by more than `_NAME` characters."""
+    if not is_zip(path):
+        with path.open("rb") as file:
+            return any(_longest_name(file) > _NAME for _ in range(_PICKLES))
+    with zipfile.ZipFile(path) as archive:
+        pickles = [name for name in archive.namelist() if name.endswith(".pkl")]
+        return any(_longest_name(archive.open(name)) > _NAME for name in pickles)
+
+
+def _longest_name(file: IO[bytes]) -> int:
+    """The length of the longest name of a function in the next pickle of a file."""
+    longest = 0
+    try:
+        for operation, argument, _ in pickletools.genops(file):
+            if operation.name == "GLOBAL":
+                longest = max(longest, len(argument))
+    except UnicodeDecodeError as error:
+        return len(error.object)
+    except (ValueError, ArithmeticError, MemoryError, IndexError):
+        pass  # torch.load reports the damage
+    return longest
 
 
 def _unpacked(path: Path) -> int:

@@ -194,6 +194,24 @@ class TestHostileFiles:
             )
         self.refusal(tmp_path / "m.h5", "another file")
 
+    @pytest.mark.parametrize(
+        ("index", "size"), [(0, 0), (0, 8), (0, 2**40), (1, 2**64 - 16), (1, 2**63)]
+    )
+    def test_a_heap_that_never_ends(self, tmp_path, h5py, index, size):
+        """The HDF5 library would read the first for ever."""
+        path = tmp_path / "m.weights.h5"
+        with h5py.File(path, "w") as file:
+            variables = file.create_group("layers/conv2d/vars")
+            variables["0"] = np.ones(3, np.float32)
+            variables.attrs["name"] = "conv1"
+        assert list(keras_h5.read(path)) == ["conv1/kernel"]
+        content = bytearray(path.read_bytes())
+        first = content.index(b"GCOL") + 16
+        content[first : first + 2] = index.to_bytes(2, "little")
+        content[first + 8 : first + 16] = size.to_bytes(8, "little")
+        path.write_bytes(content)
+        self.refusal(path, "damaged", "heap")
+
     def test_a_bomb_of_zeros(self, tmp_path, h5py):
         with h5py.File(tmp_path / "m.h5", "w") as file:
             file.create_dataset("conv1/kernel", (2**34,), "f4", chunks=(2**20,), compression="gzip")
