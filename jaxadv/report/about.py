@@ -59,6 +59,10 @@ def what_was_run(views: Views) -> str:
         for name, value in manifest.items()
         if value not in ({}, []) and name != "models" and not _is_deep(value)
     ]
+    if isinstance(versions := manifest.get("versions"), dict):
+        rows.append(
+            ("versions", ", ".join(f"{name} {_text(one)}" for name, one in versions.items()))
+        )
     cells = "".join(
         f'<tr><th scope="row">{escape(name.replace("_", " "))}</th><td>{escape(text)}</td></tr>'
         for name, text in rows

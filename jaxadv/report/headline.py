@@ -2,13 +2,14 @@
 and transfer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from jaxadv.analysis import correlation
 from jaxadv.report.findings import NO_SUCCESS, Finding, interval, share_text, with_successes
+from jaxadv.report.measures import Measure
 from jaxadv.report.names import listed, panel_name
 from jaxadv.report.ranking import Order, Rank, alike, difference, shown
 from jaxadv.report.tables import Tables
@@ -20,6 +21,7 @@ def headline(
     ranked: Mapping[str, Rank],
     comparison: pd.DataFrame,
     spread: pd.DataFrame,
+    measures: Sequence[Measure] = (),
 ) -> list[Finding]:
     """At most three sentences, each with its numbers.
 
@@ -29,9 +31,11 @@ def headline(
         ranked: of `jaxadv.report.ranking.ranks`.
         comparison: the table of differences between models.
         spread: of `jaxadv.report.findings.panel_means`.
+        measures: of `jaxadv.report.measures.chief`, to say where another one puts another model
+            first.
     """
     told = [
-        _robust(made, order, ranked, comparison),
+        _robust(made, order, comparison, measures),
         _accurate(made, order, ranked),
         _transfers(with_successes(spread, made.robustness), out_of=len(spread)),
     ]
@@ -39,7 +43,7 @@ def headline(
 
 
 def _robust(
-    made: Tables, order: Order | None, ranked: Mapping[str, Rank], comparison: pd.DataFrame
+    made: Tables, order: Order | None, comparison: pd.DataFrame, measures: Sequence[Measure]
 ) -> Finding | None:
     if order is None:
         return None
@@ -59,14 +63,32 @@ def _robust(
     if len(first) > 1:
         text = f"{listed(first)}, equal by {name}: {order.what} {shown(order, rows[0]['value'])}"
         return Finding("Most robust", f"{text}{_unbroken(made, order)}.")
-    second = listed([str(order.points["model"].iloc[number]) for number in groups[1]])
+    others = [
+        listed([str(order.points["model"].iloc[number]) for number in group]) for group in groups
+    ]
     text = (
-        f"{first[0]} by {name}: {order.what} {value}, before {second} with "
-        f"{shown(order, rows[1]['value'])}"
+        f"{first[0]} by {name}: {order.what} {value}, before {others[1]} with "
+        f"{shown(order, rows[1]['value'])}{_settled(order, first[0], others[1], comparison)}"
+        f"{_unbroken(made, order)}."
     )
-    return Finding(
-        "Most robust", f"{text}{_settled(order, first[0], comparison)}{_unbroken(made, order)}."
-    )
+    if len(groups) > 2:
+        text += f" Last: {others[-1]} with {shown(order, rows[-1]['value'])}."
+    return Finding("Most robust", text + _elsewhere(order, first[0], measures))
+
+
+def _elsewhere(order: Order, first: str, measures: Sequence[Measure]) -> str:
+    """How many of the other measures put another model first."""
+    compared, differs = 0, 0
+    for measure in measures:
+        is_same = (measure.attack, measure.target_kind) == order.key[:2]
+        is_more = measure.attack == "clever" and measure.setting != "2"
+        if is_same or is_more or len(measure.points) < 2:
+            continue
+        leaders = measure.points["model"].iloc[alike(measure.points["mean"])[0]]
+        compared, differs = compared + 1, differs + (first not in set(leaders))
+    if not differs:
+        return ""
+    return f" Of {compared} other measure{'s' * (compared > 1)}, {differs} put another model first."
 
 
 def _told(order: Order, row: pd.Series) -> str:
@@ -76,8 +98,11 @@ def _told(order: Order, row: pd.Series) -> str:
     return f"{100 * row['value']:.1f} % [{ends[0]:.1f}, {ends[1]:.1f}]"
 
 
-def _settled(order: Order, first: str, comparison: pd.DataFrame) -> str:
-    """Against how many others the first place is settled, by differences on the same images."""
+def _settled(order: Order, first: str, second: str, comparison: pd.DataFrame) -> str:
+    """Against how many others the first place is settled, by differences on the same images.
+
+    second: the model in the second place, or several in words.
+    """
     rivals = [name for name in order.points["model"] if name != first]
     compared = [difference(order, comparison, first, name) for name in rivals]
     known = [one for one in compared if one and np.isfinite([one["low"], one["high"]]).all()]
@@ -86,7 +111,10 @@ def _settled(order: Order, first: str, comparison: pd.DataFrame) -> str:
     sure = sum(one["low"] > 0 for one in known)
     if sure == len(rivals):
         return "; settled on the same images"
-    return f"; settled against {sure} of {len(rivals)} others"
+    text = f"; settled against {sure} of {len(rivals)} others"
+    next_one = difference(order, comparison, first, second)
+    is_open = second in rivals and not (next_one and next_one["low"] > 0)
+    return f"{text}, not against {second}" if is_open and sure else text
 
 
 def _unbroken(made: Tables, order: Order) -> str:

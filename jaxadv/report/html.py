@@ -40,7 +40,7 @@ def write(views: Views, path: str | os.PathLike, drawn: Mapping[str, Rendered]) 
     counted = tables.countable(views.made)
     order = chosen(first, counted.robustness)
     ranked = ranks(order, views.study["comparison"]) if order else {}
-    brief = headline(counted, order, ranked, views.study["comparison"], spread)
+    brief = headline(counted, order, ranked, views.study["comparison"], spread, first)
     more = findings(counted.accuracy, counted.robustness, counted.transfer, first, spread)
     figure = charts.figure(drawn["signature"]) if "signature" in drawn else ""
     sections = [

@@ -69,9 +69,10 @@ def overview(views: Views, chief: list[Measure], order: Order | None) -> str:
         "intervals. Below are n and failed attempts."
     )
     if order:
+        ties = " Models with = are tied." * any(rank.tied for rank in ranked.values())
         lead += (
-            f" Ranks are by {escape(order.name)}; models with = are tied."
-            " Their brackets hold the places that differences on the same images leave open."
+            f" Ranks are by {escape(order.name)}.{ties} In the brackets of a rank are the places "
+            "that differences on the same images leave open."
         )
     return f"{lead}</p>" + framed(
         f"<thead><tr>{head}</tr></thead>", f"<tbody>{lines}</tbody>", "overview"

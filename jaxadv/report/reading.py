@@ -2,6 +2,8 @@
 
 from html import escape
 
+import pandas as pd
+
 from jaxadv.report.libraries import other_pictures
 from jaxadv.report.sizes import any_of_zoo
 from jaxadv.report.transfer_page import span
@@ -49,11 +51,12 @@ def caveats(views: Views) -> str:
         notes.append(other)
     failed = int((attempts - own["successes"]).sum()) if len(own) else 0
     if failed:
-        counted = ", and transfer counts them in three ways (below)" * has_transfer
+        counted = ", and transfer counts them in three ways" * has_transfer
         notes.append(
             f"{failed:,} of {int(attempts.sum()):,} attempts failed. Distances leave them "
             f"out{counted}."
         )
+    notes += _sizes(own)
     if len(scores) and (scores["fell_back"] > 0).any():
         notes.append(
             f"Up to {100 * scores['fell_back'].max():.0f} % of a model's CLEVER scores have no "
@@ -61,3 +64,15 @@ def caveats(views: Views) -> str:
         )
     reading = HOW_TO_READ + HOW_TO_READ_TRANSFER * has_transfer
     return "".join(f"<p>{paragraph}</p>" for paragraph in [*map(escape, notes), *reading])
+
+
+def _sizes(robustness: pd.DataFrame) -> list[str]:
+    """A note where the networks' inputs differ in size: what that does to distances."""
+    values = (robustness["l2_mean"] / robustness["l2_per_pixel_mean"]).dropna().round()
+    if len(values) == 0 or values.min() > 0.99 * values.max():
+        return []
+    return [
+        f"The inputs differ in size, from {values.min():,.0f} to {values.max():,.0f} values. If "
+        "each pixel changes by the same amount, L1 and L2 are larger for a larger input, and "
+        "L2 / 3HW is smaller."
+    ]

@@ -5,6 +5,7 @@ to the best.
 from jaxadv.report.attempted import NORMS
 from jaxadv.report.cells import body, framed, head
 from jaxadv.report.names import panel_name
+from jaxadv.report.robustbench import as_text
 from jaxadv.report.views import Views
 from jaxadv.support.norms import DISTANCES
 
@@ -24,12 +25,13 @@ def robust_accuracy(views: Views) -> str:
         return ""
     lead = (
         "<p>The share of all images that a network has right and that no attack within the "
-        "budget changes; an image that is wrong when "
-        "clean counts as not robust. Brackets are 95 % intervals (Wilson). <em>Searched</em> is "
-        "the same share by the least distances that searches found: an attack with a budget that "
-        "breaks an image below them, or misses one above, is counted beside it. "
-        "Networks that are random or give probabilities were refused before anything was "
-        "attacked.</p>"
+        "budget changes. An image that is wrong when clean counts as not robust. Brackets are 95 % "
+        "intervals (Wilson). <em>Searched</em> is the same share, read off the least distances "
+        "that the searches found. <em>Below minimum</em> counts images that the attack broke and "
+        "no search did, <em>missed</em> those that a search broke and the attack did not. "
+        "<em>Broken by</em> names the stages of AutoAttack: APGD with cross-entropy (apgd-ce), "
+        "targeted APGD (apgd-t), targeted FAB (fab-t) and Square. A network that is random or "
+        "gives probabilities is refused before anything is attacked.</p>"
     )
     return f"{lead}{_budgets(views)}{_searches(views)}"
 
@@ -43,8 +45,8 @@ def _budgets(views: Views) -> str:
     columns = [*_AT_BUDGETS, *_WHO]
     for key, rows in table.groupby(["norm", "attack", "setting", "eps"], sort=False):
         norm, attack, setting = map(str, key[:3])
-        eps = key[3]
-        what = f"{panel_name(attack, 'untargeted', setting)} · {DISTANCES[norm]} {eps:.3g}"
+        eps = float(rows["eps"].iloc[0])
+        what = f"{panel_name(attack, 'untargeted', setting)} · {DISTANCES[norm]} {as_text(eps)}"
         is_read_off = rows["within_100"].isna().all()
         kind = "autoattack" if attack == "autoattack" else "search" if is_read_off else "budget"
         kinds[kind].append(body(rows, columns, heading=what))

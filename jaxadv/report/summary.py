@@ -42,7 +42,7 @@ def summary(views: Views) -> dict[str, Any]:
     comparison = views.study["comparison"]
     ranked = ranks(order, comparison) if order else {}
     manifest = views.manifest
-    told = headline(counted, order, ranked, comparison, spread)
+    told = headline(counted, order, ranked, comparison, spread, first)
     return {
         "format": FORMAT,
         "run": views.name,

@@ -146,7 +146,7 @@ def _longest_name(file: IO[bytes]) -> int:
     try:
         for operation, argument, _ in pickletools.genops(file):
             if operation.name == "GLOBAL":
-                longest = max(longest, len(argument))
+                longest = max(longest, len(str(argument)))
     except UnicodeDecodeError as error:
         return len(error.object)
     except (ValueError, ArithmeticError, MemoryError, IndexError):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jaxadv.report import findings, headline, ranking
+from jaxadv.report import findings, headline, ranking, reading
 from jaxadv.report.columns import three_digits
 from jaxadv.report.measures import Measure
 from jaxadv.report.settings import NOTHING
@@ -208,15 +208,22 @@ def test_the_three_first_sentences(seed):
         elif len(tops) > 1:
             assert "equal" in said and tells(said, tops)
         else:
+            said, _, bottom = said.partition(" Last: ")
             first, second = said.split(", before ")
             assert tells(first, tops)
             rest = {name: value for name, value in known.items() if name not in tops}
-            assert tells(second, at(rest, max(rest.values()), three_digits))
+            seconds = at(rest, max(rest.values()), three_digits)
+            assert tells(second, seconds)
+            lasts = at(rest, min(rest.values()), three_digits)
+            assert tells(bottom, lasts if lasts != seconds else set())
             [name] = tops
             gaps = [ranking.difference(order, world.comparison, name, other) for other in rest]
             sure = sum(gap is not None and gap["low"] > 0 for gap in gaps)
             if "settled against" in said:
                 assert f"settled against {sure} of {len(rest)} others" in said and sure < len(rest)
+                gap = ranking.difference(order, world.comparison, name, min(seconds))
+                if "not against" in said:
+                    assert sure and not (gap and gap["low"] > 0)
             elif "settled" in said:
                 assert sure == len(rest)
     for name, rank in ranked.items():
@@ -232,7 +239,7 @@ def test_the_three_first_sentences(seed):
 @CASES
 def test_who_is_ahead_in_pairs(seed):
     world = World(seed)
-    text = ahead(world.comparison)
+    text = ahead(world.comparison, "has the larger value")
     wins = {name: 0 for name in world.models}
     for row in world.comparison.to_dict("records"):
         if row["difference"] > 0:
@@ -241,9 +248,37 @@ def test_who_is_ahead_in_pairs(seed):
             wins[row["other"]] += 1
     most = max(wins.values())
     if not most:
-        assert "No model is ahead" in text
+        assert "All are equal" in text
         return
     first = {name for name, count in wins.items() if count == most}
-    told = text.split("for sure. ")[1]
+    told = text.split("are settled. ")[1]
     assert tells(told, first)
-    assert ("equally many" in told) == (len(first) > 1)
+    assert ("equally often" in told) == (len(first) > 1)
+
+
+def _measure(attack: str, setting: str, **means: float) -> Measure:
+    points = pd.DataFrame({"model": list(means), "mean": list(means.values())})
+    points = points.assign(low=points["mean"], high=points["mean"], n=9, failures=0, error=0.5)
+    return Measure(attack, "random", setting, "l2", True, points, None, [])
+
+
+def test_other_measures_may_put_another_model_first():
+    """CLEVER counts in its second norm alone, and a tie for the first place is no other model."""
+    own = _measure("cw", "", a=3, b=2, c=1)
+    agrees, differs = _measure("ead", "", a=2, b=2), _measure("fmn", "", a=1, b=2, c=1)
+    scores = [_measure("clever", norm, a=1, b=2) for norm in ("1", "2", "inf")]
+    measures = [own, agrees, differs, *scores]
+    order = ranking.chosen(measures, pd.DataFrame({"attack": [], "eps": []}))
+    assert order and order.name.startswith("C&W")
+    text = headline._elsewhere(order, "a", measures)
+    assert text == " Of 3 other measures, 2 put another model first."
+    assert headline._elsewhere(order, "a", [own, agrees]) == ""
+    assert headline._elsewhere(order, "a", [own, differs]).startswith(" Of 1 other measure, 1 put")
+
+
+def test_a_caveat_says_that_inputs_differ_in_size():
+    rows = pd.DataFrame({"l2_mean": [1.0, 2.0, np.nan], "l2_per_pixel_mean": [1e-3, 5e-4, np.nan]})
+    assert reading._sizes(rows)[0].startswith(
+        "The inputs differ in size, from 1,000 to 4,000 values."
+    )
+    assert reading._sizes(rows[:1]) == reading._sizes(rows[2:]) == reading._sizes(rows[:0]) == []

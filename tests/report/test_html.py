@@ -100,7 +100,7 @@ def test_caveats_speak_only_of_what_the_run_has(synthetic_views):
     digits = {"settings": {"data": "digits"}}
     whole = synthetic_views._replace(manifest=digits)
     text = reading.caveats(whole)
-    assert "In a transfer map" in text and "(below)" in text and "small networks" in text
+    assert "In a transfer map" in text and "in three ways" in text and "small networks" in text
     made = whole.made._replace(transfer=whole.made.transfer[:0])
     text = reading.caveats(whole._replace(made=made, models=["mine"]))
     assert "transfer" not in text and "small networks" not in text

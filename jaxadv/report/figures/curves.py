@@ -37,8 +37,8 @@ class Curves(NamedTuple):
         text = (
             "Share of all images for which no search of the run found an adversarial image "
             f"within the budget ({DISTANCES[self.norm]}, "
-            f"pixel range 1), wrong images among them; n {told} a model; shaded: 95 % intervals "
-            "(Wilson); a panel a family, the other models in grey."
+            f"pixel range 1); images that are wrong when clean count as found; n {told} a model; "
+            "shaded: 95 % intervals (Wilson); a panel a family, the other models in grey."
         )
         return text + " Points: attacks with that budget." * bool(len(self.budgets))
 

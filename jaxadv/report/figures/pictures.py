@@ -163,7 +163,7 @@ def pictures_figure(rows: pd.DataFrame, order):
 
 
 def verdict(row: dict) -> str:
-    """E.g. "seen as 3", "failed: still 5"."""
+    """E.g. "seen as 3", "failed: still 5", "failed: seen as 4, not 7"."""
     if row["predicted"] < 0:
         return "no class: NaN or infinite"
     if row["success"]:
@@ -171,8 +171,13 @@ def verdict(row: dict) -> str:
     return (
         f"failed: still {row['predicted']}"
         if row["predicted"] == row["label"]
-        else f"failed: seen as {row['predicted']}"
+        else f"failed: seen as {row['predicted']}{_wanted(row)}"
     )
+
+
+def _wanted(row: dict) -> str:
+    target = row.get("target", -1)
+    return f", not {target}" if target >= 0 else ""
 
 
 def _short(text: str) -> str:

@@ -145,35 +145,38 @@ def _differences(views: Views) -> str:
     table, lines = views.study["comparison"], []
     for key, rows in table.groupby(KEYS, sort=False):
         about = _about(dict(zip(KEYS, key, strict=True)))
-        lines.append(f"<dt>{escape(about)}</dt><dd>{escape(ahead(rows))}</dd>")
+        is_success = key[KEYS.index("distance")] == "success"
+        told = ahead(rows, "is fooled more often" if is_success else "has the larger value")
+        lines.append(f"<dt>{escape(about)}</dt><dd>{escape(told)}</dd>")
     lead = (
         "<p>Two models are compared on the images of both, by a 95 % interval of the mean "
-        "difference. Each interval stands by itself: of many, one in twenty errs. Of attacks with "
+        "difference. A difference is settled if its interval leaves out 0. Each interval stands by "
+        "itself: of many, one in twenty errs. Of attacks with "
         "a fixed budget success is compared. All pairs are in "
         "<code>tables/comparison.csv</code>.</p>"
     )
     return f'{lead}<dl class="findings">{"".join(lines)}</dl>' if lines else ""
 
 
-def ahead(rows: pd.DataFrame) -> str:
+def ahead(rows: pd.DataFrame, verb: str) -> str:
     """Who has the larger value in the most pairs, in sentences.
 
-    rows: of the comparison of one measure.
+    rows: of the comparison of one measure. verb: what a larger value means.
     """
     sure = (rows["difference_low"] > 0) | (rows["difference_high"] < 0)
-    text = f"{sure.sum()} of {len(rows)} pairs of models differ for sure."
+    text = f"{sure.sum()} of {len(rows)} differences between two models are settled."
     larger = rows["model"].where(rows["difference"] > 0)
     larger = larger.fillna(rows["other"].where(rows["difference"] < 0)).dropna()
     if larger.empty:
-        return f"{text} No model is ahead of another."
+        return f"{text} All are equal."
     wins = larger.value_counts()
     first = [str(name) for name in wins.index[wins == wins.iloc[0]]]
     if len(first) > 1:
-        return f"{text} {listed(first)} are ahead in equally many pairs, {wins.iloc[0]} each."
+        return f"{text} {listed(first)} have the larger value equally often, in {wins.iloc[0]} pairs each."
     of_first = (rows["model"] == first[0]) | (rows["other"] == first[0])
     certain = int((larger[sure.reindex(larger.index)] == first[0]).sum())
-    text += f" {first[0]} has the larger value in {wins.iloc[0]} of its {of_first.sum()} pairs"
-    return f"{text}, for sure in {certain}."
+    text += f" {first[0]} {verb} in {wins.iloc[0]} of its {of_first.sum()} pairs"
+    return f"{text}, settled in {certain}."
 
 
 def _counting(table: pd.DataFrame) -> str:

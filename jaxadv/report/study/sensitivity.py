@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from jaxadv.analysis import correlation, fit_law, pareto_frontier
+from jaxadv.report.columns import three_digits
 from jaxadv.report.study.samples import Sample, mean
 from jaxadv.report.tables import TREATMENTS, Panel, Tables, of_panel, panels
 
@@ -127,6 +128,6 @@ def _compared(
 
 
 def _all_at(values: pd.Series, end: float) -> str:
-    """Which of them have a value, all that are tied; "all" if each has it."""
-    names = values.index[np.isclose(values, end, rtol=1e-9, atol=0)]
+    """Which of them have a value, all that print alike; "all" if each has it."""
+    names = values.index[values.map(three_digits) == three_digits(end)]
     return "all" if len(names) == len(values) > 1 else ", ".join(map(str, names))
