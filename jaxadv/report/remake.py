@@ -6,7 +6,9 @@ from pathlib import Path
 
 from jaxadv.report import figures, html, robustbench, summary, tables
 from jaxadv.report.views import views
+from jaxadv.store import clearing
 from jaxadv.store.run import Run
+from jaxadv.support.files import remove
 from jaxadv.support.progress import Progress
 from model_ports.errors import InputError
 
@@ -36,6 +38,8 @@ def remake(
             "evaluate makes one"
         )
     run.check_format()
+    # Another process may be writing now. What is still there at the end, nobody writes any more.
+    leftovers = clearing.leftovers(run.directory)
     page, brief = run.directory / "report.html", run.directory / summary.NAME
     with (
         figures.drawers(run.count_parts()) as pool,
@@ -66,4 +70,6 @@ def remake(
         stage("page")
         summary.write(shown, brief)
         html.write(shown, page, drawn)
+    for path in leftovers:
+        remove(path)
     return page

@@ -23,13 +23,16 @@ UNFINISHED = "unfinished"
 LIST = "files.json"
 JOURNAL = re.compile(r".+\+(outcomes|lanes)-.+\.npz")
 _LEFTOVER = re.compile(r"\.(.+)\.\d+\.tmp")
-_WRITTEN = {  # folder -> names of the files that a run writes there
+_WRITTEN = {  # pattern of folders -> names of the files that a run writes there
     **dict.fromkeys(KINDS, re.compile(r"part-.+\.parquet")),
     "tables": re.compile(r".+\.(csv|md|tex)"),
     "figures": re.compile(r".+\.(png|svg|txt)"),
     UNFINISHED: JOURNAL,
+    "robustbench/*/*": re.compile(r".+\.json"),
     "": re.compile(r"(manifest|files|summary)\.json|report\.html"),
 }
+VIEWS = ("tables", "figures", "robustbench/*/*", "")
+"""The folders of what is made from rows; "" is the run's own folder."""
 
 
 def files(folder: Path) -> list[Path]:
@@ -42,12 +45,29 @@ def files(folder: Path) -> list[Path]:
 
 def remove_leftovers(directory: Path) -> None:
     """Remove the temporary files of interrupted writes. No other process may be writing."""
-    for folder, pattern in _WRITTEN.items():
-        for path in files(directory / folder):
-            leftover = _LEFTOVER.fullmatch(path.name)
-            if leftover and pattern.fullmatch(leftover[1]):
-                remove(path)
+    for path in leftovers(directory, _WRITTEN):
+        remove(path)
     image_store.remove_leftovers(directory)
+
+
+def leftovers(directory: Path, folders: Iterable[str] = VIEWS) -> list[Path]:
+    """The temporary files in some folders of a run. A process may be writing some of them.
+
+    Args:
+        directory: the run's folder.
+        folders: patterns of the folders; by default, those without rows.
+
+    Returns:
+        The files.
+    """
+    found = []
+    for pattern in folders:
+        for folder in sorted(directory.glob(pattern)) if pattern else [directory]:
+            for path in files(folder):
+                leftover = _LEFTOVER.fullmatch(path.name)
+                if leftover and _WRITTEN[pattern].fullmatch(leftover[1]):
+                    found.append(path)
+    return found
 
 
 def remove_run(directory: Path, belonging: Belonging, manifest: Mapping[str, Any]) -> None:

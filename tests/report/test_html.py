@@ -4,6 +4,7 @@ colours.
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -618,3 +619,29 @@ def test_report_without_a_run(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
     with pytest.raises(InputError, match="--out is missing"):
         main(SimpleNamespace(out=None, figures=None, progress=False))
+
+
+def test_leftovers_of_an_interrupted_report_go(tmp_path, synthetic_run, monkeypatch):
+    """A temporary file that appears during the report belongs to somebody who is at work."""
+    folder = tmp_path / "run"
+    shutil.copytree(synthetic_run.directory, folder)
+
+    def half(*places: str) -> list[Path]:
+        paths = [folder / place for place in places]
+        for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"half")
+        return paths
+
+    def write(*arguments) -> None:
+        half("tables/.b.csv.12.tmp")
+        whole(*arguments)
+
+    whole = html.write
+    monkeypatch.setattr(html, "write", write)
+    views_of = ("tables/.a.csv.4711.tmp", "figures/.a.svg.4711.tmp", ".summary.json.4711.tmp")
+    old = half(*views_of, "robustbench/digits/Linf/.net.json.4711.tmp")
+    others = half("tables/.notes.docx.4711.tmp", "clean/.part-a.parquet.4711.tmp")
+    remake(folder, ["nothing"])
+    assert not any(path.exists() for path in old)
+    assert all(path.exists() for path in [*others, folder / "tables/.b.csv.12.tmp"])
