@@ -116,15 +116,19 @@ class Board:
         """A unit is to be done again."""
         self._add([unit])
 
-    def drop_done(self, is_done: Callable[[Unit], bool]) -> None:
+    def drop_done(self, is_done: Callable[[Unit], bool]) -> list[Unit]:
         """Drop all units that are done.
 
         Args:
             is_done: whether a unit is done.
+
+        Returns:
+            The dropped units.
         """
-        for unit in self.left:
-            if is_done(unit):
-                self.drop(unit)
+        done = [unit for unit in self.left if is_done(unit)]
+        for unit in done:
+            self.drop(unit)
+        return done
 
     def see(self, taken: Mapping[str, int]) -> None:
         """Take note of the claims.

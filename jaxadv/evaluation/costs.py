@@ -99,6 +99,10 @@ class Costs:
         )
         self._cached.clear()
 
+    def knows(self, network: str, attack: str) -> bool:
+        """Whether rows of a network and an attack were taken into account."""
+        return (network, attack) in self._sums
+
     def of_image(self, network: str, what: str) -> float:
         """The expected cost of one image.
 

@@ -57,17 +57,23 @@ class Dispatcher:
         self._next_list = -float("inf")
         self._was_joined = False
 
-    def look(self) -> None:
-        """Look at the claims and, if other processes were ever there, at the parts."""
+    def look(self) -> list[Unit]:
+        """Look at the claims and, if other processes were ever there, at the parts.
+
+        Returns:
+            The units that another process, or an earlier run, has done.
+        """
+        done: list[Unit] = []
         taken, self.processes = self._claims.look()
         self.board.see(taken)
         first = self._next_list == -float("inf")
         self._was_joined |= self.processes > 1
         began = self._clock()
         if first or (self._was_joined and began >= self._next_list):
-            self.board.drop_done(self._listed())
+            done = self.board.drop_done(self._listed())
             ended = self._clock()
             self._next_list = ended + max(1.0, LISTED * (ended - began))
+        return done
 
     def look_again(self) -> None:
         """Let the next `look` list the parts, however soon it comes."""

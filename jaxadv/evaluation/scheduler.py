@@ -5,8 +5,9 @@ Any number of processes do so on one run (see `jaxadv.evaluation.dispatcher`).
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import suppress
 from functools import partial
 
 import jax
@@ -28,6 +29,7 @@ from jaxadv.store.run import Run
 from jaxadv.support import log
 from jaxadv.support.files import short
 from jaxadv.support.progress import Whole
+from model_ports.errors import InputError
 
 PAUSE, LONGEST_PAUSE = 0.1, 2.0
 """Seconds between two looks for a unit, while other processes have all that are left."""
@@ -126,7 +128,7 @@ class Scheduler:
 
     def _look(self) -> None:
         """Look at the run's folder, and find the attempts of networks that are classified."""
-        self._dispatcher.look()
+        self._learn(self._dispatcher.look())
         names = [name for name in self._job.models if not self._board.is_known(name)]
         ready = [name for name in names if self._board.is_classified(name)]
         if self._job.settings.selection == "common" and len(ready) < len(self._job.models):
@@ -140,7 +142,16 @@ class Scheduler:
                 self._board.know(name, len(self._attackable(name).ids))
                 self._dispatcher.look_again()
         if ready:
-            self._dispatcher.look()
+            self._learn(self._dispatcher.look())
+
+    def _learn(self, done: Iterable[Unit]) -> None:
+        """Take the evaluations of others' units into account, one of each network and attack."""
+        for unit in done:
+            if unit.stage == "attack" and not self._costs.knows(unit.network, unit.what):
+                columns = ["gradients", "forwards"]
+                with suppress(InputError):  # a damaged part is found, and made again, later
+                    rows = self._run.read("examples", columns, part=unit.part)
+                    self._costs.learn(unit.network, unit.what, rows)
 
     def _attackable(self, name: str) -> units.Attackable:
         """The images to attack of a network. Those of the latest networks are kept."""

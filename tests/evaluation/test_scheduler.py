@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import jaxadv
@@ -19,6 +20,7 @@ from jaxadv.evaluation.settings import Settings
 from jaxadv.evaluation.units import Unit
 from jaxadv.store.claims import Claims
 from jaxadv.store.run import Run
+from jaxadv.support.files import Damaged
 
 NAMES = ["a", "b", "c"]
 
@@ -119,6 +121,27 @@ def test_a_process_waits_for_the_units_of_others_and_says_so(job, tmp_path, monk
     other.claims.release(taken[1])
     thread.join(20)
     assert found[0].unit == Unit("b", "clean", "", 0) and len(said) == 1
+
+
+def test_costs_are_measured_from_what_others_have_done(job, tmp_path, monkeypatch):
+    """One unit of each network and attack is read. A damaged one is left to who makes it again."""
+    one = Process(job, tmp_path).scheduler
+    rows = pd.DataFrame({"gradients": [10, 20], "forwards": [4, 6]})
+    read: list[str] = []
+
+    def examples(kind: str, columns: list[str], *, part: str) -> pd.DataFrame:
+        assert kind == "examples" and columns == ["gradients", "forwards"]
+        read.append(part)
+        if part == "a-cw-0000":
+            raise Damaged("a-cw-0000 is damaged")
+        return rows
+
+    monkeypatch.setattr(one._run, "read", examples)
+    some = [("clean", "", 0), ("attack", "cw", 0), ("attack", "cw", 1), ("attack", "cw", 2)]
+    monkeypatch.setattr(one._dispatcher, "look", lambda: [Unit("a", *each) for each in some])
+    one._look()
+    assert read == ["a-cw-0000", "a-cw-0001"]
+    assert one._costs.knows("a", "cw") and one._costs._measured("a", "cw") == (15, 5)
 
 
 def test_images_of_the_latest_networks_are_kept(job, tmp_path, monkeypatch):

@@ -106,7 +106,7 @@ def test_attempts_are_known_when_their_images_are(tmp_path, monkeypatch, selecti
     monkeypatch.setattr(units, "is_done", lambda run, job, unit: unit != CLEAN[1])
     monkeypatch.setattr(made, "_attackable", lambda name: SimpleNamespace(ids=np.arange(8)))
     looks: list[None] = []
-    monkeypatch.setattr(made._dispatcher, "look", lambda: looks.append(None))
+    monkeypatch.setattr(made._dispatcher, "look", lambda: looks.append(None) or [])
 
     def known() -> list[str]:
         return [name for name in NAMES if made._board.is_known(name)]
