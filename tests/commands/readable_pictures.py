@@ -2,7 +2,9 @@
 
 `python tests/commands/readable_pictures.py DIR 50000` measures an evaluation of very many pictures.
 It makes them in DIR under the study's names, unless they are there. It attacks each one with FGSM.
-After each tenth it prints the number of rows, the time, and the peak of memory.
+It prints the number of rows, the time, and the peak of memory after each tenth.
+`python tests/commands/readable_pictures.py DIR 50000 4` does so with 4 processes that share the
+work, FGSM and I-FGSM's search. It prints the peak of memory of each, and then the report's.
 """
 
 import io
@@ -62,6 +64,17 @@ def evaluate(pictures: Path, count: int, out: Path, *more: str) -> list[float]:
 
     Returns the peak of memory in MB, sampled ten times a second.
     """
+    process = start(pictures, count, out, "--parts=attacks,report", *more)
+    held = []
+    while process.poll() is None:
+        held += peak(process.pid)
+        time.sleep(0.1)
+    assert process.returncode == 0
+    return held
+
+
+def start(pictures: Path, count: int, out: Path, *more: str) -> subprocess.Popen:
+    """A process that attacks the first ``count`` pictures."""
     command = [
         sys.executable,
         ROOT / "run.py",
@@ -78,18 +91,27 @@ def evaluate(pictures: Path, count: int, out: Path, *more: str) -> list[float]:
         "--fgsm_targets=untargeted",
     ]
     variables = {"JAX_PLATFORMS": "cpu", "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"}
-    process = subprocess.Popen(
-        [*command, "--parts=attacks,report", *more], env=os.environ | variables
-    )
-    held = []
-    while process.poll() is None:
-        held += _peak(process.pid)
+    return subprocess.Popen([*command, *more], env=os.environ | variables)
+
+
+def together(pictures: Path, count: int, out: Path, processes: int) -> list[float]:
+    """Attack the first ``count`` pictures with several processes.
+
+    Returns the peak of memory of each in MB.
+    """
+    given = ["--parts=attacks", "--attacks=fgsm,ifgsm_search", "--targets=untargeted"]
+    given += ["--join", "--noprogress"]
+    running = [start(pictures, count, out, *given) for _ in range(processes)]
+    held = [0.0] * processes
+    while any(process.poll() is None for process in running):
+        for number, process in enumerate(running):
+            held[number] = max([held[number], *peak(process.pid)])
         time.sleep(0.1)
-    assert process.returncode == 0
+    assert not any(process.returncode for process in running)
     return held
 
 
-def _peak(pid: int) -> list[float]:
+def peak(pid: int) -> list[float]:
     try:
         words = Path(f"/proc/{pid}/status").read_text().split()
     except FileNotFoundError:
@@ -103,15 +125,31 @@ def attacked(out: Path) -> int:
     )
 
 
-if __name__ == "__main__":
-    folder, count, began = Path(sys.argv[1]), int(sys.argv[2]), time.monotonic()
-    if not (folder / "pictures").exists():
-        make(folder / "pictures", 50000)
-    print(f"made in {time.monotonic() - began:.0f} s")
+def main(folder: Path, count: int, processes: int = 1) -> None:
+    """Measure, and print what was measured."""
+    pictures, out = folder / "pictures", folder / f"run-{count}-{processes}"
+    if not pictures.exists():
+        make(pictures, 50000)
     began = time.monotonic()
-    held = evaluate(folder / "pictures", count, folder / f"run-{count}", "--noprogress")
-    print(
-        f"{attacked(folder / f'run-{count}')} of {count} attacked in "
-        f"{time.monotonic() - began:.0f} s; at most MB held after each tenth:"
-    )
-    print(", ".join(f"{held[len(held) * tenth // 10 - 1]:.0f}" for tenth in range(1, 11)))
+    if processes == 1:
+        held = evaluate(pictures, count, out, "--noprogress")
+        held = [held[len(held) * tenth // 10 - 1] for tenth in range(1, 11)]
+        what = "after each tenth"
+    else:
+        held, what = together(pictures, count, out, processes), "by each process"
+    seconds = time.monotonic() - began
+    print(f"{attacked(out)} attempts on {count} images in {seconds:.0f} s; at most MB held {what}:")
+    print(", ".join(f"{each:.0f}" for each in held))
+    if processes > 1:
+        began, report = time.monotonic(), [sys.executable, ROOT / "run.py", "report"]
+        process = subprocess.Popen([*report, f"--out={out}", "--noprogress"])
+        held = [0.0]
+        while process.poll() is None:
+            held += peak(process.pid)
+            time.sleep(0.1)
+        assert process.returncode == 0
+        print(f"report: {time.monotonic() - began:.0f} s, {max(held):.0f} MB")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))
