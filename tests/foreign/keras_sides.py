@@ -51,6 +51,9 @@ def on_tensorflow(folder: Path, names: list[str]) -> None:
     for name in names:
         keras.utils.clear_session()
         model = made(keras, name)
+        for layer in model.layers:  # TensorFlow casts a Python float by way of float32
+            if isinstance(layer, keras.layers.Rescaling):
+                layer.scale, layer.offset = np.float64(layer.scale), np.float64(layer.offset)
         random = np.random.default_rng(1)
         weights = []
         for weight in model.weights:
