@@ -255,6 +255,8 @@ class Run:
         try:
             stored = parts.read(path)
             self._check(stored.about, path, kind)
+            if not fits(kind, stored.file.schema_arrow):
+                raise Foreign(f"{str(path)!r} does not have the columns of {kind!r}")
             stored.rows()  # can they be decoded?
             if kind == "transfer":
                 _sums(stored)

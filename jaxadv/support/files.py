@@ -31,7 +31,7 @@ UNREADABLE = (
         MemoryError,
         SyntaxError,
     ),
-    *(RecursionError, NotImplementedError, zipfile.BadZipFile, zlib.error, struct.error),
+    *(RuntimeError, zipfile.BadZipFile, zlib.error, struct.error),
     tokenize.TokenError,  # NumPy reads headers as Python
 )
 """The exceptions that NumPy, zipfile and parsers raise for damaged or hostile files."""

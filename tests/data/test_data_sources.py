@@ -272,6 +272,16 @@ def test_digits_are_the_embedded_ones():
     assert np.array_equal(source.draw(7, 24, Reading()), known.images[7])
 
 
+def test_an_encrypted_npz_is_one_line(tmp_path):
+    np.savez(tmp_path / "a.npz", images=np.zeros((1, 2, 2, 3), np.uint8), labels=np.zeros(1, int))
+    content = bytearray((tmp_path / "a.npz").read_bytes())
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(signature) + flags] |= 1
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(InputError, match=r"cannot read .*encrypted.*; give an \.npz with arrays"):
+        sources.open_source(f"npz:{tmp_path / 'a.npz'}")
+
+
 def test_npz(tmp_path):
     eight_bit = np.stack([np.asarray(drawn.picture(seed, 32, 32)) for seed in range(3)])
     path = tmp_path / "x.npz"

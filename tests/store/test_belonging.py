@@ -203,3 +203,19 @@ def test_units_with_long_names_have_parts(tmp_path):
     assert len(run.read("clean")) == 6 and all(run.has("clean", unit) for unit in units)
     assert all(len(path.name) < 230 for path in (tmp_path / "clean").iterdir())
     assert np.array_equal(run.read("clean", part=units[1])["image_id"], range(3))
+
+
+def test_a_part_of_this_run_with_other_columns_is_made_again(tmp_path, capsys):
+    """Its seals are right, so that nothing else tells."""
+    made(tmp_path, identity(), "a", kinds=("clean",))
+    whole = parts.read(part(tmp_path, "clean", "a"))
+    cut = whole.file.read().drop_columns(["top5"])
+    part(tmp_path, "clean", "a").write_bytes(parts.encode(cut, whole.about, {}))
+    with Run.begin(tmp_path, identity()) as run:
+        with pytest.raises(InputError, match="does not have the columns of 'clean'"):
+            run.read("clean")
+        assert not run.has("clean", "a")
+        (line,) = said(capsys)
+        assert "does not have the columns" in line and "the part is made again" in line
+        run.append("clean", rows("clean"), part="a")
+        assert run.has("clean", "a") and len(run.read("clean")) == 3

@@ -1,5 +1,6 @@
 """Bad input to the Python surface ends in one line that names the value and what to do about it."""
 
+import pickle
 import re
 
 import numpy as np
@@ -35,6 +36,14 @@ def expect(*parts: str):
 
 def test_input_error_is_a_value_error():
     assert issubclass(jaxadv.InputError, ValueError)
+
+
+@pytest.mark.parametrize("length", [3, 10_000])
+def test_a_text_without_end_keeps_the_value_and_the_remedy(length):
+    text = f"'a.npz' is bad ({'x' * length}); copy it again"
+    error = pickle.loads(pickle.dumps(jaxadv.InputError(text)))
+    assert len(str(error)) <= 1000 and (str(error) == text) is (length == 3)
+    assert str(error).startswith("'a.npz' is bad (xxx") and str(error).endswith("; copy it again")
 
 
 SETTINGS = [
