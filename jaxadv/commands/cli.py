@@ -153,7 +153,10 @@ def _run(arguments: list[str]) -> None:
         raise unknown("command", command, COMMANDS)
     settings = SimpleNamespace(**{name: flags.FLAGS[name].value for name in options.known()})
     settings.words, settings.word = words, words[0] if words else None
+    places.working_folder()
     for name in options.PLACES:
+        if getattr(settings, name) == "" and name != "compilation_cache":
+            raise InputError(f"--{name} is empty; give a path, or leave the flag out")
         if getattr(settings, name) and "://" not in getattr(settings, name):  # no web address
             setattr(settings, name, os.fspath(places.place(f"--{name}", getattr(settings, name))))
     compilation.keep_programs(settings.compilation_cache)

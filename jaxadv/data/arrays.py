@@ -11,7 +11,7 @@ from PIL import Image
 
 from jaxadv.data import digits, pictures
 from jaxadv.data.pictures import Reading
-from jaxadv.data.source import Source, fingerprint
+from jaxadv.data.source import MOST_CLASSES, Source, fingerprint
 from jaxadv.support import checks, places
 from jaxadv.support.files import UNREADABLE
 from model_ports.errors import InputError
@@ -21,7 +21,6 @@ MOST, RATIO = 2**29, 100
 
 Archives of zeros reach a thousand.
 """
-MOST_CLASSES = 10**6
 _NAMES = ("images", "labels", "ids", "num_classes")
 
 

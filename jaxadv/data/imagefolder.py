@@ -13,18 +13,21 @@
 A list classes.txt, with the name of a class on each line, says that the classes are not ImageNet's.
 Class folders and lists of labels then have these names, or their numbers from 0.
 
-Files with other suffixes and hidden files are ignored. A name that is not UTF-8 is shown with
+Files with other suffixes and hidden files are ignored. A warning tells of pictures among them, and
+of folders that are not read. A name that is not UTF-8 is shown with
 escaped bytes, as "caf\\xe9.jpg".
 """
 
+import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from jaxadv.data import label_list, pictures, validation, wordnet
-from jaxadv.data.label_list import LISTS
+from jaxadv.data.label_list import CLASSES, LISTS
 from jaxadv.data.source import Source, fingerprint
 from jaxadv.support import log, places
 from model_ports.errors import InputError
@@ -32,6 +35,11 @@ from model_ports.errors import InputError
 T = TypeVar("T")
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+UNREAD = (
+    *(".jfif", ".jpe", ".jp2", ".jxl", ".heic", ".heif", ".avif"),
+    *(".ppm", ".pgm", ".pnm", ".tga", ".psd"),
+)
+"""Suffixes of pictures that are not read. A warning counts such files."""
 FORMS = (
     f"a list of labels ({', '.join(LISTS)}), names LABEL.NNNNNNNN.jpg with LABEL 1..1000, names "
     "ILSVRC2012_val_NNNNNNNN.JPEG, or class folders named by WordNet ids, by numbers 0..999, or by "
@@ -52,8 +60,11 @@ def open_folder(folder: str, *, name: str) -> Source:
     root = places.place("--data", folder)
     if not root.is_dir():
         raise InputError(f"data {name!r}: no folder {folder!r}; give a folder with {FORMS}")
+    _check_lists(root)
     listed = next((root / file for file in LISTS if (root / file).is_file()), None)
     files, classes = _pictures(root), label_list.class_names(root)
+    if files:
+        _tell_unread([root], name)
     if listed:
         labels = label_list.labels(listed, files, classes)
     elif not files:
@@ -78,6 +89,42 @@ def open_folder(folder: str, *, name: str) -> Source:
         )
         raise InputError(f"data {name!r}: no label for {odd!r}; the folder must have {FORMS}")
     return _source(root, files, np.asarray(labels, np.int32), name, classes)
+
+
+def _check_lists(root: Path) -> None:
+    """Raise InputError for a list that would be ignored: it is no file, or has capital letters."""
+    for path in sorted(_listing(root)):
+        usual = next((n for n in (*LISTS, CLASSES) if n.lower() == path.name.lower()), None)
+        if usual and path.name != usual:
+            raise InputError(f"{_shown(str(path))!r} is read if it is called {usual!r}; rename it")
+        if usual and not path.is_file():
+            raise InputError(
+                f"{_shown(str(path))!r} is {_no_file(path)}; put it there or remove it"
+            )
+
+
+def _no_file(path: Path) -> str:
+    return "a link to a file that is not there" if path.is_symlink() else "no file"
+
+
+def _tell_unread(folders: Iterable[Path], name: str) -> None:
+    """Warn of pictures with other suffixes, and of folders, in the folders that are read."""
+    inside, others = [], []
+    for folder in folders:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name[0] == ".":
+                    continue
+                if entry.is_dir():
+                    inside.append(entry.path)
+                elif entry.name.lower().endswith(UNREAD):
+                    others.append(entry.path)
+    for paths, what in ((inside, "folders inside"), (others, "pictures with other suffixes")):
+        if paths:
+            log.warn(
+                f"data {name!r}: {what} are not read; there are {len(paths)}, such as "
+                f"{_shown(min(paths))!r}"
+            )
 
 
 def _all_or_none(values: list[T | None]) -> list[T]:
@@ -134,9 +181,8 @@ def _pictures(folder: Path) -> list[Path]:
     )
     for file in files:
         if not file.is_file():
-            what = "a link to a file that is not there" if file.is_symlink() else "no file"
             raise InputError(
-                f"{_shown(str(file))!r} is {what}; put the picture there, or remove it"
+                f"{_shown(str(file))!r} is {_no_file(file)}; put the picture there, or remove it"
             )
     return files
 
@@ -184,6 +230,7 @@ def _class_folders(
         raise InputError(
             f"data {name!r}: {where} no pictures ({', '.join(SUFFIXES)}); put some there"
         )
+    _tell_unread(folders, name)
     return files, labels, names
 
 

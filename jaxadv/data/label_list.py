@@ -12,6 +12,7 @@ missing. Any other list must name exactly the pictures beside it.
 import codecs
 import csv
 import difflib
+import functools
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -74,9 +75,9 @@ def labels(path: Path, files: Sequence[Path], classes: Sequence[str] = ()) -> li
     """
     known = _Names(files)
     by_picture: dict[str, int] = {}
-    for line, name, text in _rows(path, known):
+    for line, name, texts in _rows(path, known):
         where = f"{str(path)!r}, line {line}"
-        label = of_class(text, classes, where) if classes else _label(text, where)
+        label = _agreed(texts, classes, where)
         picture = known.find(name)
         if picture is None:
             if path.name == KAGGLE:
@@ -99,6 +100,26 @@ def labels(path: Path, files: Sequence[Path], classes: Sequence[str] = ()) -> li
             "for each picture"
         )
     return [by_picture[file.name] for file in files]
+
+
+def _agreed(texts: Sequence[str], classes: Sequence[str], where: str) -> int:
+    """The label of the first text. Raises InputError if a later one is another label."""
+
+    def read(text: str) -> int:
+        return of_class(text, classes, where) if classes else _label(text, where)
+
+    label = read(texts[0])
+    for text in texts[1:]:
+        try:
+            other = read(text)
+        except InputError:  # such as the name of a class beside its number
+            continue
+        if other != label:
+            raise InputError(
+                f"{where}: labels {texts[0][:40]!r} and {text[:40]!r} in two columns; keep one of "
+                "the columns"
+            )
+    return label
 
 
 class _Names:
@@ -128,8 +149,10 @@ def _is_latin(name: str) -> bool:
     return any("\udc80" <= character <= "\udcff" for character in name)
 
 
-def _rows(path: Path, known: _Names) -> Iterator[tuple[int, str, str]]:
-    """The line number, name and label of each row, as the list has them."""
+def _rows(path: Path, known: _Names) -> Iterator[tuple[int, str, list[str]]]:
+    """The line number, name and labels of each row, as the list has them. Several columns may be
+    called a label.
+    """
     lines = [
         (number, line)
         for number, line in enumerate(_text(path, known).splitlines(), 1)
@@ -150,12 +173,12 @@ def _rows(path: Path, known: _Names) -> Iterator[tuple[int, str, str]]:
             f"{str(path)!r} cannot be read as a table ({error}); write a name and a label in each "
             "line"
         ) from error
-    name_at, label_at, has_head = _columns(path, rows, known)
+    name_at, labels_at, has_head = _columns(path, rows, known)
     for number, row in rows[has_head:]:
         if not any(row):
             continue  # an empty line of a spreadsheet
-        name, label = (row[at] if at < len(row) else "" for at in (name_at, label_at))
-        yield number, name, label
+        name, *texts = (row[at] if at < len(row) else "" for at in (name_at, *labels_at))
+        yield number, name, texts
 
 
 def _delimiter(usual: str, lines: Sequence[str]) -> str:
@@ -173,7 +196,9 @@ def _split(line: str, delimiter: str) -> Iterator[list[str]]:
     return csv.reader([line], delimiter=delimiter, skipinitialspace=True)
 
 
-def _of_words(lines: Sequence[tuple[int, str]], known: _Names) -> Iterator[tuple[int, str, str]]:
+def _of_words(
+    lines: Sequence[tuple[int, str]], known: _Names
+) -> Iterator[tuple[int, str, list[str]]]:
     """The same for labels.txt: a name, which may have spaces, a space or tab, and a label."""
     for position, (number, line) in enumerate(lines):
         name, _, label = (
@@ -185,20 +210,21 @@ def _of_words(lines: Sequence[tuple[int, str]], known: _Names) -> Iterator[tuple
         name = name.strip().strip("\"'")
         if position == 0 and known.find(name) is None and _is_head(name, label):
             continue
-        yield number, name, label
+        yield number, name, [label]
 
 
 def _columns(
     path: Path, rows: Sequence[tuple[int, list[str]]], known: _Names
-) -> tuple[int, int, bool]:
-    """The column of names, the column of labels, and whether the first row is a header."""
+) -> tuple[int, list[int], bool]:
+    """The column of names, the columns of labels, and whether the first row is a header."""
     if not rows:
-        return 0, 1, False
+        return 0, [1], False
     first = [field.lower() for field in rows[0][1]]
     names = [at for at, field in enumerate(first) if field in _NAME_HEADS]
     kinds = [at for at, field in enumerate(first) if field in _LABEL_HEADS]
     if names and kinds:
-        return names[-1] if first[names[0]] == "id" else names[0], kinds[0], True
+        labels_at = [at for at in kinds if first[at] != "y"] or kinds  # y may be a coordinate
+        return names[-1] if first[names[0]] == "id" else names[0], labels_at, True
     width = max(len(row) for _, row in rows)
     if width > MOST_COLUMNS:
         raise InputError(
@@ -226,7 +252,7 @@ def _columns(
             f"{str(path)!r} has {width} columns, and no header tells which is the label; "
             "keep name and label alone, or call the columns name and label"
         )
-    return name_at, others[0], has_head
+    return name_at, others, has_head
 
 
 def _is_index(rows: Sequence[list[str]], at: int) -> bool:
@@ -256,18 +282,30 @@ def _label(text: str, where: str) -> int:
 
 
 def of_class(text: str, classes: Sequence[str], where: str) -> int:
-    """The place of a class by its name, or by its number from 0. Raises InputError."""
-    text = text.strip().strip("\"'")
+    """The place of a class by its name, or by its number from 0 where no name is a number.
+
+    Raises InputError.
+    """
+    if _is_latin(text):
+        text = text.encode("utf-8", "surrogateescape").decode("latin-1")
+    text = _composed(_composed(text).strip("\"'"))
     if text in classes:
         return classes.index(text)
-    if re.fullmatch(r"[0-9]{1,6}(\.0*)?", text) and float(text) < len(classes):
+    numbers = _have_numbers(tuple(classes))
+    if not numbers and re.fullmatch(r"[0-9]{1,6}(\.0*)?", text) and float(text) < len(classes):
         return int(float(text))
     near = difflib.get_close_matches(text, classes, 1)
     hint = f", such as {near[0]!r}" if near else ""
     raise InputError(
-        f"{where}: label {text[:40]!r}; a name of {CLASSES} is needed{hint}, or a number below "
-        f"{len(classes)}"
+        f"{where}: label {text[:40]!r}; a name of {CLASSES} is needed{hint}"
+        + ("" if numbers else f", or a number below {len(classes)}")
     )
+
+
+@functools.lru_cache(maxsize=1)
+def _have_numbers(classes: tuple[str, ...]) -> bool:
+    """Whether a name is a number, so that another number would not say which class it means."""
+    return any(re.fullmatch(r"[0-9]+(\.0*)?", name) for name in classes)
 
 
 def class_names(folder: Path) -> list[str]:
@@ -278,7 +316,7 @@ def class_names(folder: Path) -> list[str]:
     path = folder / CLASSES
     if not path.is_file():
         return []
-    lines = [line.strip() for line in _text(path, _Names([])).splitlines()]
+    lines = [_composed(line) for line in _text(path, _Names([])).splitlines()]
     names = [line for line in lines if line]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice or len(names) < 2:

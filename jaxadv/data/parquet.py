@@ -1,14 +1,16 @@
 """Parquet files of pictures, as Hugging Face's hub has them: a column of encoded pictures and one
 of labels, in one file or several of a split.
 
-A row group is read at a time, when one of its pictures is asked for.
+A row group is read at a time, when one of its pictures is asked for. Checksums of pages are
+compared where a file has them.
 """
 
+import contextlib
 import functools
 import json
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,8 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jaxadv.data import pictures, wordnet
-from jaxadv.data.source import Source, fingerprint
+from jaxadv.data.source import MOST_CLASSES, Source, fingerprint
 from jaxadv.support import places
+from jaxadv.support.files import UNREADABLE
 from model_ports.errors import InputError, unknown
 
 IMAGES = ("image", "img", "picture", "jpg", "png")
@@ -27,7 +30,8 @@ LABELS = ("label", "labels", "fine_label", "class", "target", "cls")
 USUAL_SPLITS = ("validation", "val", "test")
 GROUPS = 4
 """Row groups in memory at a time; one has 100 to 1000 pictures."""
-_SHARD = re.compile(r"(.+?)-\d+-of-\d+(-[0-9a-f]+)?")
+_SHARD = re.compile(r"(.+?)-(\d+)-of-(\d+)(-[0-9a-f]+)?")
+_DAMAGED = (*UNREADABLE, pa.ArrowException)
 
 
 def open_parquet(what: str, *, name: str) -> Source:
@@ -39,19 +43,30 @@ def open_parquet(what: str, *, name: str) -> Source:
         name: as given, for messages and the manifest.
 
     Raises:
-        InputError: there are no such files, or they lack a column of pictures or of labels.
+        InputError: there are no such files, they are not one whole split, they are damaged, or they
+            lack a column of pictures or of labels.
     """
     files, root = _files(places.place("--data", what), name)
     shards = [_opened(file, name) for file in files]
     schema = shards[0].schema
     image, label = (_column(schema, wanted, name) for wanted in (IMAGES, LABELS))
     for file, shard in zip(files, shards, strict=True):
-        if shard.schema.names != schema.names:
-            raise InputError(
-                f"data {name!r}: {file.name!r} has other columns than {files[0].name!r}; "
-                "name the folder of one data set"
-            )
-    labels, shown = _labels(files, shards, label, name), _names(files, shards, image)
+        for same, what_differs in (
+            (shard.schema.names == schema.names, "columns"),
+            (_classes(shard.schema, label) == _classes(schema, label), "names of classes"),
+        ):
+            if not same:
+                raise InputError(
+                    f"data {name!r}: {file.name!r} has other {what_differs} than "
+                    f"{files[0].name!r}; name the folder of one data set"
+                )
+        _check_pictures(shard.schema.field(image), file, name)
+    labels, shown = _labels(files, shards, label, name), _names(files, shards, image, name)
+    if labels.max(initial=0) >= MOST_CLASSES:
+        raise InputError(
+            f"data {name!r}: column {label!r} has the label {labels.max()}; labels below "
+            f"{MOST_CLASSES} are allowed: number the classes from 0"
+        )
     classes = _classes(schema, label) or [str(c) for c in range(int(labels.max(initial=-1)) + 1)]
     if not len(labels) or labels.min() < 0 or labels.max() >= len(classes):
         wrong = "no rows" if not len(labels) else "rows without a label"
@@ -94,7 +109,24 @@ def _files(place: Path, name: str) -> tuple[list[Path], Path]:
         split = next(iter(splits)) if len(splits) == 1 else (usual or [""])[0]
     if split not in splits:
         raise unknown("split", split, splits)
+    _check_whole(splits[split], name)
     return splits[split], files[0].parent
+
+
+def _check_whole(files: Sequence[Path], name: str) -> None:
+    """Raise InputError unless the files of a split are all there, each once."""
+    shards = [match for file in files if (match := _SHARD.fullmatch(file.stem))]
+    if len(shards) < len(files):  # the split is one file without numbers
+        return
+    numbers, counts = ([int(shard[group]) for shard in shards] for group in (2, 3))
+    for file, number in zip(files, numbers, strict=True):
+        if numbers.count(number) > 1:
+            raise InputError(f"data {name!r}: {file.name!r} has a second version; keep one")
+    if {*counts} != {len(files)} or {*numbers} != {*range(len(files))}:
+        raise InputError(
+            f"data {name!r}: there are {len(files)} of {max(counts)} files of the split "
+            f"{shards[0][1]!r}; download the others"
+        )
 
 
 def _listing(folder: Path) -> list[Path]:
@@ -102,12 +134,24 @@ def _listing(folder: Path) -> list[Path]:
 
 
 def _opened(file: Path, name: str) -> Any:
-    try:
-        shard = pq.ParquetFile(file)
+    with _reading(file, name):
+        shard = pq.ParquetFile(file, page_checksum_verification=True)
         return _Shard(shard, shard.schema_arrow)
-    except (OSError, pa.ArrowException) as error:
-        said = " ".join(str(error).split())[:120]
-        raise InputError(f"data {name!r}: {file.name!r} cannot be read ({said})") from error
+
+
+@contextlib.contextmanager
+def _reading(file: Path, name: str) -> Iterator[None]:
+    """Turn whatever a damaged file raises into InputError."""
+    try:
+        yield
+    except _DAMAGED as error:
+        raise InputError(
+            f"data {name!r}: {file.name!r} cannot be read ({_line(error)}); download it again"
+        ) from error
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:120] or type(error).__name__
 
 
 class _Shard(NamedTuple):
@@ -117,6 +161,8 @@ class _Shard(NamedTuple):
 
 def _column(schema: pa.Schema, wanted: Sequence[str], name: str) -> str:
     for column in wanted:
+        if schema.names.count(column) > 1:
+            raise InputError(f"data {name!r}: two columns are called {column!r}; rename one")
         if column in schema.names:
             return column
     raise InputError(
@@ -125,30 +171,49 @@ def _column(schema: pa.Schema, wanted: Sequence[str], name: str) -> str:
     )
 
 
+def _check_pictures(column: pa.Field, file: Path, name: str) -> None:
+    """Raise InputError unless a column has the bytes of pictures."""
+    kind = column.type
+    if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+        kind = kind.field("bytes").type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if not any(
+        test(kind) for test in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_null)
+    ):
+        raise InputError(
+            f"data {name!r}: column {column.name!r} of {file.name!r} has {column.type}; the bytes "
+            "of encoded pictures are needed"
+        )
+
+
 def _labels(files: Sequence[Path], shards: Sequence[_Shard], column: str, name: str) -> np.ndarray:
     parts = []
     for file, shard in zip(files, shards, strict=True):
-        read = shard.file.read([column])[column]
+        with _reading(file, name):
+            read = shard.file.read([column])[column]
         if not pa.types.is_integer(read.type) or read.null_count:
             raise InputError(
                 f"data {name!r}: column {column!r} of {file.name!r} has {read.type}"
                 f"{' with gaps' if read.null_count else ''}; a whole number for each picture is "
                 "needed"
             )
-        parts.append(read.to_numpy())
-    return np.concatenate(parts).astype(np.int64)
+        with _reading(file, name):
+            parts.append(read.cast(pa.int64()).to_numpy())
+    return np.concatenate(parts)
 
 
-def _names(files: Sequence[Path], shards: Sequence[_Shard], column: str) -> list[str]:
+def _names(files: Sequence[Path], shards: Sequence[_Shard], column: str, name: str) -> list[str]:
     """What a picture is called in messages: its path, where the file has that, else its row."""
     names: list[str] = []
     for file, shard in zip(files, shards, strict=True):
         kind = shard.schema.field(column).type
         paths: Sequence[Any] = [None] * shard.file.metadata.num_rows
         if pa.types.is_struct(kind) and kind.get_field_index("path") >= 0:
-            read = shard.file.read([f"{column}.path"])[column].combine_chunks()
-            paths = read.field("path").to_pylist()
-        names += [path or f"{file.name} row {row}" for row, path in enumerate(paths)]
+            with _reading(file, name):
+                read = shard.file.read([f"{column}.path"])[column].combine_chunks()
+                paths = read.field("path").to_pylist()
+        names += [str(path or f"{file.name} row {row}") for row, path in enumerate(paths)]
     return names
 
 
@@ -159,17 +224,17 @@ def _classes(schema: pa.Schema, label: str) -> list[str]:
     try:
         told = json.loads((schema.metadata or {})[b"huggingface"])
         names = told["info"]["features"][label]["names"]
-    except (KeyError, TypeError, ValueError):
+        if isinstance(names, dict):  # {"0": "airplane", ...}
+            names = [names[key] for key in sorted(names, key=int)]
+    except (KeyError, TypeError, ValueError, RecursionError):
         return []
-    if isinstance(names, dict):  # {"0": "airplane", ...}
-        names = [names[key] for key in sorted(names, key=int)]
-    return [str(each) for each in names]
+    return [str(each) for each in names] if isinstance(names, list) else []
 
 
 def _reader(shards: Sequence[_Shard], column: str) -> Callable[[int], bytes]:
     """The bytes of the picture of a row, counted over all files.
 
-    Raises Unusable for an empty one.
+    Raises Unusable for an empty one, and for those of a damaged row group.
     """
     counts: list[int] = []
     where: list[tuple[int, int]] = []  # file and row group
@@ -188,9 +253,12 @@ def _reader(shards: Sequence[_Shard], column: str) -> Callable[[int], bytes]:
 
     def bytes_of(index: int) -> bytes:
         place = int(np.searchsorted(ends, index, side="right"))
-        with lock:  # several threads ask
-            rows = read(place)
-        found = rows[index - int(ends[place]) + counts[place]].as_py()
+        try:
+            with lock:  # several threads ask
+                rows = read(place)
+            found = rows[index - int(ends[place]) + counts[place]].as_py()
+        except _DAMAGED as error:
+            raise pictures.Unusable(f"unreadable ({_line(error)})") from error
         if not isinstance(found, bytes):
             raise pictures.Unusable("unreadable (no bytes of a picture)")
         return found

@@ -9,6 +9,9 @@ import numpy as np
 
 from jaxadv.data.pictures import Reading, Unusable, decode
 
+MOST_CLASSES = 10**6
+"""The most classes of a source that says only its labels."""
+
 
 @dataclass(frozen=True)
 class Source:

@@ -60,6 +60,20 @@ def place(flag: str, text: str | os.PathLike[str]) -> Path:
     return path
 
 
+def working_folder() -> Path:
+    """The working folder, to which relative paths and libraries refer.
+
+    Raises:
+        InputError: if it was removed, or may not be entered.
+    """
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise InputError(
+            f"the working folder cannot be reached: {error.strerror or error}; change to another"
+        ) from None
+
+
 def file_to_write(flag: str, text: str, suffixes: Sequence[str]) -> Path:
     """Check the name of a file that a command will write.
 

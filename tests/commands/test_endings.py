@@ -221,6 +221,7 @@ def test_other_flagfiles_are_refused(refused, tmp_path, content, words):
         ("x" * 300, "at most 255"),
         ("a/" + "ü" * 140 + "/b", "280 bytes"),
         ("a\0b", "zero byte"),
+        ("", "--out is empty; give a path, or leave the flag out"),
         ("loop/run", "Too many levels of symbolic links"),
     ],
 )
@@ -230,6 +231,14 @@ def test_places_that_cannot_be(refused, tmp_path, out, words):
     for command in ("report", "evaluate"):
         assert words in refused(command, f"--out={out}")
     assert list(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("command", ["evaluate", "report", "list"])
+def test_a_working_folder_that_was_removed_is_named(refused, tmp_path, monkeypatch, command):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert "the working folder cannot be reached: No such file" in refused(command)
 
 
 def test_a_home_directory_is_the_same_for_all(tmp_path, monkeypatch, capsys):

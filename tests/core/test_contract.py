@@ -75,6 +75,12 @@ WRONG = {
         lambda z: 100 * jax.nn.softmax(z),
         ["gives probabilities", "between 0 and 100", "sums to 100"],
     ),
+    "of 255": (lambda z: 255 * jax.nn.softmax(z), ["gives probabilities", "sums to 255"]),
+    "of the number of classes": (lambda z: 5 * jax.nn.softmax(z), ["gives probabilities"]),
+    "a tenth, cold": (
+        lambda z: 0.1 * jax.nn.softmax(30 * z),
+        ["gives probabilities", "sums to 0.1"],
+    ),
     "shares": (lambda z: z**2 / (z**2).sum(1, keepdims=True), ["gives probabilities"]),
     "centred on the batch": (lambda z: z - z.mean(0), ["other logits beside other images", ALONE]),
     "largest of the batch": (
@@ -159,6 +165,8 @@ RIGHT = {
     "not negative": lambda z: jax.nn.relu(z) + 0.1,
     "low for some classes": lambda z: z.at[:, 0].set(-1e4),
     "sum of 0": lambda z: z - z.mean(1, keepdims=True),
+    "sum of 0 with a large offset": lambda z: z - z.mean(1, keepdims=True) - 3.0,
+    "one class moves": lambda z: jnp.full((len(z), 5), 2.0).at[:, 0].set(jnp.abs(z[:, 0])),
     "cosines": lambda z: z / jnp.linalg.norm(z, axis=1, keepdims=True),
     "constant": lambda z: 0 * z + jnp.arange(5.0),
     "fixed noise": lambda z: z + jax.random.normal(jax.random.key(0), (5,)),

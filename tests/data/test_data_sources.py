@@ -116,6 +116,39 @@ def test_a_link_to_nothing_is_named(tmp_path, where):
     )
 
 
+@pytest.mark.parametrize("list_name", ["labels.csv", "classes.txt", "LOC_val_solution.csv"])
+def test_a_list_is_not_ignored(tmp_path, list_name):
+    """The name of the picture would say its label without the list."""
+    drawn.write(tmp_path / "139.00029510.jpg")
+    path = tmp_path / list_name
+    path.symlink_to(tmp_path / "gone")
+    refused(f"imagefolder:{tmp_path}", f"/{list_name}' is a link to a file that is not there")
+    path.unlink()
+    path.mkdir()
+    refused(f"imagefolder:{tmp_path}", f"/{list_name}' is no file; put it there or remove it")
+    path.rmdir()
+    (tmp_path / list_name.swapcase()).write_text("139.00029510.jpg,7\n")
+    refused(f"imagefolder:{tmp_path}", f"is read if it is called '{list_name}'; rename it")
+
+
+@pytest.mark.parametrize("root", ["", f"{TENCH}/", "cat/"])
+def test_pictures_that_are_not_read_are_told(tmp_path, capsys, root):
+    drawn.write(tmp_path / "dog" / "0.jpg") if root == "cat/" else None
+    for name in (
+        "a.jpg" if root else "139.00029510.jpg",
+        "more/2.jpg",
+        "other/3.jpg",
+        ".hidden/4.jpg",
+    ):
+        drawn.write(tmp_path / root / name)
+    for name in ("a.HEIC", "b.jfif", ".c.avif", "notes.txt"):
+        (tmp_path / root / name).write_bytes(b"")
+    open_folder(tmp_path)
+    folders, pictures = capsys.readouterr().err.splitlines()
+    assert "folders inside are not read; there are 2, such as" in folders and "more'" in folders
+    assert "pictures with other suffixes are not read; there are 2, such as" in pictures
+
+
 def test_a_folder_called_as_a_picture_is_named(tmp_path):
     (tmp_path / "139.00029510.jpg").mkdir()
     refused(f"imagefolder:{tmp_path}", r"139\.00029510\.jpg' is no file")

@@ -46,6 +46,9 @@ CSV = {
     ),
     "UTF-16": "a.jpg,5\nb c.jpg,0\nd.png,999\n".encode("utf-16"),
     "byte order mark": b"\xef\xbb\xbf" + b"a.jpg,5\nb c.jpg,0\nd.png,999\n",
+    "coordinates": "filename,x,y,label\na.jpg,1,2,5\nb c.jpg,3,4,0\nd.png,5,6,999\n",
+    "names of classes too": "file,label,category\na.jpg,5,ray\nb c.jpg,0,tench\nd.png,999,x\n",
+    "ids of classes too": f"file,class,wnid\na.jpg,5,5\nb c.jpg,0,n01440764\nd.png,999,{TISSUE}\n",
     "other words in the head": "Bild,Klasse\na.jpg,5\nb c.jpg,0\nd.png,999\n",
 }
 
@@ -116,6 +119,10 @@ WRONG = [
     ("a.jpg,1000\nb c.jpg,0\nd.png,1\n", "label '1000'"),
     ("a.jpg,n99999999\n", "n99999999"),
     ('{"a.jpg": 5, "b c.jpg": 0, "d.png": 1}', "label"),
+    (
+        "file,target,label\na.jpg,5,5\nb c.jpg,3,0\nd.png,9,9\n",
+        "line 3: labels '3' and '0' in two columns; keep one of the columns",
+    ),
     ("../a.jpg,5\nb c.jpg,0\nd.png,1\na.jpg,5\n", "'a.jpg' has a label already"),
 ]
 

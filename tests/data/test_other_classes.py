@@ -2,6 +2,7 @@
 parquet files as Hugging Face's hub has them."""
 
 import json
+import os
 import re
 
 import drawn
@@ -15,6 +16,7 @@ from jaxadv.data.pictures import Reading, Unusable
 from model_ports.errors import InputError
 
 ANIMALS = ["cat", "dog", "frog"]
+KEEP = Reading()
 
 
 def refused(name: str, message: str) -> None:
@@ -50,6 +52,24 @@ def test_a_list_of_classes_numbers_folders_and_lists(tmp_path):
     refused(f"imagefolder:{tmp_path}", "'cow'; a name of classes.txt is needed.*a number below 3")
     (tmp_path / "classes.txt").write_text("cat\ncat\n")
     refused(f"imagefolder:{tmp_path}", "'cat' stands there twice")
+
+
+def test_names_of_classes_that_are_numbers_are_no_places(tmp_path):
+    for seed in range(2):
+        drawn.write(tmp_path / f"{seed}.png", seed)
+    (tmp_path / "classes.txt").write_text("1\n2\n3\n")
+    (tmp_path / "labels.csv").write_text("0.png,1\n1.png,3\n")
+    assert sources.open_source(f"imagefolder:{tmp_path}").labels.tolist() == [0, 2]
+    (tmp_path / "labels.csv").write_text("0.png,1\n1.png,0\n")
+    refused(f"imagefolder:{tmp_path}", "line 2: label '0'; a name of classes.txt is needed$")
+
+
+@pytest.mark.parametrize("coding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize("folder", [b"caf\xe9", "caf\u00e9".encode(), "cafe\u0301".encode()])
+def test_accents_of_classes_are_written_in_several_ways(tmp_path, folder, coding):
+    folders(tmp_path, ["ape", os.fsdecode(folder)])
+    (tmp_path / "classes.txt").write_bytes("caf\u00e9\nape\n".encode(coding))
+    assert sources.open_source(f"imagefolder:{tmp_path}").labels.tolist() == [1, 0]
 
 
 def test_a_list_of_labels_may_name_the_classes(tmp_path):
@@ -110,3 +130,79 @@ def test_parquet_files_without_names_and_with_other_columns(tmp_path):
     assert isinstance(source.picture(1, 24, Reading())[0], Unusable)
     pq.write_table(pa.table({"image": [b"a"], "label": ["cat"]}), file)
     refused(f"parquet:{file}", "a whole number for each picture")
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["test-00000-of-00003", "test-00002-of-00003"], "there are 2 of 3 files of the split"),
+        (["test-00000-of-00002", "test-00001-of-00003"], "there are 2 of 3 files"),
+        (["test-00001-of-00001"], "there are 1 of 1 files"),
+        (["test-00000-of-99999999999"], "there are 1 of 99999999999 files"),
+        (
+            ["test-00000-of-00001-abc", "test-00000-of-00001-def"],
+            "'test-00000-of-00001-abc.parquet' has a second version; keep one",
+        ),
+    ],
+)
+def test_files_of_a_split_are_all_there_each_once(tmp_path, files, message):
+    for file in files:
+        write(tmp_path / f"{file}.parquet", [0, 1], [2, 0], names=ANIMALS)
+    refused(f"parquet:{tmp_path}", message)
+
+
+def test_files_of_a_split_number_their_classes_alike(tmp_path):
+    write(tmp_path / "test-0-of-2.parquet", [0], [1], names=ANIMALS)
+    write(tmp_path / "test-1-of-2.parquet", [1], [1], names=["dog", "cat", "frog"])
+    refused(f"parquet:{tmp_path}", "'test-1-of-2.parquet' has other names of classes than")
+
+
+@pytest.mark.parametrize("names", [3, "cat", {"a": "b"}, None])
+def test_names_of_classes_of_another_kind_are_none(tmp_path, names):
+    features = {"label": {"names": names}}
+    table = pa.table({"image": [b"a"], "label": [3]}).replace_schema_metadata(
+        {"huggingface": json.dumps({"info": {"features": features}})}
+    )
+    pq.write_table(table, tmp_path / "x.parquet")
+    assert sources.open_source(f"parquet:{tmp_path}").num_classes == 4
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ([("image", [{"path": "a"}]), ("label", [0])], "has struct<path: string>; the bytes of"),
+        ([("image", [[1, 2]]), ("label", [0])], "has list<.*; the bytes of encoded pictures"),
+        ([("image", ["a.jpg"]), ("label", [0])], "has string; the bytes of encoded pictures"),
+        ([("image", [b"a"]), ("label", [2**33])], "the label 8589934592; labels below 1000000"),
+        ([("image", [b"a"]), ("label", pa.array([2**64 - 1], pa.uint64()))], "not in range"),
+        ([("image", [b"a"]), ("label", [0]), ("label", [1])], "two columns are called 'label'"),
+    ],
+)
+def test_columns_of_another_kind_are_refused(tmp_path, columns, message):
+    names, values = zip(*columns, strict=True)
+    arrays = [each if isinstance(each, pa.Array) else pa.array(each) for each in values]
+    pq.write_table(pa.Table.from_arrays(arrays, names=list(names)), tmp_path / "x.parquet")
+    refused(f"parquet:{tmp_path}/x.parquet", message)
+
+
+@pytest.mark.parametrize("sums", [False, True], ids=["without checksums", "with checksums"])
+def test_a_damaged_parquet_file_is_a_line_or_pictures_that_are_left_out(tmp_path, sums):
+    file, whole = tmp_path / "x.parquet", pictures.decode(drawn.encoded(drawn.picture(0)), 24, KEEP)
+    write(file, [0, 1], [1, 0])
+    pq.write_table(pq.read_table(file), file, write_page_checksum=sums)
+    content, ends = file.read_bytes(), {"line": 0, "left out": 0, "whole": 0}
+    for at in {*range(100, len(content) // 2, 500), *range(len(content) - 900, len(content), 60)}:
+        file.write_bytes(content[:at] + bytes([content[at] ^ 16]) + content[at + 1 :])
+        try:
+            source = sources.open_source(f"parquet:{file}")
+        except InputError as error:
+            assert "\n" not in str(error)
+            ends["line"] += 1
+            continue
+        picture, _ = source.picture(0, 24, KEEP)
+        if isinstance(picture, Unusable):
+            ends["left out"] += 1
+        else:
+            ends["whole"] += 1
+            assert np.array_equal(picture, whole) or not sums
+    assert all(ends.values())
