@@ -51,9 +51,13 @@ def on_tensorflow(folder: Path, names: list[str]) -> None:
     for name in names:
         keras.utils.clear_session()
         model = made(keras, name)
-        for layer in model.layers:  # TensorFlow casts a Python float by way of float32
+        for layer in model.layers:  # TensorFlow takes Python's floats by way of float32
             if isinstance(layer, keras.layers.Rescaling):
                 layer.scale, layer.offset = np.float64(layer.scale), np.float64(layer.offset)
+            if isinstance(layer, keras.layers.Normalization):
+                for kind in ("mean", "variance"):
+                    exact = np.array(getattr(layer, f"input_{kind}"), np.float64)
+                    setattr(layer, kind, tf.constant(exact.reshape(getattr(layer, kind).shape)))
         random = np.random.default_rng(1)
         weights = []
         for weight in model.weights:
