@@ -14,6 +14,7 @@ from jaxadv.data.pictures import Reading
 from jaxadv.data.source import MOST_CLASSES, Source, fingerprint
 from jaxadv.support import checks, places
 from jaxadv.support.files import UNREADABLE
+from model_ports.convert.arrays import check_members
 from model_ports.errors import InputError
 
 MOST, RATIO = 2**29, 100
@@ -74,6 +75,7 @@ def _read(path: Path, name: str) -> dict[str, np.ndarray]:
     with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
         if isinstance(file, np.ndarray):
             raise ValueError("it is one array")
+        check_members(file.zip)
         members = {member.filename.removesuffix(".npy"): member for member in file.zip.infolist()}
         wanted = [member for one, member in members.items() if one in _NAMES]
         total = sum(member.file_size for member in wanted)

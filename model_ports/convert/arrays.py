@@ -4,6 +4,7 @@ Sizes are checked before memory is spent on an array.
 """
 
 import math
+import os
 import re
 import zipfile
 from pathlib import Path
@@ -36,6 +37,28 @@ def is_zip(path: Path) -> bool:
         return zipfile.is_zipfile(path)
     except zipfile.BadZipFile:
         return False
+
+
+def check_members(archive: zipfile.ZipFile) -> None:
+    """Check the list of members of an archive, which has no checksum.
+
+    zipfile checks the content of members alone. A damaged list may hide a member, or call it by
+    another name.
+
+    Args:
+        archive: an open archive.
+
+    Raises:
+        zipfile.BadZipFile: if the list is damaged.
+    """
+    assert archive.fp
+    archive.fp.seek(-22 - len(archive.comment), os.SEEK_END)  # the end record, without ZIP64
+    said = int.from_bytes(archive.fp.read(22)[10:12], "little")
+    members = archive.infolist()
+    if said not in (len(members), 0xFFFF):
+        raise zipfile.BadZipFile(f"it lists {len(members)} of {said} members")
+    for member in members:
+        archive.open(member).close()  # compares the name with that beside the content
 
 
 class Collector:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model_ports.convert.arrays import LIMIT, Collector
+from model_ports.convert.arrays import LIMIT, Collector, check_members
 from model_ports.errors import InputError
 
 _MEMBERS = 100_000
@@ -54,6 +54,7 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
                     f"{path} has {len(members)} members; no network has more than {_MEMBERS} "
                     "arrays: give its own file"
                 )
+            check_members(archive)
             for member in members:
                 _member(collector, archive, member)
     except InputError:

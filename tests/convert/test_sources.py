@@ -16,7 +16,7 @@ import pytest
 import writers
 
 from model_ports import registry
-from model_ports.convert import sources
+from model_ports.convert import npz, sources
 from model_ports.errors import InputError
 from model_ports.weight_map import flatten
 
@@ -483,3 +483,23 @@ def test_every_problem_of_a_file_stands_in_one_line(tmp_path):
         f"{KERNEL} has shape (1, 2)",
         "2 of 21 arrays",
     )
+
+
+@pytest.mark.parametrize("step", [11, pytest.param(1, marks=pytest.mark.slow)])
+def test_no_bit_of_an_archives_list_hides_an_array(tmp_path, step):
+    """The list of members has no checksum. Dates and rights may change: nobody reads them."""
+    arrays = {f"net/{name}": np.full(3, number, np.float32) for number, name in enumerate("abc")}
+    content = writers.npz({f"{name}.npy": array for name, array in arrays.items()})
+    path, told = tmp_path / "net.npz", 0
+    for bit in range(8 * content.index(b"PK\1\2"), 8 * len(content), step):
+        changed = bytearray(content)
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(changed)
+        try:
+            found = npz.read(path)
+        except InputError:
+            told += 1
+        else:
+            assert found.keys() == arrays.keys(), bit
+            assert all(np.array_equal(found[name], array) for name, array in arrays.items())
+    assert told > 500 / step
