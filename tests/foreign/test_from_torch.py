@@ -131,12 +131,13 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_what_is_not_read_is_one_line(what):
+def test_what_is_not_read_is_one_line(what, capsys):
     module, words = REFUSED[what]
     with pytest.raises(InputError) as error:
         jaxadv.from_torch(module.eval(), input_size=SIZE, name="mine")
     line = str(error.value)
     assert "\n" not in line and "mine" in line and all(word in line for word in words), line
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_module_in_training_mode_scripted_or_quantised_is_one_line():
