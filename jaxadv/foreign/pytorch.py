@@ -9,6 +9,8 @@ import numpy as np
 from jaxadv.core.classifier import Classifier
 from jaxadv.foreign import network, trust
 from jaxadv.foreign.network import Normalisation, applied, fingerprint, normalisation, plain_name
+from jaxadv.foreign.silence import reason
+from model_ports.errors import InputError
 
 
 def from_torch(
@@ -60,6 +62,8 @@ def from_torch(
     known = getattr(module, "pretrained_cfg", None) or {}
     name = name or plain_name(known.get("architecture") or type(module).__name__)
     torch_export.check(module, name)
+    import torch
+
     input_size = network.input_size(input_size, (known.get("input_size") or (None,))[-1], name)
     mean, std = normalisation(_first(mean, known.get("mean")), _first(std, known.get("std")))
     exported = torch_export.export(module, (3, input_size, input_size), name)
@@ -69,9 +73,9 @@ def from_torch(
     if prove:
 
         def second() -> tuple[trust.Apply, dict[str, np.ndarray]]:
-            double = torch_export.export(
-                copy.deepcopy(module).double(), (3, input_size, input_size), name
-            )
+            module_in_double = _in_precision(duplicate(module, name), torch.float64)
+            shape = (3, input_size, input_size)
+            double = torch_export.export(module_in_double, shape, name, double=True)
             return applied(
                 double.steps, (mean, std), double.one_by_one, working=np.float32
             ), double.params
@@ -80,13 +84,11 @@ def from_torch(
             name,
             apply,
             exported.params,
-            original(module, (mean, std)),
+            original(module, (mean, std), name),
             input_size=input_size,
             outputs=outputs,
             second=second,
         )
-    import torch
-
     kept = {
         "source": f"torch: {type(module).__module__}.{type(module).__qualname__}",
         "framework": f"torch {torch.__version__}",
@@ -110,22 +112,73 @@ def _first(given: Any, known: Any) -> Any:
     return known if given is None else given
 
 
-def original(module: Any, normal: Normalisation) -> trust.Original:
-    """The module in PyTorch, on the CPU, in the precision that it is asked in."""
+def original(module: Any, normal: Normalisation, name: str = "the module") -> trust.Original:
+    """The module in PyTorch, on the CPU, in the precision that it is asked in.
+
+    Args:
+        module: of PyTorch.
+        normal: see `Normalisation`.
+        name: of the network, for messages.
+    """
     import torch
+
+    from jaxadv.foreign.torch_export import logits_of
 
     copies: dict[Any, Callable] = {}
 
     def answers(images: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         kind = torch.from_numpy(images[:0]).dtype
         if kind not in copies:
-            copies[kind] = copy.deepcopy(module).cpu().to(kind)
+            copies[kind] = _in_precision(duplicate(module, name).cpu(), kind)
         asked = torch.from_numpy(images).requires_grad_()
         mean, std = (torch.tensor(numbers, dtype=kind) for numbers in normal)
-        with torch.enable_grad():
+        with torch.enable_grad(), torch.compiler.set_stance("force_eager"):
             out = copies[kind](((asked - mean) / std).permute(0, 3, 1, 2).contiguous())
-            out = out["logits"] if isinstance(out, dict) else getattr(out, "logits", out)
-            [gradient] = torch.autograd.grad((out * torch.from_numpy(weights)).sum(), asked)
+            out = logits_of(out, name)
+            if not out.is_floating_point():
+                raise InputError(f"{name} gives logits of {out.dtype}; real numbers are needed")
+            gradient = None
+            if out.requires_grad:
+                total = (out * torch.from_numpy(weights)).sum()
+                [gradient] = torch.autograd.grad(total, asked, allow_unused=True)
+        if gradient is None:
+            raise InputError(
+                f"{name}: no gradient of the logits reaches the images; take no_grad, detach and "
+                "whole numbers out of the module"
+            )
         return out.detach().numpy(), gradient.numpy()
 
     return answers
+
+
+def duplicate(module: Any, name: str) -> Any:
+    """A copy of a module, also of one that keeps arrays with a gradient, as PyTorch's older
+    `weight_norm` does.
+
+    Raises:
+        InputError: it holds what cannot be copied, such as a lock.
+    """
+    import torch
+
+    kept = [value for part in module.modules() for value in vars(part).values()]
+    arrays = [value for value in kept if isinstance(value, torch.Tensor) and not value.is_leaf]
+    try:
+        return copy.deepcopy(module, {id(array): array.detach().clone() for array in arrays})
+    except Exception as error:  # whatever a module holds may raise anything
+        raise InputError(
+            f"{name} cannot be copied for the proof ({reason(error)}); take what is no array out "
+            "of the module"
+        ) from error
+
+
+def _in_precision(module: Any, kind: Any) -> Any:
+    """The module in a precision, complex numbers too: ``to()`` takes their imaginary part away."""
+    import torch
+
+    complex_kind = torch.complex128 if kind == torch.float64 else torch.complex64
+    for array in (*module.parameters(), *module.buffers()):
+        if array.is_complex():
+            array.data = array.data.to(complex_kind)
+        elif array.is_floating_point():
+            array.data = array.data.to(kind)
+    return module

@@ -60,6 +60,8 @@ def check(module: Any, name: str) -> None:
             raise InputError(
                 f"{name}: {path} is quantised or sparse; give the network with plain arrays"
             )
+        if isinstance(array, torch.nn.parameter.UninitializedTensorMixin):
+            raise InputError(f"{name}: {path} has no shape yet; call the module on images once")
         if array.is_meta:
             raise InputError(f"{name}: {path} has no numbers (device 'meta'); load its weights")
         if array.is_floating_point() and array.dtype != torch.float32:
@@ -68,41 +70,66 @@ def check(module: Any, name: str) -> None:
             )
 
 
-def export(module: Any, shape: tuple[int, int, int], name: str) -> Exported:
+def export(
+    module: Any, shape: tuple[int, int, int], name: str, *, double: bool = False
+) -> Exported:
     """The steps and parameters of a module that takes images (N, C, H, W).
 
     Args:
         module: that `check` accepts.
         shape: (C, H, W).
         name: of the network, for messages.
+        double: whether it takes images in double precision.
 
     Raises:
         InputError: it cannot be exported, changes itself, or has an operator that is not read.
     """
     import torch
 
-    module = _only_logits(module)
-    batch = torch.export.Dim("batch", min=1)
-    example = torch.rand((BATCH, *shape), generator=torch.Generator().manual_seed(0))
+    module = _only_logits(module, name)
+    kind = torch.float64 if double else torch.float32
+    example = torch.rand((BATCH, *shape), generator=torch.Generator().manual_seed(0)).to(kind)
     with quiet():
         try:
-            program = torch.export.export(module, (example,), dynamic_shapes=({0: batch},))
-            one_by_one = False
+            program, one_by_one = _exported(module, example)
+            program = _taken_apart(program)
+        except InputError:
+            raise
         except Exception as error:  # torch raises anything here
-            try:
-                program = torch.export.export(module, (example[:1],))
-                one_by_one = True
-            except Exception as second:
-                raise InputError(
-                    f"{name} cannot be exported by torch.export: {reason(second)}; "
-                    "give the network as a function of JAX"
-                ) from error
-        program = _taken_apart(program)
+            raise InputError(
+                f"{name} cannot be exported by torch.export: {reason(error)}; "
+                "give the network as a function of JAX"
+            ) from error
     return _read(program, name, one_by_one)
 
 
-def _only_logits(module: Any) -> Any:
-    """The module; of one that gives an object or a dictionary with the logits in it, the logits."""
+def _exported(module: Any, example: Any) -> tuple[Any, bool]:
+    """The exported program, and whether it is for one image."""
+    import torch
+
+    batch = torch.export.Dim("batch", min=1)
+    try:
+        return torch.export.export(module, (example,), dynamic_shapes=({0: batch},)), False
+    except InputError:
+        raise
+    except Exception:  # torch raises anything here
+        return torch.export.export(module, (example[:1],)), True
+
+
+def logits_of(out: Any, name: str) -> Any:
+    """The logits in what a module gives: an array, or an object or a dictionary with "logits", or
+    a tuple of one. Raises InputError."""
+    if isinstance(out, dict):
+        if "logits" not in out:
+            keys = ", ".join(map(repr, out)) or "nothing"
+            raise InputError(f"{name} gives a dictionary with {keys}; 'logits' is needed")
+        return out["logits"]
+    out = getattr(out, "logits", out)
+    return out[0] if isinstance(out, (tuple, list)) and len(out) == 1 else out
+
+
+def _only_logits(module: Any, name: str) -> Any:
+    """The module, as one that gives its logits alone."""
     import torch
 
     class Logits(torch.nn.Module):
@@ -111,10 +138,7 @@ def _only_logits(module: Any) -> Any:
             self.inner = module
 
         def forward(self, images):
-            out = self.inner(images)
-            if isinstance(out, dict):
-                return out["logits"]
-            return getattr(out, "logits", out)
+            return logits_of(self.inner(images), name)
 
     logits = Logits()
     logits.training = False
@@ -194,7 +218,7 @@ def _read(program: Any, name: str, one_by_one: bool) -> Exported:
         raise InputError(
             f"{name} gives arrays of shapes {shapes}; one array (N, classes) is needed"
         )
-    inputs = [n.name for n in program.graph.nodes if n.op == "placeholder" and n.name not in where]
+    inputs = list(signature.user_inputs)
     steps = torch_graph.read(program.graph_module, results[0], inputs, name, orders)
     used = _used(steps)
     params = {}

@@ -10,10 +10,12 @@ import operator as python
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxadv.foreign import operators
 from jaxadv.foreign.layout import Value, is_array, plain
+from jaxadv.foreign.operators import types
 from jaxadv.foreign.operators.convolution import conv, convolution, kernel_last
 from jaxadv.foreign.operators.elementwise import detached
 from jaxadv.foreign.steps import Ref, Step, Steps, Type, needed
@@ -40,6 +42,10 @@ _CHECKS = (
     "_check",
 )
 """Operators that only check."""
+
+
+_ROUNDED = ("arange", "linspace", "logspace")
+"""Operators whose numbers torch and JAX round in another order."""
 
 
 def size_of(self: Value, dim: int | None = None) -> Any:
@@ -158,11 +164,19 @@ def _function(node: Any, graph: Any, name: str) -> Callable[..., Any]:
         return _number
     if space == "prims" and operator == "convert_element_type":
         return operators.elementwise.prims_convert
+    if operator in _ROUNDED and not node.all_input_nodes:
+        return _constant(node)
     function = operators.operator(operator, overload) if space == "aten" else None
     return function or Unknown(
         f"{place(node, name)} is not read into JAX; write the module without it, "
         "or give the network as a function of JAX"
     )
+
+
+def _constant(node: Any) -> Callable[..., Any]:
+    """Gives what torch makes of numbers alone, which rounds otherwise than JAX."""
+    made = node.target(*node.args, **node.kwargs).numpy()
+    return lambda *arguments, **keywords: jnp.asarray(made, types.canonical(made.dtype))
 
 
 def _arguments(node: Any) -> tuple[tuple, dict[str, Any]]:

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from jaxadv.core import fast_layers, oracle
+from jaxadv.foreign.silence import reason
 from model_ports.errors import InputError
 
 DOUBLE = 1e-8
@@ -84,13 +85,21 @@ def prove(
     images = test_images(input_size)
     weights = np.random.Generator(np.random.PCG64(7)).normal(size=(2, outputs)) / np.sqrt(outputs)
     single, slopes = images.astype(np.float32), weights.astype(np.float32)
-    expected = original(single, slopes)
+    try:
+        expected = original(single, slopes)
+    except InputError:
+        raise
+    except Exception as error:  # whatever the framework raises
+        raise InputError(
+            f"{name} does not run in its own framework on two images of {input_size} pixels: "
+            f"{reason(error)}"
+        ) from error
     _check_original(name, original, single, slopes, expected[0])
     facts: dict[str, Any] = {
         "double": _in_double(name, apply, params, original, images, weights, second)
     }
     asked = None if expected[1] is None else slopes
-    found = differences(answer(apply, params, single, asked), expected)
+    found = differences(_answer(name, apply, params, single, asked), expected)
     facts["single"] = found._asdict()
     proven = isinstance(facts["double"], dict)
     if not found.logits <= SINGLE:
@@ -140,21 +149,36 @@ def _in_double(
         return f"not compared: {type(error).__name__}: {' '.join(str(error).split())[:120]}"
     asked = None if expected[1] is None else weights
     with jax.enable_x64(True):
-        found = differences(answer(apply, params, images, asked), expected)
+        found = differences(_answer(name, apply, params, images, asked), expected)
         if second is not None and not _agree(found):
-            found = differences(answer(*second(), images, asked), expected)
+            found = differences(_answer(name, *second(), images, asked), expected)
     if not _agree(found):
+        remedy = (
+            "take no_grad, detach and gradients of its own out of it"
+            if found.logits <= DOUBLE
+            else "please report the network"
+        )
         raise InputError(
             f"{name}: the converted network differs from the original in double precision: "
             f"logits by {found.logits:.1e}"
             + ("" if found.gradient is None else f", gradient by {found.gradient:.1e}")
-            + f", and {DOUBLE:g} is allowed; please report the network"
+            + f", and {DOUBLE:g} is allowed; {remedy}"
         )
     return found._asdict()
 
 
 def _agree(found: Difference) -> bool:
     return found.logits <= DOUBLE and (found.gradient is None or found.gradient <= DOUBLE)
+
+
+def _answer(name: str, *arguments: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    """`answer`. Raises InputError where JAX has no gradient of a step."""
+    try:
+        return answer(*arguments)
+    except NotImplementedError as error:
+        raise InputError(
+            f"{name}: JAX has no gradient of it ({reason(error)}); write the module without that"
+        ) from error
 
 
 def answer(
@@ -172,6 +196,8 @@ def answer(
         return logits, pull_back(weights.astype(logits.dtype))[0]
 
     def same(array: np.ndarray) -> np.ndarray:
+        if np.issubdtype(array.dtype, np.complexfloating):
+            return array.astype(np.result_type(images.dtype, np.complex64))
         return array.astype(images.dtype) if np.issubdtype(array.dtype, np.floating) else array
 
     program = jax.jit(both, compiler_options=oracle.compiler_options())

@@ -103,6 +103,22 @@ def test_attention(check):
     check("scaled_dot_product_attention", q, *grouped, None, 0.0, False, enable_gqa=True)
 
 
+def test_recurrent_layers(check):
+    """Step by step, there and back."""
+    for name, gates in (("gru", 3), ("rnn_tanh", 1), ("rnn_relu", 1)):
+        params = [numbers(5 * gates, 3), numbers(5 * gates, 5), *[numbers(5 * gates)] * 2]
+        flags = (True, 1, 0.0, False, False, False)
+        check(f"{name}.input", numbers(4, 2, 3), fixed(numbers(1, 2, 5)), params, *flags)
+    layers = [
+        [numbers(20, width, seed=way), numbers(20, 4, seed=way), numbers(4, 5, seed=way)]
+        for width in (3, 8)
+        for way in range(2)
+    ]
+    state = [fixed(numbers(4, 2, 4)), fixed(numbers(4, 2, 5))]
+    params = [fixed(each) for layer in layers for each in layer]
+    check("lstm.input", numbers(2, 6, 3), state, params, False, 2, 0.0, False, True, True)
+
+
 def test_inverses(check):
     square = numbers(2, 4, 4) + 5 * np.eye(4)
     symmetric = square @ square.swapaxes(1, 2)

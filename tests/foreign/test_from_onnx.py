@@ -99,6 +99,36 @@ def test_channels_last_with_a_softmax_as_tf2onnx_writes_it(tmp_path):
     assert float(np.abs(np.asarray(classifier.logits(images())).sum(1) - 1).min()) > 1e-3
 
 
+def test_what_is_single_within_is_proven_in_double(tmp_path):
+    """Normalisation that has its own type within, and constants of a function of the file."""
+    third = helper.make_function(
+        "own",
+        "Third",
+        ["a"],
+        ["b"],
+        [
+            helper.make_node("Constant", [], ["c"], value_float=1 / 3),
+            helper.make_node("Mul", ["a", "c"], ["d"]),
+            helper.make_node("Cast", ["d"], ["b"], to=onnx.TensorProto.FLOAT),
+        ],
+        [helper.make_opsetid("", 21)],
+    )
+    ones = np.ones(3, np.float32)
+    nodes = [
+        node("GroupNormalization", "x", "s", "s", "n", num_groups=3, epsilon=0.1),
+        helper.make_node("Third", ["n"], ["t"], domain="own"),
+        node("Mul", "t", "x", "p"),
+        node("GlobalAveragePool", "p", "a"),
+        node("Flatten", "a", "y"),
+    ]
+    path = write(tmp_path / "mine.onnx", nodes, {"s": ones}, opset=21)
+    model = onnx.load(path)
+    model.opset_import.append(helper.make_opsetid("own", 1))
+    model.functions.append(third)
+    onnx.save(model, path)
+    assert jaxadv.from_onnx(path).facts["proof"]["double"]["logits"] < 1e-12
+
+
 def test_the_fingerprint_follows_weights_constants_and_normalisation(tmp_path):
     def sha256(factor=2.0, scale=1.0, **settings):
         arrays = {

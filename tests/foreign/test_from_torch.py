@@ -1,6 +1,7 @@
 """Modules of PyTorch as classifiers: the proof, attacks, and one line for what
 is not read."""
 
+import threading
 import warnings
 
 import jax
@@ -110,6 +111,17 @@ REFUSED = {
     "batch": (Calls(lambda x: _means(x) - _means(x).mean(0)), ["another stands beside it"]),
     "two results": (Calls(lambda x: (_means(x), x)), ["one array (N, classes)"]),
     "NaN": (Calls(lambda x: _means(x) / 0), ["NaN or infinite"]),
+    "no gradient": (Calls(lambda x: _means(x.detach())), ["no gradient", "detach"]),
+    "constant": (Calls(lambda x: torch.ones(len(x), 3)), ["no gradient"]),
+    "whole numbers": (Calls(lambda x: _means(255 * x).long()), ["int64", "real numbers"]),
+    "complex logits": (Calls(lambda x: torch.fft.fft(_means(x))), ["complex64", "real numbers"]),
+    "no logits": (Calls(lambda x: {"out": _means(x), "aux": x}), ["'out', 'aux'", "'logits'"]),
+    "no gradient in JAX": (
+        Calls(
+            lambda x: x[:, 0, 1].scatter_reduce(1, x[:, 0, 0].long(), x[:, 0, 0], "prod"),
+        ),
+        ["gradient", "JAX"],
+    ),
     "another size": (nn.Sequential(nn.Flatten(), nn.Linear(7, 5)), ["torch.export", "7"]),
     "half": (
         nn.Sequential(nn.Flatten(), nn.Linear(768, 5)).half(),
@@ -119,12 +131,13 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_what_is_not_read_is_one_line(what):
+def test_what_is_not_read_is_one_line(what, capsys):
     module, words = REFUSED[what]
     with pytest.raises(InputError) as error:
         jaxadv.from_torch(module.eval(), input_size=SIZE, name="mine")
     line = str(error.value)
     assert "\n" not in line and "mine" in line and all(word in line for word in words), line
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_module_in_training_mode_scripted_or_quantised_is_one_line():
@@ -174,6 +187,60 @@ def test_dictionaries_with_logits_and_modules_that_fix_the_batch():
     one_by_one = Calls(lambda x: torch.cat([_means(image[None]) for image in x])).eval()
     fixed = jaxadv.from_torch(one_by_one, input_size=SIZE, name="fixed")
     np.testing.assert_allclose(fixed.logits(images(5)), images(5).mean((1, 2)), rtol=1e-5)
+
+
+class Holds(nn.Module):
+    """A layer, and something beside it."""
+
+    def __init__(self, thing):
+        super().__init__()
+        self.layer, self.thing = nn.Linear(3, 4), thing
+
+    def forward(self, pixels):
+        return self.layer(_means(pixels))
+
+
+class Complex(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.filters = nn.Parameter(torch.randn(3, SIZE, SIZE // 2 + 1, dtype=torch.cfloat))
+
+    def forward(self, pixels):
+        return torch.fft.irfft2(torch.fft.rfft2(pixels) * self.filters).square().mean(3).flatten(1)
+
+
+class Rounds(nn.Module):
+    """Numbers in single precision, whatever precision the weights have."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 7)
+
+    def forward(self, pixels):
+        return self.layer(_means(pixels)) * torch.linspace(0.1, 0.7, 7)
+
+
+def test_modules_of_unusual_forms_are_proven():
+    """Complex weights, arrays that an older `weight_norm` keeps, operators with side effects."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch's own word on `weight_norm`
+        older = nn.utils.weight_norm(nn.Linear(3, 4))
+    solved = Calls(lambda x: torch.linalg.inv(torch.eye(3) + x[:, :, :3, 0]).flatten(1))
+    for module in (
+        Complex(),
+        Calls(lambda x: (_means(x),)),
+        nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), older),
+        solved,
+        Rounds(),
+    ):
+        proof = jaxadv.from_torch(module.eval(), input_size=SIZE, name="mine").facts["proof"]
+        assert proof["double"]["logits"] < trust.DOUBLE
+
+
+def test_a_module_that_cannot_be_copied_is_one_line():
+    module = Holds(threading.Lock()).eval()
+    with pytest.raises(InputError, match=r"mine cannot be copied .*lock"):
+        jaxadv.from_torch(module, input_size=SIZE, name="mine")
 
 
 def test_a_module_that_stops_gradients_is_refused_by_the_proof():

@@ -89,7 +89,11 @@ def in_double(model: Any) -> Any:
     graph = copy.graph
     for array in graph.initializer:
         _make_double(array)
-    for node in graph.node:
+    for node in (*graph.node, *(inner for each in copy.functions for inner in each.node)):
+        if node.op_type == "GroupNormalization":  # which is in single precision within, if not told
+            kept = [given for given in node.attribute if given.name != "stash_type"]
+            del node.attribute[:]
+            node.attribute.extend([*kept, onnx.helper.make_attribute("stash_type", _DOUBLE)])
         for given in node.attribute:
             if given.type == onnx.AttributeProto.TENSOR:
                 _make_double(given.t)

@@ -19,6 +19,7 @@ from jaxadv.foreign.operators import (
     normalization,
     padding,
     pooling,
+    recurrent,
     reductions,
     resampling,
     sampling,
@@ -40,6 +41,7 @@ KINDS = (
     arithmetic,
     activations,
     reductions,
+    recurrent,
 )
 ATEN: dict[str, Callable[..., Any]] = {
     name: function for kind in KINDS for name, function in kind.ATEN.items()
