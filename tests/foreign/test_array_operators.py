@@ -103,12 +103,15 @@ def test_attention(check):
     check("scaled_dot_product_attention", q, *grouped, None, 0.0, False, enable_gqa=True)
 
 
-def test_recurrent_layers(check):
-    """Step by step, there and back."""
-    for name, gates in (("gru", 3), ("rnn_tanh", 1), ("rnn_relu", 1)):
-        params = [numbers(5 * gates, 3), numbers(5 * gates, 5), *[numbers(5 * gates)] * 2]
-        flags = (True, 1, 0.0, False, False, False)
-        check(f"{name}.input", numbers(4, 2, 3), fixed(numbers(1, 2, 5)), params, *flags)
+@pytest.mark.few("gru", slow=())
+@pytest.mark.parametrize(("name", "gates"), [("gru", 3), ("rnn_tanh", 1), ("rnn_relu", 1)])
+def test_recurrent_layers(check, name, gates):
+    params = [numbers(5 * gates, 3), numbers(5 * gates, 5), *[numbers(5 * gates)] * 2]
+    flags = (True, 1, 0.0, False, False, False)
+    check(f"{name}.input", numbers(4, 2, 3), fixed(numbers(1, 2, 5)), params, *flags)
+
+
+def test_two_layers_of_lstm_there_and_back(check):
     layers = [
         [numbers(20, width, seed=way), numbers(20, 4, seed=way), numbers(4, 5, seed=way)]
         for width in (3, 8)

@@ -220,21 +220,30 @@ class Rounds(nn.Module):
         return self.layer(_means(pixels)) * torch.linspace(0.1, 0.7, 7)
 
 
-def test_modules_of_unusual_forms_are_proven():
-    """Complex weights, arrays that an older `weight_norm` keeps, operators with side effects."""
+def _older_weight_norm() -> nn.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # torch's own word on `weight_norm`
-        older = nn.utils.weight_norm(nn.Linear(3, 4))
-    solved = Calls(lambda x: torch.linalg.inv(torch.eye(3) + x[:, :, :3, 0]).flatten(1))
-    for module in (
-        Complex(),
-        Calls(lambda x: (_means(x),)),
-        nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), older),
-        solved,
-        Rounds(),
-    ):
-        proof = jaxadv.from_torch(module.eval(), input_size=SIZE, name="mine").facts["proof"]
-        assert proof["double"]["logits"] < trust.DOUBLE
+        layer = nn.utils.weight_norm(nn.Linear(3, 4))
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), layer)
+
+
+UNUSUAL = {
+    "complex weights": Complex,
+    "a tuple of one": lambda: Calls(lambda x: (_means(x),)),
+    "arrays with a gradient": _older_weight_norm,
+    "side effects": lambda: Calls(
+        lambda x: torch.linalg.inv(torch.eye(3) + x[:, :, :3, 0]).flatten(1)
+    ),
+    "single precision": Rounds,
+}
+
+
+@pytest.mark.few("complex weights", "single precision", slow=())
+@pytest.mark.parametrize("what", UNUSUAL)
+def test_modules_of_unusual_forms_are_proven(what):
+    module = UNUSUAL[what]().eval()
+    proof = jaxadv.from_torch(module, input_size=SIZE, name="mine").facts["proof"]
+    assert proof["double"]["logits"] < trust.DOUBLE
 
 
 def test_a_module_that_cannot_be_copied_is_one_line():
