@@ -4,7 +4,7 @@ import difflib
 from collections import Counter
 from collections.abc import Iterable
 
-LONGEST = 1000
+LONGEST = 900
 """The most characters of an error. The texts of other libraries may contain whole files."""
 
 
@@ -12,11 +12,12 @@ class InputError(ValueError):
     """Bad input. The command line prints it as one line and exits with status 2.
 
     Args:
-        text: the line. Of a text above `LONGEST` characters, the middle is left out: the value
+        text: the line. Several lines become one. Of a text above `LONGEST` characters, the middle is left out: the value
             stands at the beginning, and the remedy at the end.
     """
 
     def __init__(self, text: str = ""):
+        text = " ".join(text.splitlines())
         end = LONGEST // 4
         is_long = len(text) > LONGEST
         super().__init__(f"{text[: LONGEST - end - 5]} ... {text[-end:]}" if is_long else text)

@@ -42,7 +42,7 @@ def open_npz(path: str, *, name: str) -> Source:
         raise
     except UNREADABLE as error:
         raise InputError(
-            f"data {name!r}: cannot read {path!r} ({error}); give an .npz with arrays images and "
+            f"data {name!r}: cannot read {path!r} ({str(error)[:120]}); give an .npz with arrays images and "
             "labels"
         ) from error
     if not {"images", "labels"} <= set(arrays):

@@ -54,7 +54,7 @@ def on_tensorflow(folder: Path, names: list[str]) -> None:
         for layer in model.layers:  # TensorFlow takes Python's floats by way of float32
             if isinstance(layer, keras.layers.Rescaling):
                 layer.scale, layer.offset = np.float64(layer.scale), np.float64(layer.offset)
-            if isinstance(layer, keras.layers.Normalization):
+            if isinstance(layer, keras.layers.Normalization) and layer.input_mean is not None:
                 for kind in ("mean", "variance"):
                     exact = np.array(getattr(layer, f"input_{kind}"), np.float64)
                     setattr(layer, kind, tf.constant(exact.reshape(getattr(layer, kind).shape)))
