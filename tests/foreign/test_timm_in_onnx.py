@@ -16,7 +16,7 @@ from jaxadv.foreign.pytorch import original
 
 pytestmark = [pytest.mark.frameworks, pytest.mark.slow]
 QUICK = ("vit_tiny_patch16_224",)
-NEW = ("resnet18", "convnext_tiny", "deit_tiny_patch16_224", "mixer_s32_224")
+NEW = ("resnet18", "vgg16_bn", "convnext_tiny", "deit_tiny_patch16_224", "mixer_s32_224")
 """Exported by PyTorch's new exporter; the others by the one that traces."""
 
 

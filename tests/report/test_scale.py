@@ -1,9 +1,9 @@
 """Time and memory of the tables of a big run: 18 models, all 306 pairs, 12 settings.
 
 The test has 4 settings and 300 images, a tenth of the 3.7 million transfer rows. Run the whole by
-hand: `python tests/report/test_scale.py DIR`. With `DIR 200` it has 50,000 images in 200 blocks,
-each a copy of one. That gives 14,400 parts of examples and as many of transfer, with 11 and 184
-million rows.
+hand: `PYTHONPATH=tests python tests/report/test_scale.py DIR`. With `DIR 200` it has 50,000 images
+in 200 blocks, each a copy of one. That gives 14,400 parts of examples and as many of transfer, with
+11 and 184 million rows.
 
 The time of transfer grows with its rows. That of the other tables grows mostly with the number of
 groups, and that of the figures with their number. Both are a third here. Memory grows with the rows
