@@ -2,13 +2,18 @@
 to the best.
 """
 
+from html import escape
+
+from jaxadv.attacks import catalog
 from jaxadv.report.attempted import NORMS
 from jaxadv.report.cells import body, framed, head
-from jaxadv.report.names import panel_name
+from jaxadv.report.names import listed, panel_name
 from jaxadv.report.robustbench import as_text
 from jaxadv.report.views import Views
 from jaxadv.support.norms import DISTANCES
 
+_EFFORT = ("steps", "queries", "targets")
+"""Settings of AutoAttack that say how much it tries."""
 _AT_BUDGETS = ["model", "images", "robust", "robust_accuracy", "searched_accuracy"]
 _WHO = ["below_minimum", "missed", "broken_by", "gradients_mean", "forwards_mean"]
 _NEAR = ["model", "n", "successes", "optimality", "distance_median", "best_median", "ratio_median"]
@@ -33,7 +38,30 @@ def robust_accuracy(views: Views) -> str:
         "targeted APGD (apgd-t), targeted FAB (fab-t) and Square. A network that is random or "
         "gives probabilities is refused before anything is attacked.</p>"
     )
-    return f"{lead}{_budgets(views)}{_searches(views)}"
+    return f"{lead}{_weaker(views)}{_budgets(views)}{_searches(views)}"
+
+
+def _weaker(views: Views) -> str:
+    """A note where AutoAttack had fewer steps, queries or targets than the standard."""
+    entry = catalog.find("autoattack")
+    settings = views.manifest.get("settings")
+    attacks = settings.get("attacks") if isinstance(settings, dict) else None
+    given = attacks.get("autoattack") if isinstance(attacks, dict) else None
+    if entry is None or not isinstance(given, dict):
+        return ""
+    usual = {one.name: one.default for one in entry.parameters if one.name in _EFFORT}
+    values = {name: given[name] for name in usual if isinstance(given.get(name), list)}
+    less = [
+        f"{max(some)} {name} instead of {usual[name]}"
+        for name, some in values.items()
+        if some and max(some) < usual[name]
+    ]
+    if not less:
+        return ""
+    return (
+        f"<p>AutoAttack was weaker than its standard here: {escape(listed(less))}. With the "
+        "standard, robust accuracy may be lower.</p>"
+    )
 
 
 def _budgets(views: Views) -> str:

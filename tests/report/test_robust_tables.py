@@ -194,3 +194,23 @@ def test_the_pages_section_has_budgets_first(run):
     assert section.index("AutoAttack") < section.index("Read off the searches")
     assert section.index("Read off the searches") < section.index("How near the searches come")
     assert "30.0 %" in section and "apgd-ce 2" in section
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            {"steps": [10], "queries": [5000], "targets": [3]},
+            ["10 steps instead of 100", "3 targets"],
+        ),
+        ({"steps": [100], "queries": [50, 5000], "targets": [9]}, []),
+        ({"steps": "odd"}, []),
+        (None, []),
+    ],
+)
+def test_a_weaker_autoattack_is_said_to_be_so(run, given, told):
+    settings = run.manifest()["settings"] | {"attacks": {"autoattack": given}}
+    run.write_manifest(run.manifest() | {"settings": settings})
+    section = robust_page.robust_accuracy(views(run))
+    assert all(words in section for words in told) and "queries instead" not in section
+    assert ("weaker than its standard" in section) == bool(told)

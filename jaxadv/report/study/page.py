@@ -172,7 +172,9 @@ def ahead(rows: pd.DataFrame, verb: str) -> str:
     wins = larger.value_counts()
     first = [str(name) for name in wins.index[wins == wins.iloc[0]]]
     if len(first) > 1:
-        return f"{text} {listed(first)} have the larger value equally often, in {wins.iloc[0]} pairs each."
+        most = int(wins.iloc[0])
+        pairs = f"{most} pair{'s' * (most > 1)} each"
+        return f"{text} {listed(first)} have the larger value equally often, in {pairs}."
     of_first = (rows["model"] == first[0]) | (rows["other"] == first[0])
     certain = int((larger[sure.reindex(larger.index)] == first[0]).sum())
     text += f" {first[0]} {verb} in {wins.iloc[0]} of its {of_first.sum()} pairs"
