@@ -45,8 +45,8 @@ def row_name(full: str, taken: Iterable[str] = ()) -> str:
 def load(request: Request) -> Classifier:
     """The network as a classifier, proven against the original.
 
-    Its ``facts`` have "full_name", and where the library tells them "pictures" (the crop and the
-    interpolation that it was made for) and "published" (its clean accuracy, in percent).
+    Its ``facts`` have "full_name". Where the library tells them, they also have "pictures", the
+    crop and interpolation that it was made for, and "published", its clean accuracy in percent.
 
     Raises:
         InputError: the library is not installed, does not know the name, or cannot fetch the

@@ -49,8 +49,8 @@ def scatters(chief: Iterable[Measure], drawn: Mapping[str, Rendered]) -> str:
     lead = (
         "<p>Each point is a model, and its bar the 95 % interval of the mean. To the right is "
         "more accurate, upwards is more robust. No model is better in both than a model <em>on the "
-        "frontier</em>.</p><p>The law of the study (Su et al., ECCV 2018) is robustness = a + b ln(error) with b above 0: "
-        "accuracy is then paid for with robustness. "
+        "frontier</em>.</p><p>The law of the study (Su et al., ECCV 2018) is robustness = a + b ln(error) with b above 0. "
+        "Accuracy is then paid for with robustness. "
         "It is fitted to the frontier alone. A frontier of three or more models always has b above "
         "0, so <em>Statements</em> asks all models too.</p>"
     )
