@@ -205,4 +205,5 @@ def test_a_damaged_parquet_file_is_a_line_or_pictures_that_are_left_out(tmp_path
         else:
             ends["whole"] += 1
             assert np.array_equal(picture, whole) or not sums
-    assert all(ends.values())
+    assert ends["line"] and ends["whole"]
+    assert ends["left out"] or not sums  # without checksums, a changed byte may decode
