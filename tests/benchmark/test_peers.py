@@ -45,7 +45,7 @@ def test_a_package_that_is_missing_is_one_line(monkeypatch):
         peers.check(["alone"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_table_without_another_package(tmp_path, monkeypatch):
     """Beside itself, everything agrees."""
     monkeypatch.setitem(peers.PEERS, "alone", peer_attacks.Peer("json", peer_attacks.here))
