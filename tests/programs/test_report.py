@@ -227,6 +227,7 @@ def test_a_point_says_its_numbers_and_leads_to_its_row(browser, page):
 def test_a_point_of_a_sweep_opens_all_numbers_at_its_row(browser, page):
     show(browser, page, width=DESKTOP, scheme="light")
     row = "row/fgsm/untargeted/eps=0.2/alexnet"
+    find(browser, "#robustness-curves summary").click()  # the other figures unfold
     point = find(browser, f'#robustness-curves .tip[data-to="{row}"]')
     point_at(browser, point)
     assert re.fullmatch(r"alexnet, budget ε 0.2: success \S+ % \[.*\], n 24", tip(browser))
