@@ -23,6 +23,19 @@ class InputError(ValueError):
         super().__init__(f"{text[: LONGEST - end - 5]} ... {text[-end:]}" if is_long else text)
 
 
+def said(error: BaseException, most: int = 120) -> str:
+    """What an error of another library says, for a message of ours.
+
+    Args:
+        error: the error.
+        most: characters.
+
+    Returns:
+        One line; the error's kind if it says nothing.
+    """
+    return " ".join(str(error).split())[:most] or type(error).__name__
+
+
 def _likeness(value: str, name: str) -> tuple[float, int]:
     """The similarity of two names: first in order, then the number of characters that both have.
 

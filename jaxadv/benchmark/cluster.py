@@ -14,8 +14,8 @@ claims. Only devices, time and the file server are simulated, event by event:
 * With preemption, a tenth of the workers dies in an hour. Each comes back after five minutes as a
   new process. What it did since its last save is lost.
 
-Efficiency is the time that all devices need at least, divided by the time until the last row is
-written. At least means: full lanes, and nothing but the networks' evaluations.
+Efficiency is the time of full lanes that do nothing but the networks' evaluations, divided by the
+time until the last row is written.
 """
 
 import heapq

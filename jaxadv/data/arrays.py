@@ -15,7 +15,7 @@ from jaxadv.data.source import MOST_CLASSES, Source, fingerprint
 from jaxadv.support import checks, places
 from jaxadv.support.files import UNREADABLE
 from model_ports.convert.arrays import check_members
-from model_ports.errors import InputError
+from model_ports.errors import InputError, said
 
 MOST, RATIO = 2**29, 100
 """An archive may unpack to so many bytes, or to so many times its size if that is more.
@@ -42,8 +42,8 @@ def open_npz(path: str, *, name: str) -> Source:
         raise
     except UNREADABLE as error:
         raise InputError(
-            f"data {name!r}: cannot read {path!r} ({str(error)[:120]}); give an .npz with arrays images and "
-            "labels"
+            f"data {name!r}: cannot read {path!r} ({said(error)}); give an .npz with arrays "
+            "images and labels"
         ) from error
     if not {"images", "labels"} <= set(arrays):
         raise InputError(

@@ -22,7 +22,7 @@ from jaxadv.data import pictures, wordnet
 from jaxadv.data.source import MOST_CLASSES, Source, fingerprint
 from jaxadv.support import places
 from jaxadv.support.files import UNREADABLE
-from model_ports.errors import InputError, unknown
+from model_ports.errors import InputError, said, unknown
 
 IMAGES = ("image", "img", "picture", "jpg", "png")
 LABELS = ("label", "labels", "fine_label", "class", "target", "cls")
@@ -146,12 +146,8 @@ def _reading(file: Path, name: str) -> Iterator[None]:
         yield
     except _DAMAGED as error:
         raise InputError(
-            f"data {name!r}: {file.name!r} cannot be read ({_line(error)}); download it again"
+            f"data {name!r}: {file.name!r} cannot be read ({said(error)}); download it again"
         ) from error
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__
 
 
 class _Shard(NamedTuple):
@@ -258,7 +254,7 @@ def _reader(shards: Sequence[_Shard], column: str) -> Callable[[int], bytes]:
                 rows = read(place)
             found = rows[index - int(ends[place]) + counts[place]].as_py()
         except _DAMAGED as error:
-            raise pictures.Unusable(f"unreadable ({_line(error)})") from error
+            raise pictures.Unusable(f"unreadable ({said(error)})") from error
         if not isinstance(found, bytes):
             raise pictures.Unusable("unreadable (no bytes of a picture)")
         return found

@@ -151,7 +151,8 @@ class Scheduler:
                 columns = ["gradients", "forwards"]
                 with suppress(InputError):  # a damaged part is found, and made again, later
                     rows = self._run.read("examples", columns, part=unit.part)
-                    self._costs.learn(unit.network, unit.what, rows)
+                    if len(rows):
+                        self._costs.learn(unit.network, unit.what, rows)
 
     def _attackable(self, name: str) -> units.Attackable:
         """The images to attack of a network. Those of the latest networks are kept."""

@@ -142,6 +142,16 @@ def sortable(value: float) -> str:
     return f'data-v="{float(value):.7g}"' if math.isfinite(value) else 'data-v=""'
 
 
+def folded(summary: str, content: str) -> str:
+    """HTML that unfolds.
+
+    Args:
+        summary: what is in sight, as HTML.
+        content: what unfolds, as HTML.
+    """
+    return f"<details><summary>{summary}</summary>{content}</details>"
+
+
 def framed(head: str, body: str, kind: str = "") -> str:
     """A table in a box of its own that scrolls.
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from html import escape
 
+from jaxadv.report.cells import folded
 from jaxadv.report.figures import Rendered
 from jaxadv.report.figures.canvas import inline
 from jaxadv.report.measures import Measure
@@ -32,7 +33,7 @@ def curves(drawn: Mapping[str, Rendered]) -> str:
     if len(shown) < 2:
         return "".join(shown)
     more = "".join(shown[1:])
-    return f"{shown[0]}<details><summary>Other norms and attacks</summary>{more}</details>"
+    return shown[0] + folded("Other norms and attacks", more)
 
 
 def scatters(chief: Iterable[Measure], drawn: Mapping[str, Rendered]) -> str:
@@ -49,18 +50,13 @@ def scatters(chief: Iterable[Measure], drawn: Mapping[str, Rendered]) -> str:
     lead = (
         "<p>Each point is a model, and its bar the 95 % interval of the mean. To the right is "
         "more accurate, upwards is more robust. No model is better in both than a model <em>on the "
-        "frontier</em>.</p><p>The law of the study (Su et al., ECCV 2018) is robustness = a + b ln(error) with b above 0. "
-        "Accuracy is then paid for with robustness. "
+        "frontier</em>.</p><p>The law of the study (Su et al., ECCV 2018) is robustness = "
+        "a + b ln(error) with b above 0. Accuracy is then paid for with robustness. "
         "It is fitted to the frontier alone. A frontier of three or more models always has b above "
         "0, so <em>Statements</em> asks all models too.</p>"
     )
-    unfold = (
-        "<details><summary>CLEVER in other norms</summary><div "
-        f'class="charts">{"".join(more)}</div></details>'
-        if more
-        else ""
-    )
-    return f'{lead}<div class="charts">{"".join(shown)}</div>{unfold}'
+    boxes = [f'<div class="charts">{"".join(each)}</div>' for each in (shown, more)]
+    return lead + boxes[0] + (folded("CLEVER in other norms", boxes[1]) if more else "")
 
 
 def fits(drawn: Mapping[str, Rendered]) -> str:

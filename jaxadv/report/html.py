@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jaxadv.report import charts, tables
 from jaxadv.report.about import in_brief, what_was_run
+from jaxadv.report.cells import folded
 from jaxadv.report.figures import Rendered
 from jaxadv.report.findings import findings, panel_means
 from jaxadv.report.gallery import gallery
@@ -58,7 +59,9 @@ def write(views: Views, path: str | os.PathLike, drawn: Mapping[str, Rendered]) 
         Section("All numbers", numbers(views)),
         Section("Caveats", caveats(views)),
         Section("Columns", glossary(views)),
-        Section("What was run", _folded(views)),
+        Section(
+            "What was run", folded("Models, settings, versions and machine", what_was_run(views))
+        ),
     ]
     # With AutoAttack it is what people look for. The study's attacks are compared by distances.
     leads = "autoattack" in set(views.robust.robust_accuracy.get("attack", ()))
@@ -73,8 +76,7 @@ def _findings(brief: list, more: list) -> str:
     """The three sentences, and those on every measure to unfold."""
     if not more:
         return told(brief, "findings first")
-    unfold = f"<details><summary>Every measure</summary>{told(more, 'findings')}</details>"
-    return told(brief, "findings first") + unfold
+    return told(brief, "findings first") + folded("Every measure", told(more, "findings"))
 
 
 def _facts(views: Views) -> str:
@@ -88,13 +90,6 @@ def _facts(views: Views) -> str:
     return (
         f'<p class="brief">{escape(brief)}</p>' if brief else ""
     ) + f'<ul class="facts">{tiles}</ul>'
-
-
-def _folded(views: Views) -> str:
-    return (
-        "<details><summary>Models, settings, versions and "
-        f"machine</summary>{what_was_run(views)}</details>"
-    )
 
 
 def _pictures(views: Views, order: Order | None) -> str:

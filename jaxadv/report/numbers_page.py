@@ -20,9 +20,7 @@ def numbers(views: Views) -> str:
     """Accuracy, attempts by attack, and CLEVER, each to unfold."""
     parts = [*_accuracy(views.made.accuracy), *_attempts(views.made.robustness)]
     parts += _scores(views.made.clever)
-    return "".join(
-        f"<details><summary>{escape(name)}</summary>{table}</details>" for name, table in parts
-    )
+    return "".join(cells.folded(escape(name), table) for name, table in parts)
 
 
 def _accuracy(table: pd.DataFrame) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ from html import escape
 
 from jaxadv.attacks import catalog
 from jaxadv.report.attempted import NORMS
-from jaxadv.report.cells import body, framed, head
+from jaxadv.report.cells import body, folded, framed, head
 from jaxadv.report.names import listed, panel_name
 from jaxadv.report.robustbench import as_text
 from jaxadv.report.views import Views
@@ -81,11 +81,7 @@ def _budgets(views: Views) -> str:
     tables = {kind: framed(head(columns), "".join(made)) for kind, made in kinds.items() if made}
     first, *others = tables
     names = {"budget": "Attacks with a budget", "search": "Read off the searches"}
-    return tables[first] + "".join(_folded(names[kind], tables[kind]) for kind in others)
-
-
-def _folded(summary: str, content: str) -> str:
-    return f"<details><summary>{summary}</summary>{content}</details>"
+    return tables[first] + "".join(folded(names[kind], tables[kind]) for kind in others)
 
 
 def _searches(views: Views) -> str:
@@ -104,4 +100,4 @@ def _searches(views: Views) -> str:
         "found, 0 for an attack that fools nobody.</p>"
     )
     every = framed(head(_NEAR), "".join(groups))
-    return _folded("How near the searches come", lead + every)
+    return folded("How near the searches come", lead + every)

@@ -3,7 +3,7 @@ were unknown.
 """
 
 from jaxadv.analysis.signature import ALL
-from jaxadv.report.cells import body, framed, head
+from jaxadv.report.cells import body, folded, framed, head
 from jaxadv.report.columns import show
 from jaxadv.report.views import Views
 
@@ -35,4 +35,4 @@ def signature(views: Views, figure: str) -> str:
     )
     columns = [str(name) for name in found]
     every = framed(head(columns), body(found, columns), "signature")
-    return f"{lead}{figure}<details><summary>Every network</summary>{every}</details>"
+    return lead + figure + folded("Every network", every)

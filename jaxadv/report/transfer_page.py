@@ -110,11 +110,7 @@ def _map(views: Views, panel: tables.Panel) -> str:
         for name in maps
         if name != "released" and not rates[name].equals(rates["released"])
     ]
-    unfold = (
-        f"<details><summary>Failed sources counted otherwise</summary>{''.join(others)}</details>"
-        if others
-        else ""
-    )
+    unfold = cells.folded("Failed sources counted otherwise", "".join(others)) if others else ""
     return (
         f'<figure id="{escape(anchor("map", *panel))}"><figcaption>{escape(panel_name(*panel))}</figcaption>'
         f"{maps['released']}{unfold}</figure>"

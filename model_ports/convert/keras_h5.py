@@ -21,7 +21,7 @@ import numpy as np
 from model_ports.convert import slim_layers
 from model_ports.convert.arrays import LIMIT, Collector, is_zip
 from model_ports.convert.foreign import Layers, Row, originals
-from model_ports.errors import InputError
+from model_ports.errors import InputError, said
 
 FORMAT = "Keras HDF5"
 ARCHIVE = "Keras archive"
@@ -71,7 +71,7 @@ def _opened(path: Path, limit: int) -> Path | BinaryIO:
         NotImplementedError,
         RuntimeError,
     ) as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        reason = said(error)
         raise InputError(
             f"{path} is not a .keras archive, or it is damaged ({reason}); copy it again"
         ) from None

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from model_ports.convert.arrays import LIMIT, Collector, check_members
-from model_ports.errors import InputError
+from model_ports.errors import InputError, said
 
 _MEMBERS = 100_000
 # The exceptions that zipfile, zlib and NumPy's header parser raise for damaged or hostile bytes.
@@ -60,7 +60,7 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
     except InputError:
         raise
     except (*_ERRORS, zipfile.BadZipFile, zlib.error) as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        reason = said(error)
         raise InputError(
             f"{path} is not an .npz, or it is cut short ({reason}): copy or convert it again"
         ) from None

@@ -11,7 +11,7 @@ import numpy as np
 
 from model_ports.convert import safetensors
 from model_ports.convert.arrays import LEFT_ASIDE, LIMIT
-from model_ports.errors import InputError
+from model_ports.errors import InputError, said
 
 FORMAT = "sharded .safetensors"
 ENDING = ".safetensors.index.json"
@@ -88,7 +88,7 @@ def _places(index: Path) -> dict[str, str]:
         if not places or not all(isinstance(text, str) for pair in places.items() for text in pair):
             raise ValueError("its weight_map is no table of names")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        reason = said(error)
         raise InputError(
             f"{index} is no index of safetensors, or it is damaged ({reason}); copy it again"
         ) from None

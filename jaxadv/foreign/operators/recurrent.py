@@ -1,5 +1,5 @@
-"""Recurrent layers, as scans: PyTorch takes them apart into one step a token, which compiles for
-minutes. The ATen operators of their names."""
+"""Recurrent layers, as scans: the ATen operators of their names. PyTorch takes them apart into one
+step a token, which compiles for minutes."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -80,26 +80,9 @@ def _layers(
     return x.swapaxes(0, 1) if batch_first else x, stacked
 
 
-def lstm(
-    input,  # noqa: A002
-    hx,
-    params,
-    has_biases,
-    num_layers,
-    dropout,
-    train,
-    bidirectional,
-    batch_first,
-) -> tuple[Array, Array, Array]:
-    """Arrays (tokens, N, features), or (N, tokens, features) with ``batch_first``."""
-    _check(dropout, train)
-    out, (hidden, cell) = _layers(
-        _lstm_cell, input, hx, params, has_biases, num_layers, bidirectional, batch_first
-    )
-    return out, hidden, cell
+def _recurrent(cell: Cell, *, is_lstm: bool = False) -> Callable[..., tuple[Array, ...]]:
+    """The operator of a cell. An LSTM takes and gives two states, the others one."""
 
-
-def _of_one_state(cell: Cell) -> Callable[..., tuple[Array, Array]]:
     def recurrent(
         input,  # noqa: A002
         hx,
@@ -110,24 +93,24 @@ def _of_one_state(cell: Cell) -> Callable[..., tuple[Array, Array]]:
         train,
         bidirectional,
         batch_first,
-    ) -> tuple[Array, Array]:
-        _check(dropout, train)
-        out, [hidden] = _layers(
-            cell, input, [hx], params, has_biases, num_layers, bidirectional, batch_first
+    ) -> tuple[Array, ...]:
+        """Arrays (tokens, N, features), or (N, tokens, features) with ``batch_first``."""
+        if dropout and train:
+            raise InputError(
+                f"dropout {dropout:g} draws random numbers; call eval(), or set it to 0"
+            )
+        states = hx if is_lstm else [hx]
+        out, last = _layers(
+            cell, input, states, params, has_biases, num_layers, bidirectional, batch_first
         )
-        return out, hidden
+        return out, *last
 
     return recurrent
 
 
-def _check(dropout: float, train: bool) -> None:
-    if dropout and train:
-        raise InputError(f"dropout {dropout:g} draws random numbers; call eval(), or set it to 0")
-
-
 ATEN: dict[str, Callable[..., Any]] = {
-    "lstm.input": lstm,
-    "gru.input": _of_one_state(_gru_cell),
-    "rnn_tanh.input": _of_one_state(_tanh_cell),
-    "rnn_relu.input": _of_one_state(_relu_cell),
+    "lstm.input": _recurrent(_lstm_cell, is_lstm=True),
+    "gru.input": _recurrent(_gru_cell),
+    "rnn_tanh.input": _recurrent(_tanh_cell),
+    "rnn_relu.input": _recurrent(_relu_cell),
 }

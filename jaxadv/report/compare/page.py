@@ -10,7 +10,7 @@ import pandas as pd
 
 from jaxadv.analysis.families import family
 from jaxadv.report import tables
-from jaxadv.report.cells import between, framed, sortable
+from jaxadv.report.cells import between, folded, framed, sortable
 from jaxadv.report.columns import show
 from jaxadv.report.compare import Comparison
 from jaxadv.report.names import listed, panel_name
@@ -160,9 +160,7 @@ def _leaderboard(table: pd.DataFrame) -> str:
         "<p>All models of all runs. Equal values share a place. Of success the smallest is the "
         "most robust.</p>"
     )
-    more = "".join(
-        f"<details><summary>{escape(name)}</summary>{rows}</details>" for name, rows in shown[1:]
-    )
+    more = "".join(folded(escape(name), rows) for name, rows in shown[1:])
     return f"{lead}<h3>{escape(shown[0][0])}</h3>{shown[0][1]}{more}"
 
 
@@ -194,9 +192,7 @@ def _difference_table(found: Comparison) -> str:
         parts.append(_difference_rows(table[sure]))
     if not sure.all():
         text = f"Not settled ({int((~sure).sum())})"
-        parts.append(
-            f"<details><summary>{text}</summary>{_difference_rows(table[~sure])}</details>"
-        )
+        parts.append(folded(text, _difference_rows(table[~sure])))
     return lead + "".join(parts)
 
 
