@@ -50,25 +50,26 @@ def remake(
             bar.stage(f"report, {name}")
             bar.advance(1)
 
-        shown = views(run, stage)
+        shown = views(run, stage, pool)
         run.claim([page, brief])
-        stage("tables")
-        tables.write_all(run, run.directory / "tables", shown.made)
-        more = shown.study | shown.robust.tables()
-        tables.write(run.directory / "tables", more, claim=run.claim)
-        robustbench.write(shown, run.directory / "robustbench", claim=run.claim)
         only = only or shown.manifest.get("settings", {}).get("figures") or ["*"]
         wanted = [
             figure
             for figure in figures.planned(shown)
             if any(fnmatchcase(figure.stem, pattern) for pattern in only)
         ]
+        drawing = figures.draw(wanted, pool)  # others draw while this process writes
+        stage("tables")
+        tables.write_all(run, run.directory / "tables", shown.made)
+        more = shown.study | shown.robust.tables()
+        tables.write(run.directory / "tables", more, claim=run.claim)
+        robustbench.write(shown, run.directory / "robustbench", claim=run.claim)
+        summary.write(shown, brief)
         stage("figures")
         drawn = figures.write_all(
-            wanted, run.directory / "figures", pool, claim=run.claim, stage=bar.stage
+            wanted, run.directory / "figures", drawing, claim=run.claim, stage=bar.stage
         )
         stage("page")
-        summary.write(shown, brief)
         html.write(shown, page, drawn)
     for path in leftovers:
         remove(path)

@@ -2,7 +2,11 @@
 are shown as they are.
 """
 
+import io
 from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import redirect_stderr
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -29,12 +33,15 @@ class Views(NamedTuple):
     robust: robust.Robust  # robust accuracy, optimality and curves
 
 
-def views(run: Run, stage: Callable[[str], None] = lambda name: None) -> Views:
+def views(
+    run: Run, stage: Callable[[str], None] = lambda name: None, pool: Executor | None = None
+) -> Views:
     """Compute what figures and page show.
 
     Args:
         run: whose rows are read.
         stage: is told what begins.
+        pool: other processes, which help.
 
     Returns:
         The views.
@@ -43,6 +50,7 @@ def views(run: Run, stage: Callable[[str], None] = lambda name: None) -> Views:
         InputError: for rows that cannot be read.
     """
     stage("rows")
+    elsewhere = pool.submit(_bounded, run.directory, tables.run_models(run)) if pool else None
     made = tables.compute(run)
     stage("comparisons")
     appearances = (
@@ -57,11 +65,19 @@ def views(run: Run, stage: Callable[[str], None] = lambda name: None) -> Views:
     found = measures(counted.accuracy, counted.robustness, counted.clever, made.law, made.settings)
     asked = study.compute(run, counted, found)
     name, pictures = run.directory.resolve().name, run.read("adversarial")
-    bounded = robust.compute(run, models)
+    bounded = elsewhere.result() if elsewhere else robust.compute(run, made.order)
     told = [*faults.of_run(run), *bounded.notes]
     return Views(
         name, run.manifest(), made, models, found, _fits(run), pictures, asked, told, bounded
     )
+
+
+def _bounded(directory: Path, order: list[str]) -> robust.Robust:
+    """`jaxadv.report.robust.compute` in another process, without warnings: the first one reads the
+    same rows, and warns.
+    """
+    with redirect_stderr(io.StringIO()):
+        return robust.compute(Run(directory), order)
 
 
 def _fits(run: Run) -> pd.DataFrame:

@@ -133,15 +133,30 @@ def _draw_map(pairs, own, names, title):
     return transfer_map(tables.square(pairs, own, column="released", order=names), title)
 
 
+def draw(
+    figures: Iterable[Figure], pool: Executor | None = None
+) -> Iterable[dict[str, bytes] | str]:
+    """Draw figures, in the pool from now on, or else one by one as they are asked for.
+
+    Args:
+        figures: of `planned`.
+        pool: one of `drawers`, if there are any.
+
+    Returns:
+        The files of each, by kind, or why there are none.
+    """
+    return (pool.map if pool else map)(_files, [figure.draw for figure in figures])
+
+
 def write_all(
     figures: Iterable[Figure],
     directory: Path,
-    pool: Executor | None = None,
+    made: Iterable[dict[str, bytes] | str] | None = None,
     *,
     claim: Callable[[list[Path]], None] | None = None,
     stage: Callable[[str], None] = lambda name: None,
 ) -> dict[str, Rendered]:
-    """Draw every figure and write its files.
+    """Write the files of figures.
 
     A figure that cannot be drawn is left out, and a line says so. Odd rows take no other figure,
     and not the page.
@@ -149,7 +164,7 @@ def write_all(
     Args:
         figures: of `planned`.
         directory: where to.
-        pool: one of `drawers`, if there are any.
+        made: what `draw` makes of them; None to draw them now.
         claim: see `jaxadv.report.tables.write`.
         stage: is told after each figure how many are drawn.
 
@@ -165,8 +180,7 @@ def write_all(
                 for kind in ("png", "svg", "txt")
             ]
         )
-    made = (pool.map if pool else map)(_files, [figure.draw for figure in figures])
-    for number, (figure, files) in enumerate(zip(figures, made, strict=True), 1):
+    for number, (figure, files) in enumerate(zip(figures, made or draw(figures), strict=True), 1):
         stage(f"report, {number} of {len(figures)} figures")
         if isinstance(files, str):
             log.warn(f"figure {figure.stem} could not be drawn ({files}); the page goes without it")
@@ -189,20 +203,26 @@ def _files(draw: Callable[[], Any]) -> dict[str, bytes] | str:
 
 @contextmanager
 def drawers(parts: int) -> Iterator[Executor | None]:
-    """Processes that draw the figures of a run of so many parts, if these are many; they start
-    while others compute what is drawn.
+    """Processes that help with the report of a run of so many parts, if these are many; they start
+    while this one reads rows. An error or an interrupt ends them.
     """
     workers = min(os.cpu_count() or 1, parts // PARTS_A_PROCESS, MOST_PROCESSES)
     if workers < 2:
         yield None
         return
+    others = set(multiprocessing.active_children())
     fresh = multiprocessing.get_context("spawn")  # a fork would copy locks that threads of JAX hold
     with ProcessPoolExecutor(
-        workers, fresh, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
+        workers, fresh, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_DFL)
     ) as pool:
-        for _ in range(workers):
-            pool.submit(_import)
-        yield pool
+        try:
+            for _ in range(workers):
+                pool.submit(_import)
+            yield pool
+        except BaseException:
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
+            raise
 
 
 def _import() -> None:

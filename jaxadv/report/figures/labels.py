@@ -127,19 +127,14 @@ def overlap(boxes, others) -> np.ndarray:
 
 
 def _cross(lines, boxes, past=None) -> np.ndarray:
-    """Whether lines (L, 2, 2) meet boxes (B, 4), (L, B), looked at in sixteen points each; boxes
-    around ``past`` do not count.
-    """
-    steps = np.linspace(0, 1, 16)[:, None]
-    points = lines[:, None, 0] + steps * (lines[:, None, 1] - lines[:, None, 0])  # (L, 16, 2)
-    met = (
-        (
-            (points[:, None] > boxes[None, :, None, :2])
-            & (points[:, None] < boxes[None, :, None, 2:])
-        )
-        .all(3)
-        .any(2)
-    )
+    """Whether lines (L, 2, 2) run through boxes (B, 4), (L, B); boxes around ``past`` do not count."""
+    begin, way = lines[:, None, 0], lines[:, None, 1] - lines[:, None, 0]
+    way = np.where(way == 0, 1e-9, way)  # a line that is parallel to an axis
+    # Each axis lets a line into a box and out of it, as shares of its way.
+    first, second = (boxes[None, :, :2] - begin) / way, (boxes[None, :, 2:] - begin) / way
+    enters = np.minimum(first, second).max(2)
+    leaves = np.maximum(first, second).min(2)
+    met = np.maximum(enters, 0) < np.minimum(leaves, 1)
     if past is not None:
         met &= ~((past > boxes[:, :2]) & (past < boxes[:, 2:])).all(1)
     return met
