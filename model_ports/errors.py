@@ -23,12 +23,12 @@ class InputError(ValueError):
         super().__init__(f"{text[: LONGEST - end - 5]} ... {text[-end:]}" if is_long else text)
 
 
-def said(error: BaseException, most: int = 120) -> str:
+def said(error: BaseException, most: int = 200) -> str:
     """What an error of another library says, for a message of ours.
 
     Args:
         error: the error.
-        most: characters.
+        most: characters. The message may contain whole files.
 
     Returns:
         One line; the error's kind if it says nothing.

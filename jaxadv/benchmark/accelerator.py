@@ -161,7 +161,7 @@ def main(arguments: list[str]) -> None:
             raise InputError(f"{rest[0]!r} is one word too many; only flags are allowed")
         _main()
     except (InputError, flags.Error) as error:
-        print(f"accelerator: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"accelerator: {error}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -20,7 +20,7 @@ from jaxadv.benchmark.peer_attacks import PEERS, Done, Scale, Task, here
 from jaxadv.support import machine, values
 from jaxadv.support.files import write_atomically
 from jaxadv.support.progress import Progress
-from model_ports.errors import InputError
+from model_ports.errors import InputError, said
 
 OURS = "jaxadv"
 DEFAULT = Scale()
@@ -55,7 +55,7 @@ def check(names: Sequence[str]) -> None:
             importlib.import_module(package)
         except (ImportError, RuntimeError, OSError) as error:  # torchvision raises all three
             raise InputError(
-                f"{package} cannot be imported ({' '.join(str(error).split())[:150]}); run: pip "
+                f"{package} cannot be imported ({said(error)}); run: pip "
                 f"install {install}, or leave {name} out of --peers"
             ) from error
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxadv.support import log
-from model_ports.errors import InputError
+from model_ports.errors import InputError, said
 
 SEVERAL = 4
 """The least number of pictures that `check` uses."""
@@ -37,7 +37,6 @@ Sums in bfloat16 differ from 1 by this much.
 OF_SUMS = 1e-4
 """How far the sums of probabilities times a number may differ: a share of what the logits change.
 """
-ERROR_CHARACTERS = 200  # shown of an error that the user's code raises
 
 _LOGITS = "attacks and CLEVER need the logits"
 
@@ -90,7 +89,7 @@ def check_trace(
         output = jax.eval_shape(apply, params, image)
     except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError) as error:
         raise InputError(
-            f"{name} cannot be traced by JAX ({_line(error)}); "
+            f"{name} cannot be traced by JAX ({said(error)}); "
             "write apply with jax.numpy, without NumPy and without Python's if on values"
         ) from error
     except (TypeError, ValueError) as error:
@@ -292,7 +291,7 @@ def _unlike(
 
 def _fails(name: str, shape: tuple[int, ...], error: Exception) -> InputError:
     return InputError(
-        f"{name} fails for images of shape {shape} ({type(error).__name__}: {_line(error)}); "
+        f"{name} fails for images of shape {shape} ({type(error).__name__}: {said(error)}); "
         "apply(params, images) must take any number of images: do not fix a batch size in it"
     )
 
@@ -324,7 +323,3 @@ def _to_float32(dtype: Any) -> str:
     if jnp.finfo(dtype).bits > 32:
         return "end apply with .astype(jnp.float32)"
     return "compute in float32 from the first layer to the last"
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:ERROR_CHARACTERS]

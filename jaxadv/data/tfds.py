@@ -13,7 +13,7 @@ import numpy as np
 from jaxadv.data import pictures, validation, wordnet
 from jaxadv.data.source import Source, fingerprint
 from jaxadv.support import places
-from model_ports.errors import InputError, unknown
+from model_ports.errors import InputError, said, unknown
 
 USUAL_SPLITS = ("validation", "test")
 
@@ -56,7 +56,7 @@ def open_tfds(what: str, *, name: str) -> Source:
         records = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
         facts = [_facts(records[index], index) for index in range(len(records))]
     except Exception as error:  # tfds and array_record raise many kinds of exceptions
-        reason = " ".join(str(error).split())[:160]
+        reason = said(error)
         raise InputError(
             f"data {name!r}: its records cannot be read ({reason}); {_remedy(builder.info.name)}"
         ) from error
@@ -88,7 +88,7 @@ def _builder(tfds, what: str, name: str):
             head if slash else what, file_format="array_record"
         ), last if slash else None
     except Exception as error:
-        reason = " ".join(str(error).split())[:120]
+        reason = said(error)
         raise InputError(
             f"data {name!r}: {reason}; give tfds:NAME/SPLIT, or the folder of a prepared "
             f"version; {_remedy('NAME')}"

@@ -17,7 +17,7 @@ import jax
 from jaxadv.store import run as store
 from jaxadv.store.claims import Claim, Claims
 from jaxadv.support import ending, log
-from model_ports.errors import InputError
+from model_ports.errors import InputError, said
 
 BEGIN, END = "@begin", "@end"
 """The claims on the beginning of a run and on its report."""
@@ -38,7 +38,7 @@ def require_devices() -> None:
         platforms = os.environ.get("JAX_PLATFORMS", "")
         raise InputError(
             f"JAX finds no device for JAX_PLATFORMS={platforms!r} "
-            f"({' '.join(str(error).split())[:200]}); "
+            f"({said(error)}); "
             "unset it, or install the jaxlib for this platform"
         ) from error
 
@@ -70,7 +70,7 @@ def join_pod(seconds: float = POD_SECONDS) -> None:
     try:
         jax.distributed.initialize(initialization_timeout=int(seconds) + 60)
     except (RuntimeError, ValueError) as error:
-        raise InputError(_pod_error(" ".join(str(error).split())[:200])) from error
+        raise InputError(_pod_error(said(error))) from error
     finally:
         late.cancel()
 

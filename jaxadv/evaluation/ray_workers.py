@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from model_ports.errors import InputError
+from model_ports.errors import InputError, said
 
 DEVICES = ({"GPU": 1.0}, {"TPU": 4.0})
 """What one worker takes, if the cluster has it. A host of TPUs has four."""
@@ -59,7 +59,7 @@ def run(address: str, arguments: Sequence[str], *, out: str | None) -> str:
         ray.init(address=address, ignore_reinit_error=True)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise InputError(
-            f"--ray={address}: no cluster ({' '.join(str(error).split())[:200]}); start one by "
+            f"--ray={address}: no cluster ({said(error)}); start one by "
             "`ray start --head`, or give its address"
         ) from error
     command = [sys.executable, "-m", "jaxadv", *_without_ray(arguments), "--join"]

@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxadv.foreign.layout import Value, laid
 from jaxadv.foreign.operators import types
-from model_ports.errors import InputError
+from model_ports.errors import InputError, said
 
 
 class Ref(NamedTuple):
@@ -74,9 +74,8 @@ class Steps:
                 NotImplementedError,
                 AssertionError,
             ) as error:
-                said = " ".join(str(error).split())[:200]
                 raise InputError(
-                    f"{step.place} cannot be computed in JAX: {type(error).__name__}: {said}"
+                    f"{step.place} cannot be computed in JAX: {type(error).__name__}: {said(error)}"
                 ) from error
         return resolved(self.result, known)
 

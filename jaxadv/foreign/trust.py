@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxadv.core import fast_layers, oracle
 from jaxadv.foreign.silence import reason
-from model_ports.errors import InputError
+from model_ports.errors import InputError, said
 
 DOUBLE = 1e-8
 """Largest relative difference of logits and of the gradient in double precision."""
@@ -103,18 +103,18 @@ def prove(
     facts["single"] = found._asdict()
     proven = isinstance(facts["double"], dict)
     if not found.logits <= SINGLE:
-        said = (
+        line = (
             f"{name}: logits differ by {found.logits:.1e} from the original's in single precision"
         )
         if not proven:
-            raise InputError(f"{said}, and in double it does not run; {SINGLE:g} is allowed")
-        warnings.warn(f"{said}, by rounding: in double they agree", stacklevel=3)
+            raise InputError(f"{line}, and in double it does not run; {SINGLE:g} is allowed")
+        warnings.warn(f"{line}, by rounding: in double they agree", stacklevel=3)
     elif found.gradient is not None and not found.gradient <= GRADIENT:
-        said = (
+        line = (
             f"{name}: the gradient differs by {found.gradient:.1e} from the original's in single "
             "precision"
         )
-        warnings.warn(f"{said}; rounding flips units near their corner", stacklevel=3)
+        warnings.warn(f"{line}; rounding flips units near their corner", stacklevel=3)
     return facts
 
 
@@ -146,7 +146,7 @@ def _in_double(
     try:
         expected = original(images, weights)
     except Exception as error:  # whatever the framework raises
-        return f"not compared: {type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        return f"not compared: {type(error).__name__}: {said(error)}"
     asked = None if expected[1] is None else weights
     with jax.enable_x64(True):
         found = differences(_answer(name, apply, params, images, asked), expected)

@@ -23,10 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from jaxadv.store.rows import one_line
 from jaxadv.support import log
 from jaxadv.support.files import cannot_write, set_aside, short, sync_folder, temporary_of
-from model_ports.errors import InputError
+from model_ports.errors import InputError, said
 
 FOLDER = "adversarial"
 DTYPES = ("float32", "float16")
@@ -186,7 +185,7 @@ def read(directory: Path, part: str) -> np.ndarray:
         return _open(place).read().result().astype(np.float32, copy=False)
     except _UNREADABLE as error:
         raise InputError(
-            f"{str(place)!r} is not a readable array ({one_line(error)}); run the command that "
+            f"{str(place)!r} is not a readable array ({said(error)}); run the command that "
             "made it again"
         ) from error
 

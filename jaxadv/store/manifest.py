@@ -15,9 +15,9 @@ from typing import Any
 
 from jaxadv.store.identity import Identity, plain
 from jaxadv.store.parts import FORMAT, About
-from jaxadv.store.rows import KINDS, one_line
+from jaxadv.store.rows import KINDS
 from jaxadv.support.files import Damaged, Foreign, write_atomically
-from model_ports.errors import InputError
+from model_ports.errors import InputError, said
 
 NAME = "manifest.json"
 CHECKSUM = "checksum"
@@ -62,14 +62,14 @@ def read(directory: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except IsADirectoryError as error:
-        raise Damaged(f"{str(path)!r} is not a readable manifest ({one_line(error)})") from error
+        raise Damaged(f"{str(path)!r} is not a readable manifest ({said(error)})") from error
     except OSError as error:  # it may be whole: its entries must not be lost
         raise InputError(
             f"{str(path)!r} cannot be read ({error.strerror or error}); run the command again, or "
             "remove the file: its entries then come from the parts"
         ) from error
     except (ValueError, RecursionError) as error:
-        raise Damaged(f"{str(path)!r} is not a readable manifest ({one_line(error)})") from error
+        raise Damaged(f"{str(path)!r} is not a readable manifest ({said(error)})") from error
     if not isinstance(value, dict):
         raise Foreign(
             f"{str(path)!r} is not the manifest of a run: it holds a JSON {type(value).__name__}"

@@ -20,9 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jaxadv.store.identity import Identity
-from jaxadv.store.rows import one_line
 from jaxadv.support.files import UNREADABLE, Damaged, Foreign
-from model_ports.errors import InputError
+from model_ports.errors import InputError, said
 
 FORMAT = 2
 """The version of the format of run folders."""
@@ -73,7 +72,7 @@ class Part(NamedTuple):
             return self.file.read(columns=names, use_threads=False)
         except (*UNREADABLE, pa.ArrowException) as error:
             what = f"part {self.about.unit!r} of {self.about.kind} rows"
-            raise Damaged(f"{what} cannot be decoded ({one_line(error)})") from error
+            raise Damaged(f"{what} cannot be decoded ({said(error)})") from error
 
 
 def encode(content: pa.Table, about: About, entries: Mapping[str, str]) -> bytes:
@@ -213,5 +212,5 @@ def _of_footer(footer: bytes, data: bytes) -> tuple[Part, int]:
         if not all(isinstance(text, str) for text in (about.kind, about.unit, about.digest)):
             raise ValueError("it does not say which part it is")
     except (*UNREADABLE, pa.ArrowException) as error:  # another file with an entry like our seal
-        raise Foreign(f"was written by another program ({one_line(error)})") from error
+        raise Foreign(f"was written by another program ({said(error)})") from error
     return Part(about, file), int(seal[1], 16)

@@ -3,7 +3,7 @@
 import pandas as pd
 import pyarrow as pa
 
-from model_ports.errors import InputError, unknown
+from model_ports.errors import InputError, said, unknown
 
 # Each kind of row: its columns and their types. Classes are 0..K-1; pixels have range 1.
 KINDS: dict[str, dict[str, str]] = {
@@ -201,7 +201,7 @@ def table(kind: str, rows: pd.DataFrame) -> pa.Table:
             array = pa.Array.from_pandas(rows[name], type=_ARROW[dtype])
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             raise InputError(
-                f"{kind} column {name!r} is not of type {dtype} ({one_line(error)}); convert it"
+                f"{kind} column {name!r} is not of type {dtype} ({said(error)}); convert it"
             ) from error
         if array.null_count and dtype not in _MAY_BE_MISSING:
             raise InputError(
@@ -226,8 +226,3 @@ def _setting(name: str, values: pd.Series) -> pa.Array:
             "convert it"
         )
     return array
-
-
-def one_line(error: Exception) -> str:
-    """The message of an exception in one line of at most 200 characters."""
-    return " ".join(str(error).split())[:200]

@@ -113,7 +113,7 @@ def read(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
     except Exception as error:  # h5py raises many kinds of exceptions for damaged files
         raise InputError(
             f"{path} is not a Keras file, or it is damaged "
-            f"({' '.join(str(error).split())[:120]}): HDF5 of layers is needed;"
+            f"({said(error)}): HDF5 of layers is needed;"
             " copy it again, or give .npz of original names"
         ) from None
     if not collector.arrays:

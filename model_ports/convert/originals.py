@@ -18,7 +18,7 @@ import numpy as np
 from model_ports.convert import checkpoint_graph, frameworks, frozen_graph, graph_layers, sources
 from model_ports.convert.double_graph import widened
 from model_ports.convert.protobuf import Malformed
-from model_ports.errors import InputError
+from model_ports.errors import InputError, said
 from model_ports.preprocessing import PREPROCESSING
 from model_ports.registry import ModelSpec
 
@@ -154,8 +154,7 @@ class Original:
                     )
         except (ValueError, LookupError, TypeError) as error:
             raise InputError(
-                f"{self.path} cannot be made ready for execution: "
-                f"{' '.join(str(error).split())[:200]}"
+                f"{self.path} cannot be made ready for execution: {said(error)}"
             ) from None
         shape = self._images.shape
         self.size = None if shape.rank is None else shape[1]
@@ -217,9 +216,7 @@ class Original:
         try:
             return self._session.run(fetched, feed)
         except (errors.OpError, ValueError) as error:
-            raise InputError(
-                f"{self.path} cannot be executed: {' '.join(str(error).split())[:200]}"
-            ) from None
+            raise InputError(f"{self.path} cannot be executed: {said(error)}") from None
 
     def close(self) -> None:
         """Free the session."""

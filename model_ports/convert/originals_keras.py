@@ -13,7 +13,7 @@ import numpy as np
 from model_ports import registry
 from model_ports.convert import frameworks, keras_h5, same_function
 from model_ports.convert.foreign import Layers, places
-from model_ports.errors import InputError
+from model_ports.errors import InputError, said
 from model_ports.registry import ModelSpec
 
 BATCH = 4
@@ -98,8 +98,7 @@ class Original:
             return build(weights=None, classifier_activation=None, input_shape=shape, **settings)
         except ValueError as error:
             raise InputError(
-                f"Keras cannot build {name} for {self.size} pixels: "
-                f"{' '.join(str(error).split())[:200]}"
+                f"Keras cannot build {name} for {self.size} pixels: {said(error)}"
             ) from None
         finally:
             config.set_floatx(before[0])
@@ -116,7 +115,7 @@ class Original:
             try:
                 self._net.load_weights(link)
             except Exception as error:  # Keras raises many kinds of exceptions for damaged files
-                reason = " ".join(str(error).split())[:200]
+                reason = said(error)
                 raise InputError(
                     f"{self.path} cannot be loaded by Keras as {model}: {reason}; give the "
                     "weights of this very model"

@@ -12,7 +12,7 @@ import numpy as np
 from model_ports import registry
 from model_ports.convert import frameworks, same_function, sources, torch_state
 from model_ports.convert.foreign import places
-from model_ports.errors import InputError
+from model_ports.errors import InputError, said
 from model_ports.registry import ModelSpec
 
 BATCH = 4
@@ -78,7 +78,7 @@ class Original:
         try:
             missing, unexpected = self._net.load_state_dict(state, strict=False)
         except RuntimeError as error:  # shapes do not fit
-            reason = " ".join(str(error).split())[:200]
+            reason = said(error)
             raise InputError(
                 f"{self.path} cannot be loaded by PyTorch as {model}: {reason}; give the weights "
                 "of this very model"
@@ -123,8 +123,7 @@ class Original:
             return self._net((images.permute(0, 3, 1, 2) - self._mean) / self._std)
         except RuntimeError as error:
             raise InputError(
-                f"timm's network cannot run at {self.size} pixels: "
-                f"{' '.join(str(error).split())[:200]}"
+                f"timm's network cannot run at {self.size} pixels: {said(error)}"
             ) from None
 
     def outputs_of_layers(self, pixels: np.ndarray) -> dict[str, np.ndarray]:

@@ -20,7 +20,7 @@ import numpy as np
 
 from model_ports.convert.arrays import LIMIT, Collector
 from model_ports.convert.protobuf import Malformed, Value, last, message, shape, varint, view
-from model_ports.errors import InputError
+from model_ports.errors import InputError, said
 
 MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
 """The last 8 bytes of a table: of V2's index, or of a V1 checkpoint."""
@@ -179,7 +179,7 @@ def read_v1(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
             if collector.wants(name, kinds[name].name, tuple(dimensions)):
                 collector.put(name, reader.get_tensor(name))
     except tf.errors.OpError as error:
-        raise collector.damaged(" ".join(str(error).split())[:160]) from None
+        raise collector.damaged(said(error)) from None
     return collector.arrays
 
 

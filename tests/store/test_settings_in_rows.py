@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from test_belonging import identity, rows
 
-from jaxadv.store.rows import KINDS, fits, one_line, schema, table
+from jaxadv.store.rows import KINDS, fits, schema, table
 from jaxadv.store.run import Run
 from model_ports.errors import InputError
 
@@ -67,8 +67,3 @@ def test_a_digest_that_rows_lack_is_empty_and_one_that_they_have_stays():
     assert table("clean", given)["digest"].to_pylist() == ["ab", "cd"]
     assert table("clean", given.drop(columns="digest"))["digest"].to_pylist() == ["", ""]
     assert table("transfer", rows("transfer")).column_names == list(KINDS["transfer"])
-
-
-def test_a_message_has_one_line_of_200_letters():
-    assert one_line(ValueError("a\n  b\tc")) == "a b c"
-    assert one_line(ValueError("x" * 201)) == "x" * 200

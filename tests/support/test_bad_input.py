@@ -10,6 +10,7 @@ from models import SIZE, inner_images, linear_apply, random_linear
 import jaxadv
 from jaxadv.core import targets
 from jaxadv.support import checks
+from model_ports.errors import said
 
 pytestmark = pytest.mark.usefixtures("strict_numerics")
 
@@ -292,3 +293,9 @@ def test_targets_by_kind():
     )
     one = targets.choose("random", np.zeros((1, 4)), np.zeros(1, int), ids=np.array([17]), seed=1)
     assert one[0] == many[17]  # of (seed, image) alone
+
+
+def test_another_librarys_message_is_one_line_of_200_letters():
+    assert said(ValueError("a\n  b\tc")) == "a b c"
+    assert said(ValueError("x" * 201)) == "x" * 200
+    assert said(KeyboardInterrupt()) == "KeyboardInterrupt"

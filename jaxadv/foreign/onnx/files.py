@@ -16,7 +16,7 @@ from jaxadv.foreign.network import Normalisation, fingerprint, normalisation, pl
 from jaxadv.foreign.onnx.graph import Graph, read
 from jaxadv.foreign.operators import types
 from jaxadv.support import places
-from model_ports.errors import InputError
+from model_ports.errors import InputError, said
 
 
 def from_onnx(
@@ -117,8 +117,9 @@ def _opened(file: Path) -> Any:
         model = onnx.load(file)
         onnx.checker.check_model(model)
     except Exception as error:  # of protobuf, of external data, of the checker
-        said = " ".join(str(error).split())[:160]
-        raise InputError(f"{str(file)!r} is no ONNX file that can be read ({said})") from error
+        raise InputError(
+            f"{str(file)!r} is no ONNX file that can be read ({said(error)})"
+        ) from error
     return onnx.inliner.inline_local_functions(model) if model.functions else model
 
 

@@ -28,6 +28,7 @@ from jaxadv.report.study.claims_models import FIGURE_2
 from jaxadv.report.views import Views
 from jaxadv.support import log
 from jaxadv.support.files import write_atomically
+from model_ports.errors import said
 
 
 class Figure(NamedTuple):
@@ -198,7 +199,7 @@ def _files(draw: Callable[[], Any]) -> dict[str, bytes] | str:
     try:
         return render(draw)
     except Exception as error:
-        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return f"{type(error).__name__}: {said(error)}"
 
 
 @contextmanager
