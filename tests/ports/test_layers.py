@@ -12,7 +12,7 @@ import pytest
 from flax import nnx
 from jax import lax
 
-from model_ports import layers
+from model_ports import layers, own_gradients
 
 # Kernels 1..11, strides 1..4, both paddings, odd and even sizes: every kernel meets both paddings,
 # every stride both parities. The large kernels come with images they do not fit into, where SAME
@@ -48,6 +48,14 @@ GEOMETRIES = [
     (11, 3, "SAME", 8),
     (11, 4, "VALID", 19),
 ]
+# More padding than a kernel sees, on one side or on both, and none where an image ends in between.
+PADDED = [
+    (1, 2, ((0, 3), (2, 0)), 5),
+    (3, 1, ((4, 0), (0, 5)), 4),
+    (3, 2, ((3, 0), (0, 2)), 8),
+    (3, 3, ((1, 6), (7, 1)), 6),
+    (2, 4, ((0, 0), (5, 3)), 7),
+]
 QUICK = {"xla_backend_optimization_level": 0}
 """Two thirds of the time to compile; what is compared is the arithmetic, not a processor's vectors.
 """
@@ -58,11 +66,15 @@ def cases(geometries, few: int = 3):
     return [
         pytest.param(
             *geometry,
-            id="k{}s{}{}n{}".format(*geometry),
+            id="k{}s{}{}n{}".format(*geometry[:2], _named(geometry[2]), geometry[3]),
             marks=pytest.mark.slow if number % few else (),
         )
         for number, geometry in enumerate(geometries)
     ]
+
+
+def _named(padding) -> str:
+    return padding if isinstance(padding, str) else "".join(map(str, sum(padding, ())))
 
 
 EVERY_GEOMETRY = pytest.mark.parametrize("kernel, stride, padding, size", cases(GEOMETRIES))
@@ -169,6 +181,35 @@ def test_grouped_convolution(kernel, stride, padding, size):
 def test_depthwise_convolution_with_a_multiplier_and_uneven_windows(double):
     x, weights = _draw(0, (2, 9, 8, 3)), _draw(1, (7, 3, 1, 24))
     _agree(*_convolutions(2, "SAME", 3), x, weights, double=double)
+
+
+WAYS = [own_gradients._by_taps, own_gradients._by_phases, own_gradients._in_one]
+
+
+@pytest.mark.parametrize("kernel, stride, padding, size", cases([*GEOMETRIES, *PADDED], 8))
+def test_every_way_of_the_gradient_of_a_convolution(kernel, stride, padding, size):
+    """Which one is taken depends on the sizes. All of them are right for every size."""
+    strides = (stride, max(1, stride - 1))
+    shape, weights = (2, size, size + 1, 3), _draw(1, (kernel, kernel, 3, 4))
+    with jax.enable_x64(True):
+        x = jax.ShapeDtypeStruct(shape, np.float64)
+        if isinstance(padding, str):
+            padding = lax.padtype_to_pads(shape[1:3], (kernel, kernel), strides, padding)
+        pads = tuple(map(tuple, padding))
+        stock = partial(
+            lax.conv_general_dilated,
+            rhs=jnp.asarray(weights),
+            window_strides=strides,
+            padding=pads,
+            dimension_numbers=layers.NHWC,
+        )
+        direction = jnp.asarray(_draw(99, jax.eval_shape(stock, x).shape))
+        (expected,) = jax.linear_transpose(stock, x)(direction)
+        for way in WAYS:
+            found = jax.jit(partial(way, shape=shape, strides=strides, pads=pads, precision=None))(
+                weights, direction
+            )
+            np.testing.assert_allclose(found, expected, atol=1e-12, err_msg=way.__name__)
 
 
 def test_explicit_padding():
