@@ -1,7 +1,8 @@
-"""Measures gradients of networks of timm and torchvision here and in PyTorch, on one thread.
+"""Measures gradients of networks here and in PyTorch, on one thread.
 
-    python -m jaxadv.benchmark.beside_pytorch timm:resnet18 timm:swin_tiny_patch4_window7_224
+    python -m jaxadv.benchmark.beside_pytorch timm:resnet18 inception_v3
 
+A network of timm or torchvision is converted. One of the 18 has timm's of the same layers beside it.
 Each call gives logits and the gradient of a logit at each image. Here, PyTorch, and PyTorch with
 channels last in memory take turns. Times are processor times, which other programs change little.
 The weights are random.
@@ -47,25 +48,21 @@ def measure(full: str, *, images: int, turns: int, input_size: int | None = None
     """Measure one network.
 
     Args:
-        full: its name, such as "timm:resnet18".
+        full: its name, such as "timm:resnet18", or "inception_v3" for one of the 18.
         images: the number of images of a call.
         turns: the number of calls of each kind.
         input_size: pixels; None: the network's own.
 
     Raises:
-        InputError: the library does not know the network, or it is refused.
+        InputError: the network is not known, is refused, or has none in timm beside it.
     """
     import jax
     import jax.numpy as jnp
     import numpy as np
 
     from jaxadv.core import oracle
-    from jaxadv.foreign import torch_libraries
-    from jaxadv.foreign.pytorch import from_torch
-    from jaxadv.foreign.request import Request
 
-    module, settings = torch_libraries.make(Request(full, full, False, input_size))
-    classifier = from_torch(module, prove=False, **settings)
+    classifier, module = _pair(full, input_size)
     size, classes = classifier.input_size, classifier.num_classes
     random = np.random.default_rng(0)
     pixels = random.uniform(0.1, 0.9, (images, size, size, 3)).astype(np.float32)
@@ -84,6 +81,27 @@ def measure(full: str, *, images: int, turns: int, input_size: int | None = None
         for call, spent in zip(calls, times, strict=True):
             spent.append(_processor_seconds(call) / images)
     return Speed(size, times[0], min(times[1:], key=_middle))
+
+
+def _pair(full: str, input_size: int | None) -> tuple[Any, Any]:
+    """The network here, and PyTorch's module. See `measure`."""
+    if ":" in full:
+        from jaxadv.foreign import torch_libraries
+        from jaxadv.foreign.pytorch import from_torch
+        from jaxadv.foreign.request import Request
+
+        module, settings = torch_libraries.make(Request(full, full, False, input_size))
+        return from_torch(module, prove=False, **settings), module
+    from jaxadv.benchmark.pytorch import TIMM
+    from jaxadv.evaluation.networks import random_classifier
+    from model_ports.convert import frameworks
+    from model_ports.errors import unknown
+    from model_ports.registry import network
+
+    if full not in TIMM:
+        raise unknown("network with one in timm beside it", full, TIMM)
+    port = random_classifier(network(full, zoo="imagenet", input_size=input_size))
+    return port, frameworks.timm().create_model(TIMM[full], pretrained=False).eval()
 
 
 def _processor_seconds(call: Callable[[], None]) -> float:
@@ -132,9 +150,15 @@ def main(arguments: list[str]) -> None:
         low, middle, high = speed.percent()
         seconds = [f"{_middle(each):.3g}" for each in (speed.here, speed.theirs)]
         cells = (*seconds, f"{middle:.0f}", f"{low:.0f}-{high:.0f}")
-        print(line(full.partition(":")[2], speed.pixels, *cells), flush=True)
+        print(line(full.rpartition(":")[2], speed.pixels, *cells), flush=True)
         jax.clear_caches()
 
 
 if __name__ == "__main__":
-    main(sys.argv)
+    from model_ports.errors import InputError
+
+    try:
+        main(sys.argv)
+    except (InputError, flags.Error) as error:
+        print(f"beside_pytorch: {error}", file=sys.stderr)
+        sys.exit(2)
