@@ -15,8 +15,8 @@ import numpy as np
 from flax import nnx
 
 from model_ports.layers import average_pool, batch_norm, convolution, global_mean, linear, max_pool
-from model_ports.own_gradients import Pair
 from model_ports.weight_map import Row, batch_norm_rows, layer_rows
+from model_ports.windows import Pair
 
 
 @dataclass(frozen=True)

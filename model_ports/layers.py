@@ -21,7 +21,7 @@ from flax import nnx
 from jax import lax
 
 from model_ports import own_gradients
-from model_ports.own_gradients import NHWC, Pads, Pair
+from model_ports.windows import NHWC, Pads, Pair
 
 
 def _platform() -> str:

@@ -12,7 +12,7 @@ import pytest
 from flax import nnx
 from jax import lax
 
-from model_ports import layers, own_gradients
+from model_ports import layers, plain_convolution
 
 # Kernels 1..11, strides 1..4, both paddings, odd and even sizes: every kernel meets both paddings,
 # every stride both parities. The large kernels come with images they do not fit into, where SAME
@@ -183,7 +183,7 @@ def test_depthwise_convolution_with_a_multiplier_and_uneven_windows(double):
     _agree(*_convolutions(2, "SAME", 3), x, weights, double=double)
 
 
-WAYS = [own_gradients._by_taps, own_gradients._by_phases, own_gradients._in_one]
+WAYS = [plain_convolution._by_taps, plain_convolution._by_phases, plain_convolution._in_one]
 
 
 @pytest.mark.parametrize("kernel, stride, padding, size", cases([*GEOMETRIES, *PADDED], 8))
