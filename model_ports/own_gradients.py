@@ -143,8 +143,8 @@ def _sum_pool_backward(window, strides, pads, x, gradient):
         each = jnp.broadcast_to(
             gradient[:, :, None, :, None], (batch, rows, down, columns, right, channels)
         ).reshape(batch, rows * down, columns * right, channels)
-        behind = ((0, n - m) for n, m in zip(x.shape[1:3], each.shape[1:3], strict=True))
-        return (windows.padded(each, tuple(behind), 0),)
+        below, beside = (n - m for n, m in zip(x.shape[1:3], each.shape[1:3], strict=True))
+        return (windows.padded(each, ((0, below), (0, beside)), 0),)
     return (
         windows.spread(
             lambda _, shifted: shifted(gradient), x, window=window, strides=strides, pads=pads
