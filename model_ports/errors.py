@@ -8,6 +8,10 @@ LONGEST = 900
 """The most characters of an error. The texts of other libraries may contain whole files."""
 
 
+MOST_SAID = 200
+"""The most characters of another library's message within one of ours."""
+
+
 class InputError(ValueError):
     """Bad input. The command line prints it as one line and exits with status 2.
 
@@ -23,17 +27,14 @@ class InputError(ValueError):
         super().__init__(f"{text[: LONGEST - end - 5]} ... {text[-end:]}" if is_long else text)
 
 
-def said(error: BaseException, most: int = 200) -> str:
+def said(error: BaseException) -> str:
     """What an error of another library says, for a message of ours.
 
-    Args:
-        error: the error.
-        most: characters. The message may contain whole files.
-
     Returns:
-        One line; the error's kind if it says nothing.
+        One line of at most `MOST_SAID` characters: the message may contain whole files. The error's
+        kind if it says nothing.
     """
-    return " ".join(str(error).split())[:most] or type(error).__name__
+    return " ".join(str(error).split())[:MOST_SAID] or type(error).__name__
 
 
 def _likeness(value: str, name: str) -> tuple[float, int]:

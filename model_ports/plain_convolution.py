@@ -157,8 +157,7 @@ def _by_phases(kernel, gradient, shape, strides, pads, precision):
         around = _around(turned.shape, gradient.shape, first, last)
         return _convolution(gradient, turned, (1, 1), around, precision)
 
-    lines = [jnp.stack([phase(r, c) for c in range(right)], axis=3) for r in range(down)]
-    whole = jnp.stack(lines, axis=2).reshape(batch, rows * down, columns * right, inputs)
+    whole = windows.interleaved(phase, strides)
     top, left = (low - f * s for (low, _), f, s in zip(pads, first, strides, strict=True))
     return whole[:, top : top + height, left : left + width]
 

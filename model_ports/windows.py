@@ -81,12 +81,16 @@ def spread(
             else jnp.zeros((batch, rows, columns, channels), like.dtype)
         )
 
-    phases = [
-        jnp.stack([phase(r, c) for c in range(strides[1])], axis=3) for r in range(strides[0])
-    ]
-    whole = jnp.stack(phases, axis=2).reshape(
-        batch, rows * strides[0], columns * strides[1], channels
-    )
-    top = pads[0][0]
-    left = pads[1][0]
+    whole = interleaved(phase, strides)
+    top, left = pads[0][0], pads[1][0]
     return whole[:, top : top + like.shape[1], left : left + like.shape[2]]
+
+
+def interleaved(phase: Callable[[int, int], jax.Array], strides: Pair) -> jax.Array:
+    """One image of ``phase(row, column)``, the parts whose positions have these remainders modulo
+    the strides.
+    """
+    lines = [jnp.stack([phase(r, c) for c in range(strides[1])], axis=3) for r in range(strides[0])]
+    whole = jnp.stack(lines, axis=2)
+    batch, rows, down, columns, right, channels = whole.shape
+    return whole.reshape(batch, rows * down, columns * right, channels)

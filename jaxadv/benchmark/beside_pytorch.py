@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
+from model_ports.errors import InputError, unknown
+
 FLAGS = flags.FlagValues()
 """The flags of this script alone."""
 flags.DEFINE_integer("images", 2, "images of a call", 1, flag_values=FLAGS)
@@ -95,7 +97,6 @@ def _pair(full: str, input_size: int | None) -> tuple[Any, Any]:
     from jaxadv.benchmark.pytorch import TIMM
     from jaxadv.evaluation.networks import random_classifier
     from model_ports.convert import frameworks
-    from model_ports.errors import unknown
     from model_ports.registry import network
 
     if full not in TIMM:
@@ -155,8 +156,6 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    from model_ports.errors import InputError
-
     try:
         main(sys.argv)
     except (InputError, flags.Error) as error:

@@ -37,16 +37,15 @@ def compared(net: str, name: str, steps: int, kind: str, dtype=np.float32):
 
 
 def assert_near(net, name, steps, *, within: float, share: float, median: float, kinds=KINDS):
-    """Both kinds are taken together: one of the 16 images of a kind is more than 5 % of it."""
+    """The share is of both kinds together: one of the 16 images of a kind is more than 5 % of it."""
     found = []
     for kind in kinds:
         flags, distances = compared(net, name, steps, kind)
         assert (flags[0] == flags[1]).mean() >= 0.97, kind
         found.append(driven.differences(*distances))
+        assert not len(found[-1]) or np.median(found[-1]) < median, kind
     apart = np.concatenate(found)
-    if len(apart):
-        assert (apart < within).mean() >= share, np.sort(apart)[-6:]
-        assert np.median(apart) < median
+    assert not len(apart) or (apart < within).mean() >= share, np.sort(apart)[-6:]
 
 
 @pytest.mark.parametrize("name", ["ddn", "fmn_L2", "fmn_Linf"])
@@ -95,7 +94,7 @@ def test_the_augmented_lagrangian(name):
         np.testing.assert_array_equal(*flags)
         sharp.append(driven.differences(*distances))
     apart, sharp = np.concatenate(apart), np.concatenate(sharp)
-    assert (sharp < 1e-6).mean() >= (25 / 31 if name == "alma_L1" else 1), np.sort(sharp)[-4:]
+    assert (sharp < 1e-6).mean() >= (26 / 31 if name == "alma_L1" else 1), np.sort(sharp)[-4:]
     assert sharp.max() < 1e-3  # the same walk, with double precision's own rounding grown
     # In float32, L1 is the more chaotic one: its sign of every value of the perturbation counts.
     median, share = (5e-3, 0.6) if name == "alma_L1" else (1e-3, 0.8)
