@@ -7,6 +7,8 @@ A name is loaded when it is first used. So code that does not need JAX does not 
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from jaxadv.support import machine
+
 if TYPE_CHECKING:  # for type checkers
     from jaxadv.api import clever_scores as clever_scores
     from jaxadv.api import run_attack as run_attack
@@ -71,6 +73,8 @@ _HOME = {
 }
 __all__ = sorted(_HOME)
 __version__ = "0.2.0"
+
+machine.keep_memory()  # threads that begin before keep nothing
 
 
 def __getattr__(name: str) -> Any:

@@ -5,7 +5,7 @@ run.py``.
 import sys
 from pathlib import Path
 
-from jaxadv.support import ending, machine
+from jaxadv.support import ending
 
 
 def main() -> None:
@@ -13,7 +13,6 @@ def main() -> None:
     if Path(sys.argv[0]).name == "__main__.py":  # python -m jaxadv
         sys.argv[0] = "jaxadv"
     ending.repair_streams()  # before any file is opened
-    machine.begin_with_large_pages()  # first, since it may start the process again
     from absl import app
 
     from jaxadv.commands import cli

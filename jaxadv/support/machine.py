@@ -1,8 +1,9 @@
 """Facts about the code's version and the machine.
 
-Also restarts a process with large memory pages.
+Also keeps freed memory in this process.
 """
 
+import ctypes
 import os
 import platform
 import subprocess
@@ -91,21 +92,24 @@ def cpu_information() -> str:
         return ""
 
 
-def begin_with_large_pages() -> None:
-    """Restart this process so that it uses large memory pages, on Linux with glibc 2.35 or later.
+_ONE_HEAP = {-8: 1, -4: 0, -1: -1}
+"""Settings of glibc's malloc: one arena, no mappings of their own for large blocks, no trimming."""
 
-    On a CPU, XLA allocates and frees memory at each call of a network. With pages of 4 KB that
-    takes 5 to 10 % of ResNet's time, and a quarter of MobileNet's. Nothing happens if
-    `GLIBC_TUNABLES` is set, or if Linux does not leave the choice of page size to programs.
+
+def keep_memory() -> bool:
+    """Keep freed memory in this process, for the next call of a network.
+
+    On a CPU, XLA allocates and frees its memory at each call. By default glibc returns large blocks
+    to the system, and gets empty pages for the next call. That takes a third to a half of a
+    network's time. ``import jaxadv`` calls this function. Threads that exist already keep glibc's
+    default, so import jaxadv before JAX computes anything. Nothing changes without glibc, with
+    ``JAXADV_KEEP_MEMORY=0``, or if an environment variable of glibc's malloc is set.
+
+    Returns:
+        Whether memory is kept.
     """
-    choice = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-    if (
-        sys.platform != "linux"
-        or "GLIBC_TUNABLES" in os.environ
-        or not choice.exists()
-        or "[madvise]" not in choice.read_text()
-    ):
-        return
-    # An older glibc, or another C library, ignores this variable.
-    os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    chosen = [name for name in os.environ if name.startswith(("MALLOC_", "GLIBC_TUNABLES"))]
+    if sys.platform != "linux" or chosen or os.environ.get("JAXADV_KEEP_MEMORY") == "0":
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # another C library may lack it
+    return mallopt is not None and all([mallopt(*setting) for setting in _ONE_HEAP.items()])

@@ -242,3 +242,16 @@ def test_recorded_robust_accuracy(net, norm, eps):
     agreed = (robust == robust[0]).all(0)
     assert (~result.success == robust[0])[agreed].mean() >= 0.93
     assert set(result.details["broken_by"]) - {""} <= {"apgd-ce", "apgd-t", "fab-t", "square"}
+    spent = result.gradients.sum(), result.forwards.sum()
+    reference = _evaluations(runs)
+    print(f"{net} {norm} {eps:g}: {spent} evaluations, the reference {reference}")
+    # Stages that differ in a few images differ in evaluations by as many.
+    assert spent[0] <= 1.01 * reference[0]
+    assert sum(spent) <= 1.01 * sum(reference)
+
+
+def _evaluations(runs: list[dict]) -> tuple[int, int]:
+    """Gradients and other passes that the reference spent on all images, in a run of all stages."""
+    costs = next(run["cost_32"] for run in runs if "fab-t" in run["cost_32"]).values()
+    gradients = sum(cost[1] for cost in costs)
+    return gradients, sum(cost[0] for cost in costs) - gradients

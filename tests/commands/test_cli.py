@@ -22,7 +22,6 @@ from models import inner_images, random_linear
 import jaxadv
 from jaxadv.commands import cli, evaluate, options
 from jaxadv.evaluation import estimate
-from jaxadv.support import machine
 
 ROOT = Path(__file__).parents[2]
 
@@ -353,25 +352,6 @@ def test_a_truncated_or_foreign_checkpoint_is_refused_before_anything_is_written
             "evaluate", "--models=mobilenet_v1_025", f"--weights_dir={kind}", "--out=out"
         )
         assert "mobilenet_v1_025" in line and not (tmp_path / "out").exists()
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="large pages are asked for on Linux alone")
-def test_it_begins_again_once_with_large_pages(monkeypatch):
-    begun = []
-    monkeypatch.setattr(os, "execv", lambda *command: begun.append(command))
-    monkeypatch.setattr(sys, "orig_argv", ["python", "-u", "run.py", "--models=vgg_16"])
-    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
-    for choice, times in (
-        ("[always] madvise never", 0),
-        ("always [madvise] never", 1),
-        ("always [madvise] never", 1),
-    ):
-        monkeypatch.setattr(Path, "exists", lambda _: True)
-        monkeypatch.setattr(Path, "read_text", lambda _, choice=choice: choice)
-        machine.begin_with_large_pages()
-        assert len(begun) == times
-    assert begun == [(sys.executable, [sys.executable, "-u", "run.py", "--models=vgg_16"])]
-    assert "hugetlb=1" in os.environ["GLIBC_TUNABLES"]
 
 
 def parsed(*arguments: str) -> dict:

@@ -17,7 +17,6 @@ import numpy as np
 from PIL import Image
 
 from jaxadv.data import loader, sources
-from jaxadv.support import machine
 
 CHUNK = 1024  # pictures
 
@@ -73,7 +72,6 @@ def peak() -> float:
 
 
 if __name__ == "__main__":
-    machine.begin_with_large_pages()  # as run.py does
     folder, given = Path(sys.argv[1]), sys.argv[2:]
     size, turns = map(int, given + ["224", "5"][len(given) :])
     for threads in sorted({1, os.cpu_count()}):
