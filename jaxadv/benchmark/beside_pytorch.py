@@ -5,13 +5,16 @@
 A network of timm or torchvision is converted. One of the 18 has timm's of the same layers beside it.
 Each call gives logits and the gradient of a logit at each image. Here, PyTorch, and PyTorch with
 channels last in memory take turns. Times are processor times, which other programs change little.
-The weights are random.
+Memory is the most that a call takes beside weights and images. The weights are random.
 """
 
+import ctypes
+import gc
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from absl import flags
@@ -24,7 +27,16 @@ flags.DEFINE_integer("images", 2, "images of a call", 1, flag_values=FLAGS)
 flags.DEFINE_integer("turns", 5, "calls of each kind that are timed", 1, flag_values=FLAGS)
 flags.DEFINE_integer("input_size", None, "pixels; each network's own by default", 1, None, FLAGS)
 
-HEAD = ("network", "pixels", "here, s", "PyTorch, s", "percent of PyTorch's speed", "range")
+HEAD = (
+    "network",
+    "pixels",
+    "here, s",
+    "PyTorch, s",
+    "percent of PyTorch's speed",
+    "range",
+    "here, MB",
+    "PyTorch, MB",
+)
 
 
 class Speed(NamedTuple):
@@ -33,6 +45,7 @@ class Speed(NamedTuple):
     pixels: int
     here: list[float]  # processor seconds of an image, of each turn
     theirs: list[float]  # the same of PyTorch, in the layout that is faster in the median
+    megabytes: tuple[float, float]  # of memory that a call takes here, and in PyTorch
 
     def percent(self) -> list[float]:
         """The speed here relative to PyTorch's: the lowest, the middle and the highest turn."""
@@ -78,11 +91,13 @@ def measure(full: str, *, images: int, turns: int, input_size: int | None = None
     calls = [here, *_in_pytorch(module, pixels, chosen)]
     for call in calls:
         call()
+    peaks = [_megabytes(call) for call in calls]
     times: list[list[float]] = [[] for _ in calls]
     for _ in range(turns):
         for call, spent in zip(calls, times, strict=True):
             spent.append(_processor_seconds(call) / images)
-    return Speed(size, times[0], min(times[1:], key=_middle))
+    faster = min(range(1, len(calls)), key=lambda kind: _middle(times[kind]))
+    return Speed(size, times[0], times[faster], (peaks[0], peaks[faster]))
 
 
 def _pair(full: str, input_size: int | None) -> tuple[Any, Any]:
@@ -109,6 +124,25 @@ def _processor_seconds(call: Callable[[], None]) -> float:
     began = time.process_time()
     call()
     return time.process_time() - began
+
+
+def _megabytes(call: Callable[[], None]) -> float:
+    """How much the memory of this process rises during a call. NaN without glibc and Linux."""
+    gc.collect()
+    try:
+        ctypes.CDLL(None).malloc_trim(0)  # what earlier calls have freed
+        Path("/proc/self/clear_refs").write_text("5")  # the peak is now the present
+    except (AttributeError, OSError):
+        return float("nan")
+    before = _kilobytes("VmRSS")
+    call()
+    return (_kilobytes("VmHWM") - before) / 1024
+
+
+def _kilobytes(name: str) -> int:
+    """A field of this process's memory."""
+    words = Path("/proc/self/status").read_text().split()
+    return int(words[words.index(f"{name}:") + 1])
 
 
 def _in_pytorch(module: Any, pixels: Any, chosen: Any) -> Iterator[Callable[[], None]]:
@@ -150,7 +184,8 @@ def main(arguments: list[str]) -> None:
         speed = measure(full, images=FLAGS.images, turns=FLAGS.turns, input_size=FLAGS.input_size)
         low, middle, high = speed.percent()
         seconds = [f"{_middle(each):.3g}" for each in (speed.here, speed.theirs)]
-        cells = (*seconds, f"{middle:.0f}", f"{low:.0f}-{high:.0f}")
+        memory = [f"{each:.0f}" for each in speed.megabytes]
+        cells = (*seconds, f"{middle:.0f}", f"{low:.0f}-{high:.0f}", *memory)
         print(line(full.rpartition(":")[2], speed.pixels, *cells), flush=True)
         jax.clear_caches()
 

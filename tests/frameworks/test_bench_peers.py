@@ -1,5 +1,7 @@
 """bench --peers: the same networks in PyTorch, and the same answers of other packages."""
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -40,7 +42,7 @@ def test_attacks_written_in_pytorch_give_the_same_images(tmp_path):
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["foolbox", "foolbox_jax", "torchattacks", "art"])
 def test_other_packages_give_the_same_answers(name):
-    """C&W to 0.3 %. EAD differs, as Foolbox's and ART's steps are other than the paper's."""
+    """C&W to 0.3 %. ART's EAD has a search of its own. For Foolbox's see below."""
     pytest.importorskip(peer_attacks.PEERS[name].package)
     given = peers._task("tiny", peer_attacks.Scale(scored_images=2))
     ours, theirs = peer_attacks.here(given), peer_attacks.PEERS[name].attacks(given)
@@ -51,3 +53,26 @@ def test_other_packages_give_the_same_answers(name):
             assert both.any()
             mine, other = (peers._mean_l2(given, done, both) for done in answers)
             assert abs(other / mine - 1) < limit, (attack, mine, other)
+
+
+@pytest.mark.long
+def test_ead_is_foolboxs_but_for_the_count_of_its_momentum(monkeypatch):
+    """Foolbox counts iterations from 0 as the paper does, the study's release from 1."""
+    foolbox = pytest.importorskip("foolbox")
+    ead = foolbox.attacks.ead
+    source = inspect.getsource(ead.EADAttack)
+    assert "iteration / (iteration + 3.0)" in source
+    changed = source.replace("iteration / (iteration + 3.0)", "(iteration + 1) / (iteration + 4)")
+    names = dict(vars(ead))
+    exec(changed, names)
+    monkeypatch.setattr(foolbox.attacks, "EADAttack", names["EADAttack"])
+    given = peers._task("tiny", peer_attacks.Scale())
+    ours, theirs = (
+        works["ead"]()
+        for works in (peer_attacks.here(given), peer_attacks.PEERS["foolbox"].attacks(given))
+    )
+    apart = np.linalg.norm((ours.adversarial - given.images).reshape(len(given.images), -1), axis=1)
+    other = np.linalg.norm(
+        (theirs.adversarial - given.images).reshape(len(given.images), -1), axis=1
+    )
+    np.testing.assert_allclose(other, apart, rtol=1e-3)
