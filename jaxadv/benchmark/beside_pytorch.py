@@ -3,9 +3,9 @@
     python -m jaxadv.benchmark.beside_pytorch timm:resnet18 inception_v3
 
 A network of timm or torchvision is converted. One of the 18 has timm's of the same layers beside it.
-Each call gives logits and the gradient of a logit at each image. Here, PyTorch, and PyTorch with
-channels last in memory take turns. Times are processor times, which other programs change little.
-Memory is the most that a call takes beside weights and images. The weights are random.
+A call gives logits, or logits and the gradient of a logit at each image. Here, PyTorch, and PyTorch
+with channels last in memory take turns. Times are processor times, which other programs change
+little. Memory is the most that a call takes beside weights and images. The weights are random.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,29 +30,36 @@ flags.DEFINE_integer("input_size", None, "pixels; each network's own by default"
 HEAD = (
     "network",
     "pixels",
-    "here, s",
-    "PyTorch, s",
-    "percent of PyTorch's speed",
-    "range",
-    "here, MB",
-    "PyTorch, MB",
+    *("gradient here, s", "PyTorch, s", "percent of PyTorch's speed", "range"),
+    *("logits here, s", "PyTorch, s", "percent", "range"),
+    *("memory of a gradient here, MB", "PyTorch, MB"),
 )
 
 
+class Times(NamedTuple):
+    """Processor seconds of an image in each turn."""
+
+    here: list[float]
+    theirs: list[float]  # of PyTorch, in the layout that is faster in the median
+
+    def cells(self) -> tuple[str, ...]:
+        """The middle of both, and of the speed here relative to PyTorch's, with its range."""
+        shares = [100 * other / own for own, other in zip(self.here, self.theirs, strict=True)]
+        return (
+            f"{_middle(self.here):.3g}",
+            f"{_middle(self.theirs):.3g}",
+            f"{_middle(shares):.0f}",
+            f"{min(shares):.0f}-{max(shares):.0f}",
+        )
+
+
 class Speed(NamedTuple):
-    """The speed of a network."""
+    """The speed of a network, and the memory that a call for a gradient takes."""
 
     pixels: int
-    here: list[float]  # processor seconds of an image, of each turn
-    theirs: list[float]  # the same of PyTorch, in the layout that is faster in the median
-    megabytes: tuple[float, float]  # of memory that a call takes here, and in PyTorch
-
-    def percent(self) -> list[float]:
-        """The speed here relative to PyTorch's: the lowest, the middle and the highest turn."""
-        shares = sorted(
-            100 * other / own for own, other in zip(self.here, self.theirs, strict=True)
-        )
-        return [shares[0], _middle(shares), shares[-1]]
+    gradient: Times
+    logits: Times
+    megabytes: tuple[float, float]  # here, and in PyTorch's faster layout
 
 
 def _middle(values: list[float]) -> float:
@@ -85,19 +92,28 @@ def measure(full: str, *, images: int, turns: int, input_size: int | None = None
     objectives = jax.vmap(oracle.linear)(jnp.eye(classes, dtype=jnp.float32)[chosen])
     on_device, objectives = jax.device_put((pixels, objectives))
 
-    def here() -> None:
+    def gradient() -> None:
         jax.block_until_ready(classifier.oracle.ask(classifier.params, on_device, objectives))
 
-    calls = [here, *_in_pytorch(module, pixels, chosen)]
-    for call in calls:
+    def logits() -> None:
+        jax.block_until_ready(classifier.oracle.logits(classifier.params, on_device))
+
+    gradients, passes = zip((gradient, logits), *_in_pytorch(module, pixels, chosen), strict=True)
+    for call in (*gradients, *passes):
         call()
-    peaks = [_megabytes(call) for call in calls]
+    peaks = [_megabytes(call) for call in gradients]
+    times, faster = _in_turn(gradients, turns, images)
+    return Speed(size, times, _in_turn(passes, turns, images)[0], (peaks[0], peaks[faster]))
+
+
+def _in_turn(calls: Sequence[Callable[[], None]], turns: int, images: int) -> tuple[Times, int]:
+    """The times of calls, the first of which is the one here; and which other one is fastest."""
     times: list[list[float]] = [[] for _ in calls]
     for _ in range(turns):
         for call, spent in zip(calls, times, strict=True):
             spent.append(_processor_seconds(call) / images)
     faster = min(range(1, len(calls)), key=lambda kind: _middle(times[kind]))
-    return Speed(size, times[0], times[faster], (peaks[0], peaks[faster]))
+    return Times(times[0], times[faster]), faster
 
 
 def _pair(full: str, input_size: int | None) -> tuple[Any, Any]:
@@ -145,8 +161,10 @@ def _kilobytes(name: str) -> int:
     return int(words[words.index(f"{name}:") + 1])
 
 
-def _in_pytorch(module: Any, pixels: Any, chosen: Any) -> Iterator[Callable[[], None]]:
-    """The same gradient of the module itself, in both layouts of its arrays."""
+def _in_pytorch(
+    module: Any, pixels: Any, chosen: Any
+) -> Iterator[tuple[Callable[[], None], Callable[[], None]]]:
+    """The same gradient and logits of the module itself, in both layouts of its arrays."""
     import copy
 
     import torch
@@ -157,11 +175,15 @@ def _in_pytorch(module: Any, pixels: Any, chosen: Any) -> Iterator[Callable[[], 
         network = copy.deepcopy(module).requires_grad_(False).to(memory_format=layout)
         inputs = given.contiguous(memory_format=layout)
 
-        def call(network: Any = network, inputs: Any = inputs) -> None:
+        def gradient(network: Any = network, inputs: Any = inputs) -> None:
             leaf = inputs.detach().requires_grad_()
             torch.autograd.grad(network(leaf).gather(1, index).sum(), leaf)
 
-        yield call
+        def logits(network: Any = network, inputs: Any = inputs) -> None:
+            with torch.no_grad():
+                network(inputs)
+
+        yield gradient, logits
 
 
 def line(*cells: Any) -> str:
@@ -182,10 +204,8 @@ def main(arguments: list[str]) -> None:
     print(line(*HEAD), line("---", *["--:"] * (len(HEAD) - 1)), sep="\n", flush=True)
     for full in names:
         speed = measure(full, images=FLAGS.images, turns=FLAGS.turns, input_size=FLAGS.input_size)
-        low, middle, high = speed.percent()
-        seconds = [f"{_middle(each):.3g}" for each in (speed.here, speed.theirs)]
         memory = [f"{each:.0f}" for each in speed.megabytes]
-        cells = (*seconds, f"{middle:.0f}", f"{low:.0f}-{high:.0f}", *memory)
+        cells = (*speed.gradient.cells(), *speed.logits.cells(), *memory)
         print(line(full.rpartition(":")[2], speed.pixels, *cells), flush=True)
         jax.clear_caches()
 

@@ -26,6 +26,9 @@ def test_a_gradient_is_computed():
 
 def test_one_of_the_18_stands_beside_timms():
     speed = beside_pytorch.measure("mobilenet_v1_100", images=1, turns=1, input_size=64)
-    assert speed.pixels == 64 and min(speed.here + speed.theirs) > 0
+    assert speed.pixels == 64
+    assert all(min(times.here + times.theirs) > 0 for times in (speed.gradient, speed.logits))
+    # A gradient at 64 pixels takes a few MB of arrays here and there. Without glibc it is not known.
+    assert all(0 < each < 200 for each in speed.megabytes) or np.isnan(speed.megabytes).all()
     with pytest.raises(InputError, match="'alexnet'.*known: vgg_16"):
         beside_pytorch.measure("alexnet", images=1, turns=1)
