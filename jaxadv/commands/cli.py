@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from absl import flags, logging
 
 from jaxadv.commands import options
-from jaxadv.support import compilation, ending, flagfiles, places, precedence, values
+from jaxadv.support import compilation, ending, flagfiles, machine, places, precedence, values
 from model_ports.errors import InputError, unknown
 
 COMMANDS = {
@@ -37,6 +37,8 @@ WITH_A_STUDY = (DEFAULT, "list")
 """Commands for which --study=DIR stands for other flags."""
 CONTINUE = (DEFAULT, "fetch")
 """Commands that go on where they were interrupted. The others begin anew."""
+KEEP_MEMORY = (DEFAULT, "bench", "train")
+"""Commands that call networks many times. The others would hold what they have freed."""
 WITHOUT = {("bench", "attacks"): "bench measures all attacks"}
 """Why a command lacks a flag that one may expect of it."""
 EXAMPLES = (
@@ -160,6 +162,7 @@ def _run(arguments: list[str]) -> None:
         if getattr(settings, name) and "://" not in getattr(settings, name):  # no web address
             setattr(settings, name, os.fspath(places.place(f"--{name}", getattr(settings, name))))
     compilation.keep_programs(settings.compilation_cache)
+    machine.keep_memory(command in KEEP_MEMORY)
     module = "list_models" if command == "list" else command
     importlib.import_module(f"jaxadv.commands.{module}").main(settings)
 
