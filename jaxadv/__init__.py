@@ -7,7 +7,7 @@ A name is loaded when it is first used. So code that does not need JAX does not 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from jaxadv.support import machine
+from jaxadv.support import freed_memory
 
 if TYPE_CHECKING:  # for type checkers
     from jaxadv.api import clever_scores as clever_scores
@@ -74,7 +74,7 @@ _HOME = {
 __all__ = sorted(_HOME)
 __version__ = "0.2.0"
 
-machine.keep_memory()  # threads that begin before keep nothing
+freed_memory.keep()  # at once, since threads that exist already do not take part
 
 
 def __getattr__(name: str) -> Any:

@@ -3,12 +3,11 @@
     python -m jaxadv.benchmark.beside_pytorch timm:resnet18 inception_v3
 
 A network of timm or torchvision is converted. One of the 18 has timm's of the same layers beside it.
-A call gives logits, or logits and the gradient of a logit at each image. Here, PyTorch, and PyTorch
-with channels last in memory take turns. Times are processor times, which other programs change
-little. Memory is the most that a call takes beside weights and images. The weights are random.
+A call gives logits, or logits and the gradient of a logit at each image. Three kinds of calls take
+turns: ours, PyTorch's, and PyTorch's with channels last in memory. Times are processor times, which
+other programs change little. Memory is the most that a call takes beside weights and images. The weights are random.
 """
 
-import ctypes
 import gc
 import os
 import sys
@@ -19,6 +18,7 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
+from jaxadv.support import freed_memory
 from model_ports.errors import InputError, unknown
 
 FLAGS = flags.FlagValues()
@@ -43,7 +43,7 @@ class Times(NamedTuple):
     theirs: list[float]  # of PyTorch, in the layout that is faster in the median
 
     def cells(self) -> tuple[str, ...]:
-        """The middle of both, and of the speed here relative to PyTorch's, with its range."""
+        """The middle turn of both; then the speed relative to PyTorch's, and its range."""
         shares = [100 * other / own for own, other in zip(self.here, self.theirs, strict=True)]
         return (
             f"{_middle(self.here):.3g}",
@@ -143,12 +143,12 @@ def _processor_seconds(call: Callable[[], None]) -> float:
 
 
 def _megabytes(call: Callable[[], None]) -> float:
-    """How much the memory of this process rises during a call. NaN without glibc and Linux."""
+    """How much the memory of this process rises during a call. NaN if the system does not tell."""
     gc.collect()
+    freed_memory.trim()  # what earlier calls have freed does not count
     try:
-        ctypes.CDLL(None).malloc_trim(0)  # what earlier calls have freed
         Path("/proc/self/clear_refs").write_text("5")  # the peak is now the present
-    except (AttributeError, OSError):
+    except OSError:
         return float("nan")
     before = _kilobytes("VmRSS")
     call()

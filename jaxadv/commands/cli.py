@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from absl import flags, logging
 
 from jaxadv.commands import options
-from jaxadv.support import compilation, ending, flagfiles, machine, places, precedence, values
+from jaxadv.support import compilation, ending, flagfiles, freed_memory, places, precedence, values
 from model_ports.errors import InputError, unknown
 
 COMMANDS = {
@@ -162,7 +162,8 @@ def _run(arguments: list[str]) -> None:
         if getattr(settings, name) and "://" not in getattr(settings, name):  # no web address
             setattr(settings, name, os.fspath(places.place(f"--{name}", getattr(settings, name))))
     compilation.keep_programs(settings.compilation_cache)
-    machine.keep_memory(command in KEEP_MEMORY)
+    if command not in KEEP_MEMORY:
+        freed_memory.let_go()
     module = "list_models" if command == "list" else command
     importlib.import_module(f"jaxadv.commands.{module}").main(settings)
 

@@ -1,13 +1,8 @@
-"""Facts about the code's version and the machine.
+"""Facts about the code's version and the machine."""
 
-Also keeps freed memory in this process.
-"""
-
-import ctypes
 import os
 import platform
 import subprocess
-import sys
 import zlib
 from pathlib import Path
 
@@ -90,32 +85,3 @@ def cpu_information() -> str:
         return Path("/proc/cpuinfo").read_text()
     except OSError:
         return ""
-
-
-_KEPT = {-8: 1, -4: 0, -1: -1}
-"""Settings of glibc's malloc: one arena, no mappings of their own for large blocks, no trimming."""
-_RETURNED = {-8: 0, -4: 2**16, -3: 2**25, -1: 2**26}
-"""Its defaults. The thresholds are those at which its own adjustment of them ends."""
-
-
-def keep_memory(keep: bool = True) -> bool:
-    """Keep freed memory in this process, for the next call of a network.
-
-    On a CPU, XLA allocates and frees its memory at each call. By default glibc returns large blocks
-    to the system, and gets empty pages for the next call. That takes up to a third of a network's
-    time. ``import jaxadv`` calls this function. Threads that exist already keep glibc's default, so
-    import jaxadv before JAX computes anything. Nothing changes without glibc, with
-    ``JAXADV_KEEP_MEMORY=0``, or if an environment variable of glibc's malloc is set.
-
-    Args:
-        keep: False for glibc's default again, as for work that frees much and calls no network.
-
-    Returns:
-        Whether the settings could be changed.
-    """
-    chosen = [name for name in os.environ if name.startswith(("MALLOC_", "GLIBC_TUNABLES"))]
-    if sys.platform != "linux" or chosen or os.environ.get("JAXADV_KEEP_MEMORY") == "0":
-        return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # another C library may lack it
-    settings = _KEPT if keep else _RETURNED
-    return mallopt is not None and all([mallopt(*setting) for setting in settings.items()])

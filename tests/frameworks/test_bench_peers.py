@@ -67,12 +67,7 @@ def test_ead_is_foolboxs_but_for_the_count_of_its_momentum(monkeypatch):
     exec(changed, names)
     monkeypatch.setattr(foolbox.attacks, "EADAttack", names["EADAttack"])
     given = peers._task("tiny", peer_attacks.Scale())
-    ours, theirs = (
-        works["ead"]()
-        for works in (peer_attacks.here(given), peer_attacks.PEERS["foolbox"].attacks(given))
-    )
-    apart = np.linalg.norm((ours.adversarial - given.images).reshape(len(given.images), -1), axis=1)
-    other = np.linalg.norm(
-        (theirs.adversarial - given.images).reshape(len(given.images), -1), axis=1
-    )
-    np.testing.assert_allclose(other, apart, rtol=1e-3)
+    works = peer_attacks.here(given), peer_attacks.PEERS["foolbox"].attacks(given)
+    moved = [each["ead"]().adversarial - given.images for each in works]
+    ours, theirs = (np.linalg.norm(each.reshape(len(each), -1), axis=1) for each in moved)
+    np.testing.assert_allclose(theirs, ours, rtol=1e-3)

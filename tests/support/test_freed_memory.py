@@ -12,10 +12,10 @@ CALLS = 10
 PROGRAM = f"""
     import resource, sys
     import jaxadv
-    from jaxadv.support import machine
+    from jaxadv.support import freed_memory
 
     if len(sys.argv) > 1:
-        machine.keep_memory(False)
+        freed_memory.let_go()
     import jax, jax.numpy as jnp
 
     large = jnp.ones((6000, 1500))  # 36 MB: more than the largest block that glibc itself keeps
